@@ -1,0 +1,6 @@
+//! flowq: a VPC flow log analytics engine.
+//!
+//! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
+
+pub mod format;
+pub mod parse;
