@@ -6,6 +6,7 @@
 //! What the columns mean is `format`'s; where blocks come from is `source`'s.
 
 pub mod cells;
+pub mod elb;
 pub mod values;
 
 pub use cells::{Cells, Refusal, Span, Wanted};
