@@ -167,13 +167,13 @@ fn class_v6(addr: u128) -> AddressClass {
         || documentation_v6(addr)
         || top(64) == 0x0100_0000_0000_0000       // 100::/64 discard-only
         || top(48) == 0x2001_0002_0000            // 2001:2::/48 benchmarking
-        || top(28) == 0x2001_002                  // 2001:20::/28 ORCHIDv2
+        || top(28) == 0x0200_1002                 // 2001:20::/28 ORCHIDv2
         || top(32) == 0; // the rest of ::/32, IPv4-compatible and never assigned
     if reserved { AddressClass::Reserved } else { AddressClass::Public }
 }
 
 fn documentation_v6(addr: u128) -> bool {
-    addr >> 96 == 0x2001_0DB8 || addr >> 108 == 0x3FFF_0 // 2001:db8::/32 and 3fff::/20
+    addr >> 96 == 0x2001_0DB8 || addr >> 108 == 0x0003_FFF0 // 2001:db8::/32 and 3fff::/20
 }
 
 /// RFC 1918, 100.64.0.0/10 and fc00::/7.
