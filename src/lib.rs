@@ -5,3 +5,4 @@
 pub mod format;
 pub mod net;
 pub mod parse;
+pub mod store;

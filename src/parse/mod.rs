@@ -6,6 +6,10 @@
 //! What the columns mean is `format`'s; where blocks come from is `source`'s.
 
 pub mod cells;
+pub mod flow;
+pub mod keyed;
+pub mod progress;
+pub mod scan;
 pub mod elb;
 pub mod values;
 
