@@ -6,5 +6,6 @@
 //! What the columns mean is `format`'s; where blocks come from is `source`'s.
 
 pub mod cells;
+pub mod inflate;
 
 pub use cells::{Cells, Refusal, Span, Wanted};
