@@ -5,5 +5,7 @@
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
 pub mod keys;
+pub mod locate;
 
 pub use keys::{KeyDate, KeyKind, ObjectKey};
+pub use locate::{Found, LocateError, Located, SkipReason, Skipped, locate};
