@@ -5,4 +5,8 @@
 pub mod format;
 pub mod net;
 pub mod parse;
+<<<<<<< HEAD
 pub mod store;
+=======
+pub mod source;
+>>>>>>> source

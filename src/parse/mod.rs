@@ -6,11 +6,12 @@
 //! What the columns mean is `format`'s; where blocks come from is `source`'s.
 
 pub mod cells;
+pub mod elb;
 pub mod flow;
+pub mod inflate;
 pub mod keyed;
 pub mod progress;
 pub mod scan;
-pub mod elb;
 pub mod values;
 
 pub use cells::{Cells, Refusal, Span, Wanted};

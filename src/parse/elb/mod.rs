@@ -17,16 +17,7 @@ pub use cutter::ElbCutter;
 pub use lookalike::{Lookalike, lookalike};
 pub use tokenizer::{Next, Token, Tokenizer};
 
-/// How far a cutter came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Where in the block the next line begins; the block's length when it is used up.
-    pub next: usize,
-    /// The lines passed, blank ones included: rows, refusals and blanks.
-    pub lines: u64,
-    /// How many of them were blank.
-    pub blank: u64,
-}
+pub use super::progress::Progress;
 
 #[cfg(test)]
 mod test_lines;

@@ -1,0 +1,679 @@
+//! The bytes of one object as blocks of whole lines of text: decompression, damage, content identity.
+//!
+//! Compression is found by magic bytes, never by name. A file that is small enough (nearly all are) is read whole,
+//! inflated by libdeflate and handed over as one block without a copy; anything else is streamed in bounded memory. What
+//! the text is, is `recognise`'s; JSON containers are opened by `envelope`.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use memchr::{memchr, memrchr};
+use twox_hash::xxhash3_128;
+
+use super::gzip::{ByteSource, Ending, GzipSource, Plain, Prefixed, fill_whole};
+use super::locate::{Located, unix_nanos};
+use crate::parse::inflate::{InflateError, Inflater};
+
+/// How much text [`ContentReader::sniff`] shows at most.
+pub const SNIFF: usize = 64 * 1024;
+/// How many layers of gzip are taken off (a Firehose stream that compresses compressed records gives two).
+const LAYERS: u8 = 3;
+const STEP: usize = 256 * 1024;
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// What bounds the memory of reading; per thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Files of at most this many (compressed) bytes are read whole.
+    pub whole_file: usize,
+    /// Text of at most this many bytes is handed over as one block.
+    pub whole_text: usize,
+    /// Streamed text comes in blocks of about this many bytes.
+    pub block: usize,
+    /// Lines longer than about this are cut.
+    pub line: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Limits {
+        Limits { whole_file: 24 << 20, whole_text: 64 << 20, block: 4 << 20, line: 16 << 20 }
+    }
+}
+
+/// Buffers and the decompressor, kept by each thread from file to file: fresh large buffers cost more in page faults
+/// than the work done in them.
+#[derive(Debug)]
+pub struct Scratch {
+    limits: Limits,
+    inflater: Option<Inflater>,
+    raw: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Scratch {
+    /// Empty buffers, default limits.
+    pub fn new() -> Scratch {
+        Scratch::with_limits(Limits::default())
+    }
+
+    /// Empty buffers.
+    pub fn with_limits(limits: Limits) -> Scratch {
+        Scratch { limits, inflater: Inflater::new().ok(), raw: Vec::new(), text: Vec::new() }
+    }
+}
+
+impl Default for Scratch {
+    fn default() -> Scratch {
+        Scratch::new()
+    }
+}
+
+/// Which object this is, whatever its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Size in bytes as stored.
+    pub size: u64,
+    /// Last modification in Unix nanoseconds; 0 where unknown. Not part of what makes two objects the same.
+    pub modified: i64,
+    /// xxh3 (128 bits) of the bytes as stored.
+    pub hash: u128,
+}
+
+impl Identity {
+    /// Reads a file for its identity alone.
+    pub fn of_file(path: &Path) -> Result<Identity, ReadError> {
+        let shown = || path.to_string_lossy().into_owned();
+        let file = File::open(path).map_err(|source| ReadError::open(shown(), source))?;
+        let modified =
+            file.metadata().ok().and_then(|data| data.modified().ok()).map(unix_nanos).unwrap_or(0);
+        let tally = Tally::default();
+        let mut source = Hashed { source: Plain(file), tally: tally.clone() };
+        let mut buffer = vec![0; STEP];
+        while source.fill(&mut buffer).map_err(|source| ReadError::Io {
+            path: shown(),
+            at: tally.bytes(),
+            source,
+        })? > 0
+        {}
+        Ok(tally.identity(modified))
+    }
+
+    /// The identity of bytes in memory.
+    pub fn of_bytes(bytes: &[u8], modified: i64) -> Identity {
+        Identity { size: bytes.len() as u64, modified, hash: xxhash3_128::Hasher::oneshot(bytes) }
+    }
+}
+
+/// What a content is, by its first decoded bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ContentKind {
+    /// Nothing.
+    Empty,
+    /// Text, or bytes of no known container.
+    Text,
+    /// Apache Parquet.
+    Parquet,
+    /// More layers of gzip than are taken off.
+    NestedGzip,
+    /// A zip archive.
+    Zip,
+    /// Framed snappy.
+    Snappy,
+    /// Zstandard.
+    Zstd,
+    /// bzip2.
+    Bzip2,
+    /// xz.
+    Xz,
+    /// Apache ORC.
+    Orc,
+    /// Apache Avro.
+    Avro,
+    /// UTF-16 with its byte order mark, as PowerShell writes redirected output.
+    Utf16,
+}
+
+impl ContentKind {
+    fn of(text: &[u8]) -> ContentKind {
+        const MAGIC: [(&[u8], ContentKind); 13] = [
+            (b"PAR1", ContentKind::Parquet),
+            (b"\x1f\x8b", ContentKind::NestedGzip),
+            (b"PK\x03\x04", ContentKind::Zip),
+            (b"PK\x05\x06", ContentKind::Zip),
+            (b"\xff\x06\x00\x00sNaPpY", ContentKind::Snappy),
+            (b"\x28\xb5\x2f\xfd", ContentKind::Zstd),
+            (b"BZh", ContentKind::Bzip2),
+            (b"\xfd7zXZ\x00", ContentKind::Xz),
+            (b"ORC", ContentKind::Orc),
+            (b"Obj\x01", ContentKind::Avro),
+            (b"\xff\xfe", ContentKind::Utf16),
+            (b"\xfe\xff", ContentKind::Utf16),
+            (b"", ContentKind::Text),
+        ];
+        if text.is_empty() {
+            return ContentKind::Empty;
+        }
+        MAGIC.iter().find(|(magic, _)| text.starts_with(magic)).map_or(ContentKind::Text, |(_, kind)| *kind)
+    }
+
+    /// Why a content of this kind is not read as text, and what to do; `None` for text, nothing and Parquet.
+    pub fn refusal(self) -> Option<&'static str> {
+        match self {
+            ContentKind::Empty | ContentKind::Text | ContentKind::Parquet => None,
+            ContentKind::NestedGzip => Some("more than three layers of gzip (gunzip it first)"),
+            ContentKind::Zip => Some("zip objects are not read (unzip them first)"),
+            ContentKind::Snappy => Some("snappy objects are not read (decompress them first)"),
+            ContentKind::Zstd => Some("zstd objects are not read (run zstd -d first)"),
+            ContentKind::Bzip2 => Some("bzip2 objects are not read (run bunzip2 first)"),
+            ContentKind::Xz => Some("xz objects are not read (run unxz first)"),
+            ContentKind::Orc => Some("orc objects are not read (deliver text or parquet)"),
+            ContentKind::Avro => Some("avro objects are not read (deliver text or parquet)"),
+            ContentKind::Utf16 => Some("utf-16 text is not read (save it as utf-8)"),
+        }
+    }
+}
+
+/// Why an object could not be read (on).
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// It is gone since it was listed.
+    #[error("{path}: no such file (it may have been moved since it was listed)")]
+    NotFound {
+        /// The object.
+        path: String,
+    },
+    /// It may not be read.
+    #[error("{path}: permission denied (check the file's owner and mode)")]
+    PermissionDenied {
+        /// The object.
+        path: String,
+    },
+    /// Reading failed.
+    #[error("{path}: cannot be read at byte {at}: {source}")]
+    Io {
+        /// The object.
+        path: String,
+        /// How many bytes of it had been read.
+        at: u64,
+        /// The cause.
+        source: io::Error,
+    },
+    /// More than the caller asked for at most.
+    #[error("{path}: holds more than {limit} bytes when decompressed (decompress it first)")]
+    TooLarge {
+        /// The object.
+        path: String,
+        /// The bound.
+        limit: usize,
+    },
+}
+
+impl ReadError {
+    fn open(path: String, source: io::Error) -> ReadError {
+        match source.kind() {
+            io::ErrorKind::NotFound => ReadError::NotFound { path },
+            io::ErrorKind::PermissionDenied => ReadError::PermissionDenied { path },
+            _ => ReadError::Io { path, at: 0, source },
+        }
+    }
+}
+
+/// What a block is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BlockInfo {
+    /// Where it begins in the decoded content, in bytes.
+    pub offset: u64,
+    /// The block is one line that was longer than [`Limits::line`]; so many bytes of its end have been dropped.
+    pub cut: Option<u64>,
+}
+
+/// Counts and hashes raw bytes as they are read.
+#[derive(Clone, Default)]
+struct Tally(Arc<Mutex<(xxhash3_128::Hasher, u64)>>);
+
+impl Tally {
+    fn add(&self, bytes: &[u8]) {
+        if let Ok(mut tally) = self.0.lock() {
+            tally.0.write(bytes);
+            tally.1 += bytes.len() as u64;
+        }
+    }
+
+    fn bytes(&self) -> u64 {
+        self.0.lock().map(|tally| tally.1).unwrap_or(0)
+    }
+
+    fn identity(&self, modified: i64) -> Identity {
+        let (hash, size) = self.0.lock().map(|tally| (tally.0.finish_128(), tally.1)).unwrap_or((0, 0));
+        Identity { size, modified, hash }
+    }
+}
+
+struct Hashed<S> {
+    source: S,
+    tally: Tally,
+}
+
+impl<S: ByteSource> ByteSource for Hashed<S> {
+    fn fill(&mut self, output: &mut [u8]) -> io::Result<usize> {
+        let count = self.source.fill(output)?;
+        self.tally.add(output.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+
+    fn ending(&self) -> Ending {
+        self.source.ending()
+    }
+}
+
+enum State {
+    /// The text lies in `Scratch::text`.
+    Whole,
+    Stream(Box<dyn ByteSource>),
+    End,
+}
+
+/// One object's decoded text.
+pub struct ContentReader<'s> {
+    scratch: &'s mut Scratch,
+    path: String,
+    modified: i64,
+    state: State,
+    /// Streamed text that has been read and not handed over.
+    carry: Vec<u8>,
+    offset: u64,
+    layers: u8,
+    kind: ContentKind,
+    ending: Ending,
+    tally: Tally,
+    identity: Option<Identity>,
+}
+
+impl<'s> ContentReader<'s> {
+    /// Opens a located object, or standard input. A small file is read and inflated here.
+    pub fn open(located: &Located, scratch: &'s mut Scratch) -> Result<ContentReader<'s>, ReadError> {
+        if located.is_stdin() {
+            return ContentReader::start("-", Box::new(io::stdin()), None, 0, scratch);
+        }
+        ContentReader::open_path(located.file(), &located.path, scratch)
+    }
+
+    /// Opens a file; `shown` is its name in messages.
+    pub fn open_path(
+        path: &Path,
+        shown: &str,
+        scratch: &'s mut Scratch,
+    ) -> Result<ContentReader<'s>, ReadError> {
+        let open = || -> io::Result<(File, std::fs::Metadata)> {
+            let file = File::open(path)?;
+            let data = file.metadata()?;
+            Ok((file, data))
+        };
+        let (file, data) = open().map_err(|source| ReadError::open(shown.to_owned(), source))?;
+        let modified = data.modified().ok().map(unix_nanos).unwrap_or(0);
+        let size = data.is_file().then_some(data.len());
+        ContentReader::start(shown, Box::new(file), size, modified, scratch)
+    }
+
+    /// Reads bytes in memory.
+    pub fn from_bytes(
+        bytes: &[u8],
+        shown: &str,
+        scratch: &'s mut Scratch,
+    ) -> Result<ContentReader<'s>, ReadError> {
+        let input = Box::new(io::Cursor::new(bytes.to_vec()));
+        ContentReader::start(shown, input, Some(bytes.len() as u64), 0, scratch)
+    }
+
+    fn start(
+        shown: &str,
+        mut input: Box<dyn Read + Send>,
+        size: Option<u64>,
+        modified: i64,
+        scratch: &'s mut Scratch,
+    ) -> Result<ContentReader<'s>, ReadError> {
+        scratch.raw.clear();
+        scratch.text.clear();
+        let whole = scratch.limits.whole_file;
+        // One byte more than the bound shows that there is more.
+        let take = if size.is_some_and(|size| size > whole as u64) { 0 } else { whole as u64 + 1 };
+        scratch.raw.reserve(size.map_or(0, |size| size.min(take) as usize + 1));
+        let read = (&mut input).take(take).read_to_end(&mut scratch.raw);
+        let at = scratch.raw.len() as u64;
+        read.map_err(|source| ReadError::Io { path: shown.to_owned(), at, source })?;
+        let mut reader = ContentReader {
+            scratch,
+            path: shown.to_owned(),
+            modified,
+            state: State::Whole,
+            carry: Vec::new(),
+            offset: 0,
+            layers: 0,
+            kind: ContentKind::Empty,
+            ending: Ending::Complete,
+            tally: Tally::default(),
+            identity: None,
+        };
+        if take > 0 && at <= whole as u64 {
+            reader.decode_whole()?;
+        } else {
+            let rest = Hashed { source: Plain(input), tally: reader.tally.clone() };
+            let prefix = std::mem::take(&mut reader.scratch.raw);
+            reader.tally.add(&prefix);
+            reader.stream(Box::new(Prefixed { prefix, taken: 0, rest }))?;
+        }
+        Ok(reader)
+    }
+
+    fn decode_whole(&mut self) -> Result<(), ReadError> {
+        let Scratch { limits, inflater, raw, text } = &mut *self.scratch;
+        self.identity = Some(Identity::of_bytes(raw, self.modified));
+        while self.layers < LAYERS && is_gzip(raw) {
+            match inflate_whole(inflater.as_mut(), raw, text, limits.whole_text) {
+                Some(ending) => {
+                    if self.ending == Ending::Complete {
+                        self.ending = ending;
+                    }
+                    self.layers += 1;
+                    std::mem::swap(raw, text);
+                }
+                None => {
+                    let prefix = std::mem::take(raw);
+                    return self.stream(Box::new(Prefixed { prefix, taken: 0, rest: Plain(io::empty()) }));
+                }
+            }
+        }
+        std::mem::swap(raw, text);
+        self.kind = ContentKind::of(text);
+        if self.kind == ContentKind::Text
+            && (text.len() > limits.whole_text || has_long_line(text, limits.line))
+        {
+            let prefix = std::mem::take(text);
+            return self.stream(Box::new(Prefixed { prefix, taken: 0, rest: Plain(io::empty()) }));
+        }
+        if text.starts_with(BOM) {
+            text.drain(..BOM.len());
+            self.offset = BOM.len() as u64;
+        }
+        Ok(())
+    }
+
+    fn stream(&mut self, mut source: Box<dyn ByteSource>) -> Result<(), ReadError> {
+        loop {
+            let mut prefix = vec![0; SNIFF];
+            let filled = fill_whole(&mut *source, &mut prefix).map_err(|source| self.failed(source))?;
+            prefix.truncate(filled);
+            if self.layers >= LAYERS || !is_gzip(&prefix) {
+                self.carry = prefix;
+                break;
+            }
+            self.layers += 1;
+            source = Box::new(GzipSource::new(Prefixed { prefix, taken: 0, rest: source }));
+        }
+        self.kind = ContentKind::of(&self.carry);
+        if self.carry.starts_with(BOM) {
+            self.carry.drain(..BOM.len());
+            self.offset = BOM.len() as u64;
+        }
+        self.state = State::Stream(source);
+        Ok(())
+    }
+
+    fn failed(&self, source: io::Error) -> ReadError {
+        ReadError::Io { path: self.path.clone(), at: self.tally.bytes(), source }
+    }
+
+    /// The object's name in messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The first decoded bytes, at most [`SNIFF`] of them; only before the first block is taken.
+    pub fn sniff(&self) -> &[u8] {
+        let text = match self.state {
+            State::Whole => &self.scratch.text,
+            _ => &self.carry,
+        };
+        text.get(..SNIFF).unwrap_or(text)
+    }
+
+    /// What the decoded content is.
+    pub fn kind(&self) -> ContentKind {
+        self.kind
+    }
+
+    /// How many layers of gzip have been taken off.
+    pub fn layers(&self) -> u8 {
+        self.layers
+    }
+
+    /// How the compressed bytes ended; final once everything has been read.
+    pub fn ending(&self) -> Ending {
+        match &self.state {
+            State::Stream(source) if self.ending == Ending::Complete => source.ending(),
+            _ => self.ending,
+        }
+    }
+
+    /// The object's identity: at once for an object that is read whole, otherwise when everything has been read.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// The next block of whole lines, into the caller's vector, whose old content is dropped (and whose memory is
+    /// reused). Only the last line of the content may lack its end, and a block of one cut line does. An object that is
+    /// read whole comes as one block; otherwise blocks hold about [`Limits::block`] bytes.
+    pub fn next_block(&mut self, block: &mut Vec<u8>) -> Result<Option<BlockInfo>, ReadError> {
+        block.clear();
+        let offset = self.offset;
+        match &mut self.state {
+            State::End => return Ok(None),
+            State::Whole => {
+                std::mem::swap(block, &mut self.scratch.text);
+                self.state = State::End;
+            }
+            State::Stream(source) => {
+                let limits = self.scratch.limits;
+                std::mem::swap(block, &mut self.carry);
+                let mut last = memrchr(b'\n', block);
+                loop {
+                    let length = block.len();
+                    if length >= limits.block.max(1) && (last.is_some() || length > limits.line) {
+                        break;
+                    }
+                    let count = match read_step(&mut **source, block) {
+                        Ok(count) => count,
+                        Err(source) => return Err(self.failed(source)),
+                    };
+                    if count == 0 {
+                        self.end();
+                        self.offset += block.len() as u64;
+                        return Ok((!block.is_empty()).then_some(BlockInfo { offset, cut: None }));
+                    }
+                    let new = memrchr(b'\n', block.get(length..).unwrap_or_default());
+                    last = new.map(|at| length + at).or(last);
+                }
+                match last {
+                    Some(at) => {
+                        self.carry.clear();
+                        self.carry.extend_from_slice(block.get(at + 1..).unwrap_or_default());
+                        block.truncate(at + 1);
+                    }
+                    None => {
+                        return self
+                            .cut_line(block)
+                            .map(|dropped| Some(BlockInfo { offset, cut: Some(dropped) }));
+                    }
+                }
+            }
+        }
+        self.offset += block.len() as u64;
+        Ok((!block.is_empty()).then_some(BlockInfo { offset, cut: None }))
+    }
+
+    /// Drops the end of a line that is too long; what follows it stays for the next block.
+    fn cut_line(&mut self, block: &mut Vec<u8>) -> Result<u64, ReadError> {
+        let keep = self.scratch.limits.line;
+        let mut dropped = block.len().saturating_sub(keep) as u64;
+        block.truncate(keep);
+        self.carry.clear();
+        while let State::Stream(source) = &mut self.state {
+            self.carry.clear();
+            let count = match read_step(&mut **source, &mut self.carry) {
+                Ok(count) => count,
+                Err(source) => return Err(self.failed(source)),
+            };
+            if count == 0 {
+                self.end();
+                break;
+            }
+            if let Some(at) = memchr(b'\n', &self.carry) {
+                self.carry.drain(..=at);
+                self.offset += 1;
+                dropped += at as u64;
+                break;
+            }
+            dropped += count as u64;
+        }
+        self.offset += block.len() as u64 + dropped;
+        Ok(dropped)
+    }
+
+    /// The next bytes of the content, cut anywhere, into the caller's vector. Not to be mixed with
+    /// [`next_block`](Self::next_block). False at the end.
+    pub fn next_chunk(&mut self, chunk: &mut Vec<u8>) -> Result<bool, ReadError> {
+        chunk.clear();
+        match &mut self.state {
+            State::End => return Ok(false),
+            State::Whole => {
+                std::mem::swap(chunk, &mut self.scratch.text);
+                self.state = State::End;
+            }
+            State::Stream(source) => {
+                std::mem::swap(chunk, &mut self.carry);
+                self.carry.clear();
+                while chunk.len() < STEP {
+                    let count = match read_step(&mut **source, chunk) {
+                        Ok(count) => count,
+                        Err(source) => return Err(self.failed(source)),
+                    };
+                    if count == 0 {
+                        self.end();
+                        break;
+                    }
+                }
+            }
+        }
+        self.offset += chunk.len() as u64;
+        Ok(!chunk.is_empty())
+    }
+
+    /// All that is left, for containers such as Parquet that are not read as a stream.
+    pub fn read_all(&mut self, output: &mut Vec<u8>, limit: usize) -> Result<(), ReadError> {
+        let mut chunk = Vec::new();
+        output.clear();
+        while self.next_chunk(&mut chunk)? {
+            if output.len() + chunk.len() > limit {
+                return Err(ReadError::TooLarge { path: self.path.clone(), limit });
+            }
+            if output.is_empty() {
+                std::mem::swap(output, &mut chunk);
+            } else {
+                output.extend_from_slice(&chunk);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) {
+        self.ending = self.ending();
+        self.state = State::End;
+        if self.identity.is_none() {
+            self.identity = Some(self.tally.identity(self.modified));
+        }
+    }
+}
+
+fn is_gzip(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"\x1f\x8b")
+}
+
+fn read_step(source: &mut dyn ByteSource, output: &mut Vec<u8>) -> io::Result<usize> {
+    let length = output.len();
+    output.resize(length + STEP, 0);
+    let result = fill_whole(source, output.get_mut(length..).unwrap_or_default());
+    output.truncate(length + result.as_ref().map_or(0, |count| *count));
+    result
+}
+
+/// Whether a line may be longer than `line`: somewhere, half as many bytes hold no line end.
+fn has_long_line(text: &[u8], line: usize) -> bool {
+    text.len() > line && text.chunks(line.div_ceil(2).max(1)).any(|window| memchr(b'\n', window).is_none())
+}
+
+/// Inflates all members of `raw`; `None` when they hold more than `limit`.
+fn inflate_whole(
+    mut inflater: Option<&mut Inflater>,
+    raw: &[u8],
+    text: &mut Vec<u8>,
+    limit: usize,
+) -> Option<Ending> {
+    text.clear();
+    // The last four bytes are the last member's length, which for the usual single member is all of it.
+    let stated = raw.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
+    let guess = stated.max(raw.len().saturating_mul(4)).saturating_add(64).min(limit);
+    text.reserve(guess);
+    let mut at = 0usize;
+    loop {
+        let mut rest = raw.get(at..).unwrap_or_default();
+        if at > 0 {
+            let padding = rest.iter().position(|byte| *byte != 0).unwrap_or(rest.len());
+            at += padding;
+            rest = raw.get(at..).unwrap_or_default();
+            if rest.is_empty() {
+                return Some(Ending::Complete);
+            }
+        }
+        let result = match (&mut inflater, is_gzip(rest)) {
+            (Some(inflater), true) => inflater.append_member(rest, text),
+            _ => Err(InflateError::BadData),
+        };
+        match result {
+            Ok(0) => return salvage(rest, at, text, limit),
+            Ok(count) if text.len() <= limit => at += count,
+            Ok(_) => return None,
+            Err(InflateError::InsufficientSpace) => {
+                if text.capacity() >= limit {
+                    return None;
+                }
+                let wanted = text.capacity().saturating_mul(2).clamp(4096, limit.max(4096));
+                text.reserve(wanted.saturating_sub(text.len()));
+            }
+            // libdeflate gives nothing of a damaged member: its beginning is had by streaming.
+            Err(_) => return salvage(rest, at, text, limit),
+        }
+    }
+}
+
+fn salvage(rest: &[u8], at: usize, text: &mut Vec<u8>, limit: usize) -> Option<Ending> {
+    let mut source = GzipSource::at_member(Plain(rest), at == 0);
+    while text.len() <= limit {
+        let count = read_step(&mut source, text).ok()?;
+        if count == 0 {
+            let base = at as u64;
+            return Some(match source.ending() {
+                Ending::Complete => Ending::Complete,
+                Ending::Truncated { at } => Ending::Truncated { at: base + at },
+                Ending::Corrupt { at } => Ending::Corrupt { at: base + at },
+                Ending::TrailingGarbage { at, bytes } => Ending::TrailingGarbage { at: base + at, bytes },
+            });
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+mod tests;
