@@ -114,12 +114,7 @@ fn damaged_lines() -> impl Strategy<Value = Vec<u8>> {
 type Row = (u64, Vec<Vec<u8>>);
 
 /// Cuts a block in batches; gives each row's line and cells.
-fn in_batches(
-    kind: LogKind,
-    block: &[u8],
-    wanted: &Wanted,
-    batch: usize,
-) -> (Vec<Row>, u64, u64, u64) {
+fn in_batches(kind: LogKind, block: &[u8], wanted: &Wanted, batch: usize) -> (Vec<Row>, u64, u64, u64) {
     let mut cutter = ElbCutter::new(kind, wanted);
     let (mut rows, mut refused, mut lines, mut blank, mut from) = (Vec::new(), 0, 0, 0, 0);
     while from < block.len() {

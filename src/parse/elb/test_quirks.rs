@@ -1,5 +1,5 @@
-//! The irregularities that the specification lists for load balancer logs, by their numbers there, and lines that are
-//! refused.
+//! The irregularities that the specification lists for load balancer logs, by their numbers there, and lines
+//! that are refused.
 
 use super::test_lines::*;
 use super::{Lookalike, lookalike};
@@ -9,7 +9,8 @@ fn line(block: &str, row: usize) -> &str {
     block.lines().nth(row).unwrap()
 }
 
-/// The first `count` fields, from 13 on, of the first ALB sample, in which only the request (13) holds spaces: two.
+/// The first `count` fields, from 13 on, of the first ALB sample, in which only the request (13) holds
+/// spaces: two.
 fn alb_of(count: usize) -> String {
     let fields: Vec<&str> = line(ALB, 0).split(' ').collect();
     fields[..count + 2].join(" ")
