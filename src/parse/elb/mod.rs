@@ -1,9 +1,9 @@
 //! Load balancer logs: the lines of a block into cells, for all five kinds.
 //!
-//! [`ElbCutter`] takes batches of rows out of a block of whole lines. A line becomes a row, a refusal or is blank, and
-//! each is counted. Only as much of a line is read as the wanted columns need, and only so much of it is checked.
-//! Values are not converted here, and nothing is taken from an object's key: `elb` and `ip_address` of lines that are too
-//! old to carry them stay empty.
+//! [`ElbCutter`] takes batches of rows out of a block of whole lines. A line becomes a row, a refusal or is
+//! blank, and each is counted. Only as much of a line is read as the wanted columns need, and only so much of
+//! it is checked. Values are not converted here, and nothing is taken from an object's key: `elb` and
+//! `ip_address` of lines that are too old to carry them stay empty.
 
 mod cutter;
 mod layout;
