@@ -46,7 +46,8 @@ def record(ni, egress, src, dst, sport, dport, proto, packets, octets, start, en
     """One record with every field of versions 2 to 11; a format picks from it by name."""
     remote = dst if egress else src
     private = remote.startswith("10.")
-    hop = BY_ADDR.get(remote)
+    through_nat = not private and ni.subnet in (WEB, DB)
+    hop = NAT if through_nat else BY_ADDR.get(remote)
     r = {
         "version": "2", "account-id": ACCOUNT, "interface-id": ni.eni, "srcaddr": src, "dstaddr": dst,
         "srcport": sport, "dstport": dport, "protocol": proto, "packets": packets, "bytes": octets,
@@ -54,7 +55,7 @@ def record(ni, egress, src, dst, sport, dport, proto, packets, octets, start, en
         "instance-id": ni.instance, "tcp-flags": flags, "type": "IPv6" if ":" in src else "IPv4",
         "pkt-srcaddr": src, "pkt-dstaddr": dst, "region": REGION, "az-id": "use1-az4", "sublocation-type": "-",
         "sublocation-id": "-", "pkt-src-aws-service": "-", "pkt-dst-aws-service": "-",
-        "flow-direction": "egress" if egress else "ingress", "traffic-path": (1 if private else 8) if egress else "-",
+        "flow-direction": "egress" if egress else "ingress", "traffic-path": (1 if private or through_nat else 8) if egress else "-",
         "reject-reason": "-", "resource-id": "-", "encryption-status": 1 if private else 0, "instance-tag": ni.tag,
         "instance-tag-2": "-", "interface-tag": "prod", "interface-tag-2": "-", "asg-tag": "-", "asg-tag-2": "-",
         "interface-type": ni.kind, "next-hop-interface-id": hop.eni if hop else "-",
