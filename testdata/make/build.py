@@ -8,6 +8,7 @@ usage: build.py        then: count.py, which writes testdata/expected.json
 import gzip, hashlib, json, os, random, shutil, struct, sys, zlib
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 import elb
 from fields import ALPHABETICAL, FUTURE, MIN, TGW, V2, V5, V7, V11

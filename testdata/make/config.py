@@ -8,6 +8,7 @@ has no outbound rule for ephemeral ports; the one of the public subnet denies a 
 import json, os, shutil, sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.dont_write_bytecode = True
 sys.path.insert(0, HERE)
 from story import ACCOUNT, ALB, API, API1, BASTION, DB, DB1, INTERFACES, NAT, PUBLIC, QUIET, REGION, SWEEPER, VPC, WEB, WEB1, WEB2
 
