@@ -3,10 +3,8 @@
 //! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
 
 pub mod format;
+pub mod ingest;
 pub mod net;
 pub mod parse;
-<<<<<<< HEAD
-pub mod store;
-=======
 pub mod source;
->>>>>>> source
+pub mod store;

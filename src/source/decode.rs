@@ -166,7 +166,7 @@ impl<'s> Decoder<'s> {
             ContentKind::Text => {}
             other => return Ok(skip(other.refusal().unwrap_or("binary data"), false)),
         }
-        let recognition = recognise(reader.sniff());
+        let recognition = recognise(ContentKind::Text, reader.sniff());
         if let Recognition::Json(kind) = &recognition {
             return Decoder::open_events(reader, kind, located, options);
         }
@@ -182,16 +182,13 @@ impl<'s> Decoder<'s> {
         located: &Located,
         options: &DecodeOptions,
     ) -> Result<Opening<'s>, DecodeError> {
-        if !kind.holds_events() {
-            return Ok(skip(&kind.to_string(), false));
-        }
         let mut events = EnvelopeReader::new(reader);
         let mut block = Vec::new();
         // The first event tells what the events are; control messages and empty pages may come before it.
         let Some(first) = events.next_block(&mut block)? else {
             return Ok(skip("an envelope without log events", true));
         };
-        Ok(match Lines::of(recognise(&block), options) {
+        Ok(match Lines::of(recognise(ContentKind::Text, &block), options) {
             Ok(lines) => {
                 let mut decoder = Decoder::new(Feed::Events(events), lines, located, options);
                 decoder.block = block;
@@ -199,7 +196,7 @@ impl<'s> Decoder<'s> {
                 decoder.begin_block(BlockInfo::default());
                 Opening::Log(Box::new(decoder))
             }
-            Err(skip) => Opening::Skip(Skip { what: format!("{kind} of: {}", skip.what), ..skip }),
+            Err(skip) => Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip }),
         })
     }
 
@@ -479,7 +476,7 @@ impl Lines {
             Recognition::Nlb => Lines::elb(LogKind::Nlb),
             Recognition::TestObject => return refuse("load balancer test object".to_owned(), true),
             Recognition::Empty => return refuse("nothing but blank lines".to_owned(), true),
-            Recognition::Json(kind) => return refuse(kind.to_string(), false),
+            Recognition::Json(kind) => return refuse(describe(kind).to_owned(), false),
             Recognition::Parquet => return refuse("Parquet within something else".to_owned(), false),
             Recognition::Other { what } => match given {
                 Some(layout) if what == "text" => Lines::flow(layout.clone(), false),
@@ -565,4 +562,13 @@ fn cut_matching(
 fn count_lines(text: &[u8]) -> u64 {
     let ended = memchr::memchr_iter(b'\n', text).count() as u64;
     ended + u64::from(text.last().is_some_and(|last| *last != b'\n'))
+}
+
+fn describe(kind: JsonKind) -> &'static str {
+    match kind {
+        JsonKind::FilterLogEvents => "CloudWatch Logs events",
+        JsonKind::Subscription => "CloudWatch Logs subscription envelopes",
+        JsonKind::Message => "Firehose records",
+        JsonKind::Vended(_) => "load balancer records as JSON",
+    }
 }
