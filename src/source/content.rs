@@ -439,6 +439,11 @@ impl<'s> ContentReader<'s> {
         text.get(..SNIFF).unwrap_or(text)
     }
 
+    /// How much decoded content has been handed over or dropped, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// What the decoded content is.
     pub fn kind(&self) -> ContentKind {
         self.kind

@@ -5,11 +5,22 @@
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
 pub mod content;
+pub mod envelope;
 pub mod gzip;
+mod json;
 pub mod keys;
 pub mod locate;
+pub mod log_format;
+pub mod recognise;
+mod recognise_json;
+pub mod strip;
+mod vended;
 
 pub use content::{BlockInfo, ContentKind, ContentReader, Identity, Limits, ReadError, Scratch};
+pub use envelope::{EnvelopeError, EnvelopeReader, EnvelopeStats, EventBlock};
 pub use gzip::Ending;
 pub use keys::{KeyDate, KeyKind, ObjectKey};
 pub use locate::{Found, LocateError, Located, SkipReason, Skipped, locate};
+pub use log_format::{LogFormatError, kind_of_fields, parse_log_format};
+pub use recognise::{JsonKind, Recognition, recognise, recognise_line};
+pub use strip::{Stripped, strip_export_time};
