@@ -154,6 +154,22 @@ fn empty_and_marked_contents() {
 }
 
 #[test]
+fn headers_with_every_optional_part_are_read() {
+    let header = flate2::GzBuilder::new().filename("a.log").comment("c").extra(vec![1, 2, 3]);
+    let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"x\n").unwrap();
+    let bytes = encoder.finish().unwrap();
+    for limits in MODES {
+        let all = read(&bytes, limits);
+        assert_eq!((&all.text[..], all.ending), (&b"x\n"[..], Ending::Complete));
+        for cut in 1..bytes.len() {
+            let ending = read(&bytes[..cut], limits).ending;
+            assert!(cut < 2 || ending == Ending::Truncated { at: cut as u64 }, "{cut}: {ending:?}");
+        }
+    }
+}
+
+#[test]
 fn containers_are_named() {
     let cases: [(&[u8], ContentKind); 6] = [
         (b"PAR1....PAR1", ContentKind::Parquet),
