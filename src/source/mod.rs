@@ -5,8 +5,10 @@
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
 pub mod content;
+mod content_kind;
 pub mod envelope;
 pub mod gzip;
+mod identity;
 mod json;
 pub mod keys;
 pub mod locate;
