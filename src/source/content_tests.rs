@@ -16,7 +16,7 @@ const MODES: [Limits; 3] = [
     Limits { whole_file: 24 << 20, whole_text: 32, block: 16, line: 1 << 20 },
 ];
 
-struct Read_ {
+struct Reading {
     text: Vec<u8>,
     blocks: Vec<(BlockInfo, Vec<u8>)>,
     ending: Ending,
@@ -25,7 +25,7 @@ struct Read_ {
     layers: u8,
 }
 
-fn read(bytes: &[u8], limits: Limits) -> Read_ {
+fn read(bytes: &[u8], limits: Limits) -> Reading {
     let mut scratch = Scratch::with_limits(limits);
     let mut reader = ContentReader::from_bytes(bytes, "test", &mut scratch).unwrap();
     let sniff = reader.sniff().to_vec();
@@ -37,7 +37,7 @@ fn read(bytes: &[u8], limits: Limits) -> Read_ {
     assert!(text.starts_with(&sniff) || blocks.iter().any(|(info, _)| info.cut.is_some()));
     assert!(reader.next_block(&mut block).unwrap().is_none());
     let identity = reader.identity().unwrap();
-    Read_ { text, blocks, ending: reader.ending(), identity, kind: reader.kind(), layers: reader.layers() }
+    Reading { text, blocks, ending: reader.ending(), identity, kind: reader.kind(), layers: reader.layers() }
 }
 
 fn lines(count: usize) -> Vec<u8> {

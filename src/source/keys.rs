@@ -92,6 +92,19 @@ impl ObjectKey {
         self.stamp.or_else(|| self.date.map(KeyDate::unix_seconds))
     }
 
+    /// Whether the object may hold flow log records that begin or end between two times (Unix seconds, both included).
+    /// True wherever the key does not tell. The name's time has meant both the five minutes before and those after it,
+    /// and a record may begin ten minutes before its end, hence a margin of fifteen minutes on both sides.
+    pub fn may_hold(&self, from: i64, to: i64) -> bool {
+        const MARGIN: i64 = 15 * 60;
+        match (self.kind, self.stamp) {
+            (Some(KeyKind::FlowLog), Some(stamp)) => {
+                from <= stamp.saturating_add(MARGIN) && to >= stamp.saturating_sub(MARGIN)
+            }
+            _ => true,
+        }
+    }
+
     fn read_folders(&mut self, folders: &str) {
         let mut hive = Hive::default();
         let mut before = "";

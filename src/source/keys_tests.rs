@@ -68,6 +68,17 @@ fn a_bare_name_gives_what_it_holds() {
 }
 
 #[test]
+fn pruning_keeps_a_wide_margin() {
+    // Q50
+    let key =
+        ObjectKey::parse("123456789012_vpcflowlogs_us-east-1_fl-1234abcd_20260115T1000Z_fe123456.log.gz");
+    assert!(key.may_hold(TEN + 900, TEN + 1000) && !key.may_hold(TEN + 901, TEN + 1000));
+    assert!(key.may_hold(TEN - 1000, TEN - 900) && !key.may_hold(TEN - 1000, TEN - 901));
+    assert!(key.may_hold(TEN - 9999, TEN + 9999) && key.may_hold(i64::MIN, i64::MAX));
+    assert!(ObjectKey::default().may_hold(0, 0));
+}
+
+#[test]
 fn load_balancer_keys() {
     let base = "my-app/AWSLogs/123456789012/elasticloadbalancing/us-east-2/2026/01/15/";
     let rest = "123456789012_elasticloadbalancing_us-east-2_";
