@@ -7,14 +7,16 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 
 use memchr::{memchr, memrchr};
-use twox_hash::xxhash3_128;
 
+pub use super::content_kind::ContentKind;
 use super::gzip::{ByteSource, Ending, GzipSource, Plain, Prefixed, fill_whole};
+pub use super::identity::Identity;
+use super::identity::{Hashed, Tally};
 use super::locate::{Located, unix_nanos};
-use crate::parse::inflate::{InflateError, Inflater};
+use super::whole::{has_long_line, inflate_whole};
+use crate::parse::inflate::Inflater;
 
 /// How much text [`ContentReader::sniff`] shows at most.
 pub const SNIFF: usize = 64 * 1024;
@@ -70,111 +72,6 @@ impl Default for Scratch {
     }
 }
 
-/// Which object this is, whatever its path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Identity {
-    /// Size in bytes as stored.
-    pub size: u64,
-    /// Last modification in Unix nanoseconds; 0 where unknown. Not part of what makes two objects the same.
-    pub modified: i64,
-    /// xxh3 (128 bits) of the bytes as stored.
-    pub hash: u128,
-}
-
-impl Identity {
-    /// Reads a file for its identity alone.
-    pub fn of_file(path: &Path) -> Result<Identity, ReadError> {
-        let shown = || path.to_string_lossy().into_owned();
-        let file = File::open(path).map_err(|source| ReadError::open(shown(), source))?;
-        let modified =
-            file.metadata().ok().and_then(|data| data.modified().ok()).map(unix_nanos).unwrap_or(0);
-        let tally = Tally::default();
-        let mut source = Hashed { source: Plain(file), tally: tally.clone() };
-        let mut buffer = vec![0; STEP];
-        while source.fill(&mut buffer).map_err(|source| ReadError::Io {
-            path: shown(),
-            at: tally.bytes(),
-            source,
-        })? > 0
-        {}
-        Ok(tally.identity(modified))
-    }
-
-    /// The identity of bytes in memory.
-    pub fn of_bytes(bytes: &[u8], modified: i64) -> Identity {
-        Identity { size: bytes.len() as u64, modified, hash: xxhash3_128::Hasher::oneshot(bytes) }
-    }
-}
-
-/// What a content is, by its first decoded bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ContentKind {
-    /// Nothing.
-    Empty,
-    /// Text, or bytes of no known container.
-    Text,
-    /// Apache Parquet.
-    Parquet,
-    /// More layers of gzip than are taken off.
-    NestedGzip,
-    /// A zip archive.
-    Zip,
-    /// Framed snappy.
-    Snappy,
-    /// Zstandard.
-    Zstd,
-    /// bzip2.
-    Bzip2,
-    /// xz.
-    Xz,
-    /// Apache ORC.
-    Orc,
-    /// Apache Avro.
-    Avro,
-    /// UTF-16 with its byte order mark, as PowerShell writes redirected output.
-    Utf16,
-}
-
-impl ContentKind {
-    fn of(text: &[u8]) -> ContentKind {
-        const MAGIC: [(&[u8], ContentKind); 13] = [
-            (b"PAR1", ContentKind::Parquet),
-            (b"\x1f\x8b", ContentKind::NestedGzip),
-            (b"PK\x03\x04", ContentKind::Zip),
-            (b"PK\x05\x06", ContentKind::Zip),
-            (b"\xff\x06\x00\x00sNaPpY", ContentKind::Snappy),
-            (b"\x28\xb5\x2f\xfd", ContentKind::Zstd),
-            (b"BZh", ContentKind::Bzip2),
-            (b"\xfd7zXZ\x00", ContentKind::Xz),
-            (b"ORC", ContentKind::Orc),
-            (b"Obj\x01", ContentKind::Avro),
-            (b"\xff\xfe", ContentKind::Utf16),
-            (b"\xfe\xff", ContentKind::Utf16),
-            (b"", ContentKind::Text),
-        ];
-        if text.is_empty() {
-            return ContentKind::Empty;
-        }
-        MAGIC.iter().find(|(magic, _)| text.starts_with(magic)).map_or(ContentKind::Text, |(_, kind)| *kind)
-    }
-
-    /// Why a content of this kind is not read as text, and what to do; `None` for text, nothing and Parquet.
-    pub fn refusal(self) -> Option<&'static str> {
-        match self {
-            ContentKind::Empty | ContentKind::Text | ContentKind::Parquet => None,
-            ContentKind::NestedGzip => Some("more than three layers of gzip (gunzip it first)"),
-            ContentKind::Zip => Some("zip objects are not read (unzip them first)"),
-            ContentKind::Snappy => Some("snappy objects are not read (decompress them first)"),
-            ContentKind::Zstd => Some("zstd objects are not read (run zstd -d first)"),
-            ContentKind::Bzip2 => Some("bzip2 objects are not read (run bunzip2 first)"),
-            ContentKind::Xz => Some("xz objects are not read (run unxz first)"),
-            ContentKind::Orc => Some("orc objects are not read (deliver text or parquet)"),
-            ContentKind::Avro => Some("avro objects are not read (deliver text or parquet)"),
-            ContentKind::Utf16 => Some("utf-16 text is not read (save it as utf-8)"),
-        }
-    }
-}
-
 /// Why an object could not be read (on).
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
@@ -211,7 +108,7 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    fn open(path: String, source: io::Error) -> ReadError {
+    pub(crate) fn open(path: String, source: io::Error) -> ReadError {
         match source.kind() {
             io::ErrorKind::NotFound => ReadError::NotFound { path },
             io::ErrorKind::PermissionDenied => ReadError::PermissionDenied { path },
@@ -227,45 +124,6 @@ pub struct BlockInfo {
     pub offset: u64,
     /// The block is one line that was longer than [`Limits::line`]; so many bytes of its end have been dropped.
     pub cut: Option<u64>,
-}
-
-/// Counts and hashes raw bytes as they are read.
-#[derive(Clone, Default)]
-struct Tally(Arc<Mutex<(xxhash3_128::Hasher, u64)>>);
-
-impl Tally {
-    fn add(&self, bytes: &[u8]) {
-        if let Ok(mut tally) = self.0.lock() {
-            tally.0.write(bytes);
-            tally.1 += bytes.len() as u64;
-        }
-    }
-
-    fn bytes(&self) -> u64 {
-        self.0.lock().map(|tally| tally.1).unwrap_or(0)
-    }
-
-    fn identity(&self, modified: i64) -> Identity {
-        let (hash, size) = self.0.lock().map(|tally| (tally.0.finish_128(), tally.1)).unwrap_or((0, 0));
-        Identity { size, modified, hash }
-    }
-}
-
-struct Hashed<S> {
-    source: S,
-    tally: Tally,
-}
-
-impl<S: ByteSource> ByteSource for Hashed<S> {
-    fn fill(&mut self, output: &mut [u8]) -> io::Result<usize> {
-        let count = self.source.fill(output)?;
-        self.tally.add(output.get(..count).unwrap_or_default());
-        Ok(count)
-    }
-
-    fn ending(&self) -> Ending {
-        self.source.ending()
-    }
 }
 
 enum State {
@@ -439,6 +297,11 @@ impl<'s> ContentReader<'s> {
         text.get(..SNIFF).unwrap_or(text)
     }
 
+    /// How much decoded content has been handed over or dropped, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
     /// What the decoded content is.
     pub fn kind(&self) -> ContentKind {
         self.kind
@@ -596,82 +459,16 @@ impl<'s> ContentReader<'s> {
     }
 }
 
-fn is_gzip(bytes: &[u8]) -> bool {
+pub(super) fn is_gzip(bytes: &[u8]) -> bool {
     bytes.starts_with(b"\x1f\x8b")
 }
 
-fn read_step(source: &mut dyn ByteSource, output: &mut Vec<u8>) -> io::Result<usize> {
+pub(super) fn read_step(source: &mut dyn ByteSource, output: &mut Vec<u8>) -> io::Result<usize> {
     let length = output.len();
     output.resize(length + STEP, 0);
     let result = fill_whole(source, output.get_mut(length..).unwrap_or_default());
     output.truncate(length + result.as_ref().map_or(0, |count| *count));
     result
-}
-
-/// Whether a line may be longer than `line`: somewhere, half as many bytes hold no line end.
-fn has_long_line(text: &[u8], line: usize) -> bool {
-    text.len() > line && text.chunks(line.div_ceil(2).max(1)).any(|window| memchr(b'\n', window).is_none())
-}
-
-/// Inflates all members of `raw`; `None` when they hold more than `limit`.
-fn inflate_whole(
-    mut inflater: Option<&mut Inflater>,
-    raw: &[u8],
-    text: &mut Vec<u8>,
-    limit: usize,
-) -> Option<Ending> {
-    text.clear();
-    // The last four bytes are the last member's length, which for the usual single member is all of it.
-    let stated = raw.last_chunk::<4>().map_or(0, |bytes| u32::from_le_bytes(*bytes) as usize);
-    let guess = stated.max(raw.len().saturating_mul(4)).saturating_add(64).min(limit);
-    text.reserve(guess);
-    let mut at = 0usize;
-    loop {
-        let mut rest = raw.get(at..).unwrap_or_default();
-        if at > 0 {
-            let padding = rest.iter().position(|byte| *byte != 0).unwrap_or(rest.len());
-            at += padding;
-            rest = raw.get(at..).unwrap_or_default();
-            if rest.is_empty() {
-                return Some(Ending::Complete);
-            }
-        }
-        let result = match (&mut inflater, is_gzip(rest)) {
-            (Some(inflater), true) => inflater.append_member(rest, text),
-            _ => Err(InflateError::BadData),
-        };
-        match result {
-            Ok(0) => return salvage(rest, at, text, limit),
-            Ok(count) if text.len() <= limit => at += count,
-            Ok(_) => return None,
-            Err(InflateError::InsufficientSpace) => {
-                if text.capacity() >= limit {
-                    return None;
-                }
-                let wanted = text.capacity().saturating_mul(2).clamp(4096, limit.max(4096));
-                text.reserve(wanted.saturating_sub(text.len()));
-            }
-            // libdeflate gives nothing of a damaged member: its beginning is had by streaming.
-            Err(_) => return salvage(rest, at, text, limit),
-        }
-    }
-}
-
-fn salvage(rest: &[u8], at: usize, text: &mut Vec<u8>, limit: usize) -> Option<Ending> {
-    let mut source = GzipSource::at_member(Plain(rest), at == 0);
-    while text.len() <= limit {
-        let count = read_step(&mut source, text).ok()?;
-        if count == 0 {
-            let base = at as u64;
-            return Some(match source.ending() {
-                Ending::Complete => Ending::Complete,
-                Ending::Truncated { at } => Ending::Truncated { at: base + at },
-                Ending::Corrupt { at } => Ending::Corrupt { at: base + at },
-                Ending::TrailingGarbage { at, bytes } => Ending::TrailingGarbage { at: base + at, bytes },
-            });
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const MODES: [Limits; 3] = [
     Limits { whole_file: 24 << 20, whole_text: 32, block: 16, line: 1 << 20 },
 ];
 
-struct Read_ {
+struct Reading {
     text: Vec<u8>,
     blocks: Vec<(BlockInfo, Vec<u8>)>,
     ending: Ending,
@@ -25,7 +25,7 @@ struct Read_ {
     layers: u8,
 }
 
-fn read(bytes: &[u8], limits: Limits) -> Read_ {
+fn read(bytes: &[u8], limits: Limits) -> Reading {
     let mut scratch = Scratch::with_limits(limits);
     let mut reader = ContentReader::from_bytes(bytes, "test", &mut scratch).unwrap();
     let sniff = reader.sniff().to_vec();
@@ -37,7 +37,7 @@ fn read(bytes: &[u8], limits: Limits) -> Read_ {
     assert!(text.starts_with(&sniff) || blocks.iter().any(|(info, _)| info.cut.is_some()));
     assert!(reader.next_block(&mut block).unwrap().is_none());
     let identity = reader.identity().unwrap();
-    Read_ { text, blocks, ending: reader.ending(), identity, kind: reader.kind(), layers: reader.layers() }
+    Reading { text, blocks, ending: reader.ending(), identity, kind: reader.kind(), layers: reader.layers() }
 }
 
 fn lines(count: usize) -> Vec<u8> {
@@ -150,6 +150,22 @@ fn empty_and_marked_contents() {
         }
         assert_eq!(read(b"no end", limits).text, b"no end");
         assert_eq!(read(b"\n\n", limits).text, b"\n\n");
+    }
+}
+
+#[test]
+fn headers_with_every_optional_part_are_read() {
+    let header = flate2::GzBuilder::new().filename("a.log").comment("c").extra(vec![1, 2, 3]);
+    let mut encoder = header.write(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(b"x\n").unwrap();
+    let bytes = encoder.finish().unwrap();
+    for limits in MODES {
+        let all = read(&bytes, limits);
+        assert_eq!((&all.text[..], all.ending), (&b"x\n"[..], Ending::Complete));
+        for cut in 1..bytes.len() {
+            let ending = read(&bytes[..cut], limits).ending;
+            assert!(cut < 2 || ending == Ending::Truncated { at: cut as u64 }, "{cut}: {ending:?}");
+        }
     }
 }
 

@@ -278,8 +278,9 @@ impl<S: ByteSource> GzipSource<S> {
         if !self.skip(skip)? {
             return Ok(Err(Cut::End));
         }
-        for flag in [8, 16] {
-            while flags & flag != 0 {
+        // File name and comment, each ended by a zero byte.
+        for _ in 0..(flags & 8 != 0) as u8 + (flags & 16 != 0) as u8 {
+            loop {
                 match self.next_byte()? {
                     None => return Ok(Err(Cut::End)),
                     Some(0) => break,
