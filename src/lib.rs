@@ -3,5 +3,6 @@
 //! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
 
 pub mod format;
+pub mod net;
 pub mod parse;
 pub mod sql;
