@@ -12,6 +12,8 @@ use datafusion::common::Result;
 use maxminddb::{PathElement, Reader};
 use serde::Deserialize;
 
+use crate::net::{Family, Prefix, PrefixError, parse_ip_str};
+
 use super::function::{
     Input, Literal, Param, Spec, input, integers, text, texts, user_error,
 };
@@ -145,15 +147,19 @@ impl AwsRanges {
         };
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for range in file.prefixes.iter().chain(&file.ipv6_prefixes) {
-            let network = super::address::Network::parse(&range.ip_prefix).map_err(|error| error.to_string())?;
+            let prefix: Prefix = range.ip_prefix.parse().map_err(|error: PrefixError| error.to_string())?;
+            let (start, end) = prefix.range_bits();
             let claim = Claim {
-                start: network.first(),
-                end: network.last(),
+                start,
+                end,
                 service: intern(&range.service),
                 region: intern(&range.region),
                 general: range.service == "AMAZON",
             };
-            if network.is_ipv6() { v6.push(claim) } else { v4.push(claim) }
+            match prefix.family() {
+                Family::V4 => v4.push(claim),
+                Family::V6 => v6.push(claim),
+            }
         }
         Ok(AwsRanges { names, v4: segments(v4), v6: segments(v6) })
     }
@@ -176,18 +182,10 @@ impl AwsRanges {
 /// by the first in the file that is not `AMAZON`. Prefixes nest or are disjoint, so a stack of open ones suffices.
 fn segments(mut claims: Vec<Claim>) -> Vec<Segment> {
     // Widest first at the same start; the winner among equals last, so that it ends on top of the stack.
-    let mut order: Vec<usize> = (0..claims.len()).rev().collect();
-    order.sort_by_key(|&at| claims.get(at).map(|claim| (claim.start, std::cmp::Reverse(claim.end), !claim.general)));
-    let mut by_rank: Vec<usize> = vec![0; claims.len()];
-    for (rank, &at) in order.iter().enumerate() {
-        if let Some(slot) = by_rank.get_mut(at) {
-            *slot = rank;
-        }
-    }
-    let mut ranked: Vec<(usize, Claim)> = by_rank.into_iter().zip(claims.drain(..)).collect();
-    ranked.sort_by_key(|(rank, _)| *rank);
+    claims.reverse();
+    claims.sort_by_key(|claim| (claim.start, std::cmp::Reverse(claim.end), !claim.general));
 
-    let mut out: Vec<Segment> = Vec::with_capacity(ranked.len());
+    let mut out: Vec<Segment> = Vec::with_capacity(claims.len());
     let mut open: Vec<Claim> = Vec::new();
     let mut next = Some(0u128);
     let emit = |claim: &Claim, from: Option<u128>, to: u128, out: &mut Vec<Segment>| {
@@ -197,7 +195,7 @@ fn segments(mut claims: Vec<Claim>) -> Vec<Segment> {
             out.push(Segment { start, end: to, service: claim.service, region: claim.region });
         }
     };
-    for (_, claim) in ranked {
+    for claim in claims {
         while let Some(top) = open.last().filter(|top| top.end < claim.start) {
             emit(top, next, top.end, &mut out);
             next = top.end.checked_add(1);
@@ -236,7 +234,7 @@ fn needs_geoip(enrichment: &Enrichment, _: &[Option<Literal>]) -> Result<()> {
 }
 
 fn address(input: &Input, row: usize) -> Option<IpAddr> {
-    input.text(row)?.parse().ok()
+    parse_ip_str(input.text(row)?)
 }
 
 const ADDRESS: &[Param] = &[text("addr", "an IPv4 or IPv6 address")];
