@@ -2,4 +2,6 @@
 //!
 //! What a line means is `format`'s, where rows come from is the tables' own business; nothing here reads a log.
 
+pub mod errors;
 pub mod functions;
+pub mod queries;

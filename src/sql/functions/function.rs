@@ -173,17 +173,6 @@ pub(super) fn texts<T: AsRef<str>>(rows: usize, mut row: impl FnMut(usize) -> Op
     Arc::new(builder.finish())
 }
 
-/// As [`texts`], for routines that can fail.
-pub(super) fn try_texts<T: AsRef<str>>(
-    rows: usize,
-    mut row: impl FnMut(usize) -> Result<Option<T>>,
-) -> Result<ArrayRef> {
-    let mut builder = StringViewBuilder::with_capacity(rows);
-    for index in 0..rows {
-        builder.append_option(row(index)?);
-    }
-    Ok(Arc::new(builder.finish()))
-}
 
 /// A function as DataFusion knows it.
 pub(super) struct Function {

@@ -66,12 +66,5 @@ pub fn register(ctx: &SessionContext, enrichment: &Arc<Enrichment>) -> Result<()
     Ok(())
 }
 
-/// The name nearest to a mistyped one, where one is near enough to be meant.
-fn nearest<'a>(given: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let given = given.to_lowercase();
-    known
-        .map(|name| (strsim::damerau_levenshtein(&given, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= given.chars().count().max(name.chars().count()) / 3)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
+#[cfg(test)]
+mod tests;

@@ -7,9 +7,10 @@ use crate::net::{
     TCP_FLAGS, has_tcp_flag, protocol_name, protocol_number, service_name, tcp_flag_bit, tcp_flags_text,
 };
 
+use crate::sql::errors::nearest;
+
 use super::enrich::Enrichment;
 use super::function::{Literal, Spec, booleans, input, int, integers, no_check, text, texts, user_error};
-use super::nearest;
 
 /// The protocol names that a mistyped one is compared with.
 fn protocol_names() -> impl Iterator<Item = &'static str> {
