@@ -4,4 +4,5 @@
 
 pub mod errors;
 pub mod functions;
+pub mod output;
 pub mod queries;
