@@ -2,7 +2,7 @@
 
 mod ingest;
 mod printer;
-mod store;
+
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -75,12 +75,6 @@ impl Global {
 enum Command {
     /// Read logs into the store: files, folders, globs, or - for standard input
     Ingest(ingest::IngestArgs),
-    /// What the store holds
-    Info(store::InfoArgs),
-    /// Merge small files of the store into large ones
-    Optimize(store::OptimizeArgs),
-    /// Delete the log rows of days before a date, and free their space
-    Forget(store::ForgetArgs),
 }
 
 fn parse_format(text: &str) -> Result<OutputFormat, String> {
@@ -100,9 +94,6 @@ pub fn main() -> ExitCode {
     let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
     let outcome = match &cli.command {
         Command::Ingest(args) => ingest::run(args, global, &printer),
-        Command::Info(args) => store::info(args, global, &printer),
-        Command::Optimize(args) => store::optimize(args, global, &printer),
-        Command::Forget(args) => store::forget(args, global, &printer),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
