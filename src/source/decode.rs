@@ -145,6 +145,7 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
         scratch: &'s mut Scratch,
     ) -> Result<Opening<'s>, DecodeError> {
+        scratch.take_text_buffer(SPARE.take());
         let reader = ContentReader::open(located, scratch)?;
         match reader.kind() {
             ContentKind::Empty => return Ok(skip("empty", true)),
@@ -183,7 +184,7 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
     ) -> Result<Opening<'s>, DecodeError> {
         let mut events = EnvelopeReader::new(reader);
-        let mut block = SPARE.take();
+        let mut block = Vec::new();
         // The first event tells what the events are; control messages and empty pages may come before it.
         let Some(first) = events.next_block(&mut block)? else {
             return Ok(skip("an envelope without log events", true));
@@ -212,7 +213,7 @@ impl<'s> Decoder<'s> {
             lines,
             wanted: None,
             cutter: None,
-            block: SPARE.take(),
+            block: Vec::new(),
             text: 0,
             torn: false,
             at: 0,
@@ -434,7 +435,8 @@ impl<'s> Decoder<'s> {
 }
 
 thread_local! {
-    /// The block of the object before: a fresh one would cost more in page faults than cutting its lines does.
+    /// The block of the object before, into which the next one is inflated: a fresh buffer would cost more in page
+    /// faults than cutting its lines does, and a second one would double the memory.
     static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 
