@@ -21,6 +21,8 @@ pub mod encode;
 mod error;
 mod files;
 mod ledger;
+mod maintain;
+mod merge;
 mod pending;
 mod rewrite;
 mod stats;
@@ -37,6 +39,7 @@ pub use batch::{Batch, CommitReport};
 pub use delta::{DataFile, TableSnapshot};
 pub use error::StoreError;
 pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, ledger_schema};
+pub use maintain::{ForgetReport, OptimizeReport, StoreInfo, TableInfo};
 pub use stats::FileStats;
 
 use crate::format::{self, LogKind, timestamp};
