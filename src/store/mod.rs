@@ -179,7 +179,7 @@ impl Store {
     }
 
     /// Takes the right to write, and first completes or clears away what an interrupted writer left. Calls `waiting`
-    /// once if another process has it, and then waits.
+    /// once if another has it, and then waits; a thread that has it already waits for ever.
     pub fn lock(&self, waiting: &mut dyn FnMut()) -> Result<StoreLock, StoreError> {
         files::create_folder(&pending::folder(self.root()))?;
         let path = self.root().join(files::OWN).join("lock");

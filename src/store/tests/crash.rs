@@ -206,6 +206,30 @@ fn forgetting_may_die_anywhere() {
     maintenance_dies("forget", forget, &once(&[("c.log", 1..5), ("d.log", 1..5)]));
 }
 
+/// A power cut after a table's commit has its name and before it has its bytes.
+#[test]
+fn a_torn_commit_is_made_again() {
+    for cut in [0, 100] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open_or_create(folder.path()).unwrap();
+        first(&store, &lock(&store));
+        drop(store);
+        // Points: data, temporary, pending, then three of each table; the second one is quarantine.
+        let point = (1..).find(|&point| {
+            child(folder.path(), "second", point);
+            folder.path().join("quarantine/_delta_log/00000000000000000002.json").exists()
+        });
+        assert!(point.is_some_and(|point| point > 3));
+        let torn = folder.path().join("quarantine/_delta_log/00000000000000000002.json");
+        let bytes = fs::read(&torn).unwrap();
+        fs::write(&torn, &bytes[..cut]).unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let _held = lock(&store);
+        assert_eq!(state(&store), State::Second);
+        nothing_lies_about(&store);
+    }
+}
+
 /// Writes that fail half-way, as on a full disk: the child's files may not grow beyond a limit.
 #[cfg(unix)]
 #[test]
