@@ -69,6 +69,12 @@ pub(super) fn partition_folder(date: Option<i32>) -> String {
     }
 }
 
+/// The date of the partition in which a file lies, from its path within the table.
+pub(super) fn date_of_folder(relative: &str) -> Option<i32> {
+    let (folder, _) = relative.split_once('/')?;
+    parse_date(folder.strip_prefix(EVENT_DATE)?.strip_prefix('=')?)
+}
+
 /// Makes a folder and its parents.
 pub(super) fn create_folder(path: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(path).map_err(StoreError::io("create", path))
@@ -160,6 +166,8 @@ mod tests {
         assert_eq!(partition_folder(Some(-1)), "event_date=1969-12-31");
         assert_eq!(partition_folder(None), "event_date=__HIVE_DEFAULT_PARTITION__");
         assert_eq!(parse_date("2026-01-15"), Some(20_468));
+        assert_eq!(date_of_folder("event_date=2026-01-15/part-x.parquet"), Some(20_468));
+        assert_eq!(date_of_folder("part-x.parquet"), None);
         assert_eq!(parse_date("__HIVE_DEFAULT_PARTITION__"), None);
     }
 }
