@@ -63,9 +63,9 @@ fn check_prefix(literal: Option<&Option<Literal>>) -> Result<()> {
 
 fn check_address(literal: Option<&Option<Literal>>) -> Result<()> {
     match literal {
-        Some(Some(Literal::Text(addr))) if parse_ip_str(addr).is_none() => Err(user_error(format!(
-            "{addr:?} is no IPv4 or IPv6 address; write 10.0.0.1 or 2001:db8::1"
-        ))),
+        Some(Some(Literal::Text(addr))) if parse_ip_str(addr).is_none() => {
+            Err(user_error(format!("{addr:?} is no IPv4 or IPv6 address; write 10.0.0.1 or 2001:db8::1")))
+        }
         _ => Ok(()),
     }
 }
@@ -113,8 +113,10 @@ fn prefix_text(addr: IpAddr, len: u8) -> Option<String> {
 pub(super) static SPECS: &[Spec] = &[
     Spec {
         name: "cidr_contains",
-        params: &[text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
-            text("addr", "an IPv4 or IPv6 address")],
+        params: &[
+            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
+            text("addr", "an IPv4 or IPv6 address"),
+        ],
         returns: DataType::Boolean,
         description: "whether the address is inside the prefix; an address of the other family is not, nor is a text \
                       that is no address; a wrong prefix is an error",
@@ -125,8 +127,10 @@ pub(super) static SPECS: &[Spec] = &[
     },
     Spec {
         name: "ip_in",
-        params: &[text("addr", "an IPv4 or IPv6 address"),
-            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address")],
+        params: &[
+            text("addr", "an IPv4 or IPv6 address"),
+            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
+        ],
         returns: DataType::Boolean,
         description: "cidr_contains with its arguments the other way round",
         example: "ip_in('2001:db8::7', '2001:db8::/32')",

@@ -167,7 +167,7 @@ fn octet(word: u128, from: u32, to: u32) -> u32 {
     let fill = 24 - digits * 8;
     let text = ((word >> (from * 8)) as u32) << fill & 0x00ff_ffff;
     let values = (text | (0x0030_3030 & ((1 << fill) - 1))) ^ 0x0030_3030;
-    let wrong = ((values & 0x0f0f_0f) + 0x0006_0606 | values) & 0x00f0_f0f0;
+    let wrong = (((values & 0x000f_0f0f) + 0x0006_0606) | values) & 0x00f0_f0f0;
     let (hundreds, tens, units) = (values & 0xff, (values >> 8) & 0xff, (values >> 16) & 0xff);
     // A leading zero is a first digit of 0 where more follow.
     let leading_zero = digits > 1 && (values >> fill) & 0xff == 0;
