@@ -6,3 +6,4 @@ pub mod format;
 pub mod net;
 pub mod parse;
 pub mod store;
+pub mod source;

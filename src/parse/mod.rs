@@ -13,5 +13,6 @@ pub mod progress;
 pub mod scan;
 pub mod elb;
 pub mod values;
+pub mod inflate;
 
 pub use cells::{Cells, Refusal, Span, Wanted};

@@ -1,0 +1,453 @@
+//! From what the user typed to the list of objects to read: files, folders, globs and standard input.
+//!
+//! Nothing is opened here. What is left out is reported with its reason, what cannot be listed is an error value with a
+//! hint, and neither stops the rest. The list is in time order as far as keys tell, each object once, however many
+//! inputs lead to it.
+
+use std::collections::HashSet;
+use std::fs::Metadata;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
+
+use walkdir::WalkDir;
+
+use super::keys::{KeyKind, ObjectKey};
+
+/// The input that stands for standard input.
+pub const STDIN: &str = "-";
+
+/// An object to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Located {
+    /// The path as shown to the user; a relative one stays as typed.
+    pub path: String,
+    /// Size in bytes as listed; 0 for standard input.
+    pub size: u64,
+    /// Last modification in Unix nanoseconds; 0 where unknown.
+    pub modified: i64,
+    /// What the path says about the log.
+    pub key: ObjectKey,
+    /// The real path where `path` could not hold it (names that are not UTF-8).
+    native: Option<Box<Path>>,
+}
+
+impl Located {
+    /// An object at a path, not looked up.
+    pub fn at(path: &str) -> Located {
+        Located { path: path.to_owned(), size: 0, modified: 0, key: ObjectKey::parse(path), native: None }
+    }
+
+    /// The path to open.
+    pub fn file(&self) -> &Path {
+        self.native.as_deref().unwrap_or(Path::new(&self.path))
+    }
+
+    /// Whether this is standard input.
+    pub fn is_stdin(&self) -> bool {
+        self.native.is_none() && self.path == STDIN
+    }
+}
+
+/// Why an object was left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, thiserror::Error)]
+pub enum SkipReason {
+    /// The name begins with a dot.
+    #[error("hidden")]
+    Hidden,
+    /// A temporary name such as `aws s3 sync` gives a file until it is complete.
+    #[error("partial download")]
+    PartialDownload,
+    /// A store of flowq's, or another Delta table.
+    #[error("a flowq store or other Delta table")]
+    Store,
+    /// What a load balancer or an export task writes to test its permission.
+    #[error("permission test object, not a log")]
+    TestObject,
+    /// A symbolic link that leads back to a folder above it.
+    #[error("symbolic link to a folder above it")]
+    LinkLoop,
+    /// A symbolic link to nothing.
+    #[error("broken symbolic link")]
+    BrokenLink,
+    /// A socket, device or the like.
+    #[error("not a regular file")]
+    NotAFile,
+}
+
+/// An object or folder that was left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Skipped {
+    /// The path as shown to the user.
+    pub path: String,
+    /// Why.
+    pub reason: SkipReason,
+}
+
+/// An input that could not be listed.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// Nothing lies at the path.
+    #[error("{path}: no such file or folder{}", hint(.nearest))]
+    NotFound {
+        /// The path as typed.
+        path: String,
+        /// A name in the same folder that is much like it.
+        nearest: Option<String>,
+    },
+    /// The file or folder may not be read.
+    #[error("{path}: permission denied (check its owner and mode, and those of the folders above it)")]
+    PermissionDenied {
+        /// The path.
+        path: String,
+    },
+    /// A glob that no path matches.
+    #[error(
+        "{pattern}: nothing matches (`**` crosses folders, `*` does not; quote the pattern for the shell)"
+    )]
+    NoMatch {
+        /// The glob as typed.
+        pattern: String,
+    },
+    /// A glob that cannot be read.
+    #[error("{pattern}: not a valid glob: {reason} at position {at}")]
+    BadGlob {
+        /// The glob as typed.
+        pattern: String,
+        /// What is wrong.
+        reason: String,
+        /// Where, in characters.
+        at: usize,
+    },
+    /// Addresses of buckets are not read.
+    #[error("{url}: buckets are not read directly (copy first: aws s3 sync {url} DIR)")]
+    RemoteUrl {
+        /// The address as typed.
+        url: String,
+    },
+    /// Any other failure of the file system.
+    #[error("{path}: {source}")]
+    Io {
+        /// The path.
+        path: String,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+fn hint(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|name| format!(" (did you mean {name}?)")).unwrap_or_default()
+}
+
+/// What the inputs led to.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The objects to read, in time order as far as their keys tell.
+    pub objects: Vec<Located>,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+    /// The inputs, or folders in them, that could not be listed.
+    pub problems: Vec<LocateError>,
+}
+
+/// Lists what the inputs hold. `store` is the folder of the store in use, which is never read as input.
+pub fn locate<S: AsRef<str>>(inputs: &[S], store: Option<&Path>) -> Found {
+    let mut walk = Walk {
+        found: Found::default(),
+        files: HashSet::new(),
+        folders: HashSet::new(),
+        store: store.and_then(|store| std::fs::metadata(store).ok().map(|data| Inode::new(store, &data))),
+    };
+    for input in inputs {
+        walk.add_input(input.as_ref());
+    }
+    let mut found = walk.found;
+    found.objects.sort_by(|a, b| order(a).cmp(&order(b)));
+    found
+}
+
+fn order(object: &Located) -> (bool, i64, &str) {
+    (!object.is_stdin(), object.key.order_time().unwrap_or(i64::MAX), &object.path)
+}
+
+/// What makes two paths one file. Where the platform has no inodes: the canonical path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Inode {
+    #[cfg(unix)]
+    numbers: (u64, u64),
+    /// With several hard links the inode alone would hide all names but one.
+    path: Option<PathBuf>,
+}
+
+impl Inode {
+    #[cfg(unix)]
+    fn new(path: &Path, data: &Metadata) -> Inode {
+        use std::os::unix::fs::MetadataExt;
+        let linked = data.is_file() && data.nlink() > 1;
+        let path = if linked { std::fs::canonicalize(path).ok() } else { None };
+        Inode { numbers: (data.dev(), data.ino()), path }
+    }
+
+    #[cfg(not(unix))]
+    fn new(path: &Path, _data: &Metadata) -> Inode {
+        Inode { path: Some(std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())) }
+    }
+}
+
+struct Walk {
+    found: Found,
+    files: HashSet<Inode>,
+    folders: HashSet<Inode>,
+    store: Option<Inode>,
+}
+
+impl Walk {
+    fn add_input(&mut self, input: &str) {
+        if input == STDIN {
+            if !self.found.objects.iter().any(Located::is_stdin) {
+                self.found.objects.push(Located::at(STDIN));
+            }
+            return;
+        }
+        let path = Path::new(input);
+        match std::fs::metadata(path) {
+            Ok(data) => self.add_path(path, &data),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if input.starts_with("s3://") {
+                    self.found.problems.push(LocateError::RemoteUrl { url: input.to_owned() });
+                } else if input.contains(['*', '?', '[']) {
+                    self.add_glob(input);
+                } else {
+                    let nearest = nearest_sibling(path);
+                    self.found.problems.push(LocateError::NotFound { path: input.to_owned(), nearest });
+                }
+            }
+            Err(error) => self.problem(input.to_owned(), error),
+        }
+    }
+
+    fn add_path(&mut self, path: &Path, data: &Metadata) {
+        if data.is_dir() { self.add_folder(path) } else { self.add_file(path, data, true) }
+    }
+
+    fn add_folder(&mut self, root: &Path) {
+        let mut walker = WalkDir::new(root).follow_links(true).into_iter();
+        while let Some(entry) = walker.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.walk_problem(root, error);
+                    continue;
+                }
+            };
+            let path = entry.path();
+            let data = match entry.metadata() {
+                Ok(data) => data,
+                Err(error) => {
+                    self.walk_problem(root, error);
+                    continue;
+                }
+            };
+            if !entry.file_type().is_dir() {
+                self.add_file(path, &data, false);
+                continue;
+            }
+            let inode = Inode::new(path, &data);
+            let reason = if entry.depth() > 0 && is_hidden(path) {
+                Some(SkipReason::Hidden)
+            } else if self.store.as_ref() == Some(&inode) || path.join("_delta_log").is_dir() {
+                Some(SkipReason::Store)
+            } else {
+                None
+            };
+            if let Some(reason) = reason {
+                self.skip(path, reason);
+                walker.skip_current_dir();
+            } else if !self.folders.insert(inode) {
+                // Already listed whole: by an overlapping input, or through another link.
+                walker.skip_current_dir();
+            }
+        }
+    }
+
+    fn add_file(&mut self, path: &Path, data: &Metadata, typed: bool) {
+        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        if !typed && is_hidden(path) {
+            return self.skip(path, SkipReason::Hidden);
+        }
+        if !typed && is_partial(&name) {
+            return self.skip(path, SkipReason::PartialDownload);
+        }
+        // A pipe is read where it was typed; a device met in a folder is not.
+        if !data.is_file() && !typed {
+            return self.skip(path, SkipReason::NotAFile);
+        }
+        let shown = path.to_string_lossy();
+        let key = ObjectKey::parse(&shown);
+        if matches!(key.kind, Some(KeyKind::ElbTestObject | KeyKind::ExportTestObject)) {
+            return self.skip(path, SkipReason::TestObject);
+        }
+        if !self.files.insert(Inode::new(path, data)) {
+            return;
+        }
+        let native = path.to_str().is_none().then(|| path.to_owned().into_boxed_path());
+        let modified = data.modified().ok().map(unix_nanos).unwrap_or(0);
+        let size = if data.is_file() { data.len() } else { 0 };
+        self.found.objects.push(Located { path: shown.into_owned(), size, modified, key, native });
+    }
+
+    fn add_glob(&mut self, pattern: &str) {
+        let options = glob::MatchOptions {
+            case_sensitive: true,
+            require_literal_separator: true,
+            require_literal_leading_dot: true,
+        };
+        let compiled = match glob::Pattern::new(pattern) {
+            Ok(compiled) => compiled,
+            Err(error) => {
+                let (reason, at) = (error.msg.to_owned(), error.pos);
+                self.found.problems.push(LocateError::BadGlob { pattern: pattern.to_owned(), reason, at });
+                return;
+            }
+        };
+        let before = self.found.skipped.len() + self.found.problems.len();
+        let mut matched = 0usize;
+        if pattern.contains("**") {
+            // The glob crate's own walk has no protection against links that lead back.
+            for path in self.walk_glob(pattern, &compiled, options) {
+                matched += 1;
+                self.add_matched(&path);
+            }
+        } else if let Ok(paths) = glob::glob_with(pattern, options) {
+            for path in paths {
+                matched += 1;
+                match path {
+                    Ok(path) => self.add_matched(&path),
+                    Err(error) => {
+                        let path = error.path().to_string_lossy().into_owned();
+                        self.problem(path, error.into());
+                    }
+                }
+            }
+        }
+        if matched == 0 && self.found.skipped.len() + self.found.problems.len() == before {
+            self.found.problems.push(LocateError::NoMatch { pattern: pattern.to_owned() });
+        }
+    }
+
+    fn add_matched(&mut self, path: &Path) {
+        match std::fs::metadata(path) {
+            Ok(data) if data.is_dir() => self.add_folder(path),
+            Ok(data) => self.add_file(path, &data, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.skip(path, SkipReason::BrokenLink),
+            Err(error) => self.problem(path.to_string_lossy().into_owned(), error),
+        }
+    }
+
+    /// Every path below the pattern's fixed beginning that matches it.
+    fn walk_glob(
+        &mut self,
+        pattern: &str,
+        compiled: &glob::Pattern,
+        options: glob::MatchOptions,
+    ) -> Vec<PathBuf> {
+        let magic = pattern.find(['*', '?', '[']).unwrap_or(pattern.len());
+        let fixed = pattern.get(..magic).and_then(|text| text.rfind('/').and_then(|end| text.get(..=end)));
+        let root = PathBuf::from(fixed.unwrap_or("."));
+        let mut seen = HashSet::new();
+        let mut matched = Vec::new();
+        let mut walker = WalkDir::new(&root).min_depth(1).follow_links(true).into_iter();
+        while let Some(entry) = walker.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    self.walk_problem(&root, error);
+                    continue;
+                }
+            };
+            let path = match (fixed, entry.path().strip_prefix(".")) {
+                (None, Ok(path)) => path,
+                _ => entry.path(),
+            };
+            if compiled.matches_path_with(path, options) {
+                matched.push(path.to_owned());
+            }
+            if !entry.file_type().is_dir() {
+                continue;
+            }
+            let known = entry.metadata().is_ok_and(|data| !seen.insert(Inode::new(entry.path(), &data)));
+            if known || is_hidden(path) {
+                walker.skip_current_dir();
+            }
+        }
+        matched
+    }
+
+    fn walk_problem(&mut self, root: &Path, error: walkdir::Error) {
+        let path = error.path().unwrap_or(root).to_owned();
+        if error.loop_ancestor().is_some() {
+            return self.skip(&path, SkipReason::LinkLoop);
+        }
+        let error = error.into_io_error().unwrap_or_else(|| io::Error::other("cannot be listed"));
+        if error.kind() == io::ErrorKind::NotFound && path.is_symlink() {
+            return self.skip(&path, SkipReason::BrokenLink);
+        }
+        self.problem(path.to_string_lossy().into_owned(), error);
+    }
+
+    fn problem(&mut self, path: String, source: io::Error) {
+        self.found.problems.push(match source.kind() {
+            io::ErrorKind::PermissionDenied => LocateError::PermissionDenied { path },
+            _ => LocateError::Io { path, source },
+        });
+    }
+
+    fn skip(&mut self, path: &Path, reason: SkipReason) {
+        let path = path.to_string_lossy().into_owned();
+        self.found.skipped.push(Skipped { path, reason });
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Names of downloads under way: `aws s3` appends a dot and eight hex digits (observed: s3transfer), others an
+/// extension. A rotated log's date (`.20260115`) has that form too and is kept.
+fn is_partial(name: &str) -> bool {
+    let Some((_, extension)) = name.rsplit_once('.') else { return false };
+    if ["tmp", "temp", "part", "partial", "crdownload", "download", "filepart"].contains(&extension) {
+        return true;
+    }
+    let hex = extension.len() == 8 && extension.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let date = hex
+        && (extension.starts_with("19") || extension.starts_with("20"))
+        && extension.bytes().all(|byte| byte.is_ascii_digit());
+    hex && !date
+}
+
+/// Unix nanoseconds, negative before 1970, clamped to what 64 bits hold.
+pub(crate) fn unix_nanos(time: std::time::SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
+    }
+}
+
+fn nearest_sibling(path: &Path) -> Option<String> {
+    let wanted = path.file_name()?.to_str()?;
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let names = std::fs::read_dir(parent)
+        .ok()?
+        .take(1000)
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let (distance, name) = names.map(|name| (strsim::damerau_levenshtein(wanted, &name), name)).min()?;
+    (distance <= 1 + wanted.chars().count() / 4).then(|| match path.parent() {
+        Some(parent) => parent.join(&name).to_string_lossy().into_owned(),
+        None => name,
+    })
+}
+
+#[cfg(test)]
+#[path = "locate_tests.rs"]
+mod tests;

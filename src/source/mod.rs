@@ -1,0 +1,29 @@
+//! Where bytes come from: locating objects, AWS's key grammars, decompression, envelopes, and what a file holds.
+//!
+//! The way of a file: [`mod@locate`] finds it, [`content`] turns its bytes into blocks of whole lines of text,
+//! [`mod@recognise`] says from the first of them what they are, and [`envelope`] takes records out of JSON containers.
+//! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
+
+pub mod content;
+mod content_kind;
+pub mod envelope;
+pub mod gzip;
+mod identity;
+mod json;
+pub mod keys;
+pub mod locate;
+pub mod log_format;
+pub mod recognise;
+mod recognise_json;
+pub mod strip;
+mod vended;
+mod whole;
+
+pub use content::{BlockInfo, ContentKind, ContentReader, Identity, Limits, ReadError, Scratch};
+pub use envelope::{EnvelopeError, EnvelopeReader, EnvelopeStats, EventBlock};
+pub use gzip::Ending;
+pub use keys::{KeyDate, KeyKind, ObjectKey};
+pub use locate::{Found, LocateError, Located, SkipReason, Skipped, locate};
+pub use log_format::{LogFormatError, kind_of_fields, parse_log_format};
+pub use recognise::{JsonKind, Recognition, recognise, recognise_line};
+pub use strip::{Stripped, strip_export_time};
