@@ -7,3 +7,4 @@ pub mod net;
 pub mod parse;
 pub mod store;
 pub mod source;
+pub mod sql;

@@ -1,0 +1,14 @@
+-- title: Traffic to administration ports
+-- purpose: Who reaches for remote administration and databases, and whether from the internet and let through.
+-- needs: flow_logs(srcaddr, dstaddr, dstport, protocol, action, bytes, start, end)
+-- param: ports int[] = 22,23,135,139,445,1433,1521,2375,3306,3389,5432,5900,5985,5986,6379,6443,9200,27017 "the ports"
+-- param: limit int = 100 "how many rows"
+-- origin: flowq
+select dstport, service_name(dstport, protocol) as service, srcaddr, dstaddr, action,
+  is_internet(srcaddr) as from_internet, count(*) as flows, sum(bytes) as bytes, min(start) as first_seen,
+  max("end") as last_seen
+from flow_logs
+where protocol in (6, 17) and array_has($ports::bigint[], dstport::bigint) and ($from is null or start >= $from) and ($to is null or start < $to)
+group by dstport, protocol, srcaddr, dstaddr, action
+order by from_internet desc, action, flows desc, dstport, srcaddr, dstaddr
+limit $limit
