@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, MapArray, PrimitiveArray, StringArray,
+    ArrayRef, Date32Array, Float64Array, Int32Array, Int64Array, MapArray, PrimitiveArray, StringArray,
     StringViewArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
