@@ -160,8 +160,8 @@ impl FlowCutter {
     pub fn cut_block(
         &mut self,
         block: &[u8],
-        from: usize,
         first_line: u64,
+        from: usize,
         max_rows: usize,
         cells: &mut Cells,
         refused: &mut Vec<Refusal>,

@@ -7,12 +7,12 @@
 
 pub mod cells;
 pub mod columns;
+pub mod elb;
 pub mod flow;
+pub mod inflate;
 pub mod keyed;
 pub mod progress;
 pub mod scan;
-pub mod elb;
 pub mod values;
-pub mod inflate;
 
 pub use cells::{Cells, Refusal, Span, Wanted};

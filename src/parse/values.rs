@@ -1,7 +1,8 @@
 //! Values: the text of one cell to a number, a time or a checked address.
 //!
-//! Every converter takes the bytes of a cell that has a value, answers `None` for what it cannot read, allocates nothing
-//! and never panics. What an absent value (`-`) means, and what happens to a row with a bad one, is the caller's.
+//! Every converter takes the bytes of a cell that has a value, answers `None` for what it cannot read,
+//! allocates nothing and never panics. What an absent value (`-`) means, and what happens to a row with a bad
+//! one, is the caller's.
 
 use std::net::Ipv6Addr;
 
@@ -74,7 +75,8 @@ pub fn parse_f64(text: &[u8]) -> Option<f64> {
         [b'-', rest @ ..] => (true, rest),
         _ => (false, text),
     };
-    // Up to 15 digits and their power of ten are exact doubles, and one division of exact values rounds correctly.
+    // Up to 15 digits and their power of ten are exact doubles, and one division of exact values rounds
+    // correctly.
     if digits.len() > 16 {
         return parse_long_f64(text);
     }
@@ -121,7 +123,8 @@ fn two_digits(text: &[u8], at: usize) -> Option<u32> {
     Some(u32::from(tens) * 10 + u32::from(ones))
 }
 
-/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar; `None` where the calendar has no such day.
+/// Days since 1970-01-01 of a date of the proleptic Gregorian calendar; `None` where the calendar has no such
+/// day.
 #[inline]
 fn days_of_date(year: u32, month: u32, day: u32) -> Option<i32> {
     let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -141,9 +144,9 @@ fn days_of_date(year: u32, month: u32, day: u32) -> Option<i32> {
     Some(year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719_468 - 146_097)
 }
 
-/// ISO 8601 in UTC to microseconds since 1970: `2026-01-15T10:00:00`, then an optional `.` with 1 to 9 digits (digits
-/// behind the sixth are dropped), then an optional `Z`; an absent zone is UTC (documented by AWS's samples).
-/// The calendar is checked. The leap second `23:59:60` counts as the first second of the next day.
+/// ISO 8601 in UTC to microseconds since 1970: `2026-01-15T10:00:00`, then an optional `.` with 1 to 9 digits
+/// (digits behind the sixth are dropped), then an optional `Z`; an absent zone is UTC (documented by AWS's
+/// samples). The calendar is checked. The leap second `23:59:60` counts as the first second of the next day.
 #[inline]
 pub fn parse_time_micros(text: &[u8]) -> Option<i64> {
     let head: &[u8; 19] = text.first_chunk()?;
@@ -196,8 +199,8 @@ pub fn date_of_micros(micros: i64) -> i32 {
     micros.div_euclid(DAY_MICROS) as i32
 }
 
-/// Appends the text with each `%HH` decoded. `false`, with `out` as it was, where a `%` is not followed by two
-/// hexadecimal digits or the result is not UTF-8: the text is then to be kept as logged. `+` stays `+`.
+/// Appends the text with each `%HH` decoded. `false`, with `out` as it was, where a `%` is not followed by
+/// two hexadecimal digits or the result is not UTF-8: the text is then to be kept as logged. `+` stays `+`.
 pub fn percent_decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     let before = out.len();
     let mut rest = text;
@@ -223,7 +226,8 @@ pub fn percent_decode(text: &[u8], out: &mut Vec<u8>) -> bool {
     sound
 }
 
-/// Whether the text is an IPv4 address in dotted decimal (no leading zeros) or an IPv6 address (no zone, no brackets).
+/// Whether the text is an IPv4 address in dotted decimal (no leading zeros) or an IPv6 address (no zone, no
+/// brackets).
 #[inline]
 pub fn is_ip_address(text: &[u8]) -> bool {
     is_ipv4(text) || (text.len() <= 45 && text.contains(&b':') && is_ipv6(text))

@@ -4,7 +4,9 @@
 //! [`mod@recognise`] says from the first of them what they are, and [`envelope`] takes records out of JSON containers.
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
+pub mod aws_parquet;
 pub mod content;
+pub mod decode;
 mod content_kind;
 pub mod envelope;
 pub mod gzip;

@@ -120,8 +120,8 @@ impl StoredTable {
         let columns = DFSchema::try_from(Arc::clone(schema))?;
         // A filter that statistics cannot judge prunes nothing; what is wrong with it is said where it is evaluated.
         let Ok(filter) = state.create_physical_expr(filter, &columns) else { return Ok(all()) };
-        let built = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema)).try_build(&filter);
-        let Ok(Some(predicate)) = built else { return Ok(all()) };
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
+        let Some(predicate) = builder.build(filter) else { return Ok(all()) };
         let kept = predicate.prune(&FileRanges { table: self })?;
         Ok(self.files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file).collect())
     }

@@ -38,11 +38,12 @@ enum Fault {
 
 /// Cuts the lines of one kind of load balancer log.
 ///
-/// Refused are: a line with fewer fields than any line of its kind ever had (ALB access 18, connection 11, health check 8,
-/// Classic 12, NLB 18), a line that does not begin as its kind does (which may be of another kind: the reason says which),
-/// and a line with a quote that never closes or that shifts the fields behind it, where the fields behind the
-/// user agent do not show what was meant. If the wanted columns end earlier in the line, it is not read further, and a
-/// fault behind them goes unnoticed; a last line without its end is read at least as far as its kind's fewest fields.
+/// Refused are: a line with fewer fields than any line of its kind ever had (ALB access 18, connection 11,
+/// health check 8, Classic 12, NLB 18), a line that does not begin as its kind does (which may be of another
+/// kind: the reason says which), and a line with a quote that never closes or that shifts the fields behind
+/// it, where the fields behind the user agent do not show what was meant. If the wanted columns end earlier
+/// in the line, it is not read further, and a fault behind them goes unnoticed; a last line without its end
+/// is read at least as far as its kind's fewest fields.
 #[derive(Clone, Debug)]
 pub struct ElbCutter {
     kind: LogKind,
@@ -59,7 +60,8 @@ pub struct ElbCutter {
 }
 
 impl ElbCutter {
-    /// A cutter of a kind's lines for these columns. For the flow log kinds, which are not cut here, it refuses each line.
+    /// A cutter of a kind's lines for these columns. For the flow log kinds, which are not cut here, it
+    /// refuses each line.
     pub fn new(kind: LogKind, wanted: &Wanted) -> ElbCutter {
         let layout = layout(kind);
         let mut column = 0;
@@ -94,9 +96,10 @@ impl ElbCutter {
         self.kind
     }
 
-    /// Cuts lines from offset `from` of a block of whole lines (the last may lack its end), until the block ends or
-    /// `max_rows` rows, or as many refusals, have been added. `first_line` is the number of the line at `from`.
-    /// `cells` must have been reset with the same columns; rows are appended, so may be taken from one block only.
+    /// Cuts lines from offset `from` of a block of whole lines (the last may lack its end), until the block
+    /// ends or `max_rows` rows, or as many refusals, have been added. `first_line` is the number of the line
+    /// at `from`. `cells` must have been reset with the same columns; rows are appended, so may be taken from
+    /// one block only.
     pub fn cut_block(
         &mut self,
         block: &[u8],
@@ -211,7 +214,11 @@ impl ElbCutter {
                     }
                 }
             }
-            put(&mut self.row, step.put, line, base, token);
+            match step.put {
+                Put::Nowhere => {}
+                Put::Whole(slot) => set(&mut self.row, Some(slot), span(line, base, token)),
+                parts => put(&mut self.row, parts, line, base, token),
+            }
         }
         if found < reach && found < self.layout.fewest {
             return Err(Fault::TooFew { found });
@@ -291,8 +298,8 @@ impl ElbCutter {
         }
     }
 
-    /// Whether a line as its quotes stand has its fields where they belong, whatever they hold: the free text is
-    /// followed by fields of a possible form, or else a field far behind it is the one that it must be.
+    /// Whether a line as its quotes stand has its fields where they belong, whatever they hold: the free text
+    /// is followed by fields of a possible form, or else a field far behind it is the one that it must be.
     fn is_in_place(&self, line: &[u8], request: usize) -> bool {
         let Some(all) = bare_and_quoted(line, 0) else { return false };
         let possible = self.layout.fields.iter().zip(&all).all(|(rule, token)| match rule.check {

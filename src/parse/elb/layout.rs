@@ -1,4 +1,5 @@
-//! Which field of a line fills which columns, for each load balancer log, and what a line must look like to be one.
+//! Which field of a line fills which columns, for each load balancer log, and what a line must look like to
+//! be one.
 
 use super::shape;
 use crate::format::LogKind;
@@ -70,8 +71,8 @@ pub(super) struct Layout {
     pub(super) quotes: bool,
     /// The position from 0 of the request line, where there is one. The user agent follows it.
     pub(super) request: Option<usize>,
-    /// How many fields must be looked at if the request line or the user agent is wanted, so that a quote inside them
-    /// is noticed: up to the last field behind them that has a shape.
+    /// How many fields must be looked at if the request line or the user agent is wanted, so that a quote
+    /// inside them is noticed: up to the last field behind them that has a shape.
     pub(super) request_proof: usize,
 }
 

@@ -1,4 +1,5 @@
-//! What a single line looks like, told from its content alone: the tests are those of the specification, in its order.
+//! What a single line looks like, told from its content alone: the tests are those of the specification, in
+//! its order.
 
 use super::shape;
 use crate::format::{LogKind, flow, tgw};

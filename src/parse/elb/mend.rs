@@ -1,8 +1,8 @@
 //! Lines whose request or user agent holds a bare quote: where these two fields really end.
 //!
-//! AWS writes a client's quotes as `\x22`, so such lines come from re-exporters, or from text that ends in a backslash.
-//! Behind the user agent stand fields of a known shape (cipher, protocol, target group); the first place that looks like
-//! them is where the user agent ends.
+//! AWS writes a client's quotes as `\x22`, so such lines come from re-exporters, or from text that ends in a
+//! backslash. Behind the user agent stand fields of a known shape (cipher, protocol, target group); the first
+//! place that looks like them is where the user agent ends.
 
 use memchr::{memchr_iter, memmem};
 
@@ -21,8 +21,8 @@ pub(super) struct Mended {
     pub(super) rest: usize,
 }
 
-/// The readings of a line whose request's quote opens at `open`, nearest first. `with_arn`: whether a target group
-/// follows the protocol (Application Load Balancer) or not (Classic).
+/// The readings of a line whose request's quote opens at `open`, nearest first. `with_arn`: whether a target
+/// group follows the protocol (Application Load Balancer) or not (Classic).
 pub(super) fn readings(line: &[u8], open: usize, with_arn: bool) -> impl Iterator<Item = Mended> + '_ {
     let free = open + 1;
     let text = line.get(free..).unwrap_or_default();
@@ -50,7 +50,8 @@ fn is_anchor(text: &[u8], with_arn: bool) -> bool {
         && (!with_arn || next(shape::is_arn))
 }
 
-/// Where the request ends in `REQUEST" "USER AGENT`: at the first `" "` behind an HTTP version, else at the first one.
+/// Where the request ends in `REQUEST" "USER AGENT`: at the first `" "` behind an HTTP version, else at the
+/// first one.
 fn request_end(text: &[u8]) -> Option<usize> {
     let after_version = |&place: &usize| {
         let request = text.get(..place).unwrap_or_default();

@@ -9,8 +9,8 @@ pub(super) type Piece = (usize, usize);
 
 const NOTHING: Piece = (0, 0);
 
-/// Address and port: split at the last colon, as IPv6 addresses stand without brackets (observed); brackets are
-/// accepted and dropped. Without one to five digits behind the last colon the whole text is the address.
+/// Address and port: split at the last colon, as IPv6 addresses stand without brackets (observed); brackets
+/// are accepted and dropped. Without one to five digits behind the last colon the whole text is the address.
 #[inline]
 pub(super) fn endpoint(text: &[u8]) -> (Piece, Piece) {
     if text == b"-" {
@@ -26,8 +26,9 @@ pub(super) fn endpoint(text: &[u8]) -> (Piece, Piece) {
 
 /// Method, URL and HTTP version of a request line.
 ///
-/// A URL keeps the spaces that clients put into it, and the odd `:80-` of requests that could not be read (observed).
-/// A version is only taken for one if it looks like one, since Classic Load Balancers leave it out at times (observed).
+/// A URL keeps the spaces that clients put into it, and the odd `:80-` of requests that could not be read
+/// (observed). A version is only taken for one if it looks like one, since Classic Load Balancers leave it
+/// out at times (observed).
 #[inline]
 pub(super) fn request(text: &[u8]) -> [Piece; 3] {
     if matches!(text.first(), None | Some(b'-' | b' ')) && only_dashes(text) {

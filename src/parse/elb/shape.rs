@@ -1,6 +1,7 @@
 //! What the text of single fields looks like: enough to know a log type and to notice fields that have moved.
 //!
-//! Whether a value converts is `values`' business; these tests are cheap and let some impossible values through.
+//! Whether a value converts is `values`' business; these tests are cheap and let some impossible values
+//! through.
 
 use crate::parse::values;
 

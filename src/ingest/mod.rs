@@ -1,0 +1,333 @@
+//! The ingest job: find objects, read those that are new, put their rows into the store, account for every line.
+//!
+//! Work goes in batches. Within a batch the workers take objects from one list, each with its own builders; complete row
+//! groups go to Parquet files that the workers share; then everything is committed at once. Nothing of a batch that was
+//! interrupted is visible, and running the same command again completes it. What a line means is `parse`'s and
+//! `format`'s; how a commit is made safe is `store`'s.
+
+pub mod output;
+pub mod plan;
+pub mod rows;
+pub mod summary;
+pub mod work;
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+
+use crate::source::decode::{DecodeOptions, Decoder, Opening};
+use crate::source::{Identity, Limits, Scratch, locate};
+use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Status, Store, StoreError, StoreLock};
+
+use output::{Output, OutputError};
+use plan::{Item, Met, Plan, Verdict};
+use summary::{FileOutcome, Outcome, Summary};
+use work::{Counters, Sink, Tally, WorkError, Worker};
+
+/// What to ingest and how.
+#[derive(Clone, Debug)]
+pub struct IngestOptions {
+    /// Files, folders, globs, or `-`.
+    pub inputs: Vec<String>,
+    /// The store's folder.
+    pub store: PathBuf,
+    /// How objects are decoded.
+    pub decode: DecodeOptions,
+    /// A file with a refused line is not stored.
+    pub strict: bool,
+    /// Recognise and count, store nothing.
+    pub dry_run: bool,
+    /// How many workers.
+    pub threads: usize,
+}
+
+/// Why an ingest stopped. What had been committed before stays.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Writing rows.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// A worker could not be started.
+    #[error("cannot start {0} workers: {1} (try fewer --threads)")]
+    Threads(usize, rayon::ThreadPoolBuildError),
+    /// The compressor.
+    #[error("cannot prepare to compress: {0}")]
+    Compressor(io::Error),
+    /// Bookkeeping rows.
+    #[error("cannot build the quarantine rows: {0}")]
+    Quarantine(#[from] arrow::error::ArrowError),
+    /// The user.
+    #[error("interrupted; what had been committed is kept, and the same command goes on from there")]
+    Interrupted,
+}
+
+/// What watches a job from outside.
+#[derive(Debug, Default)]
+pub struct Watch {
+    /// How far the job has come.
+    pub counters: Counters,
+    /// Set it to stop the job.
+    pub cancel: AtomicBool,
+    /// Set while another ingest holds the store.
+    pub waiting: AtomicBool,
+}
+
+/// So much is committed at a time: an interruption loses at most this much work.
+const BATCH_BYTES: u64 = 8 << 30;
+const BATCH_FILES: usize = 50_000;
+
+/// Files beyond this size are hashed before they are read, since their hash would come too late otherwise.
+fn streamed(item: &Item) -> bool {
+    item.located.size > Limits::default().whole_file as u64
+}
+
+/// Runs the job.
+pub fn ingest(options: &IngestOptions, watch: &Watch) -> Result<Summary, IngestError> {
+    let begun = Instant::now();
+    let found = locate(&options.inputs, Some(&options.store));
+    let mut summary = Summary::new(options, &found);
+    let store = if options.dry_run {
+        Store::open(&options.store).ok()
+    } else if found.objects.is_empty() {
+        None
+    } else {
+        Some(Store::open_or_create(&options.store)?)
+    };
+    let lock = match &store {
+        Some(store) if !options.dry_run => {
+            let lock = store.lock(&mut || watch.waiting.store(true, Ordering::Relaxed))?;
+            watch.waiting.store(false, Ordering::Relaxed);
+            Some(lock)
+        }
+        _ => None,
+    };
+    let mut ledger = store.as_ref().map(Store::ledger).transpose()?;
+    let plan = Plan::new(found.objects, ledger.as_ref());
+    summary.planned(&plan);
+    watch.counters.files_planned.store(plan.items.len() as u64, Ordering::Relaxed);
+    let bytes = plan.items.iter().map(|item| item.located.size).sum();
+    watch.counters.bytes_planned.store(bytes, Ordering::Relaxed);
+
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.max(1))
+        .build()
+        .map_err(|error| IngestError::Threads(options.threads, error))?;
+    let met = Met::default();
+    for items in batches(&plan.items) {
+        let job = Job { options, watch, ledger: ledger.as_ref(), met: &met, items, pool: &pool };
+        match (&store, &lock) {
+            (Some(store), Some(lock)) => {
+                let shorter = std::mem::take(&mut summary.shorter_entries);
+                job.store_batch(store, lock, shorter, &mut summary)?;
+                ledger = Some(store.ledger()?);
+            }
+            _ => job.count_batch(&mut summary)?,
+        }
+    }
+    summary.finish(begun.elapsed());
+    Ok(summary)
+}
+
+fn batches(items: &[Item]) -> Vec<&[Item]> {
+    let mut batches = Vec::new();
+    let (mut from, mut bytes) = (0, 0);
+    for (at, item) in items.iter().enumerate() {
+        bytes += item.located.size;
+        if bytes >= BATCH_BYTES || at + 1 - from >= BATCH_FILES {
+            batches.extend(items.get(from..at + 1));
+            (from, bytes) = (at + 1, 0);
+        }
+    }
+    batches.extend(items.get(from..).filter(|rest| !rest.is_empty()));
+    batches
+}
+
+/// One batch of objects.
+struct Job<'a> {
+    options: &'a IngestOptions,
+    watch: &'a Watch,
+    ledger: Option<&'a Ledger>,
+    met: &'a Met,
+    items: &'a [Item],
+    pool: &'a rayon::ThreadPool,
+}
+
+impl Job<'_> {
+    fn store_batch(
+        &self,
+        store: &Store,
+        lock: &StoreLock,
+        shorter: Vec<LedgerEntry>,
+        summary: &mut Summary,
+    ) -> Result<(), IngestError> {
+        let batch = Mutex::new(store.begin(lock)?);
+        let new_path = |group: &rows::Group| {
+            let batch = batch.lock().unwrap_or_else(PoisonError::into_inner);
+            batch.data_path(group.kind.table(), group.date).map_err(io::Error::other)
+        };
+        let output = Output::new(&new_path);
+        let outcomes = self.run(|| Sink::Store(&output))?;
+        let written = output.finish()?;
+        if self.watch.cancel.load(Ordering::Relaxed) {
+            for file in &written {
+                // What is left behind would be cleared away by the next ingest.
+                let _ = std::fs::remove_file(&file.path);
+            }
+            return Err(IngestError::Interrupted);
+        }
+        let mut batch = batch.into_inner().unwrap_or_else(PoisonError::into_inner);
+        for file in written {
+            let stats = FileStats::from_parquet_footer(&file.metadata);
+            let size = std::fs::metadata(&file.path)
+                .map_err(|source| OutputError::Io { path: file.path.clone(), source })?
+                .len();
+            summary.stored_bytes += size;
+            batch.add_file(file.group.kind.table(), file.group.date, file.path, stats);
+        }
+        self.account(&mut batch, &outcomes, shorter)?;
+        batch.commit()?;
+        outcomes.into_iter().for_each(|outcome| summary.add(outcome));
+        Ok(())
+    }
+
+    fn account(&self, batch: &mut Batch, outcomes: &[FileOutcome], shorter: Vec<LedgerEntry>) -> Result<(), IngestError> {
+        let mut replaced = HashSet::new();
+        let mut entries = shorter;
+        for outcome in outcomes {
+            if let Outcome::Stored { replaces, .. } = &outcome.outcome {
+                replaced.extend(replaces.iter().cloned());
+            }
+            entries.extend(outcome.entry.clone());
+            for refused in outcome.tally.refused.chunks(8192) {
+                batch.add_rows("quarantine", quarantine_rows(&outcome.path, refused)?);
+            }
+        }
+        if !replaced.is_empty() {
+            batch.replace_sources(replaced);
+        }
+        batch.record(entries);
+        Ok(())
+    }
+
+    fn count_batch(&self, summary: &mut Summary) -> Result<(), IngestError> {
+        let outcomes = self.run(|| Sink::Count)?;
+        if self.watch.cancel.load(Ordering::Relaxed) {
+            return Err(IngestError::Interrupted);
+        }
+        outcomes.into_iter().for_each(|outcome| summary.add(outcome));
+        Ok(())
+    }
+
+    /// Lets the workers take the items, in order.
+    fn run<'s>(&self, sink: impl Fn() -> Sink<'s> + Sync) -> Result<Vec<FileOutcome>, IngestError> {
+        let next = AtomicUsize::new(0);
+        let outcomes = Mutex::new(Vec::with_capacity(self.items.len()));
+        let failed: Mutex<Option<IngestError>> = Mutex::new(None);
+        let stop = AtomicBool::new(false);
+        let work = || -> Result<(), IngestError> {
+            let mut worker = Worker::new(sink(), &self.watch.counters).map_err(IngestError::Compressor)?;
+            let mut scratch = Scratch::new();
+            while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(item) = self.items.get(at) else { break };
+                let outcome = self.take(item, &mut worker, &mut scratch)?;
+                let counters = &self.watch.counters;
+                counters.files.fetch_add(1, Ordering::Relaxed);
+                counters.bytes.fetch_add(item.located.size, Ordering::Relaxed);
+                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
+            }
+            worker.finish()?;
+            Ok(())
+        };
+        self.pool.scope(|scope| {
+            for _ in 0..self.options.threads.max(1) {
+                scope.spawn(|_| {
+                    if let Err(error) = work() {
+                        stop.store(true, Ordering::Relaxed);
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    }
+                });
+            }
+        });
+        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            return Err(error);
+        }
+        let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+        outcomes.sort_by_key(|(at, _)| *at);
+        Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
+    }
+
+    /// Takes one object. Only a failure of the store is an error; a bad object is an outcome.
+    fn take(&self, item: &Item, worker: &mut Worker<'_>, scratch: &mut Scratch) -> Result<FileOutcome, IngestError> {
+        let mut outcome = FileOutcome::new(item);
+        let early = if streamed(item) { Identity::of_file(item.located.file()).ok() } else { None };
+        let mut opening = match Decoder::open(&item.located, &self.options.decode, scratch) {
+            Ok(Opening::Log(decoder)) => decoder,
+            Ok(Opening::Skip(skip)) => return Ok(outcome.skipped(skip)),
+            Err(error) => return Ok(outcome.failed(error.to_string())),
+        };
+        let identity = early.or_else(|| opening.identity());
+        let verdict = match identity {
+            Some(identity) => self.met.decide(item, identity, self.ledger),
+            None => Verdict::New,
+        };
+        outcome.kind = Some(opening.kind());
+        let replaces = match verdict {
+            Verdict::New => Vec::new(),
+            Verdict::Replace(paths) => paths,
+            Verdict::Unchanged => return Ok(outcome.unchanged(item, identity)),
+            Verdict::Duplicate(of) => return Ok(outcome.duplicate(item, identity, of)),
+            Verdict::Shorter(of) => return Ok(outcome.shorter(item, identity, of)),
+        };
+        let cancelled = || self.watch.cancel.load(Ordering::Relaxed);
+        if self.options.strict {
+            let mut checker = Worker::new(Sink::Count, &self.watch.counters).map_err(IngestError::Compressor)?;
+            let checked = checker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
+            if let Err(WorkError::Decode(error)) = checked {
+                return Ok(outcome.failed(error.to_string()));
+            }
+            if !outcome.tally.refused.is_empty() {
+                outcome.report = opening.report();
+                return Ok(outcome.refused());
+            }
+            drop(opening);
+            outcome.tally = Tally::default();
+            opening = match Decoder::open(&item.located, &self.options.decode, scratch) {
+                Ok(Opening::Log(decoder)) => decoder,
+                Ok(Opening::Skip(skip)) => return Ok(outcome.skipped(skip)),
+                Err(error) => return Ok(outcome.failed(error.to_string())),
+            };
+        }
+        let taken = worker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
+        outcome.report = opening.report();
+        let identity = identity.or_else(|| opening.identity());
+        let problem = match taken {
+            Ok(()) => None,
+            Err(WorkError::Output(error)) => return Err(error.into()),
+            Err(WorkError::Decode(error)) => Some(error.to_string()),
+        };
+        Ok(outcome.stored(item, identity, replaces, problem))
+    }
+}
+
+fn quarantine_rows(path: &str, refused: &[work::Refused]) -> Result<RecordBatch, arrow::error::ArrowError> {
+    let texts = |text: &dyn Fn(&work::Refused) -> String| {
+        Arc::new(StringArray::from_iter_values(refused.iter().map(text))) as Arc<dyn arrow::array::Array>
+    };
+    RecordBatch::try_from_iter([
+        ("kind", texts(&|refused| refused.kind.table().to_owned())),
+        ("source_file", texts(&|_| path.to_owned())),
+        ("line", Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.line as i64))) as _),
+        ("byte", Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.byte as i64))) as _),
+        ("reason", texts(&|refused| refused.reason.clone())),
+        ("text", texts(&|refused| refused.text.clone())),
+    ])
+}

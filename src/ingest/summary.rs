@@ -1,0 +1,414 @@
+//! What an ingest did: every file and every line, and that the numbers add up.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::IngestOptions;
+use super::plan::{Item, Plan};
+use super::work::Tally;
+use crate::format::LogKind;
+use crate::source::decode::{FileReport, Skip};
+use crate::source::{Ending, Found, Identity};
+use crate::store::{LedgerEntry, Status};
+
+/// What became of one object.
+#[derive(Clone, Debug)]
+pub struct FileOutcome {
+    /// As the user would type it.
+    pub shown: String,
+    /// As `source_file` holds it.
+    pub path: String,
+    /// Its size as stored.
+    pub size: u64,
+    /// The kind of log, where it is one.
+    pub kind: Option<LogKind>,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// Its rows.
+    pub tally: Tally,
+    /// Its lines.
+    pub report: FileReport,
+    /// What the ledger has to keep.
+    pub entry: Option<LedgerEntry>,
+    account: Option<String>,
+    region: Option<String>,
+}
+
+/// The ways in which an object can end.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Its rows are stored.
+    Stored {
+        /// In the place of what these paths gave.
+        replaces: Vec<String>,
+        /// Why reading ended early, if it did.
+        problem: Option<String>,
+    },
+    /// It is stored already, as it is.
+    Unchanged,
+    /// Its content is stored already.
+    Duplicate(String),
+    /// A fuller copy of the same object is stored.
+    Shorter(String),
+    /// It is no log.
+    Skipped(Skip),
+    /// It has refused lines, and `--strict` was given.
+    Refused,
+    /// It could not be read.
+    Failed(String),
+}
+
+impl FileOutcome {
+    /// Nothing known yet.
+    pub fn new(item: &Item) -> FileOutcome {
+        let key = &item.located.key;
+        FileOutcome {
+            shown: item.located.path.clone(),
+            path: item.path.clone(),
+            size: item.located.size,
+            kind: None,
+            outcome: Outcome::Unchanged,
+            tally: Tally::default(),
+            report: FileReport::default(),
+            entry: None,
+            account: key.account.clone(),
+            region: key.region.clone(),
+        }
+    }
+
+    fn ended(mut self, outcome: Outcome) -> FileOutcome {
+        self.outcome = outcome;
+        self
+    }
+
+    /// It is no log.
+    pub fn skipped(self, skip: Skip) -> FileOutcome {
+        self.ended(Outcome::Skipped(skip))
+    }
+
+    /// It could not be read.
+    pub fn failed(self, why: String) -> FileOutcome {
+        self.ended(Outcome::Failed(why))
+    }
+
+    /// It has refused lines under `--strict`.
+    pub fn refused(self) -> FileOutcome {
+        self.ended(Outcome::Refused)
+    }
+
+    /// It is stored already; only its time of modification is noted anew.
+    pub fn unchanged(self, _item: &Item, _identity: Option<Identity>) -> FileOutcome {
+        self.ended(Outcome::Unchanged)
+    }
+
+    /// Its content is stored already, from `of`.
+    pub fn duplicate(mut self, item: &Item, identity: Option<Identity>, of: String) -> FileOutcome {
+        self.entry = Some(LedgerEntry {
+            status: Status::Duplicate,
+            duplicate_of: Some(of.clone()),
+            ..entry_of(item, identity)
+        });
+        self.ended(Outcome::Duplicate(of))
+    }
+
+    /// A fuller copy, `of`, is stored.
+    pub fn shorter(mut self, item: &Item, identity: Option<Identity>, of: String) -> FileOutcome {
+        self = self.duplicate(item, identity, of.clone());
+        self.ended(Outcome::Shorter(of))
+    }
+
+    /// Its rows are stored.
+    pub fn stored(
+        mut self,
+        item: &Item,
+        identity: Option<Identity>,
+        replaces: Vec<String>,
+        problem: Option<String>,
+    ) -> FileOutcome {
+        let mut entry = LedgerEntry {
+            kind: self.kind,
+            status: Status::Stored,
+            lines: self.report.lines,
+            rows: self.tally.rows,
+            nodata: self.tally.nodata,
+            skipdata: self.tally.skipdata,
+            quarantined: self.tally.refused.len() as u64,
+            short: self.report.short,
+            min_time: self.tally.least,
+            max_time: self.tally.most,
+            raw_bytes: self.report.bytes,
+            ..entry_of(item, identity)
+        };
+        if problem.is_some() {
+            // Not all of it has been read: it must not be taken for known.
+            entry.size = 0;
+            entry.modified_ns = 0;
+            entry.hash = None;
+        }
+        self.entry = Some(entry);
+        self.ended(Outcome::Stored { replaces, problem })
+    }
+}
+
+fn entry_of(item: &Item, identity: Option<Identity>) -> LedgerEntry {
+    let key = &item.located.key;
+    LedgerEntry {
+        path: item.path.clone(),
+        object_id: item.object_id.clone(),
+        size: identity.map_or(item.located.size, |identity| identity.size),
+        modified_ns: item.located.modified,
+        hash: identity.map(|identity| identity.hash),
+        account: key.account.clone(),
+        region: key.region.clone(),
+        load_balancer: key.load_balancer.clone(),
+        flow_log_id: key.flow_log_id.clone(),
+        compressed_bytes: item.located.size,
+        ..LedgerEntry::default()
+    }
+}
+
+/// Counts of one kind of log, or of all.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Counts {
+    /// Files whose rows were stored (or counted, in a dry run).
+    pub files: u64,
+    /// Lines of every sort; `rows + quarantined + headers + blank`.
+    pub lines: u64,
+    /// Rows, those without data included.
+    pub rows: u64,
+    /// Of these, NODATA.
+    pub nodata: u64,
+    /// Of these, SKIPDATA.
+    pub skipdata: u64,
+    /// Lines refused.
+    pub quarantined: u64,
+    /// Header lines.
+    pub headers: u64,
+    /// Blank lines.
+    pub blank: u64,
+    /// Rows with fewer fields than their header.
+    pub short: u64,
+    /// The first row's time, ISO 8601 UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first: Option<String>,
+    /// The last row's time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// Bytes as they lie on disk.
+    pub compressed_bytes: u64,
+    /// Bytes of text.
+    pub raw_bytes: u64,
+    #[serde(skip)]
+    range: Option<(i64, i64)>,
+}
+
+/// A file and what is to be said of it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Note {
+    /// The file.
+    pub file: String,
+    /// What.
+    pub what: String,
+}
+
+/// What an ingest did.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Summary {
+    /// Whether nothing was stored on purpose.
+    pub dry_run: bool,
+    /// The store.
+    pub store: String,
+    /// Files found.
+    pub found: u64,
+    /// By table.
+    pub tables: BTreeMap<String, Counts>,
+    /// All tables together.
+    pub total: Counts,
+    /// Whether rows, refused, header and blank lines make up the lines.
+    pub adds_up: bool,
+    /// Files that are stored already.
+    pub unchanged: u64,
+    /// Files whose content is stored from another path.
+    pub duplicates: Vec<Note>,
+    /// Files that took the place of an earlier version.
+    pub replaced: Vec<Note>,
+    /// Files that were read and are not whole, or have something else about them.
+    pub warnings: Vec<Note>,
+    /// Files that are no logs.
+    pub skipped: Vec<Note>,
+    /// Files that are expected among logs and hold none.
+    pub passed_over: u64,
+    /// Files not stored because of refused lines (`--strict`).
+    pub refused: Vec<Note>,
+    /// Files that could not be read.
+    pub failed: Vec<Note>,
+    /// Inputs that could not be looked at.
+    pub problems: Vec<String>,
+    /// The first refused lines.
+    pub refusals: Vec<Note>,
+    /// Accounts, from the objects' names.
+    pub accounts: BTreeSet<String>,
+    /// Regions.
+    pub regions: BTreeSet<String>,
+    /// Bytes of Parquet written.
+    pub stored_bytes: u64,
+    /// Text bytes per stored byte.
+    pub ratio: Option<f64>,
+    /// How long it took.
+    pub seconds: f64,
+    /// Rows per second.
+    pub rows_per_second: f64,
+    /// Text in MB (10^6 bytes) per second.
+    pub mb_per_second: f64,
+    /// Entries of shorter copies that the plan left out.
+    #[serde(skip)]
+    pub shorter_entries: Vec<LedgerEntry>,
+}
+
+/// How many refused lines are shown.
+const SHOWN: usize = 10;
+
+impl Summary {
+    /// Before anything has been read.
+    pub fn new(options: &IngestOptions, found: &Found) -> Summary {
+        let mut summary = Summary {
+            dry_run: options.dry_run,
+            store: options.store.display().to_string(),
+            found: (found.objects.len() + found.skipped.len()) as u64,
+            problems: found.problems.iter().map(ToString::to_string).collect(),
+            ..Summary::default()
+        };
+        for skipped in &found.skipped {
+            summary.skipped.push(Note { file: skipped.path.clone(), what: skipped.reason.to_string() });
+        }
+        summary
+    }
+
+    /// Takes what the plan has settled.
+    pub fn planned(&mut self, plan: &Plan) {
+        self.unchanged = plan.unchanged;
+        for (item, of) in &plan.shorter {
+            self.duplicates.push(Note { file: item.located.path.clone(), what: format!("less of the same object as {of}") });
+            self.shorter_entries.push(LedgerEntry {
+                status: Status::Duplicate,
+                duplicate_of: Some(of.clone()),
+                ..entry_of(item, None)
+            });
+        }
+    }
+
+    /// Takes an object's outcome.
+    pub fn add(&mut self, file: FileOutcome) {
+        let note = |what: String| Note { file: file.shown.clone(), what };
+        match &file.outcome {
+            Outcome::Unchanged => self.unchanged += 1,
+            Outcome::Duplicate(of) => self.duplicates.push(note(format!("the same content as {of}"))),
+            Outcome::Shorter(of) => self.duplicates.push(note(format!("less of the same object as {of}"))),
+            Outcome::Skipped(skip) if skip.expected => self.passed_over += 1,
+            Outcome::Skipped(skip) => self.skipped.push(note(skip.what.clone())),
+            Outcome::Refused => {
+                let first = file.tally.refused.first();
+                let first = first.map_or_else(String::new, |line| format!("line {}: {}", line.line, line.reason));
+                self.refused.push(note(format!("{} refused lines; {first}", file.tally.refused.len())));
+            }
+            Outcome::Failed(why) => self.failed.push(note(why.clone())),
+            Outcome::Stored { replaces, problem } => {
+                if !replaces.is_empty() {
+                    self.replaced.push(note(format!("replaces what {} gave", replaces.join(", "))));
+                }
+                if let Some(problem) = problem {
+                    self.failed.push(note(format!("{problem}; what came before is stored, and the next run tries again")));
+                }
+                if file.report.ending != Ending::Complete {
+                    self.warnings.push(note(file.report.ending.to_string()));
+                }
+                if file.report.short > 0 {
+                    self.warnings.push(note(format!("{} rows have fewer fields than their header", file.report.short)));
+                }
+                for line in file.tally.refused.iter().take(SHOWN.saturating_sub(self.refusals.len())) {
+                    self.refusals.push(Note {
+                        file: format!("{}:{}", file.shown, line.line),
+                        what: line.reason.clone(),
+                    });
+                }
+                self.accounts.extend(file.account.clone());
+                self.regions.extend(file.region.clone());
+                let table = file.kind.map_or("other", LogKind::table).to_owned();
+                let counts = counts_of(&file);
+                self.tables.entry(table).or_default().add(&counts);
+                self.total.add(&counts);
+            }
+        }
+    }
+
+    /// Takes the time and works out what follows from it.
+    pub fn finish(&mut self, elapsed: Duration) {
+        self.seconds = elapsed.as_secs_f64();
+        let seconds = self.seconds.max(1e-9);
+        self.rows_per_second = self.total.rows as f64 / seconds;
+        self.mb_per_second = self.total.raw_bytes as f64 / 1e6 / seconds;
+        self.ratio = (self.stored_bytes > 0).then(|| self.total.raw_bytes as f64 / self.stored_bytes as f64);
+        let total = &self.total;
+        self.adds_up = total.lines == total.rows + total.quarantined + total.headers + total.blank;
+        self.tables.values_mut().for_each(Counts::name_range);
+        self.total.name_range();
+    }
+
+    /// Whether nothing at all was recognised among what was found.
+    pub fn nothing_recognised(&self) -> bool {
+        self.total.files == 0
+            && self.unchanged == 0
+            && self.duplicates.is_empty()
+            && self.refused.is_empty()
+            && self.failed.is_empty()
+    }
+}
+
+fn counts_of(file: &FileOutcome) -> Counts {
+    Counts {
+        files: 1,
+        lines: file.report.lines,
+        rows: file.tally.rows,
+        nodata: file.tally.nodata,
+        skipdata: file.tally.skipdata,
+        quarantined: file.tally.refused.len() as u64,
+        headers: file.report.headers,
+        blank: file.report.blank,
+        short: file.report.short,
+        compressed_bytes: file.size,
+        raw_bytes: file.report.bytes,
+        range: file.tally.least.zip(file.tally.most),
+        ..Counts::default()
+    }
+}
+
+impl Counts {
+    fn add(&mut self, other: &Counts) {
+        self.files += other.files;
+        self.lines += other.lines;
+        self.rows += other.rows;
+        self.nodata += other.nodata;
+        self.skipdata += other.skipdata;
+        self.quarantined += other.quarantined;
+        self.headers += other.headers;
+        self.blank += other.blank;
+        self.short += other.short;
+        self.compressed_bytes += other.compressed_bytes;
+        self.raw_bytes += other.raw_bytes;
+        self.range = match (self.range, other.range) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        };
+    }
+
+    fn name_range(&mut self) {
+        let name = |micros: i64| {
+            chrono::DateTime::from_timestamp_micros(micros)
+                .map(|time| time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true))
+        };
+        self.first = self.range.and_then(|(first, _)| name(first));
+        self.last = self.range.and_then(|(_, last)| name(last));
+    }
+}

@@ -1,0 +1,395 @@
+//! What one worker does: take the next object, decode it, put its rows where they belong.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::output::{Output, OutputError};
+use super::rows::{DAY, Days, Group, Rows};
+use crate::format::{Column, ColumnType, LogKind};
+use crate::parse::cells::{Cells, Extra, Refusal, Wanted};
+use crate::parse::keyed::BadCell;
+use crate::parse::values;
+use crate::source::decode::{Batch, DecodeError, Decoder};
+use crate::store::encode::Encoder;
+
+/// Rows cut at a time: their cells stay in the cache.
+pub const BATCH_ROWS: usize = 4096;
+
+/// Rows of a row group.
+const ROW_GROUP: usize = 512 * 1024;
+
+/// A worker's rows are written out beyond this many bytes.
+const MEMORY: usize = 160 << 20;
+
+/// The longest piece of a refused line that is kept.
+const REFUSED_TEXT: usize = 4096;
+
+/// A refused line, for `quarantine`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The kind of log among which it stood.
+    pub kind: LogKind,
+    /// Its line in the file, from 1.
+    pub line: u64,
+    /// Where it begins in the decoded content.
+    pub byte: u64,
+    /// What was found and what was expected.
+    pub reason: String,
+    /// The line itself, at most its first 4 KiB.
+    pub text: String,
+}
+
+/// What a file's rows came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Rows kept, those without data included.
+    pub rows: u64,
+    /// Of these, rows that say that there was no traffic.
+    pub nodata: u64,
+    /// Of these, rows that say that records were lost.
+    pub skipdata: u64,
+    /// The time of the first row, in microseconds.
+    pub least: Option<i64>,
+    /// The time of the last row.
+    pub most: Option<i64>,
+    /// Rows by kind of log.
+    pub kinds: Vec<(LogKind, u64)>,
+    /// Lines that are no rows.
+    pub refused: Vec<Refused>,
+}
+
+/// Counters that a progress bar may read at any time.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Files to read in all.
+    pub files_planned: AtomicU64,
+    /// Their bytes.
+    pub bytes_planned: AtomicU64,
+    /// Files read.
+    pub files: AtomicU64,
+    /// Their bytes as stored.
+    pub bytes: AtomicU64,
+    /// Rows.
+    pub rows: AtomicU64,
+}
+
+/// Where a worker's rows go.
+pub enum Sink<'a> {
+    /// Into Parquet files.
+    Store(&'a Output<'a>),
+    /// Nowhere: they are checked and counted.
+    Count,
+}
+
+/// One worker's builders and buffers.
+pub struct Worker<'a> {
+    sink: Sink<'a>,
+    encoder: Encoder,
+    builders: HashMap<Group, Rows>,
+    cells: Cells,
+    refusals: Vec<Refusal>,
+    counters: &'a Counters,
+}
+
+/// Why a file could not be worked on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkError {
+    /// The file; the others go on.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The store: nothing goes on.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+impl<'a> Worker<'a> {
+    /// A worker without rows.
+    pub fn new(sink: Sink<'a>, counters: &'a Counters) -> std::io::Result<Worker<'a>> {
+        Ok(Worker {
+            sink,
+            encoder: Encoder::new(1)?,
+            builders: HashMap::new(),
+            cells: Cells::default(),
+            refusals: Vec::new(),
+            counters,
+        })
+    }
+
+    /// Takes all rows of an object. `cancelled` is asked between batches.
+    ///
+    /// On an error of the object, what came before it has been kept and is in the tally.
+    pub fn take(
+        &mut self,
+        decoder: &mut Decoder<'_>,
+        source: &str,
+        tally: &mut Tally,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), WorkError> {
+        let mut cells = std::mem::take(&mut self.cells);
+        let mut refusals = std::mem::take(&mut self.refusals);
+        let mut want =
+            |kind: LogKind, carried: &[usize]| Some(Wanted::new(kind.columns().len(), carried, true));
+        let outcome = loop {
+            if cancelled() {
+                break Ok(());
+            }
+            refusals.clear();
+            match decoder.next_batch(&mut want, None, BATCH_ROWS, &mut cells, &mut refusals) {
+                Ok(None) => break Ok(()),
+                Err(error) => break Err(error.into()),
+                Ok(Some(batch)) => {
+                    tally.refuse(&batch, refusals.drain(..));
+                    if let Err(error) = self.push(&batch, &mut cells, source, tally) {
+                        break Err(error.into());
+                    }
+                }
+            }
+        };
+        self.cells = cells;
+        self.refusals = refusals;
+        outcome
+    }
+
+    fn push(
+        &mut self,
+        batch: &Batch<'_>,
+        cells: &mut Cells,
+        source: &str,
+        tally: &mut Tally,
+    ) -> Result<(), OutputError> {
+        if cells.rows() == 0 {
+            return Ok(());
+        }
+        let group = Group {
+            kind: batch.kind,
+            date: None,
+            columns: batch.carried.into(),
+            extra: !cells.extra.is_empty(),
+        };
+        self.counters.rows.fetch_add(cells.rows() as u64, Ordering::Relaxed);
+        self.push_cells(group, batch, cells, source, tally)
+    }
+
+    /// Pushes cells to the builder of their day. Most batches lie within the day of the batch before, so that is tried
+    /// first; what turns out otherwise is taken back and dealt out by day.
+    fn push_cells(
+        &mut self,
+        group: Group,
+        batch: &Batch<'_>,
+        cells: &mut Cells,
+        source: &str,
+        tally: &mut Tally,
+    ) -> Result<(), OutputError> {
+        let time = group.kind.column_index(group.kind.time_column());
+        let slot = time.and_then(|time| group.columns.iter().position(|column| *column == time));
+        let Some(slot) = slot else {
+            return self.push_day(group, batch, cells, source, tally);
+        };
+        let ty = time.and_then(|time| group.kind.columns().get(time)).map_or(ColumnType::Time, |column| column.ty);
+        let spans = cells.spans.get(slot).map(Vec::as_slice).unwrap_or_default();
+        let micros = |row: usize| spans.get(row).and_then(|span| time_of(ty, span.of(batch.block)));
+        let guess = micros(0).map(|micros| micros.div_euclid(DAY) as i32);
+        if !group.extra {
+            let group = Group { date: guess, ..group.clone() };
+            let rows = self.builder(&group);
+            let before = rows.len();
+            if rows.push(batch.block, cells, source, batch.layout).is_empty() {
+                let days = rows.days_since(before);
+                if days.is_some_and(|days| days.single() == Some(guess)) {
+                    tally.count(rows, before, cells.rows(), days);
+                    return self.flush_if_full(&group);
+                }
+                rows.take_back(before);
+            }
+        }
+        let mut by_day: HashMap<Option<i32>, Vec<bool>> = HashMap::new();
+        for row in 0..cells.rows() {
+            let day = micros(row).map(|micros| micros.div_euclid(DAY) as i32);
+            if let Some(place) = by_day.entry(day).or_insert_with(|| vec![false; spans.len()]).get_mut(row) {
+                *place = true;
+            }
+        }
+        let mut days: Vec<_> = by_day.into_iter().collect();
+        days.sort_by_key(|(day, _)| *day);
+        for (date, keep) in days {
+            let mut part = cells.clone();
+            retain(&mut part, &keep);
+            self.push_day(Group { date, ..group.clone() }, batch, &mut part, source, tally)?;
+        }
+        Ok(())
+    }
+
+    /// Pushes cells of one day; rows with a cell of the wrong type are refused.
+    fn push_day(
+        &mut self,
+        group: Group,
+        batch: &Batch<'_>,
+        cells: &mut Cells,
+        source: &str,
+        tally: &mut Tally,
+    ) -> Result<(), OutputError> {
+        let columns = group.columns.clone();
+        loop {
+            let rows = self.builder(&group);
+            let before = rows.len();
+            let bad = rows.push(batch.block, cells, source, batch.layout);
+            if bad.is_empty() {
+                let days = rows.days_since(before);
+                tally.count(rows, before, cells.rows(), days);
+                return self.flush_if_full(&group);
+            }
+            let refusals = bad_rows(group.kind, &columns, batch.block, cells, &bad);
+            let gone: HashSet<u32> = bad.iter().map(|(_, cell)| cell.row).collect();
+            let keep: Vec<bool> = (0..cells.rows() as u32).map(|row| !gone.contains(&row)).collect();
+            retain(cells, &keep);
+            tally.refuse(batch, refusals.into_iter());
+            if cells.rows() == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn builder(&mut self, group: &Group) -> &mut Rows {
+        if !self.builders.contains_key(group) {
+            self.builders.insert(group.clone(), Rows::new(group.clone()));
+        }
+        // Present: it has just been put there.
+        self.builders.entry(group.clone()).or_insert_with(|| Rows::new(group.clone()))
+    }
+
+    fn flush_if_full(&mut self, group: &Group) -> Result<(), OutputError> {
+        let Some(rows) = self.builders.get_mut(group) else { return Ok(()) };
+        match &self.sink {
+            Sink::Count => rows.clear(),
+            Sink::Store(output) => {
+                if rows.len() >= ROW_GROUP {
+                    return output.write(rows, &mut self.encoder);
+                }
+            }
+        }
+        if self.builders.values().map(Rows::memory).sum::<usize>() > MEMORY
+            && let (Sink::Store(output), Some(largest)) =
+                (&self.sink, self.builders.values_mut().max_by_key(|rows| rows.memory()))
+        {
+            output.write(largest, &mut self.encoder)?;
+            let group = largest.group.clone();
+            self.builders.remove(&group);
+        }
+        Ok(())
+    }
+
+    /// Writes what is left.
+    pub fn finish(mut self) -> Result<(), OutputError> {
+        if let Sink::Store(output) = &self.sink {
+            let mut left: Vec<_> = self.builders.drain().collect();
+            left.sort_by(|(a, _), (b, _)| a.cmp(b));
+            for (_, mut rows) in left {
+                output.write(&mut rows, &mut self.encoder)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Tally {
+    fn count(&mut self, rows: &Rows, before: usize, count: usize, days: Option<Days>) {
+        self.rows += count as u64;
+        let [nodata, skipdata] = rows.count_texts("log_status", before, [b"NODATA", b"SKIPDATA"]);
+        self.nodata += nodata;
+        self.skipdata += skipdata;
+        let kind = rows.group.kind;
+        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+            Some((_, rows)) => *rows += count as u64,
+            None => self.kinds.push((kind, count as u64)),
+        }
+        if let Some(days) = days.filter(|days| days.least <= days.most) {
+            self.least = Some(self.least.map_or(days.least, |least| least.min(days.least)));
+            self.most = Some(self.most.map_or(days.most, |most| most.max(days.most)));
+        }
+    }
+
+    fn refuse(&mut self, batch: &Batch<'_>, refusals: impl Iterator<Item = Refusal>) {
+        self.refused.extend(refusals.map(|refusal| {
+            let start = refusal.start as usize;
+            let end = start + (refusal.len as usize).min(REFUSED_TEXT);
+            let mut text = Vec::new();
+            crate::parse::keyed::escape_invalid(batch.block.get(start..end).unwrap_or_default(), &mut text);
+            Refused {
+                kind: batch.kind,
+                line: refusal.line,
+                byte: batch.offset + u64::from(refusal.start),
+                reason: refusal.reason,
+                text: String::from_utf8_lossy(&text).into_owned(),
+            }
+        }));
+    }
+}
+
+fn time_of(ty: ColumnType, token: &[u8]) -> Option<i64> {
+    match ty {
+        ColumnType::EpochSeconds => values::parse_epoch_seconds(token),
+        _ => values::parse_time_micros(token),
+    }
+}
+
+/// Says of each row what is wrong with the first of its bad cells.
+fn bad_rows(kind: LogKind, columns: &[usize], block: &[u8], cells: &Cells, bad: &[(usize, BadCell)]) -> Vec<Refusal> {
+    let mut seen = HashSet::new();
+    let mut refusals = Vec::new();
+    for (slot, cell) in bad {
+        let row = cell.row as usize;
+        if !seen.insert(row) {
+            continue;
+        }
+        let column = columns.get(*slot).and_then(|column| kind.columns().get(*column));
+        let whole = cells.whole.get(row).copied().unwrap_or_default();
+        refusals.push(Refusal {
+            line: cells.lines.get(row).copied().unwrap_or(0),
+            start: whole.start,
+            len: whole.len,
+            reason: column.map_or_else(String::new, |column| wrong_type(column, cell.span.of(block))),
+        });
+    }
+    refusals.sort_by_key(|refusal| refusal.line);
+    refusals
+}
+
+/// The reason of a refusal for a cell that is not of its column's type.
+pub fn wrong_type(column: &Column, found: &[u8]) -> String {
+    let expected = match column.ty {
+        ColumnType::Int32 => "an integer of 32 bits",
+        ColumnType::Int64 => "an integer",
+        ColumnType::Float64 => "a number",
+        ColumnType::EpochSeconds => "unix seconds",
+        ColumnType::Time => "an ISO 8601 time",
+        ColumnType::Address => "an IP address",
+        ColumnType::Text | ColumnType::PercentText => "less text than 4 GiB in a row group",
+    };
+    let found = String::from_utf8_lossy(found.get(..found.len().min(80)).unwrap_or_default());
+    format!("{}: expected {expected}, found \"{found}\"", column.log_name)
+}
+
+/// Keeps the rows that are marked.
+fn retain(cells: &mut Cells, keep: &[bool]) {
+    fn keep_marked<T: Copy>(values: &mut Vec<T>, keep: &[bool]) {
+        let mut marks = keep.iter();
+        values.retain(|_| marks.next().copied().unwrap_or(false));
+    }
+    for column in &mut cells.spans {
+        keep_marked(column, keep);
+    }
+    keep_marked(&mut cells.lines, keep);
+    keep_marked(&mut cells.whole, keep);
+    let mut new_row = Vec::with_capacity(keep.len());
+    let mut next = 0u32;
+    for marked in keep {
+        new_row.push(marked.then_some(next));
+        next += u32::from(*marked);
+    }
+    let moved = cells.extra.drain(..).filter_map(|extra| {
+        let row = new_row.get(extra.row as usize).copied().flatten()?;
+        Some(Extra { row, ..extra })
+    });
+    let moved: Vec<Extra> = moved.collect();
+    cells.extra = moved;
+}

@@ -1,0 +1,193 @@
+//! AWS's Parquet flow logs: columns to cells, so that what follows need not know where a row came from.
+//!
+//! Documented: the field names with underscores, STRING, INT_32 and INT_64, gzip inside. Observed: missing strings are the
+//! literal `-`; missing integers may be null or anything, so on rows that are not `OK` the flow's own fields are taken as
+//! missing, and a traffic path of zero or less as well.
+
+use std::fs::File;
+use std::io::Write;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Int64Type};
+use bytes::Bytes;
+use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
+use parquet::errors::{ParquetError, Result};
+
+use super::content::{ContentReader, Identity};
+use super::locate::Located;
+use crate::parse::cells::{Cells, Extra, ExtraField, Span, Wanted};
+use crate::parse::flow::Layout;
+
+/// The largest gzip-wrapped Parquet file that is read: it has to be inflated whole.
+const WRAPPED: usize = 1 << 30;
+
+/// Fields that a NODATA or SKIPDATA record cannot have.
+const FLOW_FIELDS: [&str; 17] = [
+    "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "action", "tcp_flags", "type",
+    "pkt_srcaddr", "pkt_dstaddr", "traffic_path", "flow_direction", "pkt_src_aws_service", "pkt_dst_aws_service",
+    "reject_reason",
+];
+
+/// Reads one Parquet object.
+pub struct ParquetFeed {
+    reader: ParquetRecordBatchReader,
+    layout: Layout,
+    path: String,
+    identity: Option<Identity>,
+    /// The batch at hand and how many of its rows have been taken.
+    at_hand: Option<(RecordBatch, usize)>,
+}
+
+impl ParquetFeed {
+    /// Opens it; `None` if no column is a flow log field.
+    pub fn open(mut content: ContentReader<'_>, located: &Located) -> Result<Option<ParquetFeed>> {
+        let mut identity = content.identity();
+        let reader = if content.layers() == 0 && !located.is_stdin() {
+            let path = located.file().to_path_buf();
+            if identity.is_none() {
+                identity = Identity::of_file(&path).ok();
+            }
+            ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?.with_batch_size(4096).build()?
+        } else {
+            let mut bytes = Vec::new();
+            content.read_all(&mut bytes, WRAPPED).map_err(|error| ParquetError::External(Box::new(error)))?;
+            identity = identity.or(content.identity());
+            ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.with_batch_size(4096).build()?
+        };
+        let schema = reader.schema();
+        let names: Vec<String> = schema.fields().iter().map(|field| field.name().replace('_', "-")).collect();
+        let layout = Layout::bind(&names);
+        let known = layout.columns.iter().flatten().count();
+        if known == 0 || known * 2 < names.len() {
+            return Ok(None);
+        }
+        let path = located.path.clone();
+        Ok(Some(ParquetFeed { reader, layout, path, identity, at_hand: None }))
+    }
+
+    /// VPC or Transit Gateway.
+    pub fn kind(&self) -> crate::format::LogKind {
+        self.layout.kind
+    }
+
+    /// The file's columns.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The object's name in messages.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The object's identity.
+    pub fn identity(&self) -> Option<Identity> {
+        self.identity
+    }
+
+    /// Writes the next rows as text into `block`, with their cells; false at the end. Rows count from `first_line`.
+    pub fn next_batch(
+        &mut self,
+        wanted: &Wanted,
+        first_line: u64,
+        max_rows: usize,
+        block: &mut Vec<u8>,
+        cells: &mut Cells,
+    ) -> Result<bool> {
+        let (batch, from) = match self.at_hand.take() {
+            Some(at_hand) => at_hand,
+            None => match self.reader.next() {
+                Some(batch) => (batch?, 0),
+                None => return Ok(false),
+            },
+        };
+        let rows = (batch.num_rows() - from).min(max_rows.max(1));
+        let slice = batch.slice(from, rows);
+        if from + rows < batch.num_rows() {
+            self.at_hand = Some((batch, from + rows));
+        }
+        block.clear();
+        let ok = self.rows_with_flows(&slice)?;
+        for (slot, column) in wanted.columns().iter().enumerate() {
+            let Some(spans) = cells.spans.get_mut(slot) else { continue };
+            let place = self.layout.columns.iter().position(|found| *found == Some(*column));
+            let array = place.map(|place| slice.column(place));
+            let name = self.layout.kind.columns().get(*column).map_or("", |column| column.name);
+            match array {
+                Some(array) => render(array, name, ok.as_deref(), block, spans)?,
+                None => spans.resize(rows, Span::NONE),
+            }
+        }
+        if wanted.extra {
+            self.render_extra(&slice, block, cells)?;
+        }
+        cells.lines.extend((0..rows as u64).map(|row| first_line + row));
+        cells.whole.resize(rows, Span::NONE);
+        Ok(true)
+    }
+
+    /// Which rows hold a flow: those whose status is `OK`; `None` where there is no status.
+    fn rows_with_flows(&self, batch: &RecordBatch) -> Result<Option<Vec<bool>>> {
+        let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else { return Ok(None) };
+        let status = cast(batch.column(place), &DataType::Utf8)?;
+        let status = status.as_string::<i32>();
+        Ok(Some(status.iter().map(|status| status.is_none_or(|status| status == "OK")).collect()))
+    }
+
+    fn render_extra(&self, batch: &RecordBatch, block: &mut Vec<u8>, cells: &mut Cells) -> Result<()> {
+        for (field, column) in self.layout.columns.iter().enumerate() {
+            if column.is_some() {
+                continue;
+            }
+            let mut spans = Vec::new();
+            render(batch.column(field), "", None, block, &mut spans)?;
+            let found = spans.into_iter().enumerate().filter(|(_, span)| !span.is_none());
+            cells.extra.extend(found.map(|(row, span)| Extra {
+                row: row as u32,
+                field: ExtraField::Header(field as u16),
+                span,
+            }));
+        }
+        cells.extra.sort_by_key(|extra| extra.row);
+        Ok(())
+    }
+}
+
+/// Writes one column's values as text.
+fn render(
+    array: &ArrayRef,
+    name: &str,
+    ok: Option<&[bool]>,
+    block: &mut Vec<u8>,
+    spans: &mut Vec<Span>,
+) -> Result<()> {
+    let only_flows = FLOW_FIELDS.contains(&name);
+    let has = |row: usize| !only_flows || ok.and_then(|ok| ok.get(row)).copied().unwrap_or(true);
+    let mut put = |block: &mut Vec<u8>, text: std::fmt::Arguments<'_>| {
+        let start = block.len();
+        // Writing to memory does not fail.
+        let _ = block.write_fmt(text);
+        spans.push(Span::new(start, block.len()));
+    };
+    if array.data_type().is_integer() {
+        let numbers = cast(array, &DataType::Int64)?;
+        for (row, number) in numbers.as_primitive::<Int64Type>().iter().enumerate() {
+            match number {
+                Some(number) if has(row) && !(name == "traffic_path" && number <= 0) => {
+                    put(block, format_args!("{number}"));
+                }
+                _ => put(block, format_args!("")),
+            }
+        }
+        return Ok(());
+    }
+    let texts = cast(array, &DataType::Utf8)?;
+    for (row, text) in texts.as_string::<i32>().iter().enumerate() {
+        match text {
+            Some(text) if has(row) && text != "-" => put(block, format_args!("{text}")),
+            _ => put(block, format_args!("")),
+        }
+    }
+    Ok(())
+}
