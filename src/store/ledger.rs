@@ -1,0 +1,459 @@
+//! The ledger: which inputs have been read, with what result.
+//!
+//! It is the Delta table `ingested_files`, one row per path, and it commits last of all tables of a batch. A path has
+//! one entry. An object (the same key under whatever folder it was copied to) has at most one entry that is *stored*;
+//! further copies are entries of their own with [`Status::Duplicate`].
+
+use std::hash::{BuildHasher, Hash};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
+use hashbrown::HashTable;
+
+use super::StoreError;
+use crate::format::{LogKind, timestamp};
+
+/// The ledger's table.
+pub const LEDGER_TABLE: &str = "ingested_files";
+
+/// What became of an input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Its rows are in the store (it may have had none).
+    #[default]
+    Stored,
+    /// Its content is stored already, under the path in [`LedgerEntry::duplicate_of`].
+    Duplicate,
+}
+
+impl Status {
+    /// The text in the table.
+    pub fn name(self) -> &'static str {
+        match self {
+            Status::Stored => "stored",
+            Status::Duplicate => "duplicate",
+        }
+    }
+}
+
+/// One input that has been read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LedgerEntry {
+    /// Its absolute path (or the name of a stream); the entry's identity.
+    pub path: String,
+    /// What names the object wherever it is copied to (its S3 key, where the path has one).
+    pub object_id: Option<String>,
+    /// The log type, where it was recognised.
+    pub kind: Option<LogKind>,
+    /// What became of it.
+    pub status: Status,
+    /// Where the content of a duplicate is stored.
+    pub duplicate_of: Option<String>,
+    /// Its size on disk, bytes.
+    pub size: u64,
+    /// Its modification time, nanoseconds since 1970.
+    pub modified_ns: i64,
+    /// The hash of its bytes on disk.
+    pub hash: Option<u128>,
+    /// Lines, header lines included.
+    pub lines: u64,
+    /// Rows stored, NODATA and SKIPDATA included.
+    pub rows: u64,
+    /// NODATA records among the rows.
+    pub nodata: u64,
+    /// SKIPDATA records among the rows.
+    pub skipdata: u64,
+    /// Lines refused.
+    pub quarantined: u64,
+    /// Rows with fewer fields than announced.
+    pub short: u64,
+    /// The earliest time of a row, microseconds since 1970.
+    pub min_time: Option<i64>,
+    /// The latest time of a row, microseconds since 1970.
+    pub max_time: Option<i64>,
+    /// The account, from the object's key.
+    pub account: Option<String>,
+    /// The region, from the object's key.
+    pub region: Option<String>,
+    /// The load balancer, from the object's key.
+    pub load_balancer: Option<String>,
+    /// The flow log's identifier, from the object's key.
+    pub flow_log_id: Option<String>,
+    /// Bytes read.
+    pub compressed_bytes: u64,
+    /// Bytes of text they held.
+    pub raw_bytes: u64,
+    /// The batch that stored it; the store fills it in.
+    pub batch: i64,
+    /// When, microseconds since 1970; the store fills it in.
+    pub ingested_at: i64,
+}
+
+/// The schema of [`LEDGER_TABLE`].
+pub fn ledger_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    let number = |name: &str| Field::new(name, DataType::Int64, true);
+    let time = |name: &str| Field::new(name, timestamp(), true);
+    Arc::new(Schema::new(vec![
+        text("path"),
+        text("object_id"),
+        text("kind"),
+        text("status"),
+        text("duplicate_of"),
+        number("size"),
+        number("modified_ns"),
+        text("hash"),
+        number("lines"),
+        number("rows"),
+        number("nodata"),
+        number("skipdata"),
+        number("quarantined"),
+        number("short"),
+        time("min_time"),
+        time("max_time"),
+        text("account"),
+        text("region"),
+        text("load_balancer"),
+        text("flow_log_id"),
+        number("compressed_bytes"),
+        number("raw_bytes"),
+        number("batch"),
+        time("ingested_at"),
+    ]))
+}
+
+/// Entries as a record batch of [`ledger_schema`].
+pub(super) fn to_batch<'a>(
+    entries: impl Iterator<Item = &'a LedgerEntry> + Clone,
+    path: &Path,
+) -> Result<RecordBatch, StoreError> {
+    let text = |get: fn(&LedgerEntry) -> Option<&str>| -> ArrayRef {
+        Arc::new(entries.clone().map(get).collect::<StringArray>())
+    };
+    let count = |get: fn(&LedgerEntry) -> u64| -> ArrayRef {
+        let saturated = |entry| i64::try_from(get(entry)).unwrap_or(i64::MAX);
+        Arc::new(Int64Array::from_iter_values(entries.clone().map(saturated)))
+    };
+    let time = |get: fn(&LedgerEntry) -> Option<i64>| -> ArrayRef {
+        Arc::new(entries.clone().map(get).collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    };
+    let number = |get: fn(&LedgerEntry) -> i64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(entries.clone().map(get)))
+    };
+    let hash: ArrayRef = Arc::new(
+        entries.clone().map(|entry| entry.hash.map(|hash| format!("{hash:032x}"))).collect::<StringArray>(),
+    );
+    let columns = vec![
+        text(|e| Some(&e.path)),
+        text(|e| e.object_id.as_deref()),
+        text(|e| e.kind.map(LogKind::table)),
+        text(|e| Some(e.status.name())),
+        text(|e| e.duplicate_of.as_deref()),
+        count(|e| e.size),
+        number(|e| e.modified_ns),
+        hash,
+        count(|e| e.lines),
+        count(|e| e.rows),
+        count(|e| e.nodata),
+        count(|e| e.skipdata),
+        count(|e| e.quarantined),
+        count(|e| e.short),
+        time(|e| e.min_time),
+        time(|e| e.max_time),
+        text(|e| e.account.as_deref()),
+        text(|e| e.region.as_deref()),
+        text(|e| e.load_balancer.as_deref()),
+        text(|e| e.flow_log_id.as_deref()),
+        count(|e| e.compressed_bytes),
+        count(|e| e.raw_bytes),
+        number(|e| e.batch),
+        time(|e| Some(e.ingested_at)),
+    ];
+    RecordBatch::try_new(ledger_schema(), columns).map_err(StoreError::arrow(path))
+}
+
+/// Reads what [`to_batch`] wrote. Columns that are not there read as null.
+pub(super) fn from_batch(batch: &RecordBatch, path: &Path) -> Result<Vec<LedgerEntry>, StoreError> {
+    let columns = Columns::new(batch, path)?;
+    let damaged = |what: String| StoreError::Damaged { path: path.to_path_buf(), what };
+    let mut entries = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let owned = |column: &StringArray| text_at(column, row).map(str::to_string);
+        let count =
+            |column: &Int64Array| valid(column, row).map_or(0, |value| u64::try_from(value).unwrap_or(0));
+        let hash = match text_at(&columns.hash, row) {
+            None => None,
+            Some(hex) => {
+                Some(u128::from_str_radix(hex, 16).map_err(|_| damaged(format!("{hex} is not a hash")))?)
+            }
+        };
+        let status = match text_at(&columns.status, row) {
+            Some("stored") => Status::Stored,
+            Some("duplicate") => Status::Duplicate,
+            other => return Err(damaged(format!("{other:?} is not a status"))),
+        };
+        entries.push(LedgerEntry {
+            path: owned(&columns.path).ok_or_else(|| damaged("an entry without a path".to_string()))?,
+            object_id: owned(&columns.object_id),
+            kind: text_at(&columns.kind, row).and_then(LogKind::from_table),
+            status,
+            duplicate_of: owned(&columns.duplicate_of),
+            size: count(&columns.size),
+            modified_ns: valid(&columns.modified_ns, row).unwrap_or_default(),
+            hash,
+            lines: count(&columns.lines),
+            rows: count(&columns.rows),
+            nodata: count(&columns.nodata),
+            skipdata: count(&columns.skipdata),
+            quarantined: count(&columns.quarantined),
+            short: count(&columns.short),
+            min_time: valid_time(&columns.min_time, row),
+            max_time: valid_time(&columns.max_time, row),
+            account: owned(&columns.account),
+            region: owned(&columns.region),
+            load_balancer: owned(&columns.load_balancer),
+            flow_log_id: owned(&columns.flow_log_id),
+            compressed_bytes: count(&columns.compressed_bytes),
+            raw_bytes: count(&columns.raw_bytes),
+            batch: valid(&columns.batch, row).unwrap_or_default(),
+            ingested_at: valid_time(&columns.ingested_at, row).unwrap_or_default(),
+        });
+    }
+    Ok(entries)
+}
+
+fn text_at(column: &StringArray, row: usize) -> Option<&str> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn valid(column: &Int64Array, row: usize) -> Option<i64> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+fn valid_time(column: &TimestampMicrosecondArray, row: usize) -> Option<i64> {
+    column.is_valid(row).then(|| column.value(row))
+}
+
+/// The columns of a ledger file, each of its type.
+struct Columns {
+    path: StringArray,
+    object_id: StringArray,
+    kind: StringArray,
+    status: StringArray,
+    duplicate_of: StringArray,
+    size: Int64Array,
+    modified_ns: Int64Array,
+    hash: StringArray,
+    lines: Int64Array,
+    rows: Int64Array,
+    nodata: Int64Array,
+    skipdata: Int64Array,
+    quarantined: Int64Array,
+    short: Int64Array,
+    min_time: TimestampMicrosecondArray,
+    max_time: TimestampMicrosecondArray,
+    account: StringArray,
+    region: StringArray,
+    load_balancer: StringArray,
+    flow_log_id: StringArray,
+    compressed_bytes: Int64Array,
+    raw_bytes: Int64Array,
+    batch: Int64Array,
+    ingested_at: TimestampMicrosecondArray,
+}
+
+impl Columns {
+    fn new(batch: &RecordBatch, file: &Path) -> Result<Columns, StoreError> {
+        let of = |name: &str, wanted: &DataType| match batch.column_by_name(name) {
+            // Another writer may have stored the same values as large or view strings.
+            Some(column) => cast(column, wanted).map_err(StoreError::arrow(file)),
+            None => Ok(arrow::array::new_null_array(wanted, batch.num_rows())),
+        };
+        let text = |name: &str| Ok(of(name, &DataType::Utf8)?.as_string::<i32>().clone());
+        let number = |name: &str| Ok(of(name, &DataType::Int64)?.as_primitive::<Int64Type>().clone());
+        let time =
+            |name: &str| Ok(of(name, &timestamp())?.as_primitive::<TimestampMicrosecondType>().clone());
+        Ok(Columns {
+            path: text("path")?,
+            object_id: text("object_id")?,
+            kind: text("kind")?,
+            status: text("status")?,
+            duplicate_of: text("duplicate_of")?,
+            size: number("size")?,
+            modified_ns: number("modified_ns")?,
+            hash: text("hash")?,
+            lines: number("lines")?,
+            rows: number("rows")?,
+            nodata: number("nodata")?,
+            skipdata: number("skipdata")?,
+            quarantined: number("quarantined")?,
+            short: number("short")?,
+            min_time: time("min_time")?,
+            max_time: time("max_time")?,
+            account: text("account")?,
+            region: text("region")?,
+            load_balancer: text("load_balancer")?,
+            flow_log_id: text("flow_log_id")?,
+            compressed_bytes: number("compressed_bytes")?,
+            raw_bytes: number("raw_bytes")?,
+            batch: number("batch")?,
+            ingested_at: time("ingested_at")?,
+        })
+    }
+}
+
+/// All entries, found by path, object or content. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Ledger(Arc<Entries>);
+
+#[derive(Clone, Default)]
+struct Entries {
+    /// Replaced entries leave a hole, so positions stay.
+    all: Vec<Option<LedgerEntry>>,
+    live: usize,
+    by_path: HashTable<usize>,
+    by_object: HashTable<usize>,
+    by_content: HashTable<usize>,
+    hasher: foldhash::fast::FixedState,
+}
+
+impl Ledger {
+    /// The entry of that path.
+    pub fn by_path(&self, path: &str) -> Option<&LedgerEntry> {
+        let entries = &*self.0;
+        let position = entries.by_path.find(entries.hash(path), |&at| entries.is(at, |e| e.path == path))?;
+        entries.get(*position)
+    }
+
+    /// The entry under which that object is stored.
+    pub fn by_object(&self, object_id: &str) -> Option<&LedgerEntry> {
+        let entries = &*self.0;
+        let same = |e: &LedgerEntry| e.object_id.as_deref() == Some(object_id);
+        let position = entries.by_object.find(entries.hash(object_id), |&at| entries.is(at, same))?;
+        entries.get(*position)
+    }
+
+    /// An entry under which that content is stored: the same bytes, by hash and size.
+    pub fn by_hash(&self, hash: u128, size: u64) -> Option<&LedgerEntry> {
+        let entries = &*self.0;
+        let same = |e: &LedgerEntry| e.hash == Some(hash) && e.size == size;
+        let position = entries.by_content.find(entries.hash(&(hash, size)), |&at| entries.is(at, same))?;
+        entries.get(*position)
+    }
+
+    /// Every entry.
+    pub fn iter(&self) -> impl Iterator<Item = &LedgerEntry> + Clone {
+        self.0.all.iter().flatten()
+    }
+
+    /// How many entries there are.
+    pub fn len(&self) -> usize {
+        self.0.live
+    }
+
+    /// Whether nothing has been read yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.live == 0
+    }
+
+    /// Takes an entry in; whether it replaced another: that of the same path, or, for one that is stored, that under
+    /// which the same object was stored before.
+    pub(super) fn insert(&mut self, entry: LedgerEntry) -> bool {
+        let same_path = self.0.position_of(self.by_path(&entry.path));
+        let same_object = match (&entry.object_id, entry.status) {
+            (Some(object), Status::Stored) => self.0.position_of(self.by_object(object)),
+            _ => None,
+        };
+        let entries = Arc::make_mut(&mut self.0);
+        let mut replaced = false;
+        for position in [same_path, same_object].into_iter().flatten() {
+            replaced |= entries.remove(position);
+        }
+        entries.push(entry);
+        replaced
+    }
+
+    /// Makes room for that many more.
+    pub(super) fn reserve(&mut self, more: usize) {
+        let entries = Arc::make_mut(&mut self.0);
+        entries.all.reserve(more);
+        let Entries { all, by_path, hasher, .. } = entries;
+        by_path.reserve(more, |&at| {
+            all.get(at).and_then(Option::as_ref).map_or(0, |entry| hasher.hash_one(entry.path.as_str()))
+        });
+    }
+}
+
+impl Entries {
+    fn hash<T: Hash + ?Sized>(&self, key: &T) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    fn get(&self, position: usize) -> Option<&LedgerEntry> {
+        self.all.get(position)?.as_ref()
+    }
+
+    fn is(&self, position: usize, same: impl Fn(&LedgerEntry) -> bool) -> bool {
+        self.get(position).is_some_and(same)
+    }
+
+    /// Where in `all` an entry that was found in it lies.
+    fn position_of(&self, entry: Option<&LedgerEntry>) -> Option<usize> {
+        let entry = entry?;
+        let hash = self.hash(entry.path.as_str());
+        self.by_path.find(hash, |&at| self.is(at, |e| e.path == entry.path)).copied()
+    }
+
+    fn push(&mut self, entry: LedgerEntry) {
+        let position = self.all.len();
+        let Entries { all, live, by_path, by_object, by_content, hasher } = self;
+        let hasher = &*hasher;
+        all.push(Some(entry));
+        *live += 1;
+        let entry_at = |at: usize| all.get(at).and_then(Option::as_ref);
+        let path_hash = |at: &usize| entry_at(*at).map_or(0, |e| hasher.hash_one(e.path.as_str()));
+        let object_hash = |at: &usize| {
+            entry_at(*at).and_then(|e| e.object_id.as_deref()).map_or(0, |object| hasher.hash_one(object))
+        };
+        let content_hash =
+            |at: &usize| entry_at(*at).and_then(content).map_or(0, |content| hasher.hash_one(content));
+        by_path.insert_unique(path_hash(&position), position, path_hash);
+        let Some(entry) = entry_at(position) else { return };
+        if entry.status == Status::Stored {
+            if entry.object_id.is_some() {
+                by_object.insert_unique(object_hash(&position), position, object_hash);
+            }
+            if entry.hash.is_some() {
+                by_content.insert_unique(content_hash(&position), position, content_hash);
+            }
+        }
+    }
+
+    fn remove(&mut self, position: usize) -> bool {
+        let Some(entry) = self.all.get_mut(position).and_then(Option::take) else { return false };
+        self.live -= 1;
+        let Entries { by_path, by_object, by_content, hasher, .. } = self;
+        let drop_from = |table: &mut HashTable<usize>, hash: u64| {
+            if let Ok(found) = table.find_entry(hash, |&at| at == position) {
+                found.remove();
+            }
+        };
+        drop_from(by_path, hasher.hash_one(entry.path.as_str()));
+        if let Some(object) = entry.object_id.as_deref() {
+            drop_from(by_object, hasher.hash_one(object));
+        }
+        if let Some(content) = content(&entry) {
+            drop_from(by_content, hasher.hash_one(content));
+        }
+        true
+    }
+}
+
+fn content(entry: &LedgerEntry) -> Option<(u128, u64)> {
+    entry.hash.map(|hash| (hash, entry.size))
+}
