@@ -7,6 +7,7 @@ pub mod errors;
 pub mod functions;
 pub mod guard;
 pub mod memory;
+pub mod output;
 pub mod queries;
 pub mod schema;
 pub mod session;
