@@ -3,7 +3,7 @@
 use super::*;
 use crate::parse::keyed::{KeyedColumn, NULL, Values};
 use crate::parse::{Cells, Wanted, cells::Extra};
-use arrow::array::{AsArray, Datum};
+use arrow::array::{Array, AsArray, Datum};
 use proptest::prelude::*;
 
 /// Joins texts into a block and gives the span of each.

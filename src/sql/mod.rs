@@ -11,4 +11,5 @@ pub mod output;
 pub mod queries;
 pub mod schema;
 pub mod session;
+pub mod store_tables;
 pub mod stored;
