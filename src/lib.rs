@@ -2,9 +2,11 @@
 //!
 //! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
 
+pub mod cli;
 pub mod format;
+pub mod ingest;
 pub mod net;
 pub mod parse;
-pub mod store;
 pub mod source;
 pub mod sql;
+pub mod store;

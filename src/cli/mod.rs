@@ -1,0 +1,115 @@
+//! The command line: one file per command. What was typed is turned into what it means here, and nothing below knows clap.
+
+mod ingest;
+mod printer;
+mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use printer::{Color, Printer};
+
+use crate::sql::output::OutputFormat;
+
+/// Exit codes that scripts can rely on.
+pub mod exit {
+    /// Usage, or SQL that does not parse.
+    pub const USAGE: u8 = 2;
+    /// Some input was refused under `--strict`.
+    pub const REFUSED: u8 = 3;
+    /// Input, output, or an error of flowq's own.
+    pub const FAILED: u8 = 4;
+    /// Ctrl-C.
+    pub const INTERRUPTED: u8 = 130;
+}
+
+/// SQL over AWS network logs, at the speed of gunzip.
+#[derive(Debug, Parser)]
+#[command(name = "flowq", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Args)]
+struct Global {
+    /// The store's folder
+    #[arg(long, global = true, env = "FLOWQ_STORE", default_value = "./flowq-store", value_name = "DIR")]
+    store: PathBuf,
+    /// How results are written: table, csv, tsv, json, ndjson, markdown or parquet
+    #[arg(long, global = true, value_name = "FORMAT", value_parser = parse_format)]
+    format: Option<OutputFormat>,
+    /// Write the result to a file; its suffix chooses the format
+    #[arg(short, long, global = true, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more (twice: much more)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// When to use colour
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+    /// How many threads work [default: one per processor]
+    #[arg(long, global = true, value_name = "N")]
+    threads: Option<usize>,
+    /// No progress bar
+    #[arg(long, global = true)]
+    no_progress: bool,
+}
+
+impl Global {
+    fn threads(&self) -> usize {
+        let all = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.threads.filter(|threads| *threads > 0).unwrap_or_else(all)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Read logs into the store: files, folders, globs, or - for standard input
+    Ingest(ingest::IngestArgs),
+    /// What the store holds
+    Info(store::InfoArgs),
+    /// Merge small files of the store into large ones
+    Optimize(store::OptimizeArgs),
+    /// Delete the log rows of days before a date, and free their space
+    Forget(store::ForgetArgs),
+}
+
+fn parse_format(text: &str) -> Result<OutputFormat, String> {
+    text.parse().map_err(|error: crate::sql::output::OutputError| error.to_string())
+}
+
+/// Parses the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let level = match cli.global.verbose {
+        0 => log::LevelFilter::Error,
+        1 => log::LevelFilter::Info,
+        _ => log::LevelFilter::Debug,
+    };
+    env_logger::Builder::new().filter_level(level).parse_default_env().init();
+    let global = &cli.global;
+    let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
+    let outcome = match &cli.command {
+        Command::Ingest(args) => ingest::run(args, global, &printer),
+        Command::Info(args) => store::info(args, global, &printer),
+        Command::Optimize(args) => store::optimize(args, global, &printer),
+        Command::Forget(args) => store::forget(args, global, &printer),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&format!("{error:#}"));
+            ExitCode::from(exit::FAILED)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! All output goes through here: data on stdout, everything else on stderr, and a closed pipe is silent.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use clap::ValueEnum;
+
+use crate::sql::output::{OutputError, OutputFormat, ResultWriter, TableLimits, Written};
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Where output goes and how it looks.
+#[derive(Debug)]
+pub struct Printer {
+    /// What was asked for with `--format`.
+    pub format: Option<OutputFormat>,
+    /// `-o`.
+    pub file: Option<PathBuf>,
+    /// `-q`: errors only.
+    pub quiet: bool,
+    /// Whether messages may be coloured.
+    pub color: bool,
+}
+
+impl Printer {
+    /// Settles what the options mean here.
+    pub fn new(format: Option<OutputFormat>, file: Option<PathBuf>, quiet: bool, color: Color) -> Printer {
+        let color = match color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        };
+        Printer { format, file, quiet, color }
+    }
+
+    /// The format of results: as asked, else by the file's suffix, else a table.
+    pub fn format(&self) -> OutputFormat {
+        let by_file = || self.file.as_deref().and_then(OutputFormat::from_path);
+        self.format.or_else(by_file).unwrap_or(OutputFormat::Table)
+    }
+
+    /// Begins a result on stdout or in the `-o` file.
+    pub fn result(&self, schema: &SchemaRef) -> anyhow::Result<ResultWriter<Box<dyn Write + Send>>> {
+        let format = self.format();
+        let out: Box<dyn Write + Send> = match &self.file {
+            Some(path) => Box::new(BufWriter::new(create(path)?)),
+            None if format.needs_file() => {
+                anyhow::bail!("{} is not written to a terminal or pipe (name a file with -o)", "parquet");
+            }
+            None => Box::new(BufWriter::new(io::stdout())),
+        };
+        Ok(ResultWriter::new(format, schema, out, self.limits())?)
+    }
+
+    /// What of a table is shown: on a terminal as much as fits.
+    pub fn limits(&self) -> TableLimits {
+        let terminal = self.file.is_none() && io::stdout().is_terminal();
+        let size = terminal.then(terminal_size::terminal_size).flatten();
+        TableLimits { width: size.map(|(width, _)| usize::from(width.0)), rows: terminal.then_some(1000) }
+    }
+
+    /// Writes a whole result.
+    pub fn batches(&self, schema: &SchemaRef, batches: &[RecordBatch]) -> anyhow::Result<Written> {
+        let mut writer = self.result(schema)?;
+        for batch in batches {
+            writer.write(batch)?;
+        }
+        Ok(writer.finish()?)
+    }
+
+    /// Writes text as the result.
+    pub fn data(&self, text: &str) -> anyhow::Result<()> {
+        match &self.file {
+            Some(path) => create(path)?.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display())),
+            None => Ok(io::stdout().write_all(text.as_bytes()).map_err(OutputError::Io)?),
+        }
+    }
+
+    /// Says something beside the result, unless told to be quiet.
+    pub fn note(&self, text: &str) {
+        if !self.quiet {
+            self.say(text);
+        }
+    }
+
+    /// Warns.
+    pub fn warn(&self, text: &str) {
+        if !self.quiet {
+            self.say(&format!("{} {text}", self.paint("warning:", "33")));
+        }
+    }
+
+    /// Reports an error.
+    pub fn error(&self, text: &str) {
+        self.say(&format!("{} {text}", self.paint("error:", "31")));
+    }
+
+    /// A word in colour, where colour is on.
+    pub fn paint(&self, text: &str, code: &str) -> String {
+        if self.color { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    fn say(&self, text: &str) {
+        // Nobody is left to tell if stderr is closed.
+        let _ = writeln!(io::stderr(), "{text}");
+    }
+}
+
+fn create(path: &Path) -> anyhow::Result<File> {
+    File::create(path).with_context(|| format!("cannot create {}", path.display()))
+}
+
+/// Whether an error is only that nobody reads the output any more.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        let output = cause.downcast_ref::<OutputError>().and_then(|error| match error {
+            OutputError::Io(error) => Some(error),
+            _ => None,
+        });
+        io.or(output).is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
