@@ -10,19 +10,23 @@ use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
 use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
+use datafusion::logical_expr::LogicalPlan;
 use futures::StreamExt;
 
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
-use crate::format::LogKind;
+use crate::format::{self, LogKind};
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
 use crate::sql::output::Written;
+use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
+use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -61,7 +65,7 @@ pub struct Engine {
     pub session: Session,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
-    raw: Option<Arc<crate::sql::raw::RawTables>>,
+    raw: Option<Arc<RawTables>>,
     strict: bool,
 }
 
@@ -118,7 +122,11 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         } else {
-            let tables = Arc::new(crate::sql::raw::RawTables::new(&args.from, args.input.decode()?, &global.store)?);
+            let found = locate(&args.from, Some(&global.store));
+            if let Some(problem) = found.problems.into_iter().next() {
+                return Err(problem.into());
+            }
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
             raw = Some(tables.clone());
             tables
         };
@@ -140,10 +148,10 @@ impl Engine {
             Err(error) => return self.failed(error, sql, printer),
         };
         for statement in statements {
-            self.warn_of_missing_columns(&statement.to_string(), printer);
+            let text = statement.to_string();
             match self.run_one(statement, parameters.cloned(), printer) {
                 Ok(Ran::Cancelled) => return Ok(exit::INTERRUPTED),
-                Ok(_) => {}
+                Ok(_) => self.warn_of_missing_columns(&text, printer),
                 Err(error) => match error.downcast::<SessionError>() {
                     Ok(error) => return self.failed(error, sql, printer),
                     Err(error) => return Err(error),
@@ -199,18 +207,19 @@ impl Engine {
         Ok(if error.is_users() { exit::USAGE } else { exit::FAILED })
     }
 
-    /// Says of a column that a statement names and that no stored log carries, that this is why it is null.
+    /// Says of a column that a statement names and that no log carries, that this is why it is null.
     fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
-        let Some(store) = &self.store else { return };
-        let plan = self.runtime.block_on(self.session.context().state().create_logical_plan(sql));
-        let Ok(plan) = plan.and_then(|plan| self.session.context().state().optimize(&plan)) else { return };
+        let state = self.session.context().state();
+        let plan = self.runtime.block_on(state.create_logical_plan(sql));
+        let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
         let mut used: HashMap<String, BTreeSet<String>> = HashMap::new();
-        let _ = datafusion::common::tree_node::TreeNode::apply(&plan, |node| {
-            if let datafusion::logical_expr::LogicalPlan::TableScan(scan) = node {
+        // The visitor never fails.
+        let _ = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
                 let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
                 used.entry(scan.table_name.table().to_owned()).or_default().extend(names);
             }
-            Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+            Ok(TreeNodeRecursion::Continue)
         });
         for (table, columns) in used {
             let Some(kind) = LogKind::from_table(&table) else { continue };
@@ -218,7 +227,7 @@ impl Engine {
             if columns.len() >= kind.columns().len() {
                 continue;
             }
-            let Some(carried) = carried(store, &table) else { continue };
+            let Some(carried) = self.carried(kind) else { continue };
             for column in columns.difference(&carried) {
                 if let Some(text) = errors::not_carried(kind, column) {
                     printer.warn(&text);
@@ -227,35 +236,47 @@ impl Engine {
         }
     }
 
+    /// The columns that some log of a kind carries; `None` where that is not known.
+    fn carried(&self, kind: LogKind) -> Option<BTreeSet<String>> {
+        if let Some(raw) = &self.raw {
+            let carried = raw.carried(kind);
+            let names = carried.iter().filter_map(|column| kind.columns().get(*column));
+            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+        }
+        let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
+        if snapshot.files.is_empty() {
+            return None;
+        }
+        let mut columns = with_provenance(std::iter::empty());
+        for file in &snapshot.files {
+            let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
+            let nulls = stats.get("nullCount")?.as_object()?;
+            let some = nulls.iter().filter(|(_, count)| count.as_u64() != Some(file.rows));
+            columns.extend(some.map(|(name, _)| name.clone()));
+        }
+        Some(columns)
+    }
+
     /// Says which lines of raw files could not be read.
     fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
-        let refused = raw.refused();
-        for problem in raw.problems() {
-            printer.warn(&problem);
+        let summary = raw.quarantine().summary();
+        for (file, problem) in &summary.problems {
+            printer.warn(&format!("{file}: {problem}"));
         }
-        if refused == 0 {
-            return 0;
-        }
-        printer.warn(&format!("{refused} lines could not be read (select * from quarantine shows them)"));
+        let Some((file, line, reason)) = &summary.first else { return 0 };
+        printer.warn(&format!(
+            "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` in \
+             the same run shows them)",
+            summary.lines, summary.files
+        ));
         if self.strict { exit::REFUSED } else { 0 }
     }
 }
 
-/// The columns that some file of a stored table holds; `None` where that is not known.
-fn carried(store: &Store, table: &str) -> Option<BTreeSet<String>> {
-    let snapshot = store.snapshot(table).ok()??;
-    if snapshot.files.is_empty() {
-        return None;
-    }
-    let mut columns: BTreeSet<String> =
-        ["source_file", "source_line", "extra", "event_date"].into_iter().map(str::to_owned).collect();
-    for file in &snapshot.files {
-        let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
-        let nulls = stats.get("nullCount")?.as_object()?;
-        columns.extend(nulls.iter().filter(|(_, count)| count.as_u64() != Some(file.rows)).map(|(name, _)| name.clone()));
-    }
-    Some(columns)
+fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {
+    let own = [format::SOURCE_FILE, format::SOURCE_LINE, format::EXTRA, format::EVENT_DATE];
+    names.chain(own.into_iter().map(str::to_owned)).collect()
 }
 
 fn store_error(error: &DataFusionError) -> Option<&StoreError> {

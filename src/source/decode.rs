@@ -146,7 +146,15 @@ impl<'s> Decoder<'s> {
         scratch: &'s mut Scratch,
     ) -> Result<Opening<'s>, DecodeError> {
         scratch.take_text_buffer(SPARE.take());
-        let reader = ContentReader::open(located, scratch)?;
+        Decoder::open_reader(ContentReader::open(located, scratch)?, located, options)
+    }
+
+    /// Recognises what a reader that nothing has been taken from holds; `located` is what it reads.
+    pub fn open_reader(
+        reader: ContentReader<'s>,
+        located: &Located,
+        options: &DecodeOptions,
+    ) -> Result<Opening<'s>, DecodeError> {
         match reader.kind() {
             ContentKind::Empty => return Ok(skip("empty", true)),
             ContentKind::Parquet => {

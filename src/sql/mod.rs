@@ -9,6 +9,7 @@ pub mod guard;
 pub mod memory;
 pub mod output;
 pub mod queries;
+pub mod raw;
 pub mod schema;
 pub mod session;
 pub mod store_tables;
