@@ -322,8 +322,8 @@ impl<'a> Changes<'a> {
     /// Forces the new files and the names that lead to them to the disk.
     pub(super) fn sync(&self, root: &Path) -> Result<(), StoreError> {
         let mut folders = BTreeSet::new();
+        files::sync_files(&self.added)?;
         for path in &self.added {
-            files::sync_file(path)?;
             folders.extend(path.ancestors().skip(1).take_while(|folder| folder.starts_with(root)));
         }
         folders.into_iter().try_for_each(files::sync_folder)

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use arrow::array::{Array, Int32Array};
+use arrow::array::{Array, Int32Array, new_null_array};
 use arrow::datatypes::TimestampMicrosecondType;
 use chrono::NaiveDate;
 
@@ -30,6 +30,7 @@ fn write_interleaved(
         ("source_line", Arc::new(Int64Array::from_iter_values(lines.clone()))),
     ];
     if port {
+        columns.push(("extra", new_null_array(&format::extra_type(), lines.clone().count())));
         columns.insert(0, ("dstport", Arc::new(Int32Array::from_iter_values(lines.map(|_| 443)))));
     }
     let rows =
@@ -73,7 +74,7 @@ fn small_files_become_one_in_order_of_time() {
     for rows in rewrite::read(&merged.path).unwrap() {
         let rows = rows.unwrap();
         let names: Vec<String> = rows.schema().fields().iter().map(|field| field.name().clone()).collect();
-        assert_eq!(names, ["dstport", "start", "source_file", "source_line"]);
+        assert_eq!(names, ["dstport", "start", "source_file", "source_line", "extra"]);
         for time in rows.column(1).as_primitive::<TimestampMicrosecondType>().values() {
             assert!(*time >= last);
             last = *time;
@@ -84,7 +85,7 @@ fn small_files_become_one_in_order_of_time() {
     assert_eq!((ports, nulls), (3500, 3500));
     // Compaction changes no data, and says so.
     let log = files::names(&folder.path().join("flow_logs/_delta_log")).unwrap();
-    let newest = log.iter().filter(|name| name.ends_with(".json")).next_back().unwrap();
+    let newest = log.iter().rfind(|name| name.ends_with(".json")).unwrap();
     let commit = fs::read_to_string(folder.path().join("flow_logs/_delta_log").join(newest)).unwrap();
     assert!(commit.contains("\"dataChange\":false") && !commit.contains("\"dataChange\":true"), "{commit}");
     assert!(commit.contains("OPTIMIZE"));
