@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
@@ -15,7 +15,7 @@ use super::enrich::Enrichment;
 use super::function::{
     Input, Literal, Param, Spec, booleans, input, int, integers, no_check, text, texts, user_error,
 };
-use super::matcher::{Matcher, quad};
+use super::matcher::{Matcher, quad, quad_at};
 
 const ADDRESS: &[Param] = &[text("addr", "an IPv4 or IPv6 address")];
 
@@ -74,11 +74,18 @@ fn check_one_address(_: &Enrichment, literals: &[Option<Literal>]) -> Result<()>
     check_address(literals.first())
 }
 
+/// The IPv4 address of a row, straight from the view where there is one.
+fn v4(input: &Input, row: usize) -> Option<u32> {
+    match input {
+        Input::Texts(array) if row < array.len() => quad_at(array, row),
+        _ => quad(input.text(row)?.as_bytes()),
+    }
+}
+
 fn address(input: &Input, row: usize) -> Option<IpAddr> {
-    let text = input.text(row)?;
-    match quad(text.as_bytes()) {
+    match v4(input, row) {
         Some(v4) => Some(IpAddr::V4(v4.into())),
-        None => parse_ip_str(text),
+        None => parse_ip_str(input.text(row)?),
     }
 }
 
@@ -222,7 +229,7 @@ pub(super) static SPECS: &[Spec] = &[
         check: check_one_address,
         eval: |_, inputs, rows| {
             let addr = input(inputs, 0)?;
-            Ok(integers(rows, |row| quad(addr.text(row)?.as_bytes()).map(i64::from)))
+            Ok(integers(rows, |row| v4(addr, row).map(i64::from)))
         },
     },
     Spec {
