@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
@@ -94,26 +94,29 @@ fn classes(inputs: &[Input], rows: usize, class: fn(&IpAddr) -> bool) -> Result<
     Ok(booleans(rows, |row| address(addr, row).map(|addr| class(&addr))))
 }
 
-/// Writes a prefix without the detour over `fmt` where it is IPv4: subnets are formed from every row.
-fn prefix_text(addr: IpAddr, len: u8) -> Option<String> {
+/// Writes a prefix, without the detour over `fmt` where it is IPv4: subnets are formed from every row.
+fn write_prefix(text: &mut String, addr: IpAddr, len: u8) -> Option<()> {
+    text.clear();
     let prefix = ip_prefix(addr, len)?;
-    let IpAddr::V4(v4) = prefix.network() else { return Some(prefix.to_string()) };
-    let mut text = String::with_capacity(18);
-    for (at, octet) in v4.octets().into_iter().chain([len]).enumerate() {
+    let IpAddr::V4(v4) = prefix.network() else {
+        text.push_str(&prefix.to_string());
+        return Some(());
+    };
+    for (at, number) in v4.octets().into_iter().chain([len]).enumerate() {
         match at {
             0 => {}
             4 => text.push('/'),
             _ => text.push('.'),
         }
-        if octet >= 100 {
-            text.push(char::from(b'0' + octet / 100));
+        if number >= 100 {
+            text.push(char::from(b'0' + number / 100));
         }
-        if octet >= 10 {
-            text.push(char::from(b'0' + octet / 10 % 10));
+        if number >= 10 {
+            text.push(char::from(b'0' + number / 10 % 10));
         }
-        text.push(char::from(b'0' + octet % 10));
+        text.push(char::from(b'0' + number % 10));
     }
-    Some(text)
+    Some(())
 }
 
 /// The functions of this module.
@@ -160,7 +163,15 @@ pub(super) static SPECS: &[Spec] = &[
         },
         eval: |_, inputs, rows| {
             let (addr, len) = (input(inputs, 0)?, input(inputs, 1)?);
-            Ok(texts(rows, |row| prefix_text(address(addr, row)?, u8::try_from(len.int(row)?).ok()?)))
+            let mut out = StringViewBuilder::with_capacity(rows);
+            let mut text = String::new();
+            for row in 0..rows {
+                let written = address(addr, row)
+                    .zip(len.int(row).and_then(|len| u8::try_from(len).ok()))
+                    .and_then(|(addr, len)| write_prefix(&mut text, addr, len));
+                out.append_option(written.map(|()| text.as_str()));
+            }
+            Ok(Arc::new(out.finish()))
         },
     },
     Spec {
