@@ -401,9 +401,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_rest_is_short() {
-        insta::assert_snapshot!(said("select cidr_contains('10.0.0.0/33', srcaddr) from flow_logs").await, @r#"
-        "10.0.0.0/33" is no CIDR block: the length "33" is not between 0 and 32
-        "#);
+        assert_eq!(
+            said("select cidr_contains('10.0.0.0/33', srcaddr) from flow_logs").await,
+            "\"10.0.0.0/33\" is no CIDR block: the length \"33\" is not between 0 and 32"
+        );
         insta::assert_snapshot!(said("select srcaddr, sum(bytes) from flow_logs").await, @r"
         srcaddr must be in group by or inside an aggregate function
          1 | select srcaddr, sum(bytes) from flow_logs

@@ -202,7 +202,7 @@ fn times_are_in_utc_whatever_their_zone() {
 #[test]
 fn terminals_do_not_obey_what_clients_send() {
     let batch = texts("user_agent", &["\u{1b}[2Jgone", "a\nb", "x\u{202e}y"]);
-    let table = written(OutputFormat::Table, &[batch.clone()], TableLimits::default());
+    let table = written(OutputFormat::Table, std::slice::from_ref(&batch), TableLimits::default());
     insta::assert_snapshot!(table, @r"
     user_agent
     ─────────────

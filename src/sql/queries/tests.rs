@@ -184,7 +184,7 @@ fn requests() -> Vec<Row> {
 fn session() -> SessionContext {
     let ctx = SessionContext::new();
     register(&ctx, &Arc::new(Enrichment::default())).unwrap();
-    let mut put = |name: &str, schema, rows: Vec<Row>| {
+    let put = |name: &str, schema, rows: Vec<Row>| {
         // Two batches, so that groups meet across them.
         let all = batch(schema, &rows);
         let half = all.num_rows() / 2;
