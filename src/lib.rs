@@ -4,4 +4,5 @@
 
 pub mod format;
 pub mod net;
+pub mod network;
 pub mod parse;
