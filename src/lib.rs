@@ -6,3 +6,4 @@ pub mod format;
 pub mod net;
 pub mod network;
 pub mod parse;
+pub mod rules;

@@ -161,6 +161,9 @@ impl Context {
     }
 }
 
+/// Targets with their health state.
+type Targets = Vec<(String, Option<String>)>;
+
 type Readings<T> = HashMap<String, Vec<Observation<T>>>;
 
 /// A piece of an object that another file holds the rest of.
@@ -196,7 +199,7 @@ pub struct NetworkBuilder {
     rule_pieces: Vec<Piece<SecurityGroupRule>>,
     list_pieces: Vec<Piece<Vec<crate::net::Prefix>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
-    health_pieces: Vec<Piece<Vec<(String, Option<String>)>>>,
+    health_pieces: Vec<Piece<Targets>>,
     attribute_pieces: Vec<Piece<bool>>,
     problems: Vec<Problem>,
 }
