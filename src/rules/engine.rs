@@ -4,7 +4,7 @@ use super::compiled::{CompiledAcl, CompiledGroups};
 use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
 use super::owners::{Identity, Owners};
 use super::packet::{Decision, Direction, Packet, Ternary};
-use super::scope::{ListUse, Scope, Surroundings, unfiltered};
+use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
 use crate::network::{
     Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, SecurityGroup, SecurityGroupRule,
     Subnet, Timestamp, View, Vpc,
@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 type ViewKey = (usize, bool);
 
+/// A long history has thousands of views; records mostly come in the order of time, so old ones can go.
+const MOST_VIEWS: usize = 64;
+
 /// Evaluates packets at any interface and moment of a network; keeps compiled rules. One per thread.
 #[derive(Debug)]
 pub struct Engine<'n> {
@@ -24,6 +27,7 @@ pub struct Engine<'n> {
     /// By the address of the version in the network, which outlives the engine.
     acls: HashMap<usize, Arc<CompiledAcl>>,
     groups: HashMap<GroupKey, Arc<CompiledGroups>>,
+    subnets: HashMap<ViewKey, HashMap<String, Arc<SubnetFacts>>>,
 }
 
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -103,6 +107,7 @@ impl<'n> Engine<'n> {
             owners: HashMap::new(),
             acls: HashMap::new(),
             groups: HashMap::new(),
+            subnets: HashMap::new(),
         }
     }
 
@@ -121,6 +126,11 @@ impl<'n> Engine<'n> {
         let key = self.network.view_key(view);
         if let Some(known) = self.interfaces.get(&key).and_then(|known| known.get(id)) {
             return known.clone();
+        }
+        if self.interfaces.len() > MOST_VIEWS {
+            self.interfaces.clear();
+            self.subnets.clear();
+            self.owners.clear();
         }
         let compiled = self.compile(id, view).map(Arc::new);
         self.interfaces.entry(key).or_default().insert(id.to_string(), compiled.clone());
@@ -179,7 +189,15 @@ impl<'n> Engine<'n> {
             .or_else(|| vpc.as_ref().and_then(|vpc| vpc.value.bpa_mode.clone()))
             .or_else(|| self.account_bpa(view));
         let subnet_value = subnet.map(|subnet| subnet.value.clone());
-        let surroundings = Surroundings::new(network, interface.value, subnet_value.as_deref(), view);
+        let subnet_facts = match subnet_id {
+            None => Arc::default(),
+            Some(id) => {
+                let known = self.subnets.entry(network.view_key(view)).or_default();
+                let facts = known.entry_ref(id);
+                facts.or_insert_with(|| Arc::new(SubnetFacts::new(network, id, vpc_id, view))).clone()
+            }
+        };
+        let surroundings = Surroundings::new(interface.value, subnet_facts);
         Some(InterfaceRules {
             view,
             interface: interface.value.clone(),
@@ -278,12 +296,12 @@ impl InterfaceRules {
                 decision = Decision::Unknown;
             }
             // Of two lists the one that denies decides, then the one that may.
-            let worse = match (verdict.decision, decision) {
-                (Decision::NotApplicable, _) => true,
-                (Decision::Allow, Decision::Deny | Decision::Unknown) => true,
-                (Decision::Unknown, Decision::Deny) => true,
-                _ => false,
-            };
+            let worse = matches!(
+                (verdict.decision, decision),
+                (Decision::NotApplicable, _)
+                    | (Decision::Allow, Decision::Deny | Decision::Unknown)
+                    | (Decision::Unknown, Decision::Deny)
+            );
             if worse {
                 verdict.decision = decision;
                 verdict.entry = entry;
@@ -330,7 +348,7 @@ impl InterfaceRules {
     }
 
     /// What is known of the remote as a member of groups.
-    pub fn identity(&self, packet: &Packet) -> Identity<'_> {
+    pub fn identity<'a>(&'a self, packet: &'a Packet) -> Identity<'a> {
         let vpc = self.interface.vpc_id.as_deref();
         self.owners.identity(vpc, packet.direction, &packet.remote)
     }

@@ -26,7 +26,9 @@ struct KnownVpc {
 #[derive(Debug, Clone, Default)]
 pub struct Owners {
     by_address: HashMap<IpAddr, Vec<usize>>,
-    delegated: Vec<(Prefix, usize)>,
+    /// Delegated prefixes, and the lengths that occur: hosts of container clusters have thousands.
+    delegated: HashMap<Prefix, Vec<usize>>,
+    delegated_lengths: Vec<u8>,
     owners: Vec<Owner>,
     vpcs: HashMap<String, KnownVpc>,
     /// Pairs of VPCs joined by an active peering connection in one Region, both ways.
@@ -94,7 +96,12 @@ impl Owners {
             for addr in &interface.addresses {
                 owners.by_address.entry(*addr).or_default().push(at);
             }
-            owners.delegated.extend(interface.prefixes.iter().map(|prefix| (*prefix, at)));
+            for prefix in &interface.prefixes {
+                owners.delegated.entry(*prefix).or_default().push(at);
+                if !owners.delegated_lengths.contains(&prefix.prefix_len()) {
+                    owners.delegated_lengths.push(prefix.prefix_len());
+                }
+            }
             if let Some(vpc) = &interface.vpc_id {
                 // Terraform knows only the interfaces that it made, so it never covers a VPC.
                 let covers = found.distance == 0 && found.version.origin != Origin::Terraform;
@@ -125,10 +132,13 @@ impl Owners {
     /// Owners in the own VPC win, since its local route does; then peered VPCs. An owner elsewhere is reached through a
     /// transit gateway, over which only inbound rules may refer to groups, and only when enabled on the gateway and both
     /// attachments (documented): maybe.
-    pub fn identity(&self, own_vpc: Option<&str>, direction: Direction, remote: &IpAddr) -> Identity<'_> {
-        let direct = self.by_address.get(remote).into_iter().flatten();
-        let delegated = self.delegated.iter().filter(|(prefix, _)| prefix.contains(remote)).map(|(_, at)| at);
-        let holders = || direct.clone().chain(delegated.clone()).filter_map(|at| self.owners.get(*at));
+    pub fn identity<'a>(
+        &'a self,
+        own_vpc: Option<&str>,
+        direction: Direction,
+        remote: &'a IpAddr,
+    ) -> Identity<'a> {
+        let holders = || self.holders(remote);
         let mut holders_here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
             (Some(vpc), Some(own)) => vpc == own,
             _ => true,
@@ -173,8 +183,14 @@ impl Owners {
 
     /// Whether `remote` is a private address of some known interface.
     pub fn is_known(&self, remote: &IpAddr) -> bool {
-        self.by_address.contains_key(remote)
-            || self.delegated.iter().any(|(prefix, _)| prefix.contains(remote))
+        self.holders(remote).next().is_some()
+    }
+
+    fn holders<'a>(&'a self, remote: &'a IpAddr) -> impl Iterator<Item = &'a Owner> {
+        let direct = self.by_address.get(remote).into_iter().flatten();
+        let prefixes = self.delegated_lengths.iter().filter_map(|len| Prefix::new(*remote, *len));
+        let delegated = prefixes.filter_map(|prefix| self.delegated.get(&prefix)).flatten();
+        direct.chain(delegated).filter_map(|at| self.owners.get(*at))
     }
 
     /// Whether `remote` lies in a block of some known VPC of its family.

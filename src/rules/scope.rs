@@ -3,8 +3,10 @@
 use super::owners::Owners;
 use super::packet::{Direction, Ternary};
 use crate::net::{Prefix, is_private};
-use crate::network::{Destination, Network, NetworkInterface, Subnet, View};
+use crate::network::{Destination, Network, NetworkInterface, View};
+use hashbrown::HashSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Why the lists apply or not; named after the rows of spec 1.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,25 +57,30 @@ pub struct Scope {
     pub lists: [Option<ListUse>; 2],
 }
 
-/// What the scope depends on and is the same for all records of an interface.
+/// What the scope depends on and is the same for all interfaces of a subnet.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Surroundings {
+pub(super) struct SubnetFacts {
     cidrs: Vec<Prefix>,
-    subnet_known: bool,
-    own_is_classic: bool,
-    own_is_transit: bool,
-    own_is_gateway_endpoint: bool,
     /// A transit gateway's attachment interface is in the subnet.
     transit_here: bool,
-    /// Ids of Gateway Load Balancer endpoints with an interface in the subnet (empty text when the id is not known).
+    /// A Gateway Load Balancer endpoint's interface is in the subnet.
     endpoints_here: bool,
     /// The subnet's routes, longest prefix first; `None` when there is no route table.
     routes: Option<Vec<(Prefix, RouteKind)>>,
     /// Addresses of Classic Load Balancers in the subnet.
-    classic_addresses: Vec<IpAddr>,
-    /// Whether interfaces of the subnet's VPC are known, and whose addresses they are.
-    subnet_owners: Vec<IpAddr>,
+    classic_addresses: HashSet<IpAddr>,
+    /// Addresses of all interfaces in the subnet.
+    addresses: HashSet<IpAddr>,
     vpc_id: Option<String>,
+}
+
+/// What the scope depends on and is the same for all records of an interface.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surroundings {
+    subnet: Arc<SubnetFacts>,
+    own_is_classic: bool,
+    own_is_transit: bool,
+    own_is_gateway_endpoint: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,39 +104,26 @@ fn route_kind(target: &str) -> RouteKind {
     }
 }
 
-impl Surroundings {
-    pub(super) fn new(
-        network: &Network,
-        interface: &NetworkInterface,
-        subnet: Option<&Subnet>,
-        view: View,
-    ) -> Self {
-        let mut found = Surroundings {
-            own_is_classic: interface.is_classic_lb(),
-            own_is_transit: interface.is_type("transit_gateway"),
-            own_is_gateway_endpoint: interface.is_type("gateway_load_balancer_endpoint"),
-            vpc_id: interface.vpc_id.clone().or_else(|| subnet.and_then(|subnet| subnet.vpc_id.clone())),
-            ..Surroundings::default()
+impl SubnetFacts {
+    pub(super) fn new(network: &Network, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Self {
+        let subnet = network.subnets.get(subnet_id, view);
+        let mut found = SubnetFacts {
+            cidrs: subnet.as_ref().map(|subnet| subnet.value.cidrs.clone()).unwrap_or_default(),
+            vpc_id: (vpc_id.map(str::to_string))
+                .or_else(|| subnet.and_then(|subnet| subnet.value.vpc_id.clone())),
+            ..SubnetFacts::default()
         };
-        if let Some(subnet) = subnet {
-            found.cidrs.clone_from(&subnet.cidrs);
-            found.subnet_known = !subnet.cidrs.is_empty();
-        }
-        let Some(subnet_id) = interface.subnet_id.as_deref() else { return found };
         for other in network.interfaces_in(subnet_id, view) {
             let other = other.value;
-            if other.id == interface.id {
-                continue;
-            }
             found.transit_here |= other.is_type("transit_gateway");
             found.endpoints_here |= other.is_type("gateway_load_balancer_endpoint");
             if other.is_classic_lb() {
                 found.classic_addresses.extend(&other.addresses);
             }
-            found.subnet_owners.extend(&other.addresses);
+            found.addresses.extend(&other.addresses);
         }
         if found.transit_here || found.endpoints_here {
-            let table = network.route_table_of(subnet_id, interface.vpc_id.as_deref(), view);
+            let table = network.route_table_of(subnet_id, vpc_id, view);
             found.routes = table.map(|table| {
                 let mut routes = Vec::new();
                 for route in &table.value.routes {
@@ -161,6 +155,17 @@ impl Surroundings {
         let kind = routes.iter().find(|(prefix, _)| prefix.contains(remote)).map(|(_, kind)| *kind);
         Some(kind.unwrap_or(RouteKind::Other))
     }
+}
+
+impl Surroundings {
+    pub(super) fn new(interface: &NetworkInterface, subnet: Arc<SubnetFacts>) -> Self {
+        Surroundings {
+            subnet,
+            own_is_classic: interface.is_classic_lb(),
+            own_is_transit: interface.is_type("transit_gateway"),
+            own_is_gateway_endpoint: interface.is_type("gateway_load_balancer_endpoint"),
+        }
+    }
 
     /// The lists that apply to traffic with `remote`; `own` is the interface's own address where it is known.
     pub(super) fn scope(
@@ -170,11 +175,12 @@ impl Surroundings {
         own: Option<IpAddr>,
         owners: Option<&Owners>,
     ) -> Scope {
+        let subnet = &self.subnet;
         let list = ListUse { direction, address: remote, sure: true };
         let one = |applies, reason| Scope { applies, reason, lists: [Some(list), None] };
         let none = |reason| Scope { applies: Ternary::No, reason, lists: [None, None] };
-        if self.cidrs.iter().any(|cidr| cidr.contains(&remote)) {
-            if self.own_is_classic || self.classic_addresses.contains(&remote) {
+        if subnet.cidrs.iter().any(|cidr| cidr.contains(&remote)) {
+            if self.own_is_classic || subnet.classic_addresses.contains(&remote) {
                 return one(Ternary::Yes, ScopeReason::ClassicLoadBalancer);
             }
             if self.own_is_transit {
@@ -183,7 +189,7 @@ impl Surroundings {
                     Direction::Ingress => one(Ternary::Maybe, ScopeReason::AtTransitGateway),
                 };
             }
-            if self.subnet_owners.contains(&remote) {
+            if subnet.addresses.contains(&remote) {
                 return none(ScopeReason::IntraSubnet);
             }
             // Delegated prefixes are found by the owners' index.
@@ -192,34 +198,36 @@ impl Surroundings {
                 false => one(Ternary::Maybe, ScopeReason::IntraSubnetUnsure),
             };
         }
-        if !self.subnet_known && is_private(&remote) {
+        if subnet.cidrs.is_empty() && is_private(&remote) {
             return one(Ternary::Maybe, ScopeReason::SubnetUnknown);
         }
-        if self.own_is_transit || self.own_is_gateway_endpoint || !(self.transit_here || self.endpoints_here)
+        if self.own_is_transit
+            || self.own_is_gateway_endpoint
+            || !(subnet.transit_here || subnet.endpoints_here)
         {
             return one(Ternary::Yes, ScopeReason::Border);
         }
         let source = |sure| own.map(|address| ListUse { direction: Direction::Ingress, address, sure });
-        match (self.route_to(&remote), direction) {
-            (Some(RouteKind::Transit), Direction::Egress) if self.transit_here => Scope {
+        match (subnet.route_to(&remote), direction) {
+            (Some(RouteKind::Transit), Direction::Egress) if subnet.transit_here => Scope {
                 applies: Ternary::Yes,
                 reason: ScopeReason::ToTransitGateway,
                 lists: [Some(list), source(true)],
             },
-            (Some(RouteKind::Transit), Direction::Ingress) if self.transit_here => {
+            (Some(RouteKind::Transit), Direction::Ingress) if subnet.transit_here => {
                 none(ScopeReason::FromTransitGateway)
             }
-            (Some(RouteKind::GatewayEndpoint), Direction::Egress) if self.endpoints_here => Scope {
+            (Some(RouteKind::GatewayEndpoint), Direction::Egress) if subnet.endpoints_here => Scope {
                 applies: Ternary::Yes,
                 reason: ScopeReason::ToGatewayEndpoint,
                 lists: [Some(list), source(false)],
             },
-            (Some(RouteKind::GatewayEndpoint), Direction::Ingress) if self.endpoints_here => {
+            (Some(RouteKind::GatewayEndpoint), Direction::Ingress) if subnet.endpoints_here => {
                 one(Ternary::Maybe, ScopeReason::FromGatewayEndpoint)
             }
             (Some(_), _) => one(Ternary::Yes, ScopeReason::Border),
             (None, _) => {
-                let in_vpc = (self.vpc_id.as_deref())
+                let in_vpc = (subnet.vpc_id.as_deref())
                     .and_then(|vpc| owners.and_then(|owners| owners.in_vpc(vpc, &remote)))
                     .unwrap_or(false);
                 match in_vpc {
