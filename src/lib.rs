@@ -2,6 +2,7 @@
 //!
 //! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
 
+pub mod attribute;
 pub mod format;
 pub mod net;
 pub mod network;

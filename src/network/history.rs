@@ -24,7 +24,7 @@ pub enum Origin {
 
 /// AWS Config captures a change some time after it happened (inferred; the delay is not documented). Within this many
 /// seconds before a captured change either version may have been in force.
-pub const HISTORY_LAG: i64 = 300;
+pub const HISTORY_LAG: i64 = 120;
 
 /// One version of an object and when it is known to have been in force.
 #[derive(Debug, Clone)]
@@ -302,8 +302,8 @@ mod tests {
             read(Some(9000), Origin::History, None),
         ]);
         assert_eq!(at(&line, 4000, false), Some(("a", 0)));
-        assert_eq!(at(&line, 4800, false), Some(("a", 101)));
-        assert_eq!(at(&line, 4800, true), Some(("b", 200)));
+        assert_eq!(at(&line, 4900, false), Some(("a", 21)));
+        assert_eq!(at(&line, 4900, true), Some(("b", 100)));
         assert_eq!(at(&line, 6000, false), Some(("b", 0)));
         assert_eq!(at(&line, 9000, false), None, "deleted");
     }
