@@ -175,6 +175,7 @@ impl<'r> Layers<'r> {
             direction,
             protocol: record.protocol,
             facts: &facts,
+            acl_passes: acl.decision.passes(),
             tracked,
         });
         let open = acl.decision == Decision::Unknown || state == State::Unknown;

@@ -43,8 +43,10 @@ pub enum Idle {
 /// Facts from the logs about one record.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// The mirror that matters: of those that start no later than the record the latest, else the earliest.
+    /// Of the mirrors that start no later than the record the one that ends last, however far back.
     pub mirror: Option<Seen>,
+    /// Of the mirrors that start later the first.
+    pub mirror_after: Option<Seen>,
     /// Some mirror in the window opened the connection.
     pub mirror_initiator: bool,
     /// ACCEPT of the record's own 5-tuple, nearest in time.
@@ -123,6 +125,11 @@ impl<'e> Facts<'e> {
         if self.evidence.own_accept_before { self.timeouts.udp_stream } else { self.timeouts.udp }
     }
 
+    /// The timeout of a UDP stream.
+    pub fn udp_stream_timeout(&self) -> i64 {
+        self.timeouts.udp_stream
+    }
+
     fn in_window(&self, seen: &Seen) -> bool {
         let (start, end, ..) = self.record;
         seen.end >= start.saturating_sub(self.window()) && seen.start <= end.saturating_add(SLACK)
@@ -130,12 +137,13 @@ impl<'e> Facts<'e> {
 
     /// `MIRROR`.
     pub fn mirror(&self) -> Option<Seen> {
-        self.evidence.mirror.filter(|seen| self.in_window(seen))
+        let mirrors = [self.evidence.mirror, self.evidence.mirror_after];
+        mirrors.into_iter().flatten().find(|seen| self.in_window(seen))
     }
 
     /// The mirror however far back: what shows that a timeout has passed.
     pub fn any_mirror(&self) -> Option<Seen> {
-        self.evidence.mirror
+        self.mirror().or(self.evidence.mirror).or(self.evidence.mirror_after)
     }
 
     /// `OWN_ACCEPT`.

@@ -246,7 +246,8 @@ impl EvidenceIndex {
         let mirrors = flow.runs(direction.opposite());
         let earlier = mirrors.iter().filter(|run| run.start <= record.start).max_by_key(|run| run.end);
         let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
-        found.mirror = earlier.or(later).map(seen);
+        found.mirror = earlier.map(seen);
+        found.mirror_after = later.map(seen);
         found.mirror_initiator =
             mirrors.iter().any(|run| run.role == Role::Initiator && run.start <= record.end + SLACK);
         let own = flow.runs(direction);

@@ -15,6 +15,8 @@ mod verdict;
 mod without;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use decide::{accept_contradicts, decide};

@@ -48,6 +48,8 @@ pub struct Inputs<'a> {
     pub protocol: u8,
     /// Log evidence.
     pub facts: &'a Facts<'a>,
+    /// Whether the network ACL surely passes the record.
+    pub acl_passes: bool,
     /// Whether the flow was tracked when it began: `Some(false)` needs history.
     pub tracked: Option<bool>,
 }
@@ -104,7 +106,10 @@ fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
         if facts.within(&mirror, timeout) {
             return State::Allow; // S11
         }
-        // Beyond the one-way timeout another exchange, unseen in one record, may have made it a stream.
+        // Outbound packets meet the groups before the network ACL: answers that it dropped refreshed the state all the same
+        // and left no ACCEPT, so that the longer timeout may apply.
+        let unseen_answers = inputs.direction.is_egress() && !inputs.acl_passes;
+        let timeout = if unseen_answers { facts.udp_stream_timeout() } else { timeout };
         if facts.beyond(&mirror, timeout) {
             return State::Ended; // S12
         }

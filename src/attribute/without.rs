@@ -92,6 +92,12 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
             .because(ReasonCode::SiblingAccept); // L8
     }
     if role == Role::Responder {
+        // The guest may answer a SYN of another interface, or send a SYN-ACK unasked: where the logs would show the SYN and
+        // do not, the row's STRONG would be a guess.
+        if direction.is_egress() && mirror.is_none() && evidence.complete {
+            let found = nacl(Confidence::Weak).because(ReasonCode::ResponseOfAcceptedFlow);
+            return unless_intra(found.or_else(&[Cause::SecurityGroup]));
+        }
         if direction.is_egress() || mirror.is_some() {
             return unless_intra(nacl(Confidence::Strong).because(ReasonCode::ResponseOfAcceptedFlow)); // L9, L10
         }
