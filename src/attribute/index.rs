@@ -230,10 +230,12 @@ impl EvidenceIndex {
             }
         }
         let back = record.start.saturating_sub(reach);
-        let cut = self.gaps.get(&interface).into_iter().flatten();
-        let has_gap = cut.into_iter().any(|(start, end)| *start <= record.end + SLACK && *end >= back);
-        let reaches = self.first_seen.is_some_and(|first| first <= back);
-        found.complete = self.accepts_seen && reaches && !has_gap;
+        let cut = || self.gaps.get(&interface).into_iter().flatten();
+        let in_gap = cut().any(|(start, end)| *start <= record.end + SLACK && *end >= back);
+        let last_gap = cut().filter(|(start, _)| *start <= record.end).map(|(_, end)| *end).max();
+        let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
+        found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
+        found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap;
         found
     }
 

@@ -314,8 +314,18 @@ fn contradiction(found: &Attribution, truths: &[Truth]) -> Option<&'static str> 
     }
 }
 
+/// How much of the logs there is.
+#[derive(Clone, Copy, PartialEq)]
+enum Logs {
+    Whole,
+    /// They begin in the middle, and an interface's ACCEPTs are missing for a while, which SKIPDATA tells.
+    Cut,
+    /// Only REJECTs were logged.
+    Rejects,
+}
+
 /// Verdicts over `worlds` random worlds: (all, decided), after checking that none contradicts the truth.
-fn run(worlds: u64, with_network: bool, flags_logged: bool) -> (usize, usize) {
+fn run(worlds: u64, with_network: bool, flags_logged: bool, logs: Logs) -> (usize, usize) {
     let (mut all, mut decided) = (0, 0);
     let mut wrong: BTreeMap<String, (usize, String)> = BTreeMap::new();
     for seed in 1..=worlds {
@@ -328,7 +338,20 @@ fn run(worlds: u64, with_network: bool, flags_logged: bool) -> (usize, usize) {
         for begin in begins {
             simulator.flow(&mut random, begin);
         }
-        let logged: Vec<Logged> = simulator.logged.into_values().collect();
+        let mut logged: Vec<Logged> = simulator.logged.into_values().collect();
+        let skipped = (100_000 + random.below(15_000) as i64, "eni-10.0.2.5");
+        let in_skipped = |at: i64| (skipped.0..skipped.0 + 5000).contains(&at);
+        match logs {
+            Logs::Whole => {}
+            Logs::Rejects => logged.retain(|logged| logged.rejected),
+            Logs::Cut => logged.retain(|logged| {
+                let lost = logged.interface == skipped.1 && !logged.rejected && in_skipped(logged.start);
+                logged.start > 105_000 && !lost
+            }),
+        }
+        if logged.is_empty() {
+            continue;
+        }
         let records: Vec<Record<'_>> =
             logged.iter().map(|logged| record(logged, flags_logged, random.below(20) as i64)).collect();
         let mut index = EvidenceIndex::new();
@@ -336,7 +359,10 @@ fn run(worlds: u64, with_network: bool, flags_logged: bool) -> (usize, usize) {
             |record: &Record<'_>| if record.interface_id.unwrap().contains("10.0.1.") { "1" } else { "2" };
         records.iter().filter(|r| r.action == Action::Reject).for_each(|r| index.want(r, Some(subnet(r))));
         let first = Record { start: -500_000, ..records[0] };
-        index.observe(&Record { action: Action::Reject, ..first }, None, None);
+        match logs {
+            Logs::Cut => index.missing(skipped.1, skipped.0 - 60, skipped.0 + 5060),
+            _ => index.observe(&Record { action: Action::Reject, ..first }, None, None),
+        }
         records.iter().for_each(|r| index.observe(r, Some(subnet(r)), Some(subnet(r))));
         let mut engine = Engine::new(&network);
         for (record, logged) in
@@ -374,22 +400,36 @@ fn worlds() -> u64 {
 
 #[test]
 fn with_configuration_and_flags_nothing_contradicts_the_truth() {
-    let (all, decided) = run(worlds(), true, true);
+    let (all, decided) = run(worlds(), true, true, Logs::Whole);
     assert!(decided == all, "TCP, UDP and ICMP without types are decidable: {decided} of {all}");
 }
 
 #[test]
 fn with_configuration_without_flags_nothing_contradicts_the_truth() {
-    let (all, decided) = run(worlds(), true, false);
+    let (all, decided) = run(worlds(), true, false, Logs::Whole);
     assert!(decided == all, "decidable: {decided} of {all}");
 }
 
 #[test]
 fn without_configuration_nothing_contradicts_the_truth() {
-    run(worlds(), false, true);
+    run(worlds(), false, true, Logs::Whole);
 }
 
 #[test]
 fn without_configuration_and_flags_nothing_contradicts_the_truth() {
-    run(worlds(), false, false);
+    run(worlds(), false, false, Logs::Whole);
+}
+
+#[test]
+fn cut_logs_do_not_mislead() {
+    for (with_network, flags) in [(true, true), (true, false), (false, true), (false, false)] {
+        run(worlds() / 2, with_network, flags, Logs::Cut);
+    }
+}
+
+#[test]
+fn rejects_alone_do_not_mislead() {
+    for (with_network, flags) in [(true, true), (true, false), (false, true), (false, false)] {
+        run(worlds() / 2, with_network, flags, Logs::Rejects);
+    }
 }

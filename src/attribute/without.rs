@@ -6,6 +6,9 @@ use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdic
 use crate::net::{TCP, UDP};
 use crate::rules::Direction;
 
+/// One capture window of the slowest logging: flows without packets for longer are taken for new ones.
+const LEAST_REACH: i64 = 600;
+
 /// Attributes a rejected record by the logs alone; `reject-reason` has been looked at before (L1).
 pub(super) fn decide(record: &Record<'_>, evidence: &Evidence) -> Attribution {
     let Some(direction) = record.direction else {
@@ -120,7 +123,9 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
             nacl(confidence).because(ReasonCode::ResponseOfAcceptedFlow).or_else(&[Cause::StaleConnection])
         };
         if facts.answer().is_some_and(|mirror| facts.gap(&mirror) <= 60) {
-            return unless_intra(found(Confidence::Strong)); // L14
+            // That nothing came before it can only be said where the logs reach back.
+            let first = evidence.covered_back >= LEAST_REACH;
+            return unless_intra(found(if first { Confidence::Strong } else { Confidence::Weak })); // L14
         }
         if earlier.is_some() && !facts.equal_ports() {
             return unless_intra(found(Confidence::Weak)); // L14b
