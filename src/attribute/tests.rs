@@ -627,3 +627,189 @@ fn t35_skipped_data_voids_the_missing_mirror() {
     let case = Case { network: Some(network), log, skipdata: Some("eni-b") };
     judge(&case, "SECURITY_GROUP WEAK BY_ELIMINATION or=STALE_CONNECTION");
 }
+
+/// The worked mapping of 8.7: direction, list, groups, flags and mirror, each a line.
+#[test]
+fn worked_mapping_with_configuration() {
+    let denied = two("acl-2 in 100 deny all 203.0.113.0/24\nsg-b out all 0.0.0.0/0");
+    let syn_in = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0";
+    let syn_out = "> eni-b out tcp 10.0.2.20:51000 203.0.113.7:443 2 REJECT 0";
+    let open_groups = format!("{denied}\nsg-b in all 0.0.0.0/0");
+    with(&open_groups, syn_in, "NACL PROVEN NACL_EXPLICIT_DENY rule=100");
+    with(&two(""), syn_in, "NACL_AND_SECURITY_GROUP PROVEN first=NACL rule=32767");
+    with(&two(OPEN), syn_in, "SECURITY_GROUP PROVEN");
+    with(
+        &two("acl-2 out 100 allow all 0.0.0.0/0\nsg-b out all 0.0.0.0/0"),
+        "eni-b out tcp 10.0.2.20:51000 203.0.113.7:443 2 ACCEPT 0
+         > eni-b in tcp 203.0.113.7:443 10.0.2.20:51000 18 REJECT 0",
+        "NACL PROVEN RESPONSE_OF_ACCEPTED_FLOW rule=32767",
+    );
+    for flags in [0, 1, 4] {
+        with(
+            &two(&format!("{OPEN}sg-b out all 0.0.0.0/0")),
+            &format!(
+                "eni-b out tcp 10.0.2.20:51000 203.0.113.7:443 3 ACCEPT -300
+                 > eni-b in tcp 203.0.113.7:443 10.0.2.20:51000 {flags} REJECT 0"
+            ),
+            "STALE_CONNECTION STRONG AFTER_CLOSE",
+        );
+    }
+    with(
+        &two(ALL_OPEN),
+        "> eni-b in tcp 203.0.113.7:443 10.0.2.20:51000 4 REJECT 0",
+        "STALE_CONNECTION WEAK OUT_OF_STATE",
+    );
+    with(&two(""), syn_out, "NACL_AND_SECURITY_GROUP first=SECURITY_GROUP");
+    with(&two(OPEN), syn_out, "SECURITY_GROUP PROVEN SG_HAS_NO_RULES");
+    with(
+        NAT,
+        "> eni-nat out tcp 10.0.0.220:51000 203.0.113.7:443 2 REJECT 0",
+        "NACL PROVEN SG_NOT_APPLICABLE",
+    );
+}
+
+#[test]
+fn rows_without_configuration() {
+    let request = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT 0 subnet=s";
+    let answer = "out tcp 10.0.2.20:443 203.0.113.7:51000";
+    let syn = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0 subnet=s";
+    without(&format!("{syn} reason=BPA"), "VPC_BPA PROVEN"); // L1
+    without(&syn.replace(" in ", " ? "), "UNDETERMINED NONE DIRECTION_UNKNOWN"); // L2
+    without(&format!("{syn} type=nat_gateway"), "NACL STRONG SG_NOT_APPLICABLE or=VPC_BPA"); // L3
+    without(&format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 18 ACCEPT 0\n{syn}"), "SECURITY_GROUP STRONG"); // L5
+    without(&format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 ACCEPT 0\n{syn}"), "CONFIG_MISMATCH WEAK"); // L6
+    let late = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 0 REJECT 90";
+    without(&format!("{request}\n{late}"), "STALE_CONNECTION STRONG"); // L7a
+    let flagless = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 - ACCEPT 0\n> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 - REJECT 90";
+    without(flagless, "STALE_CONNECTION WEAK or=SECURITY_GROUP"); // L7b
+    without(
+        &format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 0 ACCEPT 90\n{late}"),
+        "STALE_CONNECTION STRONG",
+    ); // L7
+    let query = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 - REJECT 0";
+    without(
+        &format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 - ACCEPT 0\n{query}"),
+        "UNDETERMINED !NACL or=SECURITY_GROUP+STALE_CONNECTION",
+    ); // L8
+    without(&format!("{request}\n> eni-b {answer} 18 REJECT 0"), "NACL STRONG RESPONSE_OF_ACCEPTED_FLOW"); // L9
+    without(
+        "eni-b out tcp 10.0.2.20:5 203.0.113.7:443 2 ACCEPT 0\n> eni-b in tcp 203.0.113.7:443 10.0.2.20:5 18 REJECT 0",
+        "NACL STRONG",
+    ); // L10
+    without("> eni-b in tcp 203.0.113.7:443 10.0.2.20:5 18 REJECT 0", "UNDETERMINED or=NACL+SECURITY_GROUP"); // L11
+    without(
+        &format!("{}\n> eni-b {answer} 0 REJECT 90", request.replace(" 2 ", " 3 ")),
+        "STALE_CONNECTION WEAK AFTER_CLOSE or=NACL",
+    ); // L12
+    without(&format!("{request}\n> eni-b {answer} 0 REJECT 90"), "NACL WEAK or=STALE_CONNECTION"); // L13
+    let plain = request.replace(" 2 ", " - ");
+    without(&format!("{plain}\n> eni-b {answer} - REJECT 10"), "NACL STRONG or=STALE_CONNECTION"); // L14
+    without(&format!("{plain}\n> eni-b {answer} - REJECT 500"), "NACL WEAK or=STALE_CONNECTION"); // L14b
+    without(
+        "eni-b in udp 203.0.113.9:4000 10.0.2.20:53 - ACCEPT 0\n> eni-b out udp 10.0.2.20:53 203.0.113.9:4000 - REJECT 900",
+        "UNDETERMINED",
+    ); // L17
+    without(
+        "eni-b in icmp 203.0.113.9 10.0.2.20 - ACCEPT 0\n> eni-b out icmp 10.0.2.20 203.0.113.9 - REJECT 0",
+        "NACL WEAK or=SECURITY_GROUP",
+    ); // L18
+    without(
+        "> eni-b in tcp 10.0.2.30:5 10.0.2.20:443 2 REJECT 0 subnet=s next=s",
+        "SECURITY_GROUP STRONG INTRA_SUBNET",
+    ); // L19
+    without(
+        "eni-c out udp 10.0.2.30:9 192.0.2.1:9 - ACCEPT 0 subnet=s\n> eni-b in tcp 10.0.2.30:5 10.0.2.20:443 2 REJECT 0 subnet=s",
+        "SECURITY_GROUP STRONG INTRA_SUBNET",
+    ); // L19
+    without(
+        "> eni-b in tcp 203.0.113.7:5 10.0.2.20:443 0 REJECT 0",
+        "STALE_CONNECTION WEAK or=NACL+SECURITY_GROUP",
+    ); // L20
+    without(syn, "UNDETERMINED NONE CONFIG_MISSING or=NACL+SECURITY_GROUP"); // L22
+    without(
+        "eni-b in tcp 10.0.2.30:5 10.0.2.20:443 2 ACCEPT 0 subnet=s next=s
+         > eni-b out tcp 10.0.2.20:443 10.0.2.30:5 18 REJECT 0 subnet=s next=s",
+        "UNDETERMINED INTRA_SUBNET or=SECURITY_GROUP+STALE_CONNECTION+NACL_SCOPE_EXCEPTION",
+    );
+}
+
+#[test]
+fn an_interface_that_the_configuration_lacks() {
+    with(
+        &two(ALL_OPEN),
+        "> eni-lost in tcp 203.0.113.7:5 10.0.2.99:443 2 REJECT 0",
+        "UNDETERMINED CONFIG_MISSING",
+    );
+}
+
+#[test]
+fn what_could_not_be_read_is_never_guessed() {
+    let mut fixture = Fixture::new(&two(
+        "acl-2 in 100 allow all 0.0.0.0/0\nacl-2 in 50 deny tcp 443 0.0.0.0/0\nsg-b in all 0.0.0.0/0",
+    ));
+    fixture.acls.get_mut("acl-2").unwrap().entries[1].cidr = None;
+    let log = "> eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 REJECT 0";
+    judge(&Case { network: Some(fixture.network()), log, skipdata: None }, "UNDETERMINED CONFIG_MISSING");
+}
+
+#[test]
+fn a_change_around_the_record() {
+    let network = || with_history("sg-b out all 0.0.0.0/0", "sg-b in tcp 443 0.0.0.0/0");
+    let at = |start: i64| format!("> eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 REJECT {start}");
+    judge(
+        &Case { network: Some(network()), log: &at(-20), skipdata: None },
+        "CONFIG_MISMATCH STRONG CONFIG_CHANGED_IN_WINDOW blocks=SECURITY_GROUP",
+    );
+    judge(&Case { network: Some(network()), log: &at(-600), skipdata: None }, "SECURITY_GROUP PROVEN");
+}
+
+#[test]
+fn an_accept_that_the_configuration_denies() {
+    let network =
+        Fixture::new(&two("acl-2 in 100 allow tcp 443 0.0.0.0/0\nsg-b in tcp 22 0.0.0.0/0")).network();
+    let mut engine = Engine::new(&network);
+    let mut said = |line: &str| accept_contradicts(&record(line), &mut engine);
+    assert_eq!(
+        said("eni-b in tcp 203.0.113.7:5 10.0.2.20:22 0 ACCEPT 0"),
+        Some(true),
+        "the list denies port 22"
+    );
+    assert_eq!(
+        said("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 ACCEPT 0"),
+        Some(true),
+        "no rule of the group"
+    );
+    assert_eq!(
+        said("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 0 ACCEPT 0"),
+        Some(false),
+        "state may let it pass"
+    );
+    assert_eq!(said("eni-lost in tcp 203.0.113.7:5 10.0.2.20:443 2 ACCEPT 0"), None);
+    assert_eq!(said("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 REJECT 0"), None);
+}
+
+#[test]
+fn accepts_of_the_same_key_contradict_the_configuration() {
+    with(
+        &two(""),
+        "eni-b in tcp 203.0.113.7:50000 10.0.2.20:443 2 ACCEPT 0
+         > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0",
+        "CONFIG_MISMATCH STRONG CONFIG_NOT_IN_FORCE",
+    );
+}
+
+#[test]
+fn a_failed_check_makes_everything_weak() {
+    let network = Fixture::new(&two("")).network();
+    let asked = record("> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0");
+    let evidence = Evidence { inconsistent: true, complete: true, ..Evidence::default() };
+    let found = decide(&asked, Some(&mut Engine::new(&network)), &evidence);
+    assert_eq!((found.verdict, found.confidence), (Verdict::NaclAndSecurityGroup, Confidence::Weak));
+}
+
+#[test]
+fn direction_by_the_interfaces_addresses() {
+    let log = "> eni-b ? tcp 203.0.113.7:51000 10.0.2.20:443 - REJECT 0";
+    with(&two(OPEN), log, "SECURITY_GROUP");
+    with(&two(OPEN), &log.replace("10.0.2.20", "10.0.2.21"), "UNDETERMINED DIRECTION_UNKNOWN");
+}
