@@ -1,21 +1,21 @@
 //! The decision with configuration: rows of spec 8.7, in their order; row numbers beside the lines.
 
+use super::consistency::is_unreadable;
 use super::direction::by_configuration;
-use super::evidence::{Evidence, Facts, Idle, Timeouts};
+use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason, Role};
 use super::state::{Inputs, State, effective};
+use super::tracking::{timeouts, tracked_at_start};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use super::without;
 use crate::net::{TCP, is_internet};
-use crate::network::{NaclEntry, Origin, Remote, SecurityGroup, Traffic};
-use crate::rules::{
-    Decision, Direction, Engine, InterfaceRules, Packet, ScopeReason, Ternary, match_traffic,
-};
+use crate::network::{NaclEntry, Origin};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules, ScopeReason};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Slack around a record within which a change of configuration may show in it.
-const AROUND: i64 = 60;
+pub(super) const AROUND: i64 = 60;
 
 /// Attributes one record. Without an engine, or where the engine's network lacks the interface, the evidence alone decides.
 pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &Evidence) -> Attribution {
@@ -456,136 +456,4 @@ impl<'r> Layers<'r> {
 fn has_rules(rules: &InterfaceRules, direction: Direction) -> bool {
     let groups = rules.groups.iter().flat_map(|groups| &groups.groups);
     groups.flat_map(|group| &group.rules).any(|rule| rule.egress == direction.is_egress())
-}
-
-/// Idle timeouts by the interface's setting, else by the instance's generation, else both bounds (spec 2.2, 9.1).
-pub(super) fn timeouts(rules: &InterfaceRules) -> Timeouts {
-    let interface = &rules.interface;
-    let (tcp_least, tcp_most) = match interface.tcp_established_timeout {
-        Some(timeout) => (timeout, timeout),
-        None => match rules.instance.as_ref().and_then(|instance| instance.is_nitro_v6()) {
-            Some(true) => (350, 350),
-            Some(false) => (432_000, 432_000),
-            None => (350, 432_000),
-        },
-    };
-    Timeouts {
-        tcp_least,
-        tcp_most,
-        udp: interface.udp_timeout.unwrap_or(Timeouts::UNKNOWN.udp),
-        udp_stream: interface.udp_stream_timeout.unwrap_or(Timeouts::UNKNOWN.udp_stream),
-    }
-}
-
-/// Whether what leaves a layer open is something that could not be read, rather than something that nobody can know.
-fn is_unreadable(
-    packet: &Packet,
-    acl: &crate::rules::AclVerdict<'_>,
-    new_flow: Decision,
-    engine: &Engine<'_>,
-    rules: &InterfaceRules,
-) -> bool {
-    let acl_broken = acl.decision == Decision::Unknown
-        && rules.acl.as_ref().is_some_and(|compiled| {
-            acl.scope.lists.into_iter().flatten().any(|list| {
-                let entries = compiled.list(list.direction, packet.family());
-                let check = rules.explain_acl(packet, &list);
-                let deciding = check.iter().flat_map(|check| &check.deciding);
-                deciding.filter_map(|at| entries.get(*at)).any(|entry| {
-                    entry.action.is_none()
-                        || entry.cidr.is_none()
-                        || matches!(entry.traffic, Traffic::Unreadable(_))
-                })
-            })
-        });
-    let groups_broken = new_flow == Decision::Unknown
-        && engine.explain_groups(rules, packet).is_some_and(|check| {
-            let groups = rules.groups.iter().flat_map(|groups| &groups.groups).collect::<Vec<_>>();
-            check.perhaps.iter().any(|(group, rule)| {
-                let rule = groups.get(*group).and_then(|group| group.rules.get(*rule));
-                rule.is_some_and(|rule| {
-                    matches!(rule.traffic, Traffic::Unreadable(_))
-                        || matches!(rule.remote, Remote::Unreadable(_))
-                })
-            })
-        });
-    acl_broken || groups_broken
-}
-
-/// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
-/// of that time are known to have left it untracked. Only asked for TCP in midstream that the rules of now do not allow.
-fn tracked_at_start(
-    record: &Record<'_>,
-    direction: Direction,
-    engine: &mut Engine<'_>,
-    now: &InterfaceRules,
-    evidence: &Evidence,
-) -> Option<bool> {
-    if record.role() != Role::Midstream || record.protocol != TCP {
-        return None;
-    }
-    let began = evidence.first_accept?;
-    let [view] = engine.views(began, began)[..] else { return None };
-    let then = engine.interface(record.interface_id?, view)?;
-    if then.provenance.origin != Origin::History || then.provenance.distance != 0 {
-        return None;
-    }
-    let remote = record.remotes(direction).0?;
-    if now.group_verdict(&record.packet(direction, remote)).decision == Decision::Allow {
-        return None;
-    }
-    let groups = &then.groups.as_ref()?.groups;
-    let untracked = is_untracked(groups, &record.packet(direction, remote))
-        || is_untracked(groups, &record.mirror_packet(direction, remote));
-    Some(!untracked)
-}
-
-/// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol
-/// pass to all addresses. Paths that are tracked automatically (load balancers, NAT gateways) are not known to the groups.
-fn is_untracked(groups: &[Arc<SecurityGroup>], packet: &Packet) -> bool {
-    let to_all = |egress: bool| {
-        groups.iter().flat_map(|group| &group.rules).filter(move |rule| {
-            let any = matches!(&rule.remote, Remote::Cidr(cidr) if cidr.is_any() && cidr.family() == packet.family());
-            rule.egress == egress && any
-        })
-    };
-    let enabling = to_all(packet.direction.is_egress())
-        .any(|rule| match_traffic(&rule.traffic, packet).0 == Ternary::Yes);
-    let answering = to_all(!packet.direction.is_egress()).any(|rule| match &rule.traffic {
-        Traffic::All => true,
-        Traffic::Ports { protocol, ports } => *protocol == packet.protocol && ports.is_all(),
-        _ => false,
-    });
-    enabling && answering
-}
-
-/// Spec 8.10: an ACCEPT that the configuration would have denied. `true` proves that the configuration was not in force
-/// then; `None` when the record says nothing about it.
-pub fn accept_contradicts(record: &Record<'_>, engine: &mut Engine<'_>) -> Option<bool> {
-    if record.action != Action::Accept || !record.log_status_ok {
-        return None;
-    }
-    let id = record.interface_id?;
-    let views = engine.views(record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
-    let mut checked = false;
-    for view in views {
-        let Some(rules) = engine.interface(id, view) else { continue };
-        let inferred = || by_configuration(&rules.interface, record.src?, record.dst?);
-        let direction = record.direction.or_else(inferred)?;
-        let (remote, leg) = record.remotes(direction);
-        let own = record.local(direction).filter(|own| rules.interface.owns(own));
-        let denied = |remote: IpAddr| {
-            let packet = record.packet(direction, remote);
-            let acl = rules.acl_verdict(&packet, own).decision == Decision::Deny;
-            let group =
-                record.role() == Role::Initiator && rules.group_verdict(&packet).decision == Decision::Deny;
-            acl || group
-        };
-        checked = true;
-        // One version that passes it, or one of two addresses that does, and nothing is proven.
-        if !denied(remote?) || leg.is_some_and(|leg| !denied(leg)) {
-            return Some(false);
-        }
-    }
-    checked.then_some(true)
 }

@@ -4,6 +4,7 @@
 //! about the same flow; it reads nothing and keeps nothing. [`EvidenceIndex`] gathers the evidence from records in any order.
 //! Texts and fixes are made on demand by [`explain`], since most callers show only a few of them.
 
+mod consistency;
 mod decide;
 mod direction;
 mod evidence;
@@ -11,6 +12,7 @@ mod explain;
 mod index;
 mod record;
 mod state;
+mod tracking;
 mod verdict;
 mod without;
 
@@ -18,8 +20,11 @@ mod without;
 mod simulation;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod vectors;
 
-pub use decide::{accept_contradicts, decide};
+pub use consistency::accept_contradicts;
+pub use decide::decide;
 pub use direction::OwnAddresses;
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, Fix, explain};

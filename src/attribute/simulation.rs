@@ -114,10 +114,13 @@ struct Logged {
     truths: Vec<Truth>,
 }
 
+/// Interface, outbound, rejected, capture window, ends, protocol.
+type LogKey = (String, bool, bool, i64, (Ipv4Addr, u16), (Ipv4Addr, u16), u8);
+
 struct Simulator<'n> {
     engine: Engine<'n>,
     tracked: HashMap<Tuple, Tracked>,
-    logged: BTreeMap<(String, bool, bool, i64, (Ipv4Addr, u16), (Ipv4Addr, u16), u8), Logged>,
+    logged: BTreeMap<LogKey, Logged>,
 }
 
 impl Simulator<'_> {

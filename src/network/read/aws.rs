@@ -1,9 +1,11 @@
 //! AWS CLI output: one top-level list per command, recognised by its key (spec 6.1 to 6.6). The same object readers serve
 //! AWS Config, whose objects have the same members in camelCase.
 
+use super::groups::group_reference;
 use super::node::{Node, push_new};
+use super::traffic::{acl_action, acl_traffic};
 use super::{Context, Document, NetworkBuilder, Piece, ReadError, record};
-use crate::net::{PortRange, Prefix, protocol_number};
+use crate::net::Prefix;
 use crate::network::model::*;
 
 /// Top-level keys and what reads each element.
@@ -93,128 +95,7 @@ impl NetworkBuilder {
         }
     }
 
-    fn nothing(&mut self, _: Node<'_>, _: &Context) {}
-
-    pub(super) fn security_group(&mut self, node: Node<'_>, context: &Context) {
-        let Some(id) = self.id(node, "GroupId", context) else { return };
-        let mut rules = Vec::new();
-        for (list, egress) in [("IpPermissions", false), ("IpPermissionsEgress", true)] {
-            for permission in node.list(list) {
-                self.permission(permission, egress, &id, context, &mut rules);
-            }
-        }
-        let group = SecurityGroup {
-            id: id.clone(),
-            name: node.text("GroupName"),
-            vpc_id: node.text("VpcId"),
-            owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
-            rules,
-        };
-        record(&mut self.groups, context, id, false, Some(group));
-    }
-
-    /// One `IpPermission` is as many rules as its four lists have elements.
-    fn permission(
-        &mut self,
-        node: Node<'_>,
-        egress: bool,
-        group: &str,
-        context: &Context,
-        rules: &mut Vec<SecurityGroupRule>,
-    ) {
-        let traffic = self.group_traffic(node, group, context);
-        let mut add = |remote: Remote, description: Option<String>| {
-            rules.push(SecurityGroupRule {
-                rule_id: None,
-                egress,
-                traffic: traffic.clone(),
-                remote,
-                description,
-            });
-        };
-        let mut blocks: Vec<(String, Option<String>)> = Vec::new();
-        // AWS Config repeats `ipv4Ranges` as plain texts in `ipRanges`; the CLI has objects in `IpRanges`.
-        let has_v4_ranges = node.list("Ipv4Ranges").next().is_some();
-        let v4_list = if has_v4_ranges { "Ipv4Ranges" } else { "IpRanges" };
-        for range in node.list(v4_list) {
-            match range.text("CidrIp").or_else(|| range.as_text()) {
-                Some(cidr) => blocks.push((cidr, range.text("Description"))),
-                None => blocks.push(("(missing CidrIp)".to_string(), None)),
-            }
-        }
-        for range in node.list("Ipv6Ranges") {
-            match range.text("CidrIpv6").or_else(|| range.as_text()) {
-                Some(cidr) => blocks.push((cidr, range.text("Description"))),
-                None => blocks.push(("(missing CidrIpv6)".to_string(), None)),
-            }
-        }
-        for list in node.list("PrefixListIds") {
-            if let Some(id) = list.text("PrefixListId").or_else(|| list.as_text()) {
-                add(Remote::PrefixList(id), list.text("Description"));
-            }
-        }
-        for pair in node.list("UserIdGroupPairs") {
-            if let Some(reference) = group_reference(pair) {
-                add(Remote::Group(reference), pair.text("Description"));
-            }
-        }
-        for (text, description) in blocks {
-            let remote = match self.block(&text, group, context) {
-                Some(prefix) => Remote::Cidr(prefix),
-                None => Remote::Unreadable(text),
-            };
-            rules.push(SecurityGroupRule {
-                rule_id: None,
-                egress,
-                traffic: traffic.clone(),
-                remote,
-                description,
-            });
-        }
-    }
-
-    /// Protocol and ports of a security group's permission or rule (spec 2.1).
-    pub(super) fn group_traffic(&mut self, node: Node<'_>, group: &str, context: &Context) -> Traffic {
-        let protocol = node.text("IpProtocol").unwrap_or_default();
-        let (from, to) = (node.integer("FromPort"), node.integer("ToPort"));
-        match group_traffic(&protocol, from, to) {
-            Ok(traffic) => traffic,
-            Err(message) => {
-                self.problem(context, group, format!("{message}; the rule may match anything"));
-                Traffic::Unreadable(message)
-            }
-        }
-    }
-
-    fn security_group_rule(&mut self, node: Node<'_>, context: &Context) {
-        let Some(group) = self.id(node, "GroupId", context) else { return };
-        let Some(egress) = node.flag("IsEgress") else {
-            self.problem(context, &group, "a rule without IsEgress was left out");
-            return;
-        };
-        let traffic = self.group_traffic(node, &group, context);
-        let remote = if let Some(text) = node.text("CidrIpv4").or_else(|| node.text("CidrIpv6")) {
-            match self.block(&text, &group, context) {
-                Some(prefix) => Remote::Cidr(prefix),
-                None => Remote::Unreadable(text),
-            }
-        } else if let Some(list) = node.text("PrefixListId") {
-            Remote::PrefixList(list)
-        } else if let Some(reference) = node.get("ReferencedGroupInfo").and_then(group_reference) {
-            Remote::Group(reference)
-        } else {
-            self.problem(context, &group, "a rule without a remote may match any address");
-            Remote::Unreadable("no remote".to_string())
-        };
-        let rule = SecurityGroupRule {
-            rule_id: node.text("SecurityGroupRuleId"),
-            egress,
-            traffic,
-            remote,
-            description: node.text("Description"),
-        };
-        self.rule_pieces.push(Piece { id: group, at: context.at, origin: context.origin(), value: rule });
-    }
+    pub(super) fn nothing(&mut self, _: Node<'_>, _: &Context) {}
 
     pub(super) fn network_acl(&mut self, node: Node<'_>, context: &Context) {
         let Some(id) = self.id(node, "NetworkAclId", context) else { return };
@@ -554,84 +435,4 @@ fn interface_type(text: String) -> String {
         snake.push(letter.to_ascii_lowercase());
     }
     snake
-}
-
-/// A `UserIdGroupPair` or `ReferencedGroupInfo`.
-fn group_reference(node: Node<'_>) -> Option<GroupReference> {
-    Some(GroupReference {
-        group_id: node.text("GroupId")?,
-        account: node.text("UserId"),
-        vpc_id: node.text("VpcId"),
-        peering_id: node.text("VpcPeeringConnectionId"),
-        peering_status: node.text("PeeringStatus"),
-    })
-}
-
-/// `-1` and `all` are every protocol; else a number or a name.
-pub(super) fn protocol(text: &str) -> Result<Option<u8>, String> {
-    if matches!(text, "-1" | "all" | "-1.0") {
-        return Ok(None);
-    }
-    protocol_number(text).map(Some).ok_or_else(|| format!("{text:?} is no protocol"))
-}
-
-fn icmp_part(value: Option<i64>) -> Result<Option<u8>, String> {
-    match value {
-        None | Some(-1) => Ok(None),
-        Some(value) => u8::try_from(value).map(Some).map_err(|_| format!("{value} is no ICMP type or code")),
-    }
-}
-
-fn ports(from: Option<i64>, to: Option<i64>) -> Result<PortRange, String> {
-    match (from, to) {
-        (None | Some(-1), None | Some(-1)) => Ok(PortRange::ALL),
-        (Some(from), Some(to)) => PortRange::from_bounds(from, to).map_err(|error| error.to_string()),
-        _ => Err("one bound of the port range is missing".to_string()),
-    }
-}
-
-/// A group rule's traffic: `from` and `to` are ports, or ICMP type and code, or meaningless (spec 2.1).
-pub(super) fn group_traffic(text: &str, from: Option<i64>, to: Option<i64>) -> Result<Traffic, String> {
-    let protocol = protocol(text)?;
-    Ok(match protocol {
-        Some(6 | 17) => Traffic::new(protocol, ports(from, to)?, (None, None)),
-        Some(1 | 58) => {
-            let kind = icmp_part(from)?;
-            let code = if kind.is_some() { icmp_part(to)? } else { None };
-            Traffic::new(protocol, PortRange::ALL, (kind, code))
-        }
-        _ => Traffic::new(protocol, PortRange::ALL, (None, None)),
-    })
-}
-
-/// A NACL entry's traffic: ports only for TCP and UDP, types only for ICMP and for ICMPv6 with an IPv6 block (spec 3.1).
-pub(super) fn acl_traffic(
-    text: &str,
-    from: Option<i64>,
-    to: Option<i64>,
-    kind: Option<i64>,
-    code: Option<i64>,
-    cidr: Option<&Prefix>,
-) -> Result<Traffic, String> {
-    let protocol = protocol(text)?;
-    let is_v4 = cidr.is_some_and(|cidr| cidr.family() == crate::net::Family::V4);
-    Ok(match protocol {
-        Some(6 | 17) => Traffic::new(protocol, ports(from, to)?, (None, None)),
-        Some(58) if is_v4 => Traffic::Protocol(58),
-        Some(1 | 58) => {
-            let kind = icmp_part(kind)?;
-            let code = if kind.is_some() { icmp_part(code)? } else { None };
-            Traffic::new(protocol, PortRange::ALL, (kind, code))
-        }
-        _ => Traffic::new(protocol, PortRange::ALL, (None, None)),
-    })
-}
-
-/// `allow` or `deny`.
-pub(super) fn acl_action(text: Option<&str>) -> Option<RuleAction> {
-    match text {
-        Some("allow") => Some(RuleAction::Allow),
-        Some("deny") => Some(RuleAction::Deny),
-        _ => None,
-    }
 }

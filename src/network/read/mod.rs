@@ -4,11 +4,13 @@
 mod aws;
 mod balancers;
 mod config;
+mod groups;
 mod node;
 mod terraform;
 mod terraform_rules;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use super::history::{Observation, Origin, Timeline, Timestamp};
 use super::model::*;

@@ -1,8 +1,8 @@
 //! What each Terraform resource type says about the network.
 
-use super::aws::{acl_action, acl_traffic, group_traffic};
 use super::node::{Node, push_new};
 use super::terraform::Resource;
+use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, record};
 use crate::network::model::*;
 use hashbrown::HashMap;
