@@ -6,7 +6,7 @@ use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason, Role};
 use super::state::{Inputs, State, effective};
 use super::tracking::{timeouts, tracked_at_start};
-use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
+use super::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
 use super::without;
 use crate::net::{TCP, is_internet};
 use crate::network::{NaclEntry, Origin};
@@ -22,16 +22,21 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     if let Some(attribution) = by_the_record_alone(record) {
         return attribution;
     }
-    let configured = engine.zip(record.interface_id).map(|(engine, id)| {
-        let views = engine.views(record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
-        let found: Vec<Arc<InterfaceRules>> =
-            views.into_iter().filter_map(|view| engine.interface(id, view)).collect();
-        (engine, found)
-    });
-    match configured {
-        Some((engine, found)) if !found.is_empty() => with_rules(record, engine, &found, evidence),
-        _ => without::decide(record, evidence),
+    let Some((engine, id)) = engine.zip(record.interface_id) else {
+        return without::decide(record, evidence);
+    };
+    let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
+    // Almost every record lies where nothing changes.
+    if let Some(view) = engine.network().only_view(from, to) {
+        return match engine.interface(id, view) {
+            Some(rules) => with_rules(record, engine, std::slice::from_ref(&rules), evidence),
+            None => without::decide(record, evidence),
+        };
     }
+    let views = engine.views(from, to);
+    let found: Vec<Arc<InterfaceRules>> =
+        views.into_iter().filter_map(|view| engine.interface(id, view)).collect();
+    with_rules(record, engine, &found, evidence)
 }
 
 /// Rows 1 to 4.
@@ -80,7 +85,7 @@ fn with_rules(
         judged = Some(match judged {
             None => (attribution, denies),
             Some((known, known_denies)) => {
-                let same = known.verdict == attribution.verdict && known.nacl_id == attribution.nacl_id;
+                let same = known.verdict == attribution.verdict && known.nacl_id() == attribution.nacl_id();
                 unequal |= !same;
                 // Of unequal versions the one that denies is the one to name.
                 if !same && denies && !known_denies { (attribution, true) } else { (known, known_denies) }
@@ -89,13 +94,11 @@ fn with_rules(
     }
     let Some((mut attribution, _)) = judged else { return without::decide(record, evidence) };
     if unequal {
-        let named = attribution.blocking_set.clone(); // 7
         let confidence = if denying == 1 { Confidence::Strong } else { Confidence::Weak };
-        attribution.verdict = Verdict::ConfigMismatch;
+        attribution.verdict = Verdict::ConfigMismatch; // 7
         attribution.first_blocker = Some(Blocker::Unknown);
         attribution.confidence = confidence;
-        attribution.reasons.insert(0, ReasonCode::ConfigChangedInWindow);
-        attribution.blocking_set = named;
+        attribution.reasons.push_front(ReasonCode::ConfigChangedInWindow);
     }
     cap(&mut attribution, record, first, evidence);
     attribution
@@ -126,7 +129,6 @@ struct Layers<'r> {
     list: Direction,
     scope: ScopeReason,
     new_flow: Decision,
-    reverse: Decision,
     state: State,
     facts: Facts<'r>,
     remote: IpAddr,
@@ -186,7 +188,6 @@ impl<'r> Layers<'r> {
             list: acl.direction,
             scope: acl.scope.reason,
             new_flow,
-            reverse: rules.group_verdict(&record.mirror_packet(direction, remote)).decision,
             state,
             facts,
             remote,
@@ -198,20 +199,20 @@ impl<'r> Layers<'r> {
         &self,
         record: &Record<'_>,
         direction: Direction,
-        rules: &InterfaceRules,
+        rules: &Arc<InterfaceRules>,
         evidence: &Evidence,
     ) -> Attribution {
         let mut attribution =
             self.contradiction(record, evidence).unwrap_or_else(|| self.rows(record, direction, rules));
         attribution.direction = Some(direction);
         if self.acl != Decision::NotApplicable {
-            attribution.nacl_id = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
+            attribution.acl_applies = true;
             if matches!(self.acl, Decision::Deny | Decision::Unknown) {
                 attribution.nacl_rule_number = self.entry.map(|entry| entry.number);
                 attribution.nacl_direction = self.entry.map(|_| self.list);
             }
         }
-        attribution.security_group_ids.clone_from(&rules.interface.group_ids);
+        attribution.rules = Some(rules.clone());
         attribution
     }
 
@@ -293,11 +294,10 @@ impl<'r> Layers<'r> {
                 let mut found = Attribution::new(Verdict::NaclAndSecurityGroup, Confidence::Proven)
                     .because(self.acl_reason())
                     .because(self.group_reason(direction, rules)); // 9, 10
-                found.blocking_set = vec![Blocker::Nacl, Blocker::SecurityGroup];
-                if !is_ingress {
-                    found.blocking_set.reverse();
-                }
-                found.first_blocker = found.blocking_set.first().copied();
+                let order = [Blocker::Nacl, Blocker::SecurityGroup];
+                found.blocking_set =
+                    if is_ingress { Few::of(&order) } else { Few::of(&[order[1], order[0]]) };
+                found.first_blocker = found.blocking_set.first();
                 found
             }
             (Decision::Deny, State::Unknown) => {
@@ -324,7 +324,8 @@ impl<'r> Layers<'r> {
                     found = found.or_else(&[Cause::StaleConnection]);
                     // S9 names the groups, the worked mapping of 8.7 a stale connection, when the other direction is open:
                     // the flow may have begun before the logs. Neither is sure then.
-                    if self.reverse == Decision::Allow {
+                    let mirror = record.mirror_packet(direction, self.remote);
+                    if rules.group_verdict(&mirror).decision == Decision::Allow {
                         found.confidence = Confidence::Weak;
                         found = found.because(ReasonCode::SgNoState);
                     }
@@ -454,6 +455,5 @@ impl<'r> Layers<'r> {
 }
 
 fn has_rules(rules: &InterfaceRules, direction: Direction) -> bool {
-    let groups = rules.groups.iter().flat_map(|groups| &groups.groups);
-    groups.flat_map(|group| &group.rules).any(|rule| rule.egress == direction.is_egress())
+    rules.groups.as_ref().is_some_and(|groups| groups.has_rules(direction))
 }

@@ -58,11 +58,11 @@ pub fn explain(
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
     if let (Some((engine, rules)), Some(remote)) = (&rules, record.remotes(direction).0) {
         let packet = record.packet(direction, remote);
-        if attribution.blocking_set.contains(&Blocker::Nacl) {
+        if attribution.blocking_set.contains(Blocker::Nacl) {
             sentences.extend(acl_sentences(attribution, rules, &packet));
             explanation.fixes.extend(acl_fix(attribution, rules, &packet));
         }
-        if attribution.blocking_set.contains(&Blocker::SecurityGroup) {
+        if attribution.blocking_set.contains(Blocker::SecurityGroup) {
             sentences.extend(group_sentences(engine, rules, &packet));
             explanation.fixes.extend(group_fix(rules, &packet));
         }
@@ -251,7 +251,7 @@ fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<String
         Some(ReasonCode::DirectionUnknown) => {
             "flow-direction in the log format, or the interface's configuration"
         }
-        Some(ReasonCode::ConfigMissing) if attribution.nacl_id.is_none() => {
+        Some(ReasonCode::ConfigMissing) if attribution.nacl_id().is_none() => {
             "the configuration at that time: describe-network-interfaces, describe-network-acls, describe-security-groups"
         }
         _ if matches!(record.protocol, 1 | 58) => {
@@ -297,7 +297,7 @@ fn acl_fix(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -
             terraform: String::new(),
         });
     };
-    let is_response = attribution.reasons.contains(&ReasonCode::ResponseOfAcceptedFlow);
+    let is_response = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow);
     let ports = fix_ports(&packet, is_response);
     let (option, cidr_name, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),

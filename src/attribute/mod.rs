@@ -30,4 +30,4 @@ pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, Fix, explain};
 pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};
-pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, ReasonCode, Verdict};
+pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};

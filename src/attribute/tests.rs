@@ -116,7 +116,7 @@ fn shown(found: &Attribution) -> String {
     let mut text = format!("{} {}", found.verdict, found.confidence);
     found.reasons.iter().for_each(|reason| text.push_str(&format!(" {reason}")));
     text.push_str(&format!(" first={}", found.first_blocker.map_or("-", |blocker| blocker.as_str())));
-    text.push_str(&format!(" blocks={}", list(found.blocking_set.iter().map(|b| b.as_str()).collect())));
+    text.push_str(&format!(" blocks={}", list(found.blocking_set.iter().map(Blocker::as_str).collect())));
     text.push_str(&format!(" or={}", list(found.candidates.iter().map(|cause| cause.as_str()).collect())));
     let rule = found.nacl_rule_number.map_or("-".to_string(), |number| number.to_string());
     text + &format!(" rule={rule}")

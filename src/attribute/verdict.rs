@@ -1,8 +1,9 @@
 //! What attribution says of a record (spec 8.1). Names are the stable values of `reject_attribution`.
 
 use crate::network::Timestamp;
-use crate::rules::Direction;
+use crate::rules::{Direction, InterfaceRules};
 use std::fmt;
+use std::sync::Arc;
 
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $text:literal,)* }) => {
@@ -187,35 +188,80 @@ impl CauseSet {
     }
 }
 
+/// Up to `N` small values in order, kept without an allocation: there is one for every rejected record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Few<T, const N: usize> {
+    items: [Option<T>; N],
+}
+
+impl<T: Copy + PartialEq, const N: usize> Few<T, N> {
+    pub(super) const EMPTY: Self = Few { items: [None; N] };
+
+    pub(super) fn of(values: &[T]) -> Self {
+        let mut few = Few::EMPTY;
+        values.iter().for_each(|value| few.push(*value));
+        few
+    }
+
+    /// Values beyond `N` are dropped; no row of the tables has as many.
+    pub(super) fn push(&mut self, value: T) {
+        if let Some(slot) = self.items.iter_mut().find(|slot| slot.is_none()) {
+            *slot = Some(value);
+        }
+    }
+
+    pub(super) fn push_front(&mut self, value: T) {
+        self.items.rotate_right(1);
+        if let Some(first) = self.items.first_mut() {
+            *first = Some(value);
+        }
+    }
+
+    /// The values in order.
+    pub fn iter(&self) -> impl Iterator<Item = T> + '_ {
+        self.items.iter().flatten().copied()
+    }
+
+    /// The first value.
+    pub fn first(&self) -> Option<T> {
+        self.iter().next()
+    }
+
+    /// Whether it holds this value.
+    pub fn contains(&self, value: T) -> bool {
+        self.iter().any(|item| item == value)
+    }
+}
+
 /// What attribution says of one record; texts are made by `explain`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Attribution {
     /// The verdict.
     pub verdict: Verdict,
     /// Who dropped the packets first; `None` with `NOT_APPLICABLE`.
     pub first_blocker: Option<Blocker>,
     /// Every component that drops them on its own, first blocker first.
-    pub blocking_set: Vec<Blocker>,
+    pub blocking_set: Few<Blocker, 2>,
     /// What else is consistent with the evidence.
     pub candidates: CauseSet,
     /// How sure.
     pub confidence: Confidence,
     /// Why; the first is the `reason_code` column.
-    pub reasons: Vec<ReasonCode>,
+    pub reasons: Few<ReasonCode, 4>,
     /// Direction, known or inferred.
     pub direction: Option<Direction>,
-    /// The network ACL whose list was evaluated.
-    pub nacl_id: Option<String>,
     /// The entry that denies, or that may.
     pub nacl_rule_number: Option<u32>,
     /// The direction of the list that holds the entry: the other one, for packets to a transit gateway in the subnet.
     pub nacl_direction: Option<Direction>,
-    /// All groups of the interface.
-    pub security_group_ids: Vec<String>,
     /// Capture time of the configuration used, if it has one.
     pub captured_at: Option<Timestamp>,
     /// Seconds between the record and the time for which the configuration is known.
     pub capture_distance: Option<i64>,
+    /// Whether the network ACL was asked at all.
+    pub(super) acl_applies: bool,
+    /// The rules used.
+    pub(super) rules: Option<Arc<InterfaceRules>>,
 }
 
 impl Attribution {
@@ -223,24 +269,24 @@ impl Attribution {
         Attribution {
             verdict,
             first_blocker: Some(Blocker::Unknown),
-            blocking_set: Vec::new(),
+            blocking_set: Few::EMPTY,
             candidates: CauseSet::EMPTY,
             confidence,
-            reasons: Vec::new(),
+            reasons: Few::EMPTY,
             direction: None,
-            nacl_id: None,
             nacl_rule_number: None,
             nacl_direction: None,
-            security_group_ids: Vec::new(),
             captured_at: None,
             capture_distance: None,
+            acl_applies: false,
+            rules: None,
         }
     }
 
     pub(super) fn blocked_by(mut self, blocker: Blocker) -> Self {
         self.first_blocker = Some(blocker);
         if blocker != Blocker::Unknown {
-            self.blocking_set = vec![blocker];
+            self.blocking_set = Few::of(&[blocker]);
         }
         self
     }
@@ -261,6 +307,17 @@ impl Attribution {
 
     /// The first reason: the `reason_code` column.
     pub fn reason(&self) -> Option<ReasonCode> {
-        self.reasons.first().copied()
+        self.reasons.first()
+    }
+
+    /// The network ACL whose list was evaluated.
+    pub fn nacl_id(&self) -> Option<&str> {
+        let acl = self.rules.as_ref().filter(|_| self.acl_applies)?.acl.as_ref()?;
+        Some(&acl.acl.id)
+    }
+
+    /// All groups of the interface.
+    pub fn security_group_ids(&self) -> &[String] {
+        self.rules.as_ref().map_or(&[], |rules| &rules.interface.group_ids)
     }
 }

@@ -242,6 +242,14 @@ impl Boundaries {
         views
     }
 
+    /// The view that covers `[from, to]`, if there is one only.
+    pub fn only_view(&self, from: Timestamp, to: Timestamp) -> Option<View> {
+        let segment = self.segment(from);
+        let sure =
+            segment == self.segment(to.max(from)) && !self.unsure.get(segment).copied().unwrap_or(false);
+        sure.then_some(View { at: from, after: false })
+    }
+
     /// A key equal for views that resolve every object alike.
     pub fn key(&self, view: View) -> (usize, bool) {
         let segment = self.segment(view.at);

@@ -162,6 +162,11 @@ impl Network {
         self.boundaries.views(from, to)
     }
 
+    /// The view that covers the seconds `from..=to`, if there is one only.
+    pub fn only_view(&self, from: Timestamp, to: Timestamp) -> Option<View> {
+        self.boundaries.only_view(from, to)
+    }
+
     /// A key equal for views in which every object is the same.
     pub fn view_key(&self, view: View) -> (usize, bool) {
         self.boundaries.key(view)

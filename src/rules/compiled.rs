@@ -159,6 +159,11 @@ impl CompiledGroups {
         self.side(direction).is_some_and(|side| side.uncertain.is_some())
     }
 
+    /// Whether the groups have any rule in this direction.
+    pub fn has_rules(&self, direction: Direction) -> bool {
+        self.side(direction).is_some_and(|side| !side.rules.is_empty())
+    }
+
     fn side(&self, direction: Direction) -> Option<&CompiledSide> {
         self.sides.get(usize::from(direction.is_egress()))
     }
