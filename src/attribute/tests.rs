@@ -241,7 +241,10 @@ fn rows_without_configuration() {
     without(&syn.replace(" in ", " ? "), "UNDETERMINED NONE DIRECTION_UNKNOWN"); // L2
     without(&format!("{syn} type=nat_gateway"), "NACL STRONG SG_NOT_APPLICABLE or=VPC_BPA"); // L3
     without(&format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 18 ACCEPT 0\n{syn}"), "SECURITY_GROUP STRONG"); // L5
-    without(&format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 ACCEPT 0\n{syn}"), "CONFIG_MISMATCH WEAK"); // L6
+    without(
+        &format!("eni-b in tcp 203.0.113.7:5 10.0.2.20:443 2 ACCEPT 0 subnet=s\n{syn}"),
+        "CONFIG_MISMATCH WEAK",
+    ); // L6
     let late = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 0 REJECT 90";
     without(&format!("{request}\n{late}"), "STALE_CONNECTION STRONG"); // L7a
     let flagless = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 - ACCEPT 0\n> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 - REJECT 90";

@@ -296,6 +296,7 @@ mod tests {
         assert_eq!(at(&line, 1500, false), Some(("a", 500)));
         assert_eq!(at(&line, 1500, true), Some(("b", 500)));
         assert_eq!(at(&line, 2000, false), Some(("b", 0)));
+        assert_eq!(at(&line, 1000, true), Some(("a", 0)), "known, so its neighbour does not matter");
         let boundaries = Boundaries::new(line.gaps());
         assert_eq!(boundaries.views(1200, 1300).len(), 2);
         assert_eq!(boundaries.views(2000, 2100).len(), 1);
