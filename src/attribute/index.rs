@@ -231,7 +231,7 @@ impl EvidenceIndex {
         }
         let back = record.start.saturating_sub(reach);
         let cut = || self.gaps.get(&interface).into_iter().flatten();
-        let in_gap = cut().any(|(start, end)| *start <= record.end + SLACK && *end >= back);
+        let in_gap = cut().any(|(start, end)| *start <= record.end.saturating_add(SLACK) && *end >= back);
         let last_gap = cut().filter(|(start, _)| *start <= record.end).map(|(_, end)| *end).max();
         let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
         found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
@@ -250,8 +250,9 @@ impl EvidenceIndex {
         let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
         found.mirror = earlier.map(seen);
         found.mirror_after = later.map(seen);
-        found.mirror_initiator =
-            mirrors.iter().any(|run| run.role == Role::Initiator && run.start <= record.end + SLACK);
+        found.mirror_initiator = mirrors
+            .iter()
+            .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
         let own = flow.runs(direction);
         found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
         found.own_accept_before = own.iter().any(|run| run.start < record.start);
@@ -262,7 +263,7 @@ impl EvidenceIndex {
         // A later opening of the same ports makes the earlier close history.
         let opened =
             before().filter(|run| run.role == Role::Initiator && !run.closing).map(|run| run.start).max();
-        let shared = |run: &&Run| run.end <= record.start + SLACK || overlaps(run, record);
+        let shared = |run: &&Run| run.end <= record.start.saturating_add(SLACK) || overlaps(run, record);
         found.closed_at = before()
             .filter(|run| run.closing)
             .filter(shared)
