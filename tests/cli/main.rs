@@ -5,5 +5,7 @@
 
 mod delta;
 mod dump;
+mod quirks_elb;
+mod quirks_flow;
 mod samples;
 mod support;
