@@ -81,9 +81,7 @@ impl KeyedColumn {
                     values::parse_i32(token).map(i64::from)
                 }),
                 ColumnType::EpochSeconds => push_seconds(ints, block, spans, &mut self.keys, bad),
-                ColumnType::Time => push_ints(ints, block, spans, &mut self.keys, bad, |token| {
-                    values::parse_time_micros(token)
-                }),
+                ColumnType::Time => push_times(ints, block, spans, &mut self.keys, bad),
                 _ => push_ints(ints, block, spans, &mut self.keys, bad, |token| values::parse_i64(token)),
             },
             Values::Float(floats) => {
@@ -281,6 +279,28 @@ fn push_ints(
                 keys.push(NULL);
                 bad.push(BadCell { row: row as u32, span: *span });
             }
+        }
+    }
+}
+
+fn push_times(
+    ints: &mut IntValues,
+    block: &[u8],
+    spans: &[Span],
+    keys: &mut Vec<u32>,
+    bad: &mut Vec<BadCell>,
+) {
+    ints.reconsider(spans.len());
+    for (row, span) in spans.iter().enumerate() {
+        let token = span.of(block);
+        if is_null(token) {
+            keys.push(NULL);
+        } else if let Some(value) = values::parse_time_micros(token) {
+            keys.push(ints.key(value));
+        } else {
+            // A bare number too: it is no ISO 8601 time.
+            keys.push(NULL);
+            bad.push(BadCell { row: row as u32, span: *span });
         }
     }
 }

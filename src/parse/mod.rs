@@ -6,6 +6,7 @@
 //! What the columns mean is `format`'s; where blocks come from is `source`'s.
 
 pub mod cells;
+pub mod columns;
 pub mod elb;
 pub mod flow;
 pub mod inflate;

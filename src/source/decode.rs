@@ -145,7 +145,16 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
         scratch: &'s mut Scratch,
     ) -> Result<Opening<'s>, DecodeError> {
-        let reader = ContentReader::open(located, scratch)?;
+        scratch.take_text_buffer(SPARE.take());
+        Decoder::open_reader(ContentReader::open(located, scratch)?, located, options)
+    }
+
+    /// Recognises what a reader that nothing has been taken from holds; `located` is what it reads.
+    pub fn open_reader(
+        reader: ContentReader<'s>,
+        located: &Located,
+        options: &DecodeOptions,
+    ) -> Result<Opening<'s>, DecodeError> {
         match reader.kind() {
             ContentKind::Empty => return Ok(skip("empty", true)),
             ContentKind::Parquet => {
@@ -183,7 +192,7 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
     ) -> Result<Opening<'s>, DecodeError> {
         let mut events = EnvelopeReader::new(reader);
-        let mut block = SPARE.take();
+        let mut block = Vec::new();
         // The first event tells what the events are; control messages and empty pages may come before it.
         let Some(first) = events.next_block(&mut block)? else {
             return Ok(skip("an envelope without log events", true));
@@ -212,7 +221,7 @@ impl<'s> Decoder<'s> {
             lines,
             wanted: None,
             cutter: None,
-            block: SPARE.take(),
+            block: Vec::new(),
             text: 0,
             torn: false,
             at: 0,
@@ -434,7 +443,8 @@ impl<'s> Decoder<'s> {
 }
 
 thread_local! {
-    /// The block of the object before: a fresh one would cost more in page faults than cutting its lines does.
+    /// The block of the object before, into which the next one is inflated: a fresh buffer would cost more in page
+    /// faults than cutting its lines does, and a second one would double the memory.
     static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 

@@ -2,7 +2,15 @@
 //!
 //! What a line means is `format`'s, where rows come from is the tables' own business; nothing here reads a log.
 
+pub mod catalog;
 pub mod errors;
 pub mod functions;
+pub mod guard;
+pub mod memory;
 pub mod output;
 pub mod queries;
+pub mod raw;
+pub mod schema;
+pub mod session;
+pub mod store_tables;
+pub mod stored;

@@ -1,0 +1,11 @@
+//! flowq: a VPC flow log analytics engine.
+//!
+//! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
+
+pub mod format;
+pub mod ingest;
+pub mod net;
+pub mod parse;
+pub mod source;
+pub mod sql;
+pub mod store;

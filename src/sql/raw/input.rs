@@ -1,0 +1,182 @@
+//! The files of a session over raw logs, and what has been learned about them so far.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use crate::format::LogKind;
+use crate::parse::{Cells, Refusal};
+use crate::source::decode::{DecodeOptions, Skip};
+use crate::source::{ContentKind, KeyKind, Located, ReadError, Recognition, Scratch, recognise};
+
+use super::quarantine::Quarantine;
+
+/// Files up to this size are opened at once: finding out first what they hold would cost as much.
+const SMALL: u64 = 256 * 1024;
+/// So much of a larger file is read to find out what it holds.
+const HEAD: usize = 64 * 1024;
+/// So much of its text is looked at.
+const HEAD_TEXT: usize = 16 * 1024;
+
+/// What a file turned out to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holds {
+    /// Lines of this kind.
+    Log(LogKind),
+    /// Something else, or nothing that can be read.
+    Nothing,
+}
+
+/// A file with what is known of it.
+#[derive(Debug)]
+pub struct RawFile {
+    /// Where it is.
+    pub located: Located,
+    holds: OnceLock<Holds>,
+}
+
+impl RawFile {
+    /// What the file holds, if it has been opened before.
+    pub fn holds(&self) -> Option<&Holds> {
+        self.holds.get()
+    }
+
+    /// Remembers what the file holds.
+    pub fn learn(&self, holds: Holds) {
+        // The first to learn it is as right as any other.
+        let _ = self.holds.set(holds);
+    }
+
+    /// Whether the file may hold lines of this kind, by what is known or by a look at its first bytes.
+    pub fn may_hold(&self, kind: LogKind) -> bool {
+        if let Some(holds) = self.holds() {
+            return *holds == Holds::Log(kind);
+        }
+        let expected = match self.located.key.kind {
+            Some(KeyKind::FlowLog) => kind == LogKind::Flow,
+            _ => false,
+        };
+        if expected || self.located.size <= SMALL || self.located.is_stdin() {
+            return true;
+        }
+        match self.head_kind() {
+            Some(found) => {
+                self.learn(Holds::Log(found));
+                found == kind
+            }
+            None => true,
+        }
+    }
+
+    /// The kind of log by the first bytes; `None` where they do not tell for certain.
+    fn head_kind(&self) -> Option<LogKind> {
+        let mut head = Vec::new();
+        File::open(self.located.file()).ok()?.take(HEAD as u64).read_to_end(&mut head).ok()?;
+        let text = if head.starts_with(&[0x1f, 0x8b]) {
+            let mut text = Vec::new();
+            let decoder = flate2::read::MultiGzDecoder::new(io::Cursor::new(head));
+            // The head ends in the middle of the stream; what came before its end counts.
+            let _ = decoder.take(HEAD_TEXT as u64).read_to_end(&mut text);
+            text
+        } else {
+            head.truncate(HEAD_TEXT);
+            head
+        };
+        match recognise(ContentKind::Text, &text) {
+            Recognition::FlowHeader { kind, .. } => Some(kind),
+            Recognition::Alb => Some(LogKind::Alb),
+            Recognition::AlbConnection => Some(LogKind::AlbConnection),
+            Recognition::AlbHealthCheck => Some(LogKind::AlbHealthCheck),
+            Recognition::Clb => Some(LogKind::Clb),
+            Recognition::Nlb => Some(LogKind::Nlb),
+            // What options or an envelope decide is found out by opening the file.
+            _ => None,
+        }
+    }
+}
+
+/// Buffers of one reader, kept from file to file.
+#[derive(Debug, Default)]
+pub struct Workspace {
+    /// For reading and decompressing.
+    pub scratch: Scratch,
+    /// For cutting.
+    pub cells: Cells,
+    /// For what is not cut.
+    pub refused: Vec<Refusal>,
+}
+
+/// All files of a session.
+#[derive(Debug)]
+pub struct RawInput {
+    /// The files, in time order as far as their keys tell.
+    pub files: Vec<RawFile>,
+    /// How they are read.
+    pub decode: DecodeOptions,
+    /// What could not be read.
+    pub quarantine: Quarantine,
+    stdin: OnceLock<Result<Vec<u8>, String>>,
+    carried: Mutex<BTreeSet<(LogKind, usize)>>,
+    workspaces: Mutex<Vec<Workspace>>,
+}
+
+impl RawInput {
+    /// These files, read in this way.
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawInput {
+        RawInput {
+            files: objects.into_iter().map(|located| RawFile { located, holds: OnceLock::new() }).collect(),
+            decode,
+            quarantine: Quarantine::default(),
+            stdin: OnceLock::new(),
+            carried: Mutex::default(),
+            workspaces: Mutex::default(),
+        }
+    }
+
+    /// All of standard input as it came, read once: each table of a session may need it.
+    pub fn stdin(&self) -> Result<&[u8], ReadError> {
+        let read = self.stdin.get_or_init(|| {
+            let mut bytes = Vec::new();
+            io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes).map_err(|error| error.to_string())
+        });
+        match read {
+            Ok(bytes) => Ok(bytes),
+            Err(error) => {
+                Err(ReadError::Io { path: "-".to_owned(), at: 0, source: io::Error::other(error.clone()) })
+            }
+        }
+    }
+
+    /// Remembers which columns a file carries.
+    pub fn note_carried(&self, kind: LogKind, columns: &[usize]) {
+        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        if columns.iter().any(|column| !carried.contains(&(kind, *column))) {
+            carried.extend(columns.iter().map(|column| (kind, *column)));
+        }
+    }
+
+    /// The columns of a kind that some file which has been read carries; empty before the first was read.
+    pub fn carried(&self, kind: LogKind) -> Vec<usize> {
+        let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        carried.range((kind, 0)..=(kind, usize::MAX)).map(|(_, column)| *column).collect()
+    }
+
+    /// Notes why a file is not read.
+    pub fn note_skip(&self, file: &RawFile, skip: &Skip) {
+        file.learn(Holds::Nothing);
+        if !skip.expected {
+            self.quarantine.add_skipped(&file.located.path, &skip.what);
+        }
+    }
+
+    /// Buffers that no other reader uses; give them back when done.
+    pub fn borrow_workspace(&self) -> Workspace {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    /// Takes buffers back.
+    pub fn return_workspace(&self, workspace: Workspace) {
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).push(workspace);
+    }
+}

@@ -1,0 +1,245 @@
+//! The tables over raw files: which files a query has to open at all.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::array::{ArrayRef, BooleanArray, Date32Array, TimestampMicrosecondArray};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::datasource::MemTable;
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+
+use super::input::{Holds, RawFile, RawInput};
+use super::opener::FileNumber;
+use super::quarantine::Quarantine;
+use super::source::RawSource;
+use crate::format::{self, LogKind};
+use crate::source::decode::DecodeOptions;
+use crate::source::{KeyKind, Located};
+use crate::sql::catalog::TableSource;
+use crate::sql::schema;
+use crate::store;
+
+/// The tables over raw files: one per kind, whether or not there are files of it, and `quarantine`.
+#[derive(Clone, Debug)]
+pub struct RawTables {
+    input: Arc<RawInput>,
+}
+
+impl RawTables {
+    /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
+        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+    }
+
+    /// What has not been read so far, and why.
+    pub fn quarantine(&self) -> &Quarantine {
+        &self.input.quarantine
+    }
+
+    /// The columns of a kind that some file read so far carries. Empty while no file of it has been read.
+    pub fn carried(&self, kind: LogKind) -> Vec<usize> {
+        self.input.carried(kind)
+    }
+
+    /// The number of files.
+    pub fn files(&self) -> usize {
+        self.input.files.len()
+    }
+}
+
+#[async_trait]
+impl TableSource for RawTables {
+    fn names(&self) -> Vec<String> {
+        let kinds = LogKind::ALL.into_iter().map(|kind| kind.table().to_owned());
+        kinds.chain([store::QUARANTINE_TABLE.to_owned()]).collect()
+    }
+
+    async fn open(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        if name == store::QUARANTINE_TABLE {
+            return Ok(Some(Arc::new(QuarantineTable { input: Arc::clone(&self.input) })));
+        }
+        Ok(LogKind::from_table(name).map(|kind| {
+            let table_schema = TableSchema::from(schema::log_table(kind));
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+        }))
+    }
+}
+
+/// The rows of one kind.
+#[derive(Debug)]
+struct RawTable {
+    input: Arc<RawInput>,
+    kind: LogKind,
+    table_schema: TableSchema,
+}
+
+impl RawTable {
+    /// For each file, whether its name allows rows for which the filters are true.
+    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+        let all = vec![true; files.len()];
+        let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
+        let schema = self.table_schema.table_schema();
+        let columns = DFSchema::try_from(Arc::clone(schema))?;
+        let Ok(filter) = state.create_physical_expr(filter, &columns) else { return Ok(all) };
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
+        let Some(predicate) = builder.build(filter) else { return Ok(all) };
+        predicate.prune(&NamedTimes { kind: self.kind, files })
+    }
+}
+
+#[async_trait]
+impl TableProvider for RawTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.table_schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // Here they leave files out; the optimizer then moves them into the source, which evaluates them all.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let of_kind = |file: &RawFile| file.holds().is_none_or(|holds| *holds == Holds::Log(self.kind));
+        let all = self.input.files.iter().enumerate();
+        let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
+        let of_other_kinds = self.input.files.len() - candidates.len();
+        let keep = self.may_match(state, &candidates, filters)?;
+        let files: Vec<PartitionedFile> = candidates
+            .iter()
+            .zip(&keep)
+            .filter(|(_, keep)| **keep)
+            .map(|((number, file), _)| {
+                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(*number))
+            })
+            .collect();
+        let pruned = candidates.len() - files.len();
+        // Which partition a file is listed under does not matter: they all take from one queue.
+        let groups = match files.len() {
+            0 => vec![FileGroup::default()],
+            count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
+        };
+        let source =
+            RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), (pruned, of_other_kinds));
+        let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// The times that the names of flow log objects allow: a record's start and end lie within a quarter of an hour of the
+/// time in the name (documented; the name's time has meant both ends of the interval).
+struct NamedTimes<'a> {
+    kind: LogKind,
+    files: &'a [(usize, &'a RawFile)],
+}
+
+const MARGIN: i64 = 15 * 60;
+const DAY: i64 = 24 * 60 * 60;
+
+impl NamedTimes<'_> {
+    fn bounds(&self, column: &Column, side: i64) -> Option<ArrayRef> {
+        if !matches!(self.kind, LogKind::Flow | LogKind::TransitGateway) {
+            return None;
+        }
+        let times = self.files.iter().map(|(_, file)| {
+            let key = &file.located.key;
+            key.stamp.filter(|_| key.kind == Some(KeyKind::FlowLog)).map(|stamp| stamp.saturating_add(side))
+        });
+        match column.name.as_str() {
+            "start" | "end" => {
+                let micros = times.map(|time| time.map(|seconds| seconds.saturating_mul(1_000_000)));
+                Some(Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC")))
+            }
+            format::EVENT_DATE => {
+                let days = times.map(|time| time.map(|seconds| seconds.div_euclid(DAY) as i32));
+                Some(Arc::new(days.collect::<Date32Array>()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl PruningStatistics for NamedTimes<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, -MARGIN)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, MARGIN)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.files.len()
+    }
+
+    fn null_counts(&self, _column: &Column) -> Option<ArrayRef> {
+        None
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        None
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+/// The lines that have been refused in this session up to the query that asks.
+#[derive(Debug)]
+struct QuarantineTable {
+    input: Arc<RawInput>,
+}
+
+#[async_trait]
+impl TableProvider for QuarantineTable {
+    fn schema(&self) -> SchemaRef {
+        schema::as_views(&store::quarantine_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let rows = self.input.quarantine.rows()?;
+        let seen = self.schema();
+        let columns = rows.columns().iter().zip(seen.fields());
+        let columns = columns
+            .map(|(column, field)| datafusion::arrow::compute::cast(column, field.data_type()))
+            .collect::<std::result::Result<Vec<_>, _>>()?;
+        let rows = datafusion::arrow::array::RecordBatch::try_new(Arc::clone(&seen), columns)?;
+        MemTable::try_new(seen, vec![vec![rows]])?.scan(state, projection, filters, limit).await
+    }
+}

@@ -1,0 +1,176 @@
+//! What a session over raw files could not read: refused lines, skipped files, files that broke off.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use datafusion::common::Result;
+
+use crate::format::LogKind;
+use crate::parse::keyed::escape_invalid;
+use crate::store;
+
+/// So many refused lines are kept with their text; all are counted.
+const KEPT: usize = 10_000;
+/// Of a refused line, so many bytes are kept.
+const TEXT: usize = 4096;
+
+/// A line that is not a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedLine {
+    /// What its file holds.
+    pub kind: LogKind,
+    /// Where it stands in the decoded content, bytes from 0; not known in a part of a divided file.
+    pub byte: Option<i64>,
+    /// Why.
+    pub reason: String,
+    /// The line.
+    pub text: String,
+}
+
+impl RefusedLine {
+    /// Keeps the beginning of the line as text.
+    pub fn new(kind: LogKind, byte: Option<i64>, reason: String, line: &[u8]) -> RefusedLine {
+        let mut text = Vec::new();
+        escape_invalid(line.get(..TEXT).unwrap_or(line), &mut text);
+        RefusedLine { kind, byte, reason, text: String::from_utf8_lossy(&text).into_owned() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// By file and line: a file may be read by several queries.
+    lines: BTreeMap<(String, i64), RefusedLine>,
+    /// By file.
+    counts: BTreeMap<String, u64>,
+    problems: BTreeMap<String, String>,
+    skipped: BTreeMap<String, String>,
+}
+
+/// What has been refused so far, once for each file however often it is read.
+#[derive(Debug, Default)]
+pub struct Quarantine {
+    kept: Mutex<Kept>,
+}
+
+/// What to tell the user after a result.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Lines that are not rows.
+    pub lines: u64,
+    /// The files that they stand in.
+    pub files: usize,
+    /// The first of them: file, line and reason.
+    pub first: Option<(String, i64, String)>,
+    /// Files that could not be read to their end, with the reason.
+    pub problems: Vec<(String, String)>,
+    /// Files that hold something else, with what.
+    pub skipped: Vec<(String, String)>,
+}
+
+impl Quarantine {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the refused lines of one reading of a file or a part of it; `lines` begins at the first of them.
+    pub fn add(&self, file: &str, lines: Vec<(i64, RefusedLine)>, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let mut kept = self.kept();
+        let before = kept.lines.range((file.to_owned(), i64::MIN)..=(file.to_owned(), i64::MAX)).count();
+        for (line, refused) in lines {
+            if kept.lines.len() < KEPT {
+                kept.lines.entry((file.to_owned(), line)).or_insert(refused);
+            }
+        }
+        let now = kept.lines.range((file.to_owned(), i64::MIN)..=(file.to_owned(), i64::MAX)).count();
+        // A file read again tells the same lines again, or fewer of them where fewer columns were asked for.
+        let counted = kept.counts.entry(file.to_owned()).or_default();
+        let new = (now - before) as u64;
+        *counted = (*counted + new).max(count);
+    }
+
+    /// Notes that a file could not be read to its end.
+    pub fn add_problem(&self, file: &str, problem: String) {
+        self.kept().problems.insert(file.to_owned(), problem);
+    }
+
+    /// Notes that a file holds something else.
+    pub fn add_skipped(&self, file: &str, what: &str) {
+        self.kept().skipped.insert(file.to_owned(), what.to_owned());
+    }
+
+    /// What has come together so far.
+    pub fn summary(&self) -> Summary {
+        let kept = self.kept();
+        let first = kept.lines.first_key_value();
+        let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+        Summary {
+            lines: kept.counts.values().sum(),
+            files: kept.counts.len(),
+            first: first.map(|((file, line), refused)| (file.clone(), *line, refused.reason.clone())),
+            problems: pairs(&kept.problems),
+            skipped: pairs(&kept.skipped),
+        }
+    }
+
+    /// The refused lines as rows of the `quarantine` table.
+    pub fn rows(&self) -> Result<RecordBatch> {
+        let kept = self.kept();
+        let lines = || kept.lines.values();
+        let kinds: StringArray = lines().map(|line| Some(line.kind.table())).collect();
+        let files: StringArray = kept.lines.keys().map(|(file, _)| Some(file.as_str())).collect();
+        let numbers: Int64Array = kept.lines.keys().map(|(_, line)| Some(*line)).collect();
+        let bytes: Int64Array = lines().map(|line| line.byte).collect();
+        let reasons: StringArray = lines().map(|line| Some(line.reason.as_str())).collect();
+        let texts: StringArray = lines().map(|line| Some(line.text.as_str())).collect();
+        let never = TimestampMicrosecondArray::new_null(kept.lines.len()).with_timezone("UTC");
+        Ok(RecordBatch::try_new(
+            store::quarantine_schema(),
+            vec![
+                std::sync::Arc::new(kinds),
+                std::sync::Arc::new(files),
+                std::sync::Arc::new(numbers),
+                std::sync::Arc::new(bytes),
+                std::sync::Arc::new(reasons),
+                std::sync::Arc::new(texts),
+                std::sync::Arc::new(never),
+            ],
+        )?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(reason: &str) -> RefusedLine {
+        RefusedLine::new(LogKind::Flow, Some(10), reason.to_owned(), b"2 \xFF")
+    }
+
+    #[test]
+    fn a_line_counts_once_however_often_its_file_is_read() {
+        let quarantine = Quarantine::default();
+        quarantine.add("a", vec![(7, line("bad port"))], 1);
+        quarantine.add("a", vec![(7, line("bad port"))], 1);
+        quarantine.add("a", vec![(9, line("bad time"))], 1);
+        quarantine.add("b", vec![(1, line("bad"))], 1);
+        let summary = quarantine.summary();
+        assert_eq!((summary.lines, summary.files), (3, 2));
+        assert_eq!(summary.first, Some(("a".to_owned(), 7, "bad port".to_owned())));
+        let rows = quarantine.rows().unwrap();
+        assert_eq!(rows.num_rows(), 3);
+        assert_eq!(rows.schema(), store::quarantine_schema());
+    }
+
+    #[test]
+    fn what_is_too_much_to_keep_is_still_counted() {
+        let quarantine = Quarantine::default();
+        let kept = (0..KEPT as i64 + 5).map(|number| (number, line("bad"))).collect();
+        quarantine.add("a", kept, KEPT as u64 + 100);
+        assert_eq!(quarantine.summary().lines, KEPT as u64 + 100);
+        assert_eq!(quarantine.rows().unwrap().num_rows(), KEPT);
+    }
+}

@@ -1,0 +1,240 @@
+//! A session: the engine set up for these logs, with bounds on memory, threads and time, and what may run in it.
+//!
+//! Nothing here knows a log table; they come from the [`TableSource`]s that the session is opened with.
+
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::{DataFusionError, ParamValues};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::physical_plan::ExecutionPlan;
+use datafusion::prelude::{SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
+use futures::Stream;
+use tokio::time::Sleep;
+
+use super::catalog::{Catalog, TableSource, Tables};
+use super::functions;
+use super::guard::{self, Forbidden};
+use super::memory;
+
+/// What bounds a session.
+#[derive(Clone, Debug)]
+pub struct SessionOptions {
+    /// How many threads a query may use.
+    pub threads: NonZeroUsize,
+    /// How many bytes its operators may hold before they spill; see [`memory::default_limit`].
+    pub memory_limit: usize,
+    /// How long a statement may run.
+    pub timeout: Option<Duration>,
+    /// Whether statements may write files.
+    pub allow_write: bool,
+}
+
+impl Default for SessionOptions {
+    fn default() -> SessionOptions {
+        SessionOptions {
+            threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            memory_limit: memory::default_limit(),
+            timeout: None,
+            allow_write: false,
+        }
+    }
+}
+
+/// Why a statement gave no result.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// It may not run.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// It could not be parsed, planned or run.
+    #[error(transparent)]
+    Engine(#[from] DataFusionError),
+}
+
+/// A statement's result, still to be read.
+pub struct Answer {
+    /// Its rows. The stream ends with an error when the session's timeout passes.
+    pub stream: SendableRecordBatchStream,
+    /// The plan that makes them, with its metrics once the stream is at its end.
+    pub plan: Arc<dyn ExecutionPlan>,
+}
+
+impl Answer {
+    /// The columns.
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// Reads all rows.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>, SessionError> {
+        Ok(datafusion::physical_plan::common::collect(self.stream).await?)
+    }
+}
+
+/// The engine with its tables.
+#[derive(Clone)]
+pub struct Session {
+    context: SessionContext,
+    tables: Arc<Tables>,
+    options: SessionOptions,
+}
+
+impl Session {
+    /// Sets the engine up. The tables' sources are asked only when a query names a table.
+    pub fn new(
+        options: SessionOptions,
+        sources: Vec<Arc<dyn TableSource>>,
+        enrichment: &Arc<functions::Enrichment>,
+    ) -> Result<Session, SessionError> {
+        let consumers_named = NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN);
+        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit), consumers_named);
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(pool))
+            .with_disk_manager_builder(
+                DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory),
+            )
+            .build_arc()?;
+        let tables = Arc::new(Tables::new(sources));
+        let state = SessionStateBuilder::new()
+            .with_config(config(options.threads))
+            .with_runtime_env(runtime)
+            .with_default_features()
+            .build();
+        let context = SessionContext::new_with_state(state);
+        context.register_catalog(Catalog::NAME, Arc::new(Catalog::new(Arc::clone(&tables))));
+        functions::register(&context, enrichment)?;
+        Ok(Session { context, tables, options })
+    }
+
+    /// The engine itself, for what this type does not wrap.
+    pub fn context(&self) -> &SessionContext {
+        &self.context
+    }
+
+    /// The tables by name.
+    pub fn tables(&self) -> &Arc<Tables> {
+        &self.tables
+    }
+
+    /// Cuts a text into its statements.
+    pub fn statements(&self, sql: &str) -> Result<Vec<Statement>, SessionError> {
+        let parsed = datafusion::sql::parser::DFParserBuilder::new(sql)
+            .with_recursion_limit(self.context.state().config_options().sql_parser.recursion_limit.get())
+            .build()?
+            .parse_statements()?;
+        Ok(parsed.into())
+    }
+
+    /// Runs one statement with these values for its `$name` parameters.
+    pub async fn run(
+        &self,
+        statement: Statement,
+        parameters: Option<ParamValues>,
+    ) -> Result<Answer, SessionError> {
+        let deadline = self.options.timeout.map(|timeout| (tokio::time::Instant::now() + timeout, timeout));
+        let work = self.start(statement, parameters);
+        let answer = match deadline {
+            None => work.await?,
+            Some((until, timeout)) => {
+                tokio::time::timeout_at(until, work).await.map_err(|_| timed_out(timeout))??
+            }
+        };
+        let Some((until, timeout)) = deadline else { return Ok(answer) };
+        let sleep = Box::pin(tokio::time::sleep_until(until));
+        let stream = Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
+        Ok(Answer { stream, plan: answer.plan })
+    }
+
+    async fn start(
+        &self,
+        statement: Statement,
+        parameters: Option<ParamValues>,
+    ) -> Result<Answer, SessionError> {
+        let mut plan = self.context.state().statement_to_plan(statement).await?;
+        guard::check(&plan, self.options.allow_write)?;
+        if let Some(parameters) = parameters {
+            plan = plan.with_param_values(parameters)?;
+        }
+        let frame = self.context.execute_logical_plan(plan).await?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), task)?;
+        Ok(Answer { stream, plan })
+    }
+
+    /// Runs each statement of a text and reads the rows of the last one.
+    pub async fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, SessionError> {
+        let mut rows = Vec::new();
+        for statement in self.statements(sql)? {
+            rows = self.run(statement, None).await?.collect().await?;
+        }
+        Ok(rows)
+    }
+}
+
+/// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs.
+fn config(threads: NonZeroUsize) -> SessionConfig {
+    let mut config = SessionConfig::new()
+        .with_target_partitions(threads.get())
+        .with_information_schema(true)
+        .with_create_default_catalog_and_schema(false)
+        .with_default_catalog_and_schema(Catalog::NAME, Catalog::SCHEMA);
+    let options = config.options_mut();
+    options.execution.time_zone = Some("+00:00".to_owned());
+    options.execution.parquet.pushdown_filters = true;
+    options.execution.parquet.reorder_filters = true;
+    options.execution.planning_concurrency = threads.get();
+    options.explain.logical_plan_only = false;
+    config
+}
+
+fn timed_out(timeout: Duration) -> DataFusionError {
+    let hint = "raise --timeout or narrow the time range";
+    DataFusionError::ResourcesExhausted(format!("the statement ran longer than {timeout:?} ({hint})"))
+}
+
+/// A stream that ends with an error at its deadline.
+struct Bounded {
+    inner: Option<SendableRecordBatchStream>,
+    schema: SchemaRef,
+    sleep: Pin<Box<Sleep>>,
+    timeout: Duration,
+}
+
+impl Stream for Bounded {
+    type Item = Result<RecordBatch, DataFusionError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        // The clock first: a stream that always has a batch ready would never let it be looked at.
+        if self.inner.is_some() && self.sleep.as_mut().poll(cx).is_ready() {
+            // Dropping the stream is what stops the work.
+            self.inner = None;
+            return Poll::Ready(Some(Err(timed_out(self.timeout))));
+        }
+        match self.inner.as_mut() {
+            Some(inner) => inner.as_mut().poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl RecordBatchStream for Bounded {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(&self.schema)
+    }
+}
+
+#[cfg(test)]
+#[path = "session_tests.rs"]
+mod tests;

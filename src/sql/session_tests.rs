@@ -1,0 +1,70 @@
+//! Tests of [`super`].
+
+use super::*;
+use datafusion::arrow::util::pretty::pretty_format_batches;
+
+fn session(options: SessionOptions) -> Session {
+    Session::new(options, Vec::new(), &Arc::new(functions::Enrichment::default())).unwrap()
+}
+
+async fn answer(session: &Session, sql: &str) -> String {
+    pretty_format_batches(&session.query(sql).await.unwrap()).unwrap().to_string()
+}
+
+async fn refusal(session: &Session, sql: &str) -> String {
+    session.query(sql).await.unwrap_err().to_string()
+}
+
+#[tokio::test]
+async fn reading_and_the_memory_of_the_run_are_always_allowed() {
+    let session = session(SessionOptions::default());
+    let made = "create table t as select 1 as a union all select 2; create view v as select sum(a) as s from t; select s from v";
+    assert_eq!(answer(&session, made).await, "+---+\n| s |\n+---+\n| 3 |\n+---+");
+    assert!(answer(&session, "explain select * from t").await.contains("physical_plan"));
+    assert!(answer(&session, "describe t").await.contains("Int64"));
+    assert!(answer(&session, "show tables").await.contains("| flowq"));
+    session.query("set datafusion.execution.batch_size = 1024; drop view v; drop table t").await.unwrap();
+    assert!(refusal(&session, "select * from t").await.contains("not found"));
+}
+
+#[tokio::test]
+async fn writing_files_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("out.csv");
+    let copy = format!("copy (select 1 as a) to '{}'", file.display());
+    let read_only = session(SessionOptions::default());
+    assert!(refusal(&read_only, &copy).await.contains("--allow-write"));
+    assert!(refusal(&read_only, &format!("explain {copy}")).await.contains("--allow-write"));
+    let external = format!("create external table e (a int) stored as csv location '{}'", file.display());
+    assert!(refusal(&read_only, &external).await.contains("--allow-write"));
+    assert!(refusal(&read_only, "create schema s").await.contains("not supported"));
+    read_only.query("create table t as select 1 as a").await.unwrap();
+    assert!(refusal(&read_only, "insert into t values (2)").await.contains("--allow-write"));
+    assert!(!file.exists());
+    session(SessionOptions { allow_write: true, ..SessionOptions::default() }).query(&copy).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "a\n1\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_ends_at_its_timeout() {
+    let options = SessionOptions { timeout: Some(Duration::from_millis(50)), ..SessionOptions::default() };
+    let endless = "select count(*) from generate_series(1, 100000) a, generate_series(1, 100000) b where a.value * b.value = -1";
+    assert!(refusal(&session(options), endless).await.contains("--timeout"));
+}
+
+#[tokio::test]
+async fn what_outgrows_the_memory_names_its_operator() {
+    let options = SessionOptions { memory_limit: 1 << 20, ..SessionOptions::default() };
+    // A cross join keeps one side in memory and cannot spill it.
+    let large = "select a.value from generate_series(1, 1000000) a, generate_series(1, 2) b";
+    let message = refusal(&session(options), large).await;
+    assert!(message.contains("Resources exhausted"), "{message}");
+    assert!(message.contains("Join"), "{message}");
+}
+
+#[tokio::test]
+async fn sorting_spills_where_memory_is_short() {
+    let options = SessionOptions { memory_limit: 24 << 20, ..SessionOptions::default() };
+    let sorted = "select min(v), count(*) from (select value * 7919 % 1000003 as v from generate_series(1, 4000000) order by 1)";
+    assert!(answer(&session(options), sorted).await.contains("4000000"));
+}

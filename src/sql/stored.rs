@@ -1,0 +1,349 @@
+//! Tables over Parquet files whose statistics are known before any of them is opened: what the store gives.
+//!
+//! A query first drops files by the date of their partition and by their minima and maxima, then the Parquet reader
+//! drops row groups, pages and, for addresses and interfaces, whatever a bloom filter rules out. How a snapshot of the
+//! store becomes [`StoredFile`]s is [`TableSource`](super::catalog::TableSource)'s business.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, UInt64Array};
+use datafusion::arrow::datatypes::{DataType, Schema, SchemaRef};
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::pruning::PruningStatistics;
+use datafusion::common::stats::Precision;
+use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
+use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
+use datafusion::datasource::source::DataSourceExec;
+use datafusion::datasource::table_schema::TableSchema;
+use datafusion::execution::object_store::ObjectStoreUrl;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
+use datafusion::physical_plan::ExecutionPlan;
+use object_store::ObjectMeta;
+use object_store::path::Path;
+
+use super::functions;
+use super::schema;
+use crate::format;
+
+/// Up to so many files carry their statistics into the plan, where they prune by what is only known while running (the
+/// least of the ten newest rows, say). More would cost more to carry than they save.
+const FILES_WITH_STATISTICS: usize = 256;
+
+/// The least and greatest value of a column in a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Range {
+    /// No value of the column is below this.
+    pub min: Option<ScalarValue>,
+    /// No value of the column is above this.
+    pub max: Option<ScalarValue>,
+    /// How many rows have no value.
+    pub nulls: Option<u64>,
+    /// Whether `min` and `max` are values of the column, and not only bounds.
+    pub exact: bool,
+}
+
+/// One Parquet file of a table.
+#[derive(Clone, Debug)]
+pub struct StoredFile {
+    /// Where it lies, from the root of the object store.
+    pub location: Path,
+    /// Its size in bytes.
+    pub size: u64,
+    /// When it was written.
+    pub modified: DateTime<Utc>,
+    /// How many rows it has, where that is known.
+    pub rows: Option<u64>,
+    /// The value of `event_date`, in days since 1970, for all of its rows; `None` is null.
+    pub date: Option<i32>,
+    /// What is known of its columns, by name.
+    pub ranges: Vec<(String, Range)>,
+}
+
+/// A table over such files.
+pub struct StoredTable {
+    /// With the partition column last.
+    table_schema: TableSchema,
+    object_store: ObjectStoreUrl,
+    files: Vec<StoredFile>,
+    /// The column whose date is `event_date`.
+    time_column: Option<&'static str>,
+}
+
+impl fmt::Debug for StoredTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoredTable").field("files", &self.files.len()).finish_non_exhaustive()
+    }
+}
+
+impl StoredTable {
+    /// A table with the columns of `schema` over these files. If `event_date` is its last column, that one comes from
+    /// [`StoredFile::date`] and not from the files. Columns that a file lacks are null.
+    ///
+    /// `time_column` names the column whose date the partition is: where a file has no statistics for it, the date
+    /// bounds it.
+    pub fn new(
+        schema: &SchemaRef,
+        object_store: ObjectStoreUrl,
+        files: Vec<StoredFile>,
+        time_column: Option<&'static str>,
+    ) -> StoredTable {
+        let seen = schema::as_views(schema);
+        let fields = seen.fields();
+        let table_schema = match fields.split_last() {
+            Some((last, rest)) if last.name() == format::EVENT_DATE => {
+                TableSchema::builder(Arc::new(Schema::new(rest.to_vec())))
+                    .with_table_partition_cols(vec![Arc::clone(last)])
+                    .build()
+            }
+            _ => TableSchema::from(seen),
+        };
+        StoredTable { table_schema, object_store, files, time_column }
+    }
+
+    fn partitioned(&self) -> bool {
+        !self.table_schema.table_partition_cols().is_empty()
+    }
+
+    /// The files that may hold rows for which all of `filters` are true.
+    fn may_match(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&StoredFile>> {
+        let all = || self.files.iter().collect();
+        let pruning = filters.iter().map(functions::pruning_filter);
+        let Some(filter) = conjunction(pruning) else { return Ok(all()) };
+        let schema = self.table_schema.table_schema();
+        let columns = DFSchema::try_from(Arc::clone(schema))?;
+        // A filter that statistics cannot judge prunes nothing; what is wrong with it is said where it is evaluated.
+        let Ok(filter) = state.create_physical_expr(filter, &columns) else { return Ok(all()) };
+        let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
+        let Some(predicate) = builder.build(filter) else { return Ok(all()) };
+        let kept = predicate.prune(&FileRanges { table: self })?;
+        Ok(self.files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file).collect())
+    }
+
+    /// What is known of a column of a file.
+    fn range(&self, file: &StoredFile, column: &str) -> Option<Range> {
+        if column == format::EVENT_DATE && self.partitioned() {
+            let date = file.date.map(|date| ScalarValue::Date32(Some(date)));
+            let nulls = if date.is_some() { Some(0) } else { file.rows };
+            return Some(Range { min: date.clone(), max: date, nulls, exact: true });
+        }
+        if let Some((_, range)) = file.ranges.iter().find(|(name, _)| name == column) {
+            return Some(range.clone());
+        }
+        let (true, Some(date)) = (self.time_column == Some(column), file.date) else { return None };
+        const DAY_MICROS: i64 = 86_400_000_000;
+        let start = i64::from(date) * DAY_MICROS;
+        let at = |micros| Some(ScalarValue::TimestampMicrosecond(Some(micros), Some("UTC".into())));
+        Some(Range { min: at(start), max: at(start + DAY_MICROS - 1), nulls: Some(0), exact: false })
+    }
+
+    /// The statistics of one file, in the order of the table's columns.
+    fn file_statistics(&self, file: &StoredFile) -> Statistics {
+        let columns = self.table_schema.table_schema().fields().iter();
+        Statistics {
+            num_rows: exactly(file.rows),
+            total_byte_size: Precision::Absent,
+            column_statistics: columns.map(|field| column_statistics(self.range(file, field.name()))).collect(),
+        }
+    }
+
+    /// The statistics of several files together.
+    fn statistics_of(&self, files: &[&StoredFile]) -> Statistics {
+        let schema = self.table_schema.table_schema();
+        let mut total = Statistics::new_unknown(schema);
+        total.num_rows = exactly(files.iter().map(|file| file.rows).sum::<Option<u64>>());
+        for (field, statistics) in schema.fields().iter().zip(&mut total.column_statistics) {
+            let mut ranges = files.iter().map(|file| self.range(file, field.name()));
+            let Some(Some(first)) = ranges.next() else { continue };
+            let united = ranges.try_fold(first, |united, range| Some(unite(united, range?)));
+            *statistics = column_statistics(united);
+        }
+        total
+    }
+}
+
+fn exactly(count: Option<u64>) -> Precision<usize> {
+    match count.map(usize::try_from) {
+        Some(Ok(count)) => Precision::Exact(count),
+        _ => Precision::Absent,
+    }
+}
+
+fn column_statistics(range: Option<Range>) -> ColumnStatistics {
+    let Some(range) = range else { return ColumnStatistics::new_unknown() };
+    let bound = |value: Option<ScalarValue>| match value {
+        None => Precision::Absent,
+        Some(value) if range.exact => Precision::Exact(value),
+        Some(value) => Precision::Inexact(value),
+    };
+    ColumnStatistics {
+        null_count: exactly(range.nulls),
+        min_value: bound(range.min.clone()),
+        max_value: bound(range.max.clone()),
+        ..ColumnStatistics::new_unknown()
+    }
+}
+
+/// The range of the values of two files. A file without bounds leaves none, but one whose rows are all null.
+fn unite(one: Range, other: Range) -> Range {
+    let pick = |one: Option<ScalarValue>, other: Option<ScalarValue>, wanted| match (one, other) {
+        (Some(one), Some(other)) => {
+            let take_one = one.partial_cmp(&other).is_none_or(|order| order == wanted);
+            Some(if take_one { one } else { other })
+        }
+        _ => None,
+    };
+    Range {
+        min: pick(one.min, other.min, std::cmp::Ordering::Less),
+        max: pick(one.max, other.max, std::cmp::Ordering::Greater),
+        nulls: one.nulls.zip(other.nulls).map(|(one, other)| one.saturating_add(other)),
+        exact: one.exact && other.exact,
+    }
+}
+
+/// The files' statistics as the pruning rules ask for them.
+struct FileRanges<'a> {
+    table: &'a StoredTable,
+}
+
+impl FileRanges<'_> {
+    fn bounds(&self, column: &Column, take: impl Fn(Range) -> Option<ScalarValue>) -> Option<ArrayRef> {
+        let schema = self.table.table_schema.table_schema();
+        let (_, field) = schema.column_with_name(&column.name)?;
+        let nothing = ScalarValue::try_from(field.data_type()).ok()?;
+        let bounds = self.table.files.iter().map(|file| {
+            let bound = self.table.range(file, &column.name).and_then(&take);
+            bound.and_then(|bound| as_type(bound, field.data_type())).unwrap_or_else(|| nothing.clone())
+        });
+        ScalarValue::iter_to_array(bounds).ok()
+    }
+}
+
+/// The same value as another type of text; `None` where the types differ in kind.
+fn as_type(value: ScalarValue, data_type: &DataType) -> Option<ScalarValue> {
+    if &value.data_type() == data_type {
+        return Some(value);
+    }
+    value.cast_to(data_type).ok()
+}
+
+impl PruningStatistics for FileRanges<'_> {
+    fn min_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |range| range.min)
+    }
+
+    fn max_values(&self, column: &Column) -> Option<ArrayRef> {
+        self.bounds(column, |range| range.max)
+    }
+
+    fn num_containers(&self) -> usize {
+        self.table.files.len()
+    }
+
+    fn null_counts(&self, column: &Column) -> Option<ArrayRef> {
+        let files = self.table.files.iter();
+        let counts = files.map(|file| self.table.range(file, &column.name).and_then(|range| range.nulls));
+        Some(Arc::new(counts.collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.table.files.iter().map(|file| file.rows).collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _column: &Column, _values: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
+}
+
+#[async_trait]
+impl TableProvider for StoredTable {
+    fn schema(&self) -> SchemaRef {
+        Arc::clone(self.table_schema.table_schema())
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        // The scan uses them to skip; the optimizer then moves those into the reader that it can evaluate.
+        Ok(vec![TableProviderFilterPushDown::Inexact; filters.len()])
+    }
+
+    fn statistics(&self) -> Option<Statistics> {
+        Some(self.statistics_of(&self.files.iter().collect::<Vec<_>>()))
+    }
+
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut files = self.may_match(state, filters)?;
+        if filters.is_empty() {
+            files = enough_for(files, limit);
+        }
+        let statistics = self.statistics_of(&files);
+        let options = state.default_table_options().parquet;
+        let source = ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
+        let carry_statistics = files.len() <= FILES_WITH_STATISTICS;
+        let partitioned: Vec<PartitionedFile> = files
+            .iter()
+            .map(|file| {
+                let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
+                    location: file.location.clone(),
+                    last_modified: file.modified,
+                    size: file.size,
+                    e_tag: None,
+                    version: None,
+                });
+                if self.partitioned() {
+                    partitioned.partition_values = vec![ScalarValue::Date32(file.date)];
+                }
+                if carry_statistics {
+                    partitioned.statistics = Some(Arc::new(self.file_statistics(file)));
+                }
+                partitioned
+            })
+            .collect();
+        let groups = if partitioned.is_empty() {
+            vec![FileGroup::default()]
+        } else {
+            FileGroup::new(partitioned).split_files(state.config().target_partitions())
+        };
+        let config = FileScanConfigBuilder::new(self.object_store.clone(), Arc::new(source))
+            .with_file_groups(groups)
+            .with_statistics(statistics)
+            .with_projection_indices(projection.cloned())?
+            .with_limit(limit)
+            .build();
+        Ok(DataSourceExec::from_data_source(config))
+    }
+}
+
+/// As many of the files as are needed for so many rows.
+fn enough_for(files: Vec<&StoredFile>, limit: Option<usize>) -> Vec<&StoredFile> {
+    let Some(limit) = limit else { return files };
+    let mut rows = 0u64;
+    let mut enough = Vec::new();
+    for file in files {
+        if rows >= limit as u64 && !enough.is_empty() {
+            break;
+        }
+        rows = rows.saturating_add(file.rows.unwrap_or(0));
+        enough.push(file);
+    }
+    enough
+}
+
+#[cfg(test)]
+#[path = "stored_tests.rs"]
+mod tests;
