@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -242,7 +243,7 @@ impl Drop for SmallDisk {
 #[test]
 fn a_full_disk_is_an_error_and_the_next_run_completes_the_work() {
     let case = Case::new();
-    let Some(disk) = SmallDisk::new(&case.dir.path().join("disk"), 3) else {
+    let Some(disk) = SmallDisk::new(&case.dir.path().join("disk"), 16) else {
         eprintln!("skipped: this user may not mount a small file system");
         return;
     };
@@ -254,17 +255,20 @@ fn a_full_disk_is_an_error_and_the_next_run_completes_the_work() {
     };
     case.write("a.log", flow_log(0, 500));
     ingest().expect(0);
-    let rows = generated(&case.input(), 100_000, 6, 5);
+    let rows = generated(&case.input(), 300_000, 6, 5);
     let filler = disk.0.join("filler");
-    let mut free = 2 << 20;
-    // From nothing left to nearly enough, so that the space ends in different places.
-    for _ in 0..6 {
-        fs::write(&filler, vec![0; free]).unwrap();
+    // From nothing left to more than half of what is needed, so that the space ends in different places.
+    for left in [0, 16, 150, 700, 1500, 2500] {
+        let mut file = fs::File::create(&filler).unwrap();
+        let mut size = 0;
+        while let Ok(count @ 1..) = file.write(&[0; 4096]) {
+            size += count as u64;
+        }
+        file.set_len(size.saturating_sub(left << 10)).unwrap();
         let run = ingest();
-        assert_eq!(run.code, Some(4), "{run:?}");
+        assert_eq!(run.code, Some(4), "{left} KiB left: {run:?}");
         assert!(run.err.contains("space"), "{}", run.err);
         assert_eq!(Table::open(&store, "flow_logs").unwrap().count(), 500);
-        free -= 100 << 10;
         fs::remove_file(&filler).unwrap();
     }
     ingest().expect(0);
