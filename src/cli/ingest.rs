@@ -88,6 +88,8 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
             printer.error(&IngestError::Interrupted.to_string());
             return Ok(exit::INTERRUPTED);
         }
+        // Not wrapped, so that its hint is found.
+        Ok(Err(IngestError::Store(error))) => return Err(error.into()),
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => anyhow::bail!("a worker broke off (this is a bug: please report it with the input)"),
     };
@@ -151,6 +153,9 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     for problem in &summary.problems {
         printer.error(problem);
     }
+    if summary.nothing_recognised() && (summary.found > 0 || summary.problems.is_empty()) {
+        printer.error(&format!("no AWS network log among {} files{}", summary.found, looks_like(summary)));
+    }
     notes(printer, "could not be read", &summary.failed, true);
     notes(printer, "refused (--strict)", &summary.refused, true);
     match printer.format() {
@@ -178,10 +183,19 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     if hidden > 0 {
         printer.note(&format!("quarantined  and {} more", HumanCount(hidden)));
     }
-    if summary.nothing_recognised() {
-        printer.error(&format!("no AWS network log among {} files (see above what they look like)", summary.found));
-    }
     printer.data(&table(summary))
+}
+
+/// What the first of the files that are no logs look like, in parentheses.
+fn looks_like(summary: &Summary) -> String {
+    let mut looks: Vec<&str> = Vec::new();
+    for note in &summary.skipped {
+        if !looks.contains(&note.what.as_str()) {
+            looks.push(&note.what);
+        }
+    }
+    looks.truncate(3);
+    if looks.is_empty() { String::new() } else { format!(" (found: {})", looks.join("; ")) }
 }
 
 /// How many notes of a sort are shown without `--format json`.

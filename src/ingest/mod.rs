@@ -202,10 +202,10 @@ impl Job<'_> {
         let mut replaced = HashSet::new();
         let mut entries = shorter;
         for outcome in outcomes {
-            if let Outcome::Stored { replaces, .. } = &outcome.outcome {
-                replaced.extend(replaces.iter().cloned());
-            }
             entries.extend(outcome.entry.clone());
+            // Of a file that is not stored, nothing is: its refused lines are in the summary only.
+            let Outcome::Stored { replaces, .. } = &outcome.outcome else { continue };
+            replaced.extend(replaces.iter().cloned());
             for refused in outcome.tally.refused.chunks(8192) {
                 batch.add_rows("quarantine", quarantine_rows(&outcome.path, refused)?);
             }

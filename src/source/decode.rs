@@ -214,10 +214,12 @@ impl<'s> Decoder<'s> {
         let mut alternatives = options.layouts.clone();
         alternatives.push(Layout::flow_default());
         let headed = matches!(feed, Feed::Parquet(_)) || lines.layout.is_none();
+        let alternatives = if headed || options.layouts.is_empty() { Vec::new() } else { alternatives };
+        let lines = lines.carrying(&alternatives);
         Decoder {
             feed,
             previous: lines.clone(),
-            alternatives: if headed || options.layouts.is_empty() { Vec::new() } else { alternatives },
+            alternatives,
             lines,
             wanted: None,
             cutter: None,
@@ -314,7 +316,7 @@ impl<'s> Decoder<'s> {
             let any = cells.rows() > 0 || !refused.is_empty();
             if let Some(layout) = progress.rebound {
                 // What has been cut belongs to the old layout; if that is nothing, the new one begins at once.
-                let new = Lines::flow(layout, self.lines.timestamped);
+                let new = Lines::flow(layout, self.lines.timestamped).carrying(&self.alternatives);
                 self.previous = std::mem::replace(&mut self.lines, new);
                 self.wanted = None;
                 self.cutter = None;
@@ -461,6 +463,16 @@ fn skip<'s>(what: &str, expected: bool) -> Opening<'s> {
 impl Lines {
     fn flow(layout: Layout, timestamped: bool) -> Lines {
         Lines { kind: layout.kind, carried: layout.carried(), layout: Some(layout), timestamped }
+    }
+
+    /// A line may also be of one of these layouts, so their columns can come too.
+    fn carrying(mut self, alternatives: &[Layout]) -> Lines {
+        for layout in alternatives.iter().filter(|layout| layout.kind == self.kind) {
+            self.carried.extend(layout.carried());
+        }
+        self.carried.sort_unstable();
+        self.carried.dedup();
+        self
     }
 
     fn elb(kind: LogKind) -> Lines {
