@@ -34,6 +34,8 @@ pub struct Counters {
     pub files_pruned: Count,
     /// Files left out, or closed again, because they hold another log.
     pub files_of_other_kinds: Count,
+    /// Files left out because another one holds the same bytes.
+    pub files_duplicate: Count,
     files_read: Count,
     lines_read: Count,
     lines_skipped: Count,
@@ -49,6 +51,7 @@ impl Counters {
         Counters {
             files_pruned: counter("files_pruned"),
             files_of_other_kinds: counter("files_of_other_kinds"),
+            files_duplicate: counter("files_duplicate"),
             files_read: counter("files_read"),
             lines_read: counter("lines_read"),
             lines_skipped: counter("lines_skipped"),
@@ -124,7 +127,7 @@ async fn read_file(work: &Work, file: &RawFile, workspace: &mut Workspace, giver
         work.counters.files_of_other_kinds.add(1);
         return;
     }
-    let path = &file.located.path;
+    let path = &file.path;
     let Workspace { scratch, cells, refused } = workspace;
     let decoder = match open(work, file, scratch) {
         Ok(Opening::Log(decoder)) => *decoder,

@@ -23,7 +23,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::input::{Holds, RawFile, RawInput};
 use super::opener::FileNumber;
 use super::quarantine::Quarantine;
-use super::source::RawSource;
+use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Located};
@@ -126,22 +126,26 @@ impl TableProvider for RawTable {
         let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
         let of_other_kinds = self.input.files.len() - candidates.len();
         let keep = self.may_match(state, &candidates, filters)?;
-        let files: Vec<PartitionedFile> = candidates
-            .iter()
-            .zip(&keep)
-            .filter(|(_, keep)| **keep)
-            .map(|((number, file), _)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(*number))
+        let kept = candidates.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(candidate, _)| *candidate);
+        let kept: Vec<(usize, &RawFile)> = kept.collect();
+        let (by_time, with_copies) = (candidates.len() - kept.len(), kept.len());
+        // After pruning, so that only files that have to be opened anyway are compared. Of an original that its name
+        // rules out no copy has a matching row.
+        let files: Vec<PartitionedFile> = self
+            .input
+            .without_copies(kept)
+            .into_iter()
+            .map(|(number, file)| {
+                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(number))
             })
             .collect();
-        let pruned = candidates.len() - files.len();
+        let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };
         // Which partition a file is listed under does not matter: they all take from one queue.
         let groups = match files.len() {
             0 => vec![FileGroup::default()],
             count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
         };
-        let source =
-            RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), (pruned, of_other_kinds));
+        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
