@@ -130,6 +130,8 @@ pub struct Decoder<'s> {
     /// The last line, where it broke off with the compressed data.
     torn: bool,
     at: usize,
+    /// Where the next header may stand in the block, searched up to there; only kept where there is a needle.
+    header: Option<usize>,
     info: BlockInfo,
     next_line: u64,
     report: FileReport,
@@ -224,6 +226,7 @@ impl<'s> Decoder<'s> {
             text: 0,
             torn: false,
             at: 0,
+            header: None,
             info: BlockInfo::default(),
             next_line: 1,
             report: FileReport::default(),
@@ -360,6 +363,7 @@ impl<'s> Decoder<'s> {
 
     fn begin_block(&mut self, info: BlockInfo) {
         self.at = 0;
+        self.header = None;
         self.info = info;
         self.text = self.block.len();
         self.report.bytes += self.text as u64;
@@ -404,14 +408,36 @@ impl<'s> Decoder<'s> {
         }
         let cutter = self.cutter.get_or_insert_with(|| self.lines.cutter(wanted, &self.alternatives));
         let text = self.block.get(..self.text).unwrap_or_default();
-        match needle {
-            Some(needle) if !holds_header(text, self.at) => {
+        let Some(needle) = needle else {
+            return cutter.cut(text, self.at, self.next_line, max_rows, cells, refused);
+        };
+        let header = match self.header {
+            Some(header) if header >= self.at => header,
+            _ => next_header(text, self.at),
+        };
+        self.header = Some(header);
+        let line = memchr::memrchr(b'\n', text.get(self.at..header).unwrap_or_default());
+        match line {
+            // Up to the line with the header, and then that line alone, are cut differently.
+            Some(end) => {
+                let before = text.get(..self.at + end + 1).unwrap_or(text);
+                let (progress, passed) =
+                    cut_matching(cutter, before, self.at, self.next_line, needle, max_rows, cells, refused);
+                self.report.passed_over += passed;
+                progress
+            }
+            None if header >= text.len() => {
                 let (progress, passed) =
                     cut_matching(cutter, text, self.at, self.next_line, needle, max_rows, cells, refused);
                 self.report.passed_over += passed;
                 progress
             }
-            _ => cutter.cut(text, self.at, self.next_line, max_rows, cells, refused),
+            None => {
+                let rest = text.get(header..).unwrap_or_default();
+                let end = memchr::memchr(b'\n', rest).map_or(text.len(), |end| header + end + 1);
+                let line = text.get(..end).unwrap_or(text);
+                cutter.cut(line, self.at, self.next_line, max_rows, cells, refused)
+            }
         }
     }
 
@@ -533,10 +559,10 @@ impl Cutter {
     }
 }
 
-/// Whether a flow log header may stand in the text from `from` on: searching past it would miss a change of layout.
-/// Every header that names an address holds this text, and no record does, unless in a tag.
-fn holds_header(text: &[u8], from: usize) -> bool {
-    text.get(from..).is_some_and(|rest| memmem::find(rest, b"addr").is_some())
+/// Where, from `from` on, a flow log header may stand: passing over it would miss a change of layout. The text's length if
+/// nowhere. Every header that names an address holds this text, and no record does, unless in a tag.
+fn next_header(text: &[u8], from: usize) -> usize {
+    text.get(from..).and_then(|rest| memmem::find(rest, b"addr")).map_or(text.len(), |at| from + at)
 }
 
 /// Cuts only the lines that hold the needle; returns also how many were passed over.

@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::format::LogKind;
 use crate::parse::{Cells, Refusal};
 use crate::source::decode::{DecodeOptions, Skip};
-use crate::source::{ContentKind, KeyKind, Located, ReadError, Recognition, Scratch, recognise};
+use crate::source::{ContentKind, KeyKind, Limits, Located, ReadError, Recognition, Scratch, recognise};
 
 use super::quarantine::Quarantine;
 
@@ -97,7 +97,7 @@ impl RawFile {
 }
 
 /// Buffers of one reader, kept from file to file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Workspace {
     /// For reading and decompressing.
     pub scratch: Scratch,
@@ -116,6 +116,7 @@ pub struct RawInput {
     pub decode: DecodeOptions,
     /// What could not be read.
     pub quarantine: Quarantine,
+    limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
     workspaces: Mutex<Vec<Workspace>>,
@@ -123,11 +124,12 @@ pub struct RawInput {
 
 impl RawInput {
     /// These files, read in this way.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawInput {
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits) -> RawInput {
         RawInput {
             files: objects.into_iter().map(|located| RawFile { located, holds: OnceLock::new() }).collect(),
             decode,
             quarantine: Quarantine::default(),
+            limits,
             stdin: OnceLock::new(),
             carried: Mutex::default(),
             workspaces: Mutex::default(),
@@ -172,7 +174,10 @@ impl RawInput {
 
     /// Buffers that no other reader uses; give them back when done.
     pub fn borrow_workspace(&self) -> Workspace {
-        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(|| {
+            let scratch = Scratch::with_limits(self.limits);
+            Workspace { scratch, cells: Cells::default(), refused: Vec::new() }
+        })
     }
 
     /// Takes buffers back.

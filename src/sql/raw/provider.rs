@@ -26,7 +26,7 @@ use super::quarantine::Quarantine;
 use super::source::RawSource;
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
-use crate::source::{KeyKind, Located};
+use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
 use crate::sql::schema;
 use crate::store;
@@ -39,8 +39,15 @@ pub struct RawTables {
 
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
-        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+    ///
+    /// `threads` readers may hold about a quarter of `memory` bytes together; files whose text does not fit into the
+    /// share of one are read in pieces, which is slower where they are compressed.
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        // A reader holds a text twice: the one that it cuts, and the buffer for the next one.
+        let share = memory / 8 / threads.max(1);
+        let defaults = Limits::default();
+        let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
     }
 
     /// What has not been read so far, and why.
