@@ -1,7 +1,10 @@
 //! The command line: one file per command. What was typed is turned into what it means here, and nothing below knows clap.
 
+mod engine;
 mod ingest;
 mod printer;
+mod shell;
+mod sql;
 mod store;
 
 use std::path::PathBuf;
@@ -75,6 +78,14 @@ impl Global {
 enum Command {
     /// Read logs into the store: files, folders, globs, or - for standard input
     Ingest(ingest::IngestArgs),
+    /// Run SQL over the store, or straight over raw files with --from; without a statement: the shell
+    Sql(sql::SqlArgs),
+    /// Run a named query
+    Run(sql::RunArgs),
+    /// List the named queries, or show one
+    Queries(sql::QueriesArgs),
+    /// The SQL functions that flowq adds, with examples
+    Functions(sql::FunctionsArgs),
     /// What the store holds
     Info(store::InfoArgs),
     /// Merge small files of the store into large ones
@@ -100,6 +111,10 @@ pub fn main() -> ExitCode {
     let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
     let outcome = match &cli.command {
         Command::Ingest(args) => ingest::run(args, global, &printer),
+        Command::Sql(args) => sql::sql(args, global, &printer),
+        Command::Run(args) => sql::run(args, global, &printer),
+        Command::Queries(args) => sql::queries(args, &printer),
+        Command::Functions(args) => sql::list_functions(args, &printer),
         Command::Info(args) => store::info(args, global, &printer),
         Command::Optimize(args) => store::optimize(args, global, &printer),
         Command::Forget(args) => store::forget(args, global, &printer),
@@ -108,7 +123,9 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            printer.error(&format!("{error:#}"));
+            let hint = error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
+            let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
+            printer.error(&format!("{error:#}{hint}"));
             ExitCode::from(exit::FAILED)
         }
     }

@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray};
+use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 
 use crate::source::decode::{DecodeOptions, Decoder, Opening};
 use crate::source::{Identity, Limits, Scratch, locate};
-use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Status, Store, StoreError, StoreLock};
+use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Store, StoreError, StoreLock};
 
 use output::{Output, OutputError};
 use plan::{Item, Met, Plan, Verdict};
@@ -322,6 +322,7 @@ fn quarantine_rows(path: &str, refused: &[work::Refused]) -> Result<RecordBatch,
     let texts = |text: &dyn Fn(&work::Refused) -> String| {
         Arc::new(StringArray::from_iter_values(refused.iter().map(text))) as Arc<dyn arrow::array::Array>
     };
+    let now = TimestampMicrosecondArray::from_value(chrono::Utc::now().timestamp_micros(), refused.len());
     RecordBatch::try_from_iter([
         ("kind", texts(&|refused| refused.kind.table().to_owned())),
         ("source_file", texts(&|_| path.to_owned())),
@@ -329,5 +330,6 @@ fn quarantine_rows(path: &str, refused: &[work::Refused]) -> Result<RecordBatch,
         ("byte", Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.byte as i64))) as _),
         ("reason", texts(&|refused| refused.reason.clone())),
         ("text", texts(&|refused| refused.text.clone())),
+        ("ingested_at", Arc::new(now.with_timezone("UTC")) as _),
     ])
 }

@@ -489,3 +489,7 @@ pub fn is_event_time(token: &[u8]) -> bool {
         Some(_) => false,
     }
 }
+
+#[cfg(test)]
+#[path = "flow_tests.rs"]
+mod tests;

@@ -40,7 +40,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { whole_file: 24 << 20, whole_text: 64 << 20, block: 4 << 20, line: 16 << 20 }
+        Limits { whole_file: 24 << 20, whole_text: 96 << 20, block: 4 << 20, line: 16 << 20 }
     }
 }
 
@@ -63,6 +63,15 @@ impl Scratch {
     /// Empty buffers.
     pub fn with_limits(limits: Limits) -> Scratch {
         Scratch { limits, inflater: Inflater::new().ok(), raw: Vec::new(), text: Vec::new() }
+    }
+}
+
+impl Scratch {
+    /// Gives back the buffer of a block that is no longer needed, for the next text.
+    pub(crate) fn take_text_buffer(&mut self, buffer: Vec<u8>) {
+        if buffer.capacity() > self.text.capacity() {
+            self.text = buffer;
+        }
     }
 }
 

@@ -147,6 +147,7 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
         scratch: &'s mut Scratch,
     ) -> Result<Opening<'s>, DecodeError> {
+        scratch.take_text_buffer(SPARE.take());
         Decoder::open_reader(ContentReader::open(located, scratch)?, located, options)
     }
 
@@ -193,7 +194,7 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
     ) -> Result<Opening<'s>, DecodeError> {
         let mut events = EnvelopeReader::new(reader);
-        let mut block = SPARE.take();
+        let mut block = Vec::new();
         // The first event tells what the events are; control messages and empty pages may come before it.
         let Some(first) = events.next_block(&mut block)? else {
             return Ok(skip("an envelope without log events", true));
@@ -222,7 +223,7 @@ impl<'s> Decoder<'s> {
             lines,
             wanted: None,
             cutter: None,
-            block: SPARE.take(),
+            block: Vec::new(),
             text: 0,
             torn: false,
             at: 0,
@@ -468,7 +469,8 @@ impl<'s> Decoder<'s> {
 }
 
 thread_local! {
-    /// The block of the object before: a fresh one would cost more in page faults than cutting its lines does.
+    /// The block of the object before, into which the next one is inflated: a fresh buffer would cost more in page
+    /// faults than cutting its lines does, and a second one would double the memory.
     static SPARE: std::cell::Cell<Vec<u8>> = const { std::cell::Cell::new(Vec::new()) };
 }
 

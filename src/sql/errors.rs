@@ -87,7 +87,8 @@ impl Names {
         }
         let state = ctx.state();
         let scalar = state.scalar_functions().keys();
-        let functions = scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
+        let functions =
+            scalar.chain(state.aggregate_functions().keys()).chain(state.window_functions().keys());
         let mut functions: Vec<String> = functions.cloned().collect();
         functions.sort();
         functions.dedup();
@@ -154,13 +155,32 @@ fn syntax(error: &ParserError, sql: &str) -> SqlError {
     // Without a place the statement ended too early.
     let position = position.or_else(|| message.ends_with("found: EOF").then(|| end_of(sql)));
     let message = message.replace("found: EOF", "found: end of statement");
-    let found = message.rsplit_once("found: ").map(|(_, found)| found.trim().to_ascii_lowercase());
-    let hint = match found.as_deref() {
-        Some("end") => Some("end is a word of SQL; the column is written \"end\", in double quotes".to_owned()),
-        _ => None,
-    };
+    let hint = position.and_then(|place| mistyped_keyword(sql, place));
     let line = position.and_then(|(line, _)| line_of(sql, line));
     SqlError { kind: SqlErrorKind::Syntax, message: lowered(&message), position, line, hint }
+}
+
+/// Words that statements begin their parts with.
+const KEYWORDS: [&str; 24] = [
+    "select", "from", "where", "group", "order", "by", "having", "limit", "offset", "join", "left", "inner",
+    "on", "and", "or", "not", "between", "distinct", "with", "union", "describe", "explain", "values",
+    "interval",
+];
+
+/// A parser stumbles at a mistyped keyword or one word after it, having taken it for an alias.
+fn mistyped_keyword(sql: &str, (line, column): (usize, usize)) -> Option<String> {
+    let line = line_of(sql, line)?;
+    let before: String = line.chars().take(column.saturating_sub(1)).collect();
+    let after: String = line.chars().skip(column.saturating_sub(1)).collect();
+    let word = |text: Option<&str>| text.map(|word| word.to_ascii_lowercase()).filter(|word| word.len() > 2);
+    let part = |c: char| !c.is_alphanumeric() && c != '_';
+    let found = [word(before.trim_end().rsplit(part).next()), word(after.split(part).next())];
+    found
+        .into_iter()
+        .flatten()
+        .filter(|word| !KEYWORDS.contains(&word.as_str()))
+        .find_map(|word| nearest(&word, KEYWORDS))
+        .map(|keyword| format!("did you mean {keyword}?"))
 }
 
 /// `3, Column: 14`.
@@ -224,7 +244,9 @@ fn plan(message: &str, sql: &str, names: &Names) -> SqlError {
     if let Some(name) = between(message, "Invalid function '", "'") {
         let hint = match nearest(name, names.functions.iter().map(String::as_str)) {
             Some(near) => format!("did you mean {near}?"),
-            None => "`flowq functions` lists the functions of networks; `show functions` all of them".to_owned(),
+            None => {
+                "`flowq functions` lists the functions of networks; `show functions` all of them".to_owned()
+            }
         };
         return at_word(SqlErrorKind::Plan, format!("no function named {name}"), Some(hint), sql, name);
     }
@@ -236,6 +258,13 @@ fn plan(message: &str, sql: &str, names: &Names) -> SqlError {
             None => Some(format!("there are {}", names.tables.join(", "))),
         };
         return at_word(SqlErrorKind::Plan, format!("no table named {name}"), hint, sql, name);
+    }
+    if message.contains("must be in GROUP BY")
+        && let Some(full) = between(message, "column \"", "\" must appear")
+    {
+        let name = full.rsplit('.').next().unwrap_or(full);
+        let said = format!("{name} must be in group by or inside an aggregate function");
+        return at_word(SqlErrorKind::Plan, said, None, sql, name);
     }
     plain(SqlErrorKind::Plan, message, None)
 }
@@ -303,9 +332,11 @@ mod tests {
     async fn said(sql: &str) -> String {
         let ctx = SessionContext::new();
         register(&ctx, &Arc::new(Enrichment::default())).unwrap();
-        ctx.sql("create table flow_logs(srcaddr text, dstaddr text, bytes bigint, start bigint, \"end\" bigint)")
-            .await
-            .unwrap();
+        ctx.sql(
+            "create table flow_logs(srcaddr text, dstaddr text, bytes bigint, start bigint, \"end\" bigint)",
+        )
+        .await
+        .unwrap();
         let failed = match ctx.sql(sql).await {
             Ok(frame) => frame.collect().await.map(|_| ()),
             Err(error) => Err(error),
@@ -316,32 +347,68 @@ mod tests {
     #[tokio::test]
     async fn syntax_has_a_caret() {
         insta::assert_snapshot!(said("select srcaddr\nfrom flow_logs wher bytes > 1").await, @r"
+        expected: end of statement, found: bytes
+         2 | from flow_logs wher bytes > 1
+           |                     ^
+        hint: did you mean where?
+        ");
+        insta::assert_snapshot!(said("selct srcaddr from flow_logs").await, @r"
+        expected: an SQL statement, found: selct
+         1 | selct srcaddr from flow_logs
+           | ^
+        hint: did you mean select?
         ");
         insta::assert_snapshot!(said("select srcaddr from").await, @r"
-        ");
-        insta::assert_snapshot!(said("select end from flow_logs").await, @r"
+        expected: identifier, found: end of statement
+         1 | select srcaddr from
+           |                    ^
         ");
     }
 
     #[tokio::test]
     async fn unknown_names_have_a_near_one() {
         insta::assert_snapshot!(said("select srcadr from flow_logs").await, @r"
+        no column named srcadr
+         1 | select srcadr from flow_logs
+           |        ^
+        hint: did you mean srcaddr?
         ");
-        insta::assert_snapshot!(said("select 'srcip' as srcip2, src_ip from flow_logs").await, @r"
+        insta::assert_snapshot!(said("select 'src_ip' as srcip2, src_ip from flow_logs").await, @r"
+        no column named src_ip
+         1 | select 'src_ip' as srcip2, src_ip from flow_logs
+           |                            ^
+        hint: it is called srcaddr here
         ");
-        insta::assert_snapshot!(said("select endtime from flow_logs").await, @r"
-        ");
+        insta::assert_snapshot!(said("select endtime from flow_logs").await, @r#"
+        no column named endtime
+         1 | select endtime from flow_logs
+           |        ^
+        hint: it is called "end" here
+        "#);
         insta::assert_snapshot!(said("select *\nfrom flow_log").await, @r"
+        no table named flow_log
+         2 | from flow_log
+           |      ^
+        hint: did you mean flow_logs?
         ");
         insta::assert_snapshot!(said("select is_privat(srcaddr) from flow_logs").await, @r"
+        no function named is_privat
+         1 | select is_privat(srcaddr) from flow_logs
+           |        ^
+        hint: did you mean is_private?
         ");
     }
 
     #[tokio::test]
     async fn the_rest_is_short() {
-        insta::assert_snapshot!(said("select cidr_contains('10.0.0.0/33', srcaddr) from flow_logs").await, @r"
-        ");
+        assert_eq!(
+            said("select cidr_contains('10.0.0.0/33', srcaddr) from flow_logs").await,
+            "\"10.0.0.0/33\" is no CIDR block: the length \"33\" is not between 0 and 32"
+        );
         insta::assert_snapshot!(said("select srcaddr, sum(bytes) from flow_logs").await, @r"
+        srcaddr must be in group by or inside an aggregate function
+         1 | select srcaddr, sum(bytes) from flow_logs
+           |        ^
         ");
     }
 

@@ -92,14 +92,16 @@ impl FromStr for OutputFormat {
             "md" => "markdown",
             other => other,
         };
-        OutputFormat::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format).ok_or_else(|| {
-            let names = OutputFormat::ALL.map(|(name, _)| name);
-            let hint = match nearest(name, names) {
-                Some(near) => format!("did you mean {near}?"),
-                None => format!("known are {}", names.join(", ")),
-            };
-            OutputError::UnknownFormat { given: text.to_owned(), hint }
-        })
+        OutputFormat::ALL.iter().find(|(known, _)| *known == name).map(|(_, format)| *format).ok_or_else(
+            || {
+                let names = OutputFormat::ALL.map(|(name, _)| name);
+                let hint = match nearest(name, names) {
+                    Some(near) => format!("did you mean {near}?"),
+                    None => format!("known are {}", names.join(", ")),
+                };
+                OutputError::UnknownFormat { given: text.to_owned(), hint }
+            },
+        )
     }
 }
 
@@ -186,7 +188,9 @@ impl<W: Write + Send> ResultWriter<W> {
             OutputFormat::Table => Inner::Table(table::TableWriter::new(&schema, out, limits)),
             OutputFormat::Csv => Inner::Text(text::TextWriter::new(text::Style::Csv, &schema, out)?),
             OutputFormat::Tsv => Inner::Text(text::TextWriter::new(text::Style::Tsv, &schema, out)?),
-            OutputFormat::Markdown => Inner::Text(text::TextWriter::new(text::Style::Markdown, &schema, out)?),
+            OutputFormat::Markdown => {
+                Inner::Text(text::TextWriter::new(text::Style::Markdown, &schema, out)?)
+            }
             OutputFormat::Json => Inner::Json(json.build(out)),
             OutputFormat::Ndjson => Inner::Ndjson(json.build(out)),
             OutputFormat::Parquet => {

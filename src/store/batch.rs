@@ -119,11 +119,8 @@ impl Batch {
             return Ok(CommitReport::default());
         }
         let store = self.store.clone();
-        let (root, tables) = (store.root(), store.tables());
-        // What an earlier commit of this process could not complete has to be there first.
-        pending::complete(root, tables)?;
-        let batch = store.next_batch()?;
-        let mut changes = Changes::new(tables);
+        let batch = self.number()?;
+        let mut changes = Changes::new(store.tables());
         let mut report = CommitReport { batch, ..CommitReport::default() };
         for NewFile { table, date, path, stats } in std::mem::take(&mut self.files) {
             report.rows_added += stats.rows;
@@ -137,19 +134,39 @@ impl Batch {
             changes.add(&table, None, path, &stats)?;
         }
         let ledger = self.extend_ledger(batch, &mut changes)?;
-        changes.sync(root)?;
-        super::crash_point("data-written");
-        let pending = Pending::new(batch, changes.into_commits(Operation::Write), Vec::new());
-        pending.write(root)?;
-        self.decided = true;
-        super::crash_point("pending-written");
-        report.versions = pending.apply(root, tables)?;
+        report.versions = self.decide(batch, changes, Operation::Write, Vec::new())?;
         if let (Some(ledger), Some((_, version))) =
             (ledger, report.versions.iter().find(|(table, _)| table == LEDGER_TABLE))
         {
             store.remember_ledger(*version, ledger);
         }
         Ok(report)
+    }
+
+    /// The number under which this batch commits.
+    pub(super) fn number(&self) -> Result<i64, StoreError> {
+        // What an earlier commit of this process could not complete has to be there first: its tables would take a
+        // higher number as a sign that it is.
+        pending::complete(self.store.root(), self.store.tables())?;
+        self.store.next_batch()
+    }
+
+    /// Makes the changes happen, and after them the deletion of files (relative to the store). Gives the new versions.
+    pub(super) fn decide(
+        &mut self,
+        batch: i64,
+        changes: Changes<'_>,
+        operation: Operation,
+        delete: Vec<String>,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
+        let root = self.store.root();
+        changes.sync(root)?;
+        super::crash_point("data-written");
+        let pending = Pending::new(batch, changes.into_commits(operation), delete);
+        pending.write(root)?;
+        self.decided = true;
+        super::crash_point("pending-written");
+        pending.apply(root, self.store.tables())
     }
 
     /// Writes every file that has rows of a replaced source anew, without them. Gives the number of rows removed.
@@ -302,15 +319,11 @@ impl<'a> Changes<'a> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.actions.is_empty()
-    }
-
     /// Forces the new files and the names that lead to them to the disk.
     pub(super) fn sync(&self, root: &Path) -> Result<(), StoreError> {
         let mut folders = BTreeSet::new();
+        files::sync_files(&self.added)?;
         for path in &self.added {
-            files::sync_file(path)?;
             folders.extend(path.ancestors().skip(1).take_while(|folder| folder.starts_with(root)));
         }
         folders.into_iter().try_for_each(files::sync_folder)

@@ -112,12 +112,7 @@ impl Tables {
 
     fn exists(&self, table: &str) -> Result<bool, StoreError> {
         let names = files::names(&self.folder(table).join(DELTA_LOG))?;
-        let is_commit = |name: &String| {
-            name.strip_suffix(".json").or_else(|| name.strip_suffix(".checkpoint.parquet")).is_some_and(
-                |version| version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit()),
-            )
-        };
-        Ok(names.iter().any(is_commit))
+        Ok(names.iter().any(|name| is_commit(name)))
     }
 
     /// The table in its newest version; `None` where it has not been created.
@@ -245,6 +240,11 @@ impl Tables {
     fn sync_log(&self, table: &str, version: u64) -> Result<(), StoreError> {
         let log = self.folder(table).join(DELTA_LOG);
         files::sync_file(&log.join(format!("{version:020}.json")))?;
+        let checkpoint = log.join(format!("{version:020}.checkpoint.parquet"));
+        if checkpoint.exists() {
+            files::sync_file(&checkpoint)?;
+            files::sync_file(&log.join("_last_checkpoint"))?;
+        }
         files::sync_folder(&log)
     }
 
@@ -312,14 +312,27 @@ impl Tables {
         self.run(all)?.map_err(StoreError::delta(table))
     }
 
-    /// Deletes what interrupted commits left in Delta's log folder. Only under the lock.
-    pub(super) fn clean_log(&self, table: &str) -> Result<(), StoreError> {
+    /// Deletes what interrupted commits left in Delta's log folder. Only under the lock. `unfinished` says that a batch
+    /// is pending: only then a commit may be torn, and it will be made again.
+    pub(super) fn clean_log(&self, table: &str, unfinished: bool) -> Result<(), StoreError> {
         let log = self.folder(table).join(DELTA_LOG);
+        let mut newest = None;
         for name in files::names(&log)? {
             // The local object store stages `x.json` as `x.json#1`.
             let staged = name.rsplit_once('#').is_some_and(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
             if staged {
                 files::remove_file(&log.join(name))?;
+            } else if is_commit(&name) && name.ends_with(".json") {
+                newest = Some(log.join(name));
+            }
+        }
+        // Delta's client does not wait for the disk, so a power cut can leave a commit's name without its bytes.
+        if let Some(newest) = newest.filter(|_| unfinished) {
+            let bytes = std::fs::read(&newest).map_err(StoreError::io("read", &newest))?;
+            let is_json = |line: &[u8]| serde_json::from_slice::<serde::de::IgnoredAny>(line).is_ok();
+            if !bytes.split(|&byte| byte == b'\n').all(is_json) {
+                log::warn!("{} is torn; it will be written again", newest.display());
+                files::remove_file(&newest)?;
             }
         }
         Ok(())
@@ -356,4 +369,11 @@ impl Tables {
         }
         Ok(())
     }
+}
+
+/// Whether a name in Delta's log folder is that of a commit or a checkpoint.
+fn is_commit(name: &str) -> bool {
+    name.strip_suffix(".json")
+        .or_else(|| name.strip_suffix(".checkpoint.parquet"))
+        .is_some_and(|version| version.len() == 20 && version.bytes().all(|byte| byte.is_ascii_digit()))
 }

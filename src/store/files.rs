@@ -69,6 +69,12 @@ pub(super) fn partition_folder(date: Option<i32>) -> String {
     }
 }
 
+/// The date of the partition in which a file lies, from its path within the table.
+pub(super) fn date_of_folder(relative: &str) -> Option<i32> {
+    let (folder, _) = relative.split_once('/')?;
+    parse_date(folder.strip_prefix(EVENT_DATE)?.strip_prefix('=')?)
+}
+
 /// Makes a folder and its parents.
 pub(super) fn create_folder(path: &Path) -> Result<(), StoreError> {
     fs::create_dir_all(path).map_err(StoreError::io("create", path))
@@ -77,6 +83,24 @@ pub(super) fn create_folder(path: &Path) -> Result<(), StoreError> {
 /// Forces a file's bytes to the disk.
 pub(super) fn sync_file(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(StoreError::io("write", path))
+}
+
+/// Forces many files' bytes to the disk, several at a time: most of the time is waiting.
+pub(super) fn sync_files(paths: &[PathBuf]) -> Result<(), StoreError> {
+    const AT_A_TIME: usize = 8;
+    let each = paths.len().div_ceil(AT_A_TIME).max(1);
+    std::thread::scope(|scope| {
+        let sync = |part: &[PathBuf]| part.iter().try_for_each(|path| sync_file(path));
+        let rest: Vec<_> = paths.chunks(each).skip(1).map(|part| scope.spawn(move || sync(part))).collect();
+        let mut result = paths.chunks(each).next().map_or(Ok(()), sync);
+        for thread in rest {
+            let lost = || std::io::Error::other("a thread ended early");
+            result = result.and(
+                thread.join().unwrap_or_else(|_| Err(StoreError::io("write", Path::new("files"))(lost()))),
+            );
+        }
+        result
+    })
 }
 
 /// Forces a folder's names to the disk. Where folders cannot be opened (Windows) the file system does it itself.
@@ -160,6 +184,8 @@ mod tests {
         assert_eq!(partition_folder(Some(-1)), "event_date=1969-12-31");
         assert_eq!(partition_folder(None), "event_date=__HIVE_DEFAULT_PARTITION__");
         assert_eq!(parse_date("2026-01-15"), Some(20_468));
+        assert_eq!(date_of_folder("event_date=2026-01-15/part-x.parquet"), Some(20_468));
+        assert_eq!(date_of_folder("part-x.parquet"), None);
         assert_eq!(parse_date("__HIVE_DEFAULT_PARTITION__"), None);
     }
 }

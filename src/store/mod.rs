@@ -21,6 +21,8 @@ pub mod encode;
 mod error;
 mod files;
 mod ledger;
+mod maintain;
+mod merge;
 mod pending;
 mod rewrite;
 mod stats;
@@ -37,6 +39,7 @@ pub use batch::{Batch, CommitReport};
 pub use delta::{DataFile, TableSnapshot};
 pub use error::StoreError;
 pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, ledger_schema};
+pub use maintain::{ForgetReport, OptimizeReport, StoreInfo, TableInfo};
 pub use stats::FileStats;
 
 use crate::format::{self, LogKind, timestamp};
@@ -176,7 +179,7 @@ impl Store {
     }
 
     /// Takes the right to write, and first completes or clears away what an interrupted writer left. Calls `waiting`
-    /// once if another process has it, and then waits.
+    /// once if another has it, and then waits; a thread that has it already waits for ever.
     pub fn lock(&self, waiting: &mut dyn FnMut()) -> Result<StoreLock, StoreError> {
         files::create_folder(&pending::folder(self.root()))?;
         let path = self.root().join(files::OWN).join("lock");

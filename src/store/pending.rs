@@ -147,8 +147,9 @@ pub(super) fn recover(root: &Path, tables: &Tables) -> Result<(), StoreError> {
             }
         }
     }
+    let unfinished = files::names(&folder)?.iter().any(|name| name.ends_with(".json"));
     for table in TABLES {
-        tables.clean_log(table)?;
+        tables.clean_log(table, unfinished)?;
     }
     complete(root, tables)?;
     for table in TABLES {

@@ -1,4 +1,4 @@
-//! Data files written anew: without the rows of some sources, or several as one.
+//! Data files written anew without the rows of some sources, and how the stock writer writes files.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -79,9 +79,14 @@ impl<'a> PartWriter<'a> {
 
 /// Reads a data file in batches.
 pub(super) fn read(path: &Path) -> Result<ParquetRecordBatchReader, StoreError> {
+    read_by(path, BATCH_ROWS)
+}
+
+/// Reads a data file in batches of that many rows.
+pub(super) fn read_by(path: &Path, rows: usize) -> Result<ParquetRecordBatchReader, StoreError> {
     let file = File::open(path).map_err(StoreError::io("read", path))?;
     ParquetRecordBatchReaderBuilder::try_new(file)
-        .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
+        .and_then(|builder| builder.with_batch_size(rows).build())
         .map_err(StoreError::parquet(path))
 }
 

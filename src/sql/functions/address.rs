@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use arrow::array::ArrayRef;
+use arrow::array::{Array, ArrayRef, StringViewBuilder};
 use arrow::datatypes::DataType;
 use datafusion::common::Result;
 
@@ -15,7 +15,7 @@ use super::enrich::Enrichment;
 use super::function::{
     Input, Literal, Param, Spec, booleans, input, int, integers, no_check, text, texts, user_error,
 };
-use super::matcher::{Matcher, quad};
+use super::matcher::{Matcher, quad, quad_at};
 
 const ADDRESS: &[Param] = &[text("addr", "an IPv4 or IPv6 address")];
 
@@ -63,9 +63,9 @@ fn check_prefix(literal: Option<&Option<Literal>>) -> Result<()> {
 
 fn check_address(literal: Option<&Option<Literal>>) -> Result<()> {
     match literal {
-        Some(Some(Literal::Text(addr))) if parse_ip_str(addr).is_none() => Err(user_error(format!(
-            "{addr:?} is no IPv4 or IPv6 address; write 10.0.0.1 or 2001:db8::1"
-        ))),
+        Some(Some(Literal::Text(addr))) if parse_ip_str(addr).is_none() => {
+            Err(user_error(format!("{addr:?} is no IPv4 or IPv6 address; write 10.0.0.1 or 2001:db8::1")))
+        }
         _ => Ok(()),
     }
 }
@@ -74,11 +74,18 @@ fn check_one_address(_: &Enrichment, literals: &[Option<Literal>]) -> Result<()>
     check_address(literals.first())
 }
 
+/// The IPv4 address of a row, straight from the view where there is one.
+fn v4(input: &Input, row: usize) -> Option<u32> {
+    match input {
+        Input::Texts(array) if row < array.len() => quad_at(array, row),
+        _ => quad(input.text(row)?.as_bytes()),
+    }
+}
+
 fn address(input: &Input, row: usize) -> Option<IpAddr> {
-    let text = input.text(row)?;
-    match quad(text.as_bytes()) {
+    match v4(input, row) {
         Some(v4) => Some(IpAddr::V4(v4.into())),
-        None => parse_ip_str(text),
+        None => parse_ip_str(input.text(row)?),
     }
 }
 
@@ -87,34 +94,39 @@ fn classes(inputs: &[Input], rows: usize, class: fn(&IpAddr) -> bool) -> Result<
     Ok(booleans(rows, |row| address(addr, row).map(|addr| class(&addr))))
 }
 
-/// Writes a prefix without the detour over `fmt` where it is IPv4: subnets are formed from every row.
-fn prefix_text(addr: IpAddr, len: u8) -> Option<String> {
+/// Writes a prefix, without the detour over `fmt` where it is IPv4: subnets are formed from every row.
+fn write_prefix(text: &mut String, addr: IpAddr, len: u8) -> Option<()> {
+    text.clear();
     let prefix = ip_prefix(addr, len)?;
-    let IpAddr::V4(v4) = prefix.network() else { return Some(prefix.to_string()) };
-    let mut text = String::with_capacity(18);
-    for (at, octet) in v4.octets().into_iter().chain([len]).enumerate() {
+    let IpAddr::V4(v4) = prefix.network() else {
+        text.push_str(&prefix.to_string());
+        return Some(());
+    };
+    for (at, number) in v4.octets().into_iter().chain([len]).enumerate() {
         match at {
             0 => {}
             4 => text.push('/'),
             _ => text.push('.'),
         }
-        if octet >= 100 {
-            text.push(char::from(b'0' + octet / 100));
+        if number >= 100 {
+            text.push(char::from(b'0' + number / 100));
         }
-        if octet >= 10 {
-            text.push(char::from(b'0' + octet / 10 % 10));
+        if number >= 10 {
+            text.push(char::from(b'0' + number / 10 % 10));
         }
-        text.push(char::from(b'0' + octet % 10));
+        text.push(char::from(b'0' + number % 10));
     }
-    Some(text)
+    Some(())
 }
 
 /// The functions of this module.
 pub(super) static SPECS: &[Spec] = &[
     Spec {
         name: "cidr_contains",
-        params: &[text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
-            text("addr", "an IPv4 or IPv6 address")],
+        params: &[
+            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
+            text("addr", "an IPv4 or IPv6 address"),
+        ],
         returns: DataType::Boolean,
         description: "whether the address is inside the prefix; an address of the other family is not, nor is a text \
                       that is no address; a wrong prefix is an error",
@@ -125,8 +137,10 @@ pub(super) static SPECS: &[Spec] = &[
     },
     Spec {
         name: "ip_in",
-        params: &[text("addr", "an IPv4 or IPv6 address"),
-            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address")],
+        params: &[
+            text("addr", "an IPv4 or IPv6 address"),
+            text("cidr", "a prefix such as 10.0.0.0/8 or 2001:db8::/32; a bare address is that one address"),
+        ],
         returns: DataType::Boolean,
         description: "cidr_contains with its arguments the other way round",
         example: "ip_in('2001:db8::7', '2001:db8::/32')",
@@ -149,7 +163,15 @@ pub(super) static SPECS: &[Spec] = &[
         },
         eval: |_, inputs, rows| {
             let (addr, len) = (input(inputs, 0)?, input(inputs, 1)?);
-            Ok(texts(rows, |row| prefix_text(address(addr, row)?, u8::try_from(len.int(row)?).ok()?)))
+            let mut out = StringViewBuilder::with_capacity(rows);
+            let mut text = String::new();
+            for row in 0..rows {
+                let written = address(addr, row)
+                    .zip(len.int(row).and_then(|len| u8::try_from(len).ok()))
+                    .and_then(|(addr, len)| write_prefix(&mut text, addr, len));
+                out.append_option(written.map(|()| text.as_str()));
+            }
+            Ok(Arc::new(out.finish()))
         },
     },
     Spec {
@@ -218,7 +240,7 @@ pub(super) static SPECS: &[Spec] = &[
         check: check_one_address,
         eval: |_, inputs, rows| {
             let addr = input(inputs, 0)?;
-            Ok(integers(rows, |row| quad(addr.text(row)?.as_bytes()).map(i64::from)))
+            Ok(integers(rows, |row| v4(addr, row).map(i64::from)))
         },
     },
     Spec {

@@ -11,7 +11,8 @@ const URL: &[Param] = &[text("url", "a URL as a load balancer logs it, such as r
 /// The part between the scheme and the path; `None` where there is no scheme.
 fn authority(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
-    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) {
+    if scheme.is_empty() || !scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    {
         return None;
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -48,16 +49,16 @@ fn path(url: &str) -> Option<&str> {
 
 /// Endings under which anybody can register a name, of two labels: the common ones, not the whole public suffix list.
 const TWO_LABEL_SUFFIXES: &[&str] = &[
-    "ac.uk", "co.uk", "gov.uk", "ltd.uk", "me.uk", "net.uk", "org.uk", "plc.uk", "com.au", "edu.au", "gov.au",
-    "id.au", "net.au", "org.au", "ac.nz", "co.nz", "govt.nz", "net.nz", "org.nz", "ac.jp", "ad.jp", "co.jp",
-    "go.jp", "gr.jp", "lg.jp", "ne.jp", "or.jp", "ac.kr", "co.kr", "go.kr", "ne.kr", "or.kr", "com.cn", "edu.cn",
-    "gov.cn", "net.cn", "org.cn", "com.hk", "com.tw", "org.tw", "com.sg", "edu.sg", "gov.sg", "com.my", "com.ph",
-    "co.th", "in.th", "co.id", "or.id", "web.id", "com.vn", "ac.in", "co.in", "firm.in", "gov.in", "net.in",
-    "org.in", "com.pk", "com.bd", "com.br", "gov.br", "net.br", "org.br", "com.ar", "gob.ar", "com.mx", "gob.mx",
-    "org.mx", "com.co", "com.pe", "com.ve", "com.uy", "com.ec", "ac.za", "co.za", "gov.za", "org.za", "co.ke",
-    "com.ng", "com.gh", "com.eg", "com.tr", "gov.tr", "org.tr", "ac.il", "co.il", "gov.il", "org.il", "com.sa",
-    "com.pl", "net.pl", "org.pl", "com.ua", "gov.ua", "com.ru", "co.at", "or.at", "com.es", "com.pt", "com.gr",
-    "com.cy", "com.mt",
+    "ac.uk", "co.uk", "gov.uk", "ltd.uk", "me.uk", "net.uk", "org.uk", "plc.uk", "com.au", "edu.au",
+    "gov.au", "id.au", "net.au", "org.au", "ac.nz", "co.nz", "govt.nz", "net.nz", "org.nz", "ac.jp", "ad.jp",
+    "co.jp", "go.jp", "gr.jp", "lg.jp", "ne.jp", "or.jp", "ac.kr", "co.kr", "go.kr", "ne.kr", "or.kr",
+    "com.cn", "edu.cn", "gov.cn", "net.cn", "org.cn", "com.hk", "com.tw", "org.tw", "com.sg", "edu.sg",
+    "gov.sg", "com.my", "com.ph", "co.th", "in.th", "co.id", "or.id", "web.id", "com.vn", "ac.in", "co.in",
+    "firm.in", "gov.in", "net.in", "org.in", "com.pk", "com.bd", "com.br", "gov.br", "net.br", "org.br",
+    "com.ar", "gob.ar", "com.mx", "gob.mx", "org.mx", "com.co", "com.pe", "com.ve", "com.uy", "com.ec",
+    "ac.za", "co.za", "gov.za", "org.za", "co.ke", "com.ng", "com.gh", "com.eg", "com.tr", "gov.tr",
+    "org.tr", "ac.il", "co.il", "gov.il", "org.il", "com.sa", "com.pl", "net.pl", "org.pl", "com.ua",
+    "gov.ua", "com.ru", "co.at", "or.at", "com.es", "com.pt", "com.gr", "com.cy", "com.mt",
 ];
 
 /// The last labels of a host that somebody can register, in lower case; an address is its own.

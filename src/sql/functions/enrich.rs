@@ -14,9 +14,7 @@ use serde::Deserialize;
 
 use crate::net::{Family, Prefix, PrefixError, parse_ip_str};
 
-use super::function::{
-    Input, Literal, Param, Spec, input, integers, text, texts, user_error,
-};
+use super::function::{Input, Literal, Param, Spec, input, integers, text, texts, user_error};
 
 /// Data about addresses, loaded when the session is set up.
 #[derive(Default)]
@@ -37,7 +35,9 @@ pub enum EnrichError {
         source: std::io::Error,
     },
     /// The file is not what AWS publishes.
-    #[error("{path} is not AWS's ip-ranges.json: {reason}; get it from https://ip-ranges.amazonaws.com/ip-ranges.json")]
+    #[error(
+        "{path} is not AWS's ip-ranges.json: {reason}; get it from https://ip-ranges.amazonaws.com/ip-ranges.json"
+    )]
     NotIpRanges {
         /// The file.
         path: PathBuf,
@@ -65,18 +65,20 @@ impl Enrichment {
             std::fs::read(path).map_err(|source| EnrichError::Read { path: path.to_owned(), source })
         };
         let aws = match aws_ip_ranges {
-            Some(path) => Some(AwsRanges::parse(&read(path)?).map_err(|reason| EnrichError::NotIpRanges {
-                path: path.to_owned(),
-                reason,
-            })?),
+            Some(path) => Some(
+                AwsRanges::parse(&read(path)?)
+                    .map_err(|reason| EnrichError::NotIpRanges { path: path.to_owned(), reason })?,
+            ),
             None => None,
         };
         let mut readers = Vec::with_capacity(geoip.len());
         for path in geoip {
-            readers.push(Reader::from_source(read(path)?).map_err(|error| EnrichError::NotMmdb {
-                path: path.clone(),
-                reason: error.to_string(),
-            })?);
+            readers.push(
+                Reader::from_source(read(path)?).map_err(|error| EnrichError::NotMmdb {
+                    path: path.clone(),
+                    reason: error.to_string(),
+                })?,
+            );
         }
         Ok(Enrichment { aws, geoip: readers })
     }

@@ -173,7 +173,6 @@ pub(super) fn texts<T: AsRef<str>>(rows: usize, mut row: impl FnMut(usize) -> Op
     Arc::new(builder.finish())
 }
 
-
 /// A function as DataFusion knows it.
 pub(super) struct Function {
     spec: &'static Spec,

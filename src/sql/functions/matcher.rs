@@ -1,6 +1,6 @@
 //! Is this text an address inside that prefix: the test behind `cidr_contains`, for millions of rows.
 //!
-//! Most rows of a selective test are decided by the four bytes that a string view carries in itself; the others are
+//! Most rows of a selective test are decided by the bytes that a string view carries in itself; the others are
 //! read as a dotted quad without a branch per byte. IPv6 text has many forms, so it is parsed in full.
 
 use std::net::IpAddr;
@@ -16,9 +16,10 @@ pub(super) struct Matcher {
     family: Family,
     network: u128,
     mask: u128,
-    /// What the first four bytes of every dotted quad inside look like, under a mask.
-    head: u32,
-    head_mask: u32,
+    /// What the first bytes of every dotted quad inside look like, under a mask: up to twelve, which is what a
+    /// short string's view holds. A long string's view holds four.
+    head: u128,
+    head_mask: u128,
 }
 
 impl Matcher {
@@ -28,13 +29,13 @@ impl Matcher {
         let (head, head_mask) = match prefix.family() {
             Family::V4 => {
                 let text = common_text(prefix);
-                let mut bytes = [0u8; 4];
-                let mut mask = [0u8; 4];
-                for ((slot, mask), byte) in bytes.iter_mut().zip(&mut mask).zip(text.bytes()) {
+                let mut bytes = [0u8; 16];
+                let mut mask = [0u8; 16];
+                for ((slot, mask), byte) in bytes.iter_mut().zip(&mut mask).zip(text.bytes()).take(12) {
                     *slot = byte;
                     *mask = 0xff;
                 }
-                (u32::from_le_bytes(bytes), u32::from_le_bytes(mask))
+                (u128::from_le_bytes(bytes), u128::from_le_bytes(mask))
             }
             Family::V6 => (0, 0),
         };
@@ -68,8 +69,9 @@ impl Matcher {
                 let (network, mask) = (self.network as u32, self.mask as u32);
                 let at = |row: usize| {
                     let view = views.get(row).copied().unwrap_or_default();
-                    ((view >> 32) as u32) & self.head_mask == self.head
-                        && quad_of_view(view, buffers).is_some_and(|addr| addr & mask == network)
+                    let differ = ((view >> 32) ^ self.head) & self.head_mask;
+                    let here = if view as u32 <= 12 { differ } else { differ & u128::from(u32::MAX) };
+                    here == 0 && quad_of_view(view, buffers).is_some_and(|addr| addr & mask == network)
                 };
                 BooleanBuffer::collect_bool(views.len(), at)
             }
@@ -101,6 +103,15 @@ pub(super) fn common_text(prefix: &Prefix) -> String {
         }
         _ => String::new(),
     }
+}
+
+/// The dotted quad in a row; `None` for anything else, NULL included.
+#[inline]
+pub(super) fn quad_at(texts: &StringViewArray, row: usize) -> Option<u32> {
+    if texts.is_null(row) {
+        return None;
+    }
+    quad_of_view(texts.views().get(row).copied()?, texts.data_buffers())
 }
 
 /// The dotted quad that a string view shows: its bytes are in the view itself up to twelve, in a buffer beyond.
@@ -165,14 +176,14 @@ fn octet(word: u128, from: u32, to: u32) -> u32 {
     }
     // The last digit comes to byte 2, so that units, tens and hundreds have fixed places; '0' fills what is missing.
     let fill = 24 - digits * 8;
-    let text = ((word >> (from * 8)) as u32) << fill & 0x00ff_ffff;
+    let text = (((word >> (from * 8)) as u32) << fill) & 0x00ff_ffff;
     let values = (text | (0x0030_3030 & ((1 << fill) - 1))) ^ 0x0030_3030;
-    let wrong = ((values & 0x0f0f_0f) + 0x0006_0606 | values) & 0x00f0_f0f0;
+    let wrong = (((values & 0x000f_0f0f) + 0x0006_0606) | values) & 0x00f0_f0f0;
     let (hundreds, tens, units) = (values & 0xff, (values >> 8) & 0xff, (values >> 16) & 0xff);
     // A leading zero is a first digit of 0 where more follow.
     let leading_zero = digits > 1 && (values >> fill) & 0xff == 0;
     let value = hundreds * 100 + tens * 10 + units;
-    value | (wrong & 0x00f0_f0f0) << 4 | u32::from(leading_zero) << 8 | u32::from(value > 255) << 8
+    value | (wrong << 4) | (u32::from(leading_zero) << 8) | (u32::from(value > 255) << 8)
 }
 
 #[cfg(test)]

@@ -44,12 +44,12 @@ pub fn pruning_filter(expr: &Expr) -> Expr {
                 Transformed::no(part)
             }
             _ => match pruning_hint(&part) {
-                Some(hint) => {
-                    Transformed::new(and(hint, part), true, datafusion::common::tree_node::TreeNodeRecursion::Jump)
-                }
-                None => {
-                    Transformed::new(part, false, datafusion::common::tree_node::TreeNodeRecursion::Jump)
-                }
+                Some(hint) => Transformed::new(
+                    and(hint, part),
+                    true,
+                    datafusion::common::tree_node::TreeNodeRecursion::Jump,
+                ),
+                None => Transformed::new(part, false, datafusion::common::tree_node::TreeNodeRecursion::Jump),
             },
         })
     });

@@ -1,7 +1,9 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, RecordBatch, StringArray,
+};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Int32Type};
 use arrow::util::pretty::pretty_format_columns;
@@ -84,7 +86,11 @@ fn mmdb() -> tempfile::NamedTempFile {
     file.extend([0; 16]);
     file.extend(&data);
     file.extend(b"\xAB\xCD\xEFMaxMind.com");
-    map(&mut file, 7);
+    map(&mut file, 9);
+    text(&mut file, "description");
+    map(&mut file, 0);
+    text(&mut file, "languages");
+    file.extend([0x00, 0x04]); // an empty array, an extended type: type 7 + 4
     text(&mut file, "node_count");
     file.extend([0xC1, 1]);
     text(&mut file, "record_size");
@@ -138,7 +144,12 @@ async fn null_in_is_null_out() {
 #[tokio::test]
 async fn literals_that_are_wrong_are_shown_with_a_hint() {
     let ctx = session();
-    ctx.sql("create table t(a text, n int) as values ('10.0.0.1', 6)").await.unwrap().collect().await.unwrap();
+    ctx.sql("create table t(a text, n int) as values ('10.0.0.1', 6)")
+        .await
+        .unwrap()
+        .collect()
+        .await
+        .unwrap();
     for (sql, parts) in [
         ("select cidr_contains('10.0.0.0/33', a) from t", ["\"10.0.0.0/33\"", "between 0 and 32"]),
         ("select * from t where ip_in(a, '10.0.0/8')", ["\"10.0.0\"", "write 10.0.0.0/8"]),
@@ -203,10 +214,7 @@ async fn every_text_type_gives_the_same() {
                     Some("10.12.0.0/24"),
                 ],
             ),
-            (
-                "ip_family(a)",
-                [Some("4"), None, Some("6"), Some("4"), None, Some("4"), Some("4"), Some("4")],
-            ),
+            ("ip_family(a)", [Some("4"), None, Some("6"), Some("4"), None, Some("4"), Some("4"), Some("4")]),
         ] {
             let found = rows(&ctx, &format!("select {sql} from t")).await.unwrap();
             assert_eq!(found, expect(values), "{sql} over {ty}");
@@ -227,7 +235,12 @@ async fn dictionaries_whose_values_or_keys_are_null() {
         ctx.sql("select cidr_contains('10.0.0.0/8', a) from t").await.unwrap().collect().await.unwrap();
     let expected = BooleanArray::from(vec![Some(true), None, None, Some(false), Some(true), None]);
     let found: &dyn Array = batches[0].column(0);
-    assert_eq!(found.as_boolean(), &expected, "{}", pretty_format_columns("a", &[batches[0].column(0).clone()]).unwrap());
+    assert_eq!(
+        found.as_boolean(),
+        &expected,
+        "{}",
+        pretty_format_columns("a", &[batches[0].column(0).clone()]).unwrap()
+    );
 }
 
 #[tokio::test]
@@ -341,7 +354,9 @@ async fn hints_for_pruning_are_necessary_and_only_hints() {
     assert!(hinted.contains("t.a >= Utf8(\"10.12.\")"), "{hinted}");
     let hinted = filter("n = 1 or ip_in(a, '192.0.2.7/32')").await;
     assert!(hinted.contains("t.a = Utf8(\"192.0.2.7\")"), "{hinted}");
-    for untouched in ["not ip_in(a, '10.12.0.0/16')", "ip_in(a, '2001:db8::/32')", "ip_in(a, '0.0.0.0/0')", "n = 1"] {
+    for untouched in
+        ["not ip_in(a, '10.12.0.0/16')", "ip_in(a, '2001:db8::/32')", "ip_in(a, '0.0.0.0/0')", "n = 1"]
+    {
         let hinted = filter(untouched).await;
         assert!(!hinted.contains(">="), "{untouched}: {hinted}");
     }

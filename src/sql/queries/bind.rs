@@ -64,7 +64,12 @@ fn items(text: &str) -> impl Iterator<Item = &str> {
 
 fn list(values: ArrayRef) -> ScalarValue {
     let field = Arc::new(Field::new_list_field(values.data_type().clone(), true));
-    ScalarValue::List(Arc::new(ListArray::new(field, OffsetBuffer::from_lengths([values.len()]), values, None)))
+    ScalarValue::List(Arc::new(ListArray::new(
+        field,
+        OffsetBuffer::from_lengths([values.len()]),
+        values,
+        None,
+    )))
 }
 
 fn null_list(items: DataType) -> ScalarValue {
@@ -149,7 +154,10 @@ mod tests {
 
     #[test]
     fn addresses_become_canonical() {
-        assert_eq!(value(ParamType::Address, " 2001:DB8:0::1 "), Some(ScalarValue::Utf8(Some("2001:db8::1".into()))));
+        assert_eq!(
+            value(ParamType::Address, " 2001:DB8:0::1 "),
+            Some(ScalarValue::Utf8(Some("2001:db8::1".into())))
+        );
         assert_eq!(value(ParamType::Cidr, "10.1.2.3/8"), Some(ScalarValue::Utf8(Some("10.0.0.0/8".into()))));
     }
 }

@@ -67,7 +67,8 @@ pub(super) fn parse(name: &str, text: &str, file: Option<&Path>) -> Result<Query
     for name in &used {
         let declared = query.params.iter().any(|param| param.name == *name) || name == "from" || name == "to";
         if !declared {
-            let reason = format!("${name} is not declared; add a line `-- param: {name} TYPE = DEFAULT \"meaning\"`");
+            let reason =
+                format!("${name} is not declared; add a line `-- param: {name} TYPE = DEFAULT \"meaning\"`");
             return Err(refuse(sql_line, reason));
         }
     }
@@ -142,7 +143,9 @@ fn need(text: &str) -> Result<Need, String> {
 fn param(text: &str) -> Result<Param, String> {
     let (declared, doc) = match text.split_once('"') {
         Some((declared, doc)) => {
-            let doc = doc.strip_suffix('"').ok_or_else(|| format!("the meaning in {text:?} has no closing quote"))?;
+            let doc = doc
+                .strip_suffix('"')
+                .ok_or_else(|| format!("the meaning in {text:?} has no closing quote"))?;
             (declared, doc)
         }
         None => (text, ""),

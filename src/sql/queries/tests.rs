@@ -184,7 +184,7 @@ fn requests() -> Vec<Row> {
 fn session() -> SessionContext {
     let ctx = SessionContext::new();
     register(&ctx, &Arc::new(Enrichment::default())).unwrap();
-    let mut put = |name: &str, schema, rows: Vec<Row>| {
+    let put = |name: &str, schema, rows: Vec<Row>| {
         // Two batches, so that groups meet across them.
         let all = batch(schema, &rows);
         let half = all.num_rows() / 2;
@@ -220,9 +220,9 @@ fn session() -> SessionContext {
     .map(|(name, ty)| Field::new(name, ty, true))
     .collect();
     let refused = [
-        "source_file=b.log line=3 reason=too_few_fields text=2_x kind=flow_logs",
-        "source_file=a.log line=9 reason=too_few_fields text=2_y kind=flow_logs",
-        "source_file=a.log line=7 reason=no_number text=z kind=alb_logs",
+        "source_file=b.log line=3 reason=too_few_fields text=2_x kind=flow",
+        "source_file=a.log line=9 reason=too_few_fields text=2_y kind=flow",
+        "source_file=a.log line=7 reason=no_number text=z kind=alb",
     ];
     put("quarantine", Arc::new(Schema::new(fields)), refused.map(row).to_vec());
     ctx
@@ -267,10 +267,11 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
         "limit=2",
         &["10.0.1.10|203.0.113.5|200000|100|1", "10.0.2.20|10.0.1.10|18000|40|2"],
     ),
-    ("top_talkers_packet_level", "from=2026-01-15T10:07:00Z to=2026-01-15T10:07:01Z", &[
-        "10.0.0.220|203.0.113.9|3000|30|1",
-        "10.0.2.20|203.0.113.9|3000|30|1",
-    ]),
+    (
+        "top_talkers_packet_level",
+        "from=2026-01-15T10:07:00Z to=2026-01-15T10:07:01Z",
+        &["10.0.0.220|203.0.113.9|3000|30|1", "10.0.2.20|203.0.113.9|3000|30|1"],
+    ),
     ("top_instances", "", &["i-a|219580|174|14", "i-b|10340|36|6"]),
     ("top_subnets", "", &["subnet-1|219580|174|14", "subnet-2|10340|36|6", "subnet-0|6000|60|2"]),
     ("bytes_over_time", "bucket=1h to=2026-01-16", &["10:00:00Z|233820|249|18", "11:00:00Z|700|7|2"]),
@@ -320,15 +321,15 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
         "limit=3",
         &["443|tcp|https|9|196|215000", "5432|tcp|postgresql|4|60|20000", "22|tcp|ssh|3|4|200"],
     ),
-    ("https_receivers", "limit=3", &["203.0.113.5|100|200000|1", "10.0.0.220|30|3000|1", "203.0.113.9|30|3000|1"]),
+    (
+        "https_receivers",
+        "limit=3",
+        &["203.0.113.5|100|200000|1", "10.0.0.220|30|3000|1", "203.0.113.9|30|3000|1"],
+    ),
     ("cross_az_bytes", "", &["use1-az2|use1-az1|9000|1", "use1-az1|use1-az2|1000|1"]),
     ("internet_egress_by_instance", "", &["i-a|207460|121|4", "i-b|60|1|1"]),
     ("nat_gateway_users", "", &["10.0.2.20|eni-n|10.0.0.220|3000|30|1"]),
-    (
-        "protocol_breakdown",
-        "",
-        &["6|tcp|19|264|235400|99.8", "47|gre|1|4|400|0.2", "17|udp|2|2|120|0.1"],
-    ),
+    ("protocol_breakdown", "", &["6|tcp|19|264|235400|99.8", "47|gre|1|4|400|0.2", "17|udp|2|2|120|0.1"]),
     ("unusual_protocols", "", &["47|gre|198.51.100.50|10.0.1.10|REJECT|1|4|400"]),
     (
         "admin_port_traffic",
@@ -401,23 +402,20 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
     (
         "elb_suspicious_clients",
         "",
-        &[
-            "192.0.2.66|2|2|2|0|2|scanner|10:06:00Z|10:06:01Z",
-            "192.0.2.67|1|1|0|1|1||10:07:00Z|10:07:00Z",
-        ],
+        &["192.0.2.66|2|2|2|0|2|scanner|10:06:00Z|10:06:01Z", "192.0.2.67|1|1|0|1|1||10:07:00Z|10:07:00Z"],
     ),
     (
         "elb_backend_health",
         "",
-        &["tg-1|10.0.1.10:8080|2|1|50.0|RequestTimedOut|0.02|10:01:00Z", "tg-1|10.0.2.20:8080|1|0|0.0||0.02|"],
+        &[
+            "tg-1|10.0.1.10:8080|2|1|50.0|RequestTimedOut|0.02|10:01:00Z",
+            "tg-1|10.0.2.20:8080|1|0|0.0||0.02|",
+        ],
     ),
     (
         "nlb_tls_failures",
         "",
-        &[
-            "net/n/1|l1|203.0.113.9|||2|09:01:00Z|09:02:00Z",
-            "net/n/1|l1|192.0.2.1|48||1|09:03:00Z|09:03:00Z",
-        ],
+        &["net/n/1|l1|203.0.113.9|||2|09:01:00Z|09:02:00Z", "net/n/1|l1|192.0.2.1|48||1|09:03:00Z|09:03:00Z"],
     ),
     (
         "coverage",
@@ -431,11 +429,7 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
     ),
     ("skipdata_by_hour", "", &["11:00:00Z|1|1", "12:00:00Z|1|1"]),
     ("duplicate_flow_logs", "", &["eni-a|1|1|700"]),
-    (
-        "quarantine_summary",
-        "",
-        &["flow_logs|too few fields|2|2|a.log|2 x", "alb_logs|no number|1|1|a.log|z"],
-    ),
+    ("quarantine_summary", "", &["flow|too few fields|2|2|a.log|2 x", "alb|no number|1|1|a.log|z"]),
 ];
 
 #[tokio::test]
@@ -505,14 +499,20 @@ fn heads_that_are_wrong_say_where_and_why() {
         ("select 1", "x.sql:1: no title; add a line `-- title: ...` at the top"),
         ("-- title: T\nselect 1", "x.sql:1: no purpose; add a line `-- purpose: ...` at the top"),
         ("-- titel: T\nselect 1", "x.sql:1: unknown entry \"titel\"; did you mean \"title\"?"),
-        ("-- title: T\n-- hello\nselect 1", "x.sql:2: expected `-- key: text` with one of title, purpose, needs, param, origin"),
+        (
+            "-- title: T\n-- hello\nselect 1",
+            "x.sql:2: expected `-- key: text` with one of title, purpose, needs, param, origin",
+        ),
         ("-- title: T\n-- title: U\n-- purpose: P\nselect 1", "x.sql:2: title is there twice"),
         ("-- title: T\n-- purpose: P\n", "x.sql:3: no statement below the head"),
         (
             "-- title: T\n-- purpose: P\nselect $n",
             "x.sql:3: $n is not declared; add a line `-- param: n TYPE = DEFAULT \"meaning\"`",
         ),
-        ("-- title: T\n-- purpose: P\n-- param: n int = 1\nselect '$n' -- $n", "x.sql:4: parameter n is declared and not used"),
+        (
+            "-- title: T\n-- purpose: P\n-- param: n int = 1\nselect '$n' -- $n",
+            "x.sql:4: parameter n is declared and not used",
+        ),
         (
             "-- title: T\n-- purpose: P\n-- param: n int = many\nselect $n",
             "x.sql:3: the default \"many\" of parameter n is not a whole number",

@@ -1,0 +1,287 @@
+//! The SQL engine as commands use it: opened over a store or raw files, one statement after another, results printed.
+
+use std::collections::{BTreeSet, HashMap};
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use async_trait::async_trait;
+use clap::Args;
+use datafusion::catalog::TableProvider;
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, ParamValues};
+use datafusion::logical_expr::LogicalPlan;
+use futures::StreamExt;
+
+use super::ingest::InputArgs;
+use super::{Global, Printer, exit};
+use crate::format::{self, LogKind};
+use crate::sql::catalog::TableSource;
+use crate::sql::errors::{self, Names};
+use crate::sql::functions::Enrichment;
+use crate::sql::memory;
+use crate::sql::output::Written;
+use crate::sql::raw::RawTables;
+use crate::sql::session::{Session, SessionError, SessionOptions};
+use crate::sql::store_tables::StoreTables;
+use crate::source::locate;
+use crate::store::{self, Store, StoreError};
+
+/// What every command that runs SQL takes.
+#[derive(Clone, Debug, Args)]
+pub struct EngineArgs {
+    /// Read these raw files instead of the store: files, folders, globs, or - for standard input
+    #[arg(long = "from", value_name = "PATH", num_args = 1..)]
+    pub from: Vec<String>,
+    #[command(flatten)]
+    pub input: InputArgs,
+    /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
+    pub memory_limit: Option<usize>,
+    /// How long a statement may run, in seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub timeout: Option<f64>,
+    /// Let statements write files (COPY, CREATE EXTERNAL TABLE, INSERT)
+    #[arg(long)]
+    pub allow_write: bool,
+    /// AWS's ip-ranges.json, for aws_service() and aws_region()
+    #[arg(long, value_name = "FILE")]
+    pub aws_ip_ranges: Option<PathBuf>,
+    /// A MaxMind database, for country(), asn() and as_org() (repeatable)
+    #[arg(long, value_name = "FILE")]
+    pub geoip: Vec<PathBuf>,
+}
+
+fn parse_memory(text: &str) -> Result<usize, String> {
+    memory::parse_limit(text).ok_or_else(|| "expected a size such as 512MiB, 4G or 60%".to_owned())
+}
+
+/// The engine.
+pub struct Engine {
+    runtime: tokio::runtime::Runtime,
+    /// Its session.
+    pub session: Session,
+    store: Option<Store>,
+    /// The input of a raw session, whose refused lines are reported.
+    raw: Option<Arc<RawTables>>,
+    strict: bool,
+}
+
+/// How a statement ended.
+pub enum Ran {
+    /// With a result, in this time.
+    Done(Written, Duration),
+    /// Without one (it created or dropped something).
+    Nothing,
+    /// Interrupted by Ctrl-C.
+    Cancelled,
+}
+
+/// Tables of a store that is not there: naming one says so.
+#[derive(Debug)]
+struct MissingStore(PathBuf);
+
+#[async_trait]
+impl TableSource for MissingStore {
+    fn names(&self) -> Vec<String> {
+        store::TABLES.map(str::to_owned).to_vec()
+    }
+
+    async fn open(&self, name: &str) -> datafusion::common::Result<Option<Arc<dyn TableProvider>>> {
+        if !store::TABLES.contains(&name) {
+            return Ok(None);
+        }
+        match Store::open(&self.0) {
+            Ok(_) => Ok(None),
+            Err(error) => Err(DataFusionError::External(Box::new(error))),
+        }
+    }
+}
+
+impl Engine {
+    /// Opens the engine over the store, or over the raw files of `--from`.
+    pub fn open(args: &EngineArgs, global: &Global) -> anyhow::Result<Engine> {
+        let threads = global.threads();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .enable_all()
+            .build()
+            .context("cannot start the worker threads")?;
+        let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
+        let mut opened = None;
+        let mut raw = None;
+        let source: Arc<dyn TableSource> = if args.from.is_empty() {
+            match Store::open(&global.store) {
+                Ok(store) => {
+                    opened = Some(store.clone());
+                    Arc::new(StoreTables::new(store))
+                }
+                Err(StoreError::Missing { .. }) => Arc::new(MissingStore(global.store.clone())),
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            let found = locate(&args.from, Some(&global.store));
+            if let Some(problem) = found.problems.into_iter().next() {
+                return Err(problem.into());
+            }
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
+            raw = Some(tables.clone());
+            tables
+        };
+        let options = SessionOptions {
+            threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
+            memory_limit: args.memory_limit.unwrap_or_else(memory::default_limit),
+            timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
+            allow_write: args.allow_write,
+        };
+        let session = Session::new(options, vec![source], &enrichment)?;
+        Ok(Engine { runtime, session, store: opened, raw, strict: args.input.strict })
+    }
+
+    /// Runs every statement of a text and prints its results; says what is wrong where one fails.
+    /// The exit code is 0 where all have run.
+    pub fn run(&self, sql: &str, parameters: Option<&ParamValues>, printer: &Printer) -> anyhow::Result<u8> {
+        let statements = match self.session.statements(sql) {
+            Ok(statements) => statements,
+            Err(error) => return self.failed(error, sql, printer),
+        };
+        for statement in statements {
+            let text = statement.to_string();
+            match self.run_one(statement, parameters.cloned(), printer) {
+                Ok(Ran::Cancelled) => return Ok(exit::INTERRUPTED),
+                Ok(_) => self.warn_of_missing_columns(&text, printer),
+                Err(error) => match error.downcast::<SessionError>() {
+                    Ok(error) => return self.failed(error, sql, printer),
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+        Ok(self.report_refused(printer))
+    }
+
+    /// Runs one statement and prints its result. Ctrl-C ends it.
+    pub fn run_one(
+        &self,
+        statement: datafusion::sql::parser::Statement,
+        parameters: Option<ParamValues>,
+        printer: &Printer,
+    ) -> anyhow::Result<Ran> {
+        let begun = Instant::now();
+        self.runtime.block_on(async {
+            let work = async {
+                let mut answer = self.session.run(statement, parameters).await?;
+                let schema = answer.schema();
+                if schema.fields().is_empty() {
+                    while let Some(batch) = answer.stream.next().await {
+                        batch.map_err(SessionError::from)?;
+                    }
+                    return Ok(Ran::Nothing);
+                }
+                let mut writer = printer.result(&schema)?;
+                while let Some(batch) = answer.stream.next().await {
+                    writer.write(&batch.map_err(SessionError::from)?)?;
+                }
+                Ok(Ran::Done(writer.finish()?, begun.elapsed()))
+            };
+            tokio::select! {
+                ran = work => ran,
+                _ = tokio::signal::ctrl_c() => Ok(Ran::Cancelled),
+            }
+        })
+    }
+
+    fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+        let SessionError::Engine(error) = error else {
+            printer.error(&error.to_string());
+            return Ok(exit::USAGE);
+        };
+        if let Some(error) = store_error(&error) {
+            let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
+            printer.error(&format!("{error}{hint}"));
+            return Ok(exit::FAILED);
+        }
+        let error = errors::explain(&error, sql, &Names::of(self.session.context()));
+        printer.error(&error.to_string());
+        Ok(if error.is_users() { exit::USAGE } else { exit::FAILED })
+    }
+
+    /// Says of a column that a statement names and that no log carries, that this is why it is null.
+    fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
+        let state = self.session.context().state();
+        let plan = self.runtime.block_on(state.create_logical_plan(sql));
+        let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
+        let mut used: HashMap<String, BTreeSet<String>> = HashMap::new();
+        // The visitor never fails.
+        let _ = plan.apply_with_subqueries(|node| {
+            if let LogicalPlan::TableScan(scan) = node {
+                let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
+                used.entry(scan.table_name.table().to_owned()).or_default().extend(names);
+            }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        for (table, columns) in used {
+            let Some(kind) = LogKind::from_table(&table) else { continue };
+            // Everything was asked for: then nobody means one column in particular.
+            if columns.len() >= kind.columns().len() {
+                continue;
+            }
+            let Some(carried) = self.carried(kind) else { continue };
+            for column in columns.difference(&carried) {
+                if let Some(text) = errors::not_carried(kind, column) {
+                    printer.warn(&text);
+                }
+            }
+        }
+    }
+
+    /// The columns that some log of a kind carries; `None` where that is not known.
+    fn carried(&self, kind: LogKind) -> Option<BTreeSet<String>> {
+        if let Some(raw) = &self.raw {
+            let carried = raw.carried(kind);
+            let names = carried.iter().filter_map(|column| kind.columns().get(*column));
+            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+        }
+        let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
+        if snapshot.files.is_empty() {
+            return None;
+        }
+        let mut columns = with_provenance(std::iter::empty());
+        for file in &snapshot.files {
+            let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
+            let nulls = stats.get("nullCount")?.as_object()?;
+            let some = nulls.iter().filter(|(_, count)| count.as_u64() != Some(file.rows));
+            columns.extend(some.map(|(name, _)| name.clone()));
+        }
+        Some(columns)
+    }
+
+    /// Says which lines of raw files could not be read.
+    fn report_refused(&self, printer: &Printer) -> u8 {
+        let Some(raw) = &self.raw else { return 0 };
+        let summary = raw.quarantine().summary();
+        for (file, problem) in &summary.problems {
+            printer.warn(&format!("{file}: {problem}"));
+        }
+        let Some((file, line, reason)) = &summary.first else { return 0 };
+        printer.warn(&format!(
+            "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` in \
+             the same run shows them)",
+            summary.lines, summary.files
+        ));
+        if self.strict { exit::REFUSED } else { 0 }
+    }
+}
+
+fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {
+    let own = [format::SOURCE_FILE, format::SOURCE_LINE, format::EXTRA, format::EVENT_DATE];
+    names.chain(own.into_iter().map(str::to_owned)).collect()
+}
+
+fn store_error(error: &DataFusionError) -> Option<&StoreError> {
+    match error.find_root() {
+        DataFusionError::External(inner) => inner.downcast_ref::<StoreError>(),
+        _ => None,
+    }
+}
