@@ -122,7 +122,7 @@ async fn every_kind_has_its_table_and_files_of_several_forms_are_one_table() {
     assert_eq!(one_value(&session, "select client_ip from alb_logs").await, "192.0.2.131");
     assert_eq!(one_value(&session, "select min(start) from flow_logs").await, "2026-01-15T10:00:00Z");
     assert_eq!(one_value(&session, "select max(event_date) from flow_logs").await, "2026-01-15");
-    let extra = "select extra['a-future-field'][1] from flow_logs where region = 'eu-west-1' limit 1";
+    let extra = "select extra['a-future-field'] from flow_logs where region = 'eu-west-1' limit 1";
     assert_eq!(one_value(&session, extra).await, "future-value");
     let place = "select source_line from flow_logs where bytes = 800";
     assert_eq!(one_value(&session, place).await, "2");
@@ -139,7 +139,7 @@ async fn what_the_files_do_not_carry_is_known_after_reading() {
     dump(folder.path());
     let (session, tables) = open(folder.path());
     let kind = crate::format::LogKind::Flow;
-    assert_eq!(tables.carried(kind), []);
+    assert!(tables.carried(kind).is_empty());
     assert_eq!(one_value(&session, "select count(flow_direction) from flow_logs").await, "0");
     let carried = tables.carried(kind);
     assert!(carried.contains(&kind.column_index("region").unwrap()));
