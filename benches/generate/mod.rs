@@ -11,8 +11,6 @@ mod flow;
 mod line;
 mod output;
 mod random;
-#[cfg(test)]
-mod tests;
 mod tgw;
 mod world;
 

@@ -172,7 +172,12 @@ impl<'s> Decoder<'s> {
                     timestamped: false,
                     carried: feed.layout().carried(),
                 };
-                return Ok(Opening::Log(Box::new(Decoder::new(Feed::Parquet(Box::new(feed)), lines, located, options))));
+                return Ok(Opening::Log(Box::new(Decoder::new(
+                    Feed::Parquet(Box::new(feed)),
+                    lines,
+                    located,
+                    options,
+                ))));
             }
             ContentKind::Text => {}
             other => return Ok(skip(other.refusal().unwrap_or("binary data"), false)),
@@ -207,7 +212,9 @@ impl<'s> Decoder<'s> {
                 decoder.begin_block(BlockInfo::default());
                 Opening::Log(Box::new(decoder))
             }
-            Err(skip) => Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip }),
+            Err(skip) => {
+                Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip })
+            }
         })
     }
 
@@ -216,10 +223,12 @@ impl<'s> Decoder<'s> {
         let mut alternatives = options.layouts.clone();
         alternatives.push(Layout::flow_default());
         let headed = matches!(feed, Feed::Parquet(_)) || lines.layout.is_none();
+        let alternatives = if headed || options.layouts.is_empty() { Vec::new() } else { alternatives };
+        let lines = lines.carrying(&alternatives);
         Decoder {
             feed,
             previous: lines.clone(),
-            alternatives: if headed || options.layouts.is_empty() { Vec::new() } else { alternatives },
+            alternatives,
             lines,
             wanted: None,
             cutter: None,
@@ -317,7 +326,7 @@ impl<'s> Decoder<'s> {
             let any = cells.rows() > 0 || !refused.is_empty();
             if let Some(layout) = progress.rebound {
                 // What has been cut belongs to the old layout; if that is nothing, the new one begins at once.
-                let new = Lines::flow(layout, self.lines.timestamped);
+                let new = Lines::flow(layout, self.lines.timestamped).carrying(&self.alternatives);
                 self.previous = std::mem::replace(&mut self.lines, new);
                 self.wanted = None;
                 self.cutter = None;
@@ -444,10 +453,7 @@ impl<'s> Decoder<'s> {
 
     fn torn_line(&self) -> Refusal {
         let reason = match self.info.cut {
-            Some(dropped) => format!(
-                "the line is longer than {} bytes",
-                self.block.len() as u64 + dropped
-            ),
+            Some(dropped) => format!("the line is longer than {} bytes", self.block.len() as u64 + dropped),
             None => format!("the line breaks off: {}", self.ending()),
         };
         let len = (self.block.len() - self.text) as u32;
@@ -489,6 +495,16 @@ impl Lines {
         Lines { kind: layout.kind, carried: layout.carried(), layout: Some(layout), timestamped }
     }
 
+    /// A line may also be of one of these layouts, so their columns can come too.
+    fn carrying(mut self, alternatives: &[Layout]) -> Lines {
+        for layout in alternatives.iter().filter(|layout| layout.kind == self.kind) {
+            self.carried.extend(layout.carried());
+        }
+        self.carried.sort_unstable();
+        self.carried.dedup();
+        self
+    }
+
     fn elb(kind: LogKind) -> Lines {
         Lines { kind, layout: None, timestamped: false, carried: (0..kind.columns().len()).collect() }
     }
@@ -499,7 +515,9 @@ impl Lines {
         let refuse = |what: String, expected: bool| Err(Skip { what, expected });
         Ok(match recognition {
             Recognition::FlowHeader { fields, .. } => Lines::flow(Layout::bind(&fields), false),
-            Recognition::FlowDefault => Lines::flow(given.cloned().unwrap_or_else(Layout::flow_default), false),
+            Recognition::FlowDefault => {
+                Lines::flow(given.cloned().unwrap_or_else(Layout::flow_default), false)
+            }
             Recognition::TgwDefault => {
                 Lines::flow(given.cloned().unwrap_or_else(Layout::transit_gateway_default), false)
             }
@@ -515,7 +533,9 @@ impl Lines {
                     );
                 }
             },
-            Recognition::CloudWatchExport(inner) => Lines { timestamped: true, ..Lines::of(*inner, options)? },
+            Recognition::CloudWatchExport(inner) => {
+                Lines { timestamped: true, ..Lines::of(*inner, options)? }
+            }
             Recognition::Alb => Lines::elb(LogKind::Alb),
             Recognition::AlbConnection => Lines::elb(LogKind::AlbConnection),
             Recognition::AlbHealthCheck => Lines::elb(LogKind::AlbHealthCheck),
@@ -593,7 +613,10 @@ fn cut_matching(
         progress.lines += lines;
         progress.next += skipped;
         let Some(at) = found else { break };
-        let end = rest.get(at..).and_then(|tail| memchr::memchr(b'\n', tail)).map_or(rest.len(), |end| at + end + 1);
+        let end = rest
+            .get(at..)
+            .and_then(|tail| memchr::memchr(b'\n', tail))
+            .map_or(rest.len(), |end| at + end + 1);
         let line_end = progress.next - skipped + end;
         let line = text.get(..line_end).unwrap_or(text);
         let one = cutter.cut(line, progress.next, first_line + progress.lines, max_rows, cells, refused);

@@ -1,6 +1,7 @@
 //! The tables over raw files: which files a query has to open at all.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,12 +24,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::input::{Holds, RawFile, RawInput};
 use super::opener::FileNumber;
 use super::quarantine::Quarantine;
-use super::source::RawSource;
+use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
-use crate::sql::schema;
+use crate::sql::{memory, schema};
 use crate::store;
 
 /// The tables over raw files: one per kind, whether or not there are files of it, and `quarantine`.
@@ -39,12 +40,15 @@ pub struct RawTables {
 
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
-    ///
-    /// `threads` readers may hold about a quarter of `memory` bytes together; files whose text does not fit into the
-    /// share of one are read in pieces, which is slower where they are compressed.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
-        // A reader holds a text twice: the one that it cuts, and the buffer for the next one.
-        let share = memory / 8 / threads.max(1);
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RawTables::bounded(objects, decode, threads, memory::default_limit())
+    }
+
+    /// The same where `threads` readers may hold about a quarter of `memory` bytes together. Files whose text does not
+    /// fit into the share of one are read in pieces, which is slower where they are compressed.
+    pub fn bounded(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        let share = memory / 4 / threads.max(1);
         let defaults = Limits::default();
         let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
         RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
@@ -79,7 +83,8 @@ impl TableSource for RawTables {
         }
         Ok(LogKind::from_table(name).map(|kind| {
             let table_schema = TableSchema::from(schema::log_table(kind));
-            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema })
+                as Arc<dyn TableProvider>
         }))
     }
 }
@@ -94,7 +99,12 @@ struct RawTable {
 
 impl RawTable {
     /// For each file, whether its name allows rows for which the filters are true.
-    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+    fn may_match(
+        &self,
+        state: &dyn Session,
+        files: &[(usize, &RawFile)],
+        filters: &[Expr],
+    ) -> Result<Vec<bool>> {
         let all = vec![true; files.len()];
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
         let schema = self.table_schema.table_schema();
@@ -133,22 +143,27 @@ impl TableProvider for RawTable {
         let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
         let of_other_kinds = self.input.files.len() - candidates.len();
         let keep = self.may_match(state, &candidates, filters)?;
-        let files: Vec<PartitionedFile> = candidates
-            .iter()
-            .zip(&keep)
-            .filter(|(_, keep)| **keep)
-            .map(|((number, file), _)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(*number))
+        let kept = candidates.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(candidate, _)| *candidate);
+        let kept: Vec<(usize, &RawFile)> = kept.collect();
+        let (by_time, with_copies) = (candidates.len() - kept.len(), kept.len());
+        // After pruning, so that only files that have to be opened anyway are compared. Of an original that its name
+        // rules out no copy has a matching row.
+        let files: Vec<PartitionedFile> = self
+            .input
+            .without_copies(kept)
+            .into_iter()
+            .map(|(number, file)| {
+                PartitionedFile::new(file.located.path.as_str(), file.located.size)
+                    .with_extension(FileNumber(number))
             })
             .collect();
-        let pruned = candidates.len() - files.len();
+        let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };
         // Which partition a file is listed under does not matter: they all take from one queue.
         let groups = match files.len() {
             0 => vec![FileGroup::default()],
             count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
         };
-        let source =
-            RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), (pruned, of_other_kinds));
+        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?

@@ -74,7 +74,7 @@ fn dump(folder: &Path) {
 
 fn open(folder: &Path) -> (Session, RawTables) {
     let found = locate(&[folder.to_str().unwrap()], None);
-    let tables = RawTables::new(found.objects, DecodeOptions::default(), 2, 1 << 30);
+    let tables = RawTables::new(found.objects, DecodeOptions::default());
     let sources: Vec<Arc<dyn TableSource>> = vec![Arc::new(tables.clone())];
     let session = Session::new(SessionOptions::default(), sources, &Arc::new(Enrichment::default())).unwrap();
     (session, tables)
