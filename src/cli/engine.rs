@@ -19,6 +19,7 @@ use futures::StreamExt;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::source::locate;
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
@@ -27,7 +28,6 @@ use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -119,6 +119,7 @@ impl Engine {
             .build()
             .context("cannot start the worker threads")?;
         let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
+        let memory_limit = args.memory_limit.unwrap_or_else(memory::default_limit);
         let mut opened = None;
         let mut raw = None;
         let source: Arc<dyn TableSource> = if from.is_empty() {
@@ -135,13 +136,13 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };
         let options = SessionOptions {
             threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
-            memory_limit: args.memory_limit.unwrap_or_else(memory::default_limit),
+            memory_limit,
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
@@ -265,7 +266,8 @@ impl Engine {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
             let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+            return (!carried.is_empty())
+                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
         let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
         if snapshot.files.is_empty() {

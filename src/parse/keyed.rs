@@ -164,6 +164,9 @@ pub struct IntValues {
     pub plain: bool,
     /// Keys of the values 0 to 65535 (ports, protocols, most counts), by value.
     direct: Vec<u32>,
+    /// Keys of times, by their distance in seconds from `first_second`.
+    seconds: Vec<u32>,
+    first_second: i64,
     slots: Vec<u32>,
     seen: usize,
 }
@@ -173,8 +176,34 @@ impl IntValues {
         self.values.clear();
         self.plain = false;
         self.direct.clear();
+        self.seconds.clear();
         self.slots.clear();
         self.seen = 0;
+    }
+
+    /// The key of a time in whole seconds. The times of a row group lie within a few hours, so their distance from the
+    /// first one finds them.
+    #[inline(always)]
+    fn key_of_second(&mut self, second: i64) -> u32 {
+        let distance = second.wrapping_sub(self.first_second) as usize;
+        match self.seconds.get(distance) {
+            Some(&key) if key != NULL => key,
+            _ => self.new_second(second),
+        }
+    }
+
+    #[cold]
+    fn new_second(&mut self, second: i64) -> u32 {
+        if self.seconds.is_empty() {
+            self.seconds.resize(1 << 16, NULL);
+            // Neighbouring files begin a little earlier.
+            self.first_second = second - (1 << 14);
+        }
+        let key = self.key_hashed(second.wrapping_mul(1_000_000));
+        if let Some(place) = self.seconds.get_mut(second.wrapping_sub(self.first_second) as usize) {
+            *place = key;
+        }
+        key
     }
 
     #[inline(always)]
@@ -198,11 +227,9 @@ impl IntValues {
     }
 
     fn key_hashed(&mut self, value: i64) -> u32 {
-        if self.direct.is_empty() {
+        if (0..1 << 16).contains(&value) && self.direct.is_empty() {
             self.direct.resize(1 << 16, NULL);
-            if (0..1 << 16).contains(&value) {
-                return self.key(value);
-            }
+            return self.key(value);
         }
         if (self.values.len() + 1) * 2 > self.slots.len() {
             self.grow();
@@ -312,32 +339,52 @@ fn push_seconds(
     keys: &mut Vec<u32>,
     bad: &mut Vec<BadCell>,
 ) {
-    let (mut last, mut last_key) = ([0u8; 16], NULL);
     for (row, span) in spans.iter().enumerate() {
-        // Neighbouring records mostly share their window: ten digits that are the same need no second look.
-        if span.len == 10
-            && let Some(token) = block.get(span.start as usize..span.start as usize + 10)
-            && last_key != NULL
-            && last.get(..10) == Some(token)
-        {
-            keys.push(last_key);
+        if let Some(seconds) = ten_digits(block, *span) {
+            keys.push(ints.key_of_second(seconds));
             continue;
         }
         let token = span.of(block);
         if is_null(token) {
             keys.push(NULL);
-        } else if let Some(value) = values::parse_epoch_seconds(token) {
-            let key = ints.key(value);
-            keys.push(key);
-            if let (10, Some(place)) = (token.len(), last.get_mut(..10)) {
-                place.copy_from_slice(token);
-                last_key = key;
-            }
+        } else if let Some(micros) = values::parse_epoch_seconds(token) {
+            keys.push(ints.key_of_second(micros.div_euclid(1_000_000)));
         } else {
             keys.push(NULL);
             bad.push(BadCell { row: row as u32, span: *span });
         }
     }
+}
+
+/// A number of ten digits, which is what Unix seconds have from 2001 to 2286; `None` says only that the slow way has to
+/// look.
+#[inline(always)]
+fn ten_digits(block: &[u8], span: Span) -> Option<i64> {
+    let start = span.start as usize;
+    if span.len != 10 {
+        return None;
+    }
+    let [tens, ones, rest @ ..]: [u8; 10] = block.get(start..start + 10)?.try_into().ok()?;
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    if tens > 9 || ones > 9 {
+        return None;
+    }
+    let low = eight_digits(u64::from_le_bytes(rest))?;
+    Some(i64::from(tens) * 1_000_000_000 + i64::from(ones) * 100_000_000 + low)
+}
+
+/// Eight digits as text, the first one in the lowest byte.
+#[inline(always)]
+fn eight_digits(digits: u64) -> Option<i64> {
+    let not_digits = (digits & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
+    let above_nine =
+        (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
+    if not_digits | above_nine != 0 {
+        return None;
+    }
+    let tens = (digits & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul((10 << 8) + 1) >> 8;
+    let hundreds = (tens & 0x00FF_00FF_00FF_00FF).wrapping_mul((100 << 16) + 1) >> 16;
+    Some(((hundreds & 0x0000_FFFF_0000_FFFF).wrapping_mul((10_000 << 32) + 1) >> 32) as i64)
 }
 
 /// A number of one to seven digits, eight bytes at a time; `None` says only that the slow way has to look.
@@ -351,15 +398,7 @@ pub fn small_number(block: &[u8], span: Span) -> Option<i64> {
     let unused = 64 - 8 * span.len;
     // The digits move to the top and zeros (as text) fill up below: "443" becomes "00000443".
     let digits = (u64::from_le_bytes(eight) << unused) | (0x3030_3030_3030_3030 & ((1u64 << unused) - 1));
-    let not_digits = (digits & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
-    let above_nine =
-        (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
-    if not_digits | above_nine != 0 {
-        return None;
-    }
-    let tens = (digits & 0x0F0F_0F0F_0F0F_0F0F).wrapping_mul((10 << 8) + 1) >> 8;
-    let hundreds = (tens & 0x00FF_00FF_00FF_00FF).wrapping_mul((100 << 16) + 1) >> 16;
-    Some(((hundreds & 0x0000_FFFF_0000_FFFF).wrapping_mul((10_000 << 32) + 1) >> 32) as i64)
+    eight_digits(digits)
 }
 
 /// Texts with their tables: one for those of up to fifteen bytes, held in the slots themselves, one for longer ones.
@@ -442,6 +481,10 @@ impl TextValues {
         if !self.plain && self.seen >= TRIAL && self.ends.len() * 4 > self.seen * 3 {
             self.plain = true;
         }
+        if !self.plain && self.short.len() >= LARGE_TABLE {
+            self.push_prefetched(ty, block, spans, keys, bad);
+            return;
+        }
         let mut last = (0u64, 0u64, NULL);
         let mut last_long: (&[u8], u32) = (&[], NULL);
         for (row, span) in spans.iter().enumerate() {
@@ -483,6 +526,41 @@ impl TextValues {
                 None => {
                     keys.push(NULL);
                     bad.push(BadCell { row: row as u32, span: *span });
+                }
+            }
+        }
+    }
+
+    /// For a table larger than the cache: a stretch of rows asks for its slots before it looks at any of them.
+    fn push_prefetched(
+        &mut self,
+        ty: ColumnType,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut Vec<u32>,
+        bad: &mut Vec<BadCell>,
+    ) {
+        let mut ready = [(0u64, 0u64); 64];
+        for (stretch, chunk) in spans.chunks(ready.len()).enumerate() {
+            let mask = self.short.len().wrapping_sub(1);
+            for (place, span) in ready.iter_mut().zip(chunk) {
+                *place = packed(block, *span).unwrap_or((0, 0));
+                if let Some(slot) = self.short.get(hash(place.0, place.1) as usize & mask) {
+                    prefetch(slot);
+                }
+            }
+            for (offset, (&(low, high), span)) in ready.iter().zip(chunk).enumerate() {
+                let key = if (low, high) == DASH {
+                    Some(NULL)
+                } else if high != 0 {
+                    self.key_short(ty, low, high, block, *span)
+                } else {
+                    let token = span.of(block);
+                    if is_null(token) { Some(NULL) } else { self.key(ty, token) }
+                };
+                keys.push(key.unwrap_or(NULL));
+                if key.is_none() {
+                    bad.push(BadCell { row: (stretch * ready.len() + offset) as u32, span: *span });
                 }
             }
         }
@@ -623,6 +701,22 @@ pub fn escape_invalid(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Slots of a table that does not fit into the second-level cache beside everything else.
+const LARGE_TABLE: usize = 16 * 1024;
+
+/// Asks for the cache line of a slot that will be read soon.
+#[inline(always)]
+fn prefetch(slot: &ShortSlot) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has SSE, and prefetching reads nothing; the address is that of a live slot.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = slot;
+}
+
 /// `-`, packed.
 const DASH: (u64, u64) = (b'-' as u64, 1 << 56);
 
@@ -667,3 +761,7 @@ fn hash_long(token: &[u8]) -> u64 {
     }
     state
 }
+
+#[cfg(test)]
+#[path = "keyed_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! The tables over raw files: which files a query has to open at all.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -26,9 +27,9 @@ use super::quarantine::Quarantine;
 use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
-use crate::source::{KeyKind, Located};
+use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
-use crate::sql::schema;
+use crate::sql::{memory, schema};
 use crate::store;
 
 /// The tables over raw files: one per kind, whether or not there are files of it, and `quarantine`.
@@ -40,7 +41,17 @@ pub struct RawTables {
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
     pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
-        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RawTables::bounded(objects, decode, threads, memory::default_limit())
+    }
+
+    /// The same where `threads` readers may hold about a quarter of `memory` bytes together. Files whose text does not
+    /// fit into the share of one are read in pieces, which is slower where they are compressed.
+    pub fn bounded(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        let share = memory / 4 / threads.max(1);
+        let defaults = Limits::default();
+        let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
     }
 
     /// What has not been read so far, and why.
@@ -72,7 +83,8 @@ impl TableSource for RawTables {
         }
         Ok(LogKind::from_table(name).map(|kind| {
             let table_schema = TableSchema::from(schema::log_table(kind));
-            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema })
+                as Arc<dyn TableProvider>
         }))
     }
 }
@@ -87,7 +99,12 @@ struct RawTable {
 
 impl RawTable {
     /// For each file, whether its name allows rows for which the filters are true.
-    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+    fn may_match(
+        &self,
+        state: &dyn Session,
+        files: &[(usize, &RawFile)],
+        filters: &[Expr],
+    ) -> Result<Vec<bool>> {
         let all = vec![true; files.len()];
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
         let schema = self.table_schema.table_schema();
@@ -136,7 +153,8 @@ impl TableProvider for RawTable {
             .without_copies(kept)
             .into_iter()
             .map(|(number, file)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(number))
+                PartitionedFile::new(file.located.path.as_str(), file.located.size)
+                    .with_extension(FileNumber(number))
             })
             .collect();
         let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };

@@ -8,4 +8,7 @@
 mod bits;
 mod chunk;
 
+#[cfg(test)]
+mod tests;
+
 pub use chunk::{ChunkOptions, EncodedChunk, Encoder};

@@ -1,0 +1,101 @@
+//! Which way a record without `flow-direction` went (spec 4.4).
+
+use crate::net::Family;
+use crate::network::NetworkInterface;
+use crate::rules::Direction;
+use hashbrown::HashMap;
+use std::net::IpAddr;
+
+/// Learns each interface's own address from its records: the primary address appears on every record of the interface, so
+/// what all of its records have in common is its own (inferred; needs two distinct peers).
+#[derive(Debug, Clone, Default)]
+pub struct OwnAddresses {
+    by_interface: HashMap<String, [Common; 2]>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+enum Common {
+    #[default]
+    Nothing,
+    Either(IpAddr, IpAddr),
+    One(IpAddr),
+    /// Records have no address in common.
+    None,
+}
+
+impl OwnAddresses {
+    /// Takes a record of the interface into account.
+    pub fn observe(&mut self, interface_id: &str, src: IpAddr, dst: IpAddr) {
+        let slot = usize::from(Family::of(&src) == Family::V6);
+        let Some(common) = self.by_interface.entry_ref(interface_id).or_default().get_mut(slot) else {
+            return;
+        };
+        *common = match *common {
+            Common::Nothing => Common::Either(src, dst),
+            Common::Either(one, other) => match (one == src || one == dst, other == src || other == dst) {
+                (true, true) => *common,
+                (true, false) => Common::One(one),
+                (false, true) => Common::One(other),
+                (false, false) => Common::None,
+            },
+            Common::One(one) if one == src || one == dst => *common,
+            Common::One(_) | Common::None => Common::None,
+        };
+    }
+
+    /// The interface's own address of a family, once it is certain.
+    pub fn own(&self, interface_id: &str, family: Family) -> Option<IpAddr> {
+        match self.by_interface.get(interface_id)?.get(usize::from(family == Family::V6))? {
+            Common::One(addr) => Some(*addr),
+            _ => None,
+        }
+    }
+
+    /// The direction of a record of the interface.
+    pub fn direction(&self, interface_id: &str, src: IpAddr, dst: IpAddr) -> Option<Direction> {
+        let own = self.own(interface_id, Family::of(&src))?;
+        by_ownership(own == src, own == dst)
+    }
+}
+
+/// By the configuration's addresses: both or none local is unknown.
+pub(super) fn by_configuration(interface: &NetworkInterface, src: IpAddr, dst: IpAddr) -> Option<Direction> {
+    by_ownership(interface.owns(&src), interface.owns(&dst))
+}
+
+fn by_ownership(src_is_own: bool, dst_is_own: bool) -> Option<Direction> {
+    match (src_is_own, dst_is_own) {
+        (false, true) => Some(Direction::Ingress),
+        (true, false) => Some(Direction::Egress),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn what_all_records_have_in_common_is_the_own_address() {
+        let mut own = OwnAddresses::default();
+        own.observe("eni-a", ip("198.51.100.7"), ip("10.0.1.10"));
+        assert_eq!(
+            own.direction("eni-a", ip("198.51.100.7"), ip("10.0.1.10")),
+            None,
+            "one peer is not enough"
+        );
+        own.observe("eni-a", ip("10.0.1.10"), ip("198.51.100.7"));
+        assert_eq!(own.own("eni-a", Family::V4), None);
+        own.observe("eni-a", ip("10.0.1.10"), ip("203.0.113.9"));
+        assert_eq!(own.own("eni-a", Family::V4), Some(ip("10.0.1.10")));
+        assert_eq!(own.direction("eni-a", ip("203.0.113.9"), ip("10.0.1.10")), Some(Direction::Ingress));
+        assert_eq!(own.direction("eni-a", ip("10.0.1.10"), ip("203.0.113.9")), Some(Direction::Egress));
+        assert_eq!(own.own("eni-a", Family::V6), None, "family by family");
+        own.observe("eni-a", ip("192.0.2.1"), ip("203.0.113.9"));
+        assert_eq!(own.own("eni-a", Family::V4), None, "a contradiction ends it");
+    }
+}

@@ -1,0 +1,368 @@
+//! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
+
+use super::evidence::{Evidence, Facts, Timeouts};
+use super::record::Record;
+use super::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
+use crate::net::{Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
+use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
+use crate::rules::{
+    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry, rule_text,
+};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Texts about one attributed record.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Explanation {
+    /// One or more sentences: what dropped the packets and how one can tell.
+    pub text: String,
+    /// The smallest change that lets the packets pass; none where no rule is at fault.
+    pub fixes: Vec<Fix>,
+    /// What would decide, for verdicts that are open.
+    pub would_decide: Option<String>,
+}
+
+/// One change. A suggestion about reachability, not a recommendation to open access.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fix {
+    /// In words.
+    pub text: String,
+    /// As an `aws` command.
+    pub command: String,
+    /// As a Terraform resource.
+    pub terraform: String,
+}
+
+/// Quota of entries per direction (documented default).
+const ENTRY_QUOTA: usize = 20;
+
+/// Explains an attribution. Pass the engine that it was made with.
+pub fn explain(
+    attribution: &Attribution,
+    record: &Record<'_>,
+    engine: Option<&mut Engine<'_>>,
+    evidence: &Evidence,
+) -> Explanation {
+    let mut explanation = Explanation::default();
+    let Some(direction) = attribution.direction else {
+        explanation.text = plain(attribution, record).to_string();
+        explanation.would_decide = would_decide(attribution, record);
+        return explanation;
+    };
+    let rules = engine.and_then(|engine| {
+        let view = engine.views(record.start, record.start).into_iter().next()?;
+        let rules = engine.interface(record.interface_id?, view)?;
+        Some((engine, rules))
+    });
+    let subject = subject(record, direction);
+    let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
+    if let (Some((engine, rules)), Some(remote)) = (&rules, record.remotes(direction).0) {
+        let packet = record.packet(direction, remote);
+        if attribution.blocking_set.contains(Blocker::Nacl) {
+            sentences.extend(acl_sentences(attribution, rules, &packet));
+            explanation.fixes.extend(acl_fix(attribution, rules, &packet));
+        }
+        if attribution.blocking_set.contains(Blocker::SecurityGroup) {
+            sentences.extend(group_sentences(engine, rules, &packet));
+            explanation.fixes.extend(group_fix(rules, &packet));
+        }
+    }
+    if attribution.verdict == Verdict::StaleConnection {
+        sentences.extend(stale_sentence(record, evidence));
+    }
+    if !attribution.candidates.is_empty() {
+        let names: Vec<&str> = attribution.candidates.iter().map(Cause::as_str).collect();
+        sentences.push(format!("also possible: {}", names.join(", ")));
+    }
+    if let (Some(distance @ 1..), Some(_)) = (attribution.capture_distance, attribution.captured_at) {
+        sentences.push(format!("the configuration used was captured {distance} s away from the record"));
+    }
+    explanation.text = sentences.join("; ");
+    explanation.would_decide = would_decide(attribution, record);
+    explanation
+}
+
+fn subject(record: &Record<'_>, direction: Direction) -> String {
+    let protocol = protocol_name(record.protocol)
+        .map_or_else(|| format!("protocol {}", record.protocol), str::to_string);
+    let side = |addr: Option<IpAddr>, port: u16| {
+        let addr = addr.map_or_else(|| "-".to_string(), |addr| addr.to_string());
+        if record.ports_known() { format!("{addr} port {port}") } else { addr }
+    };
+    let flags = match record.tcp_flags {
+        Some(flags) if record.protocol == TCP && flags != 0 => {
+            format!(" flags {}", tcp_flags_text(flags.into()))
+        }
+        _ => String::new(),
+    };
+    let service =
+        service_name(record.dst_port, record.protocol).map(|name| format!(" ({name})")).unwrap_or_default();
+    format!(
+        "{direction} {protocol}{flags} {} to {}{service} at {}",
+        side(record.packet_src.or(record.src), record.src_port),
+        side(record.packet_dst.or(record.dst), record.dst_port),
+        record.interface_id.unwrap_or("an unnamed interface")
+    )
+}
+
+fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
+    let reason = attribution.reason();
+    match (attribution.verdict, reason) {
+        (Verdict::Nacl, Some(ReasonCode::ResponseOfAcceptedFlow)) => {
+            "a response of an accepted flow was dropped, and only a network ACL drops responses"
+        }
+        (Verdict::Nacl, Some(ReasonCode::ByElimination)) => {
+            "the groups let it pass, so the network ACL dropped it"
+        }
+        (Verdict::Nacl, _) => "the network ACL dropped it",
+        (Verdict::SecurityGroup, Some(ReasonCode::ByElimination)) => {
+            "the network ACL lets it pass, so no rule of the groups allows it"
+        }
+        (Verdict::SecurityGroup, Some(ReasonCode::SiblingAccept)) => {
+            "the network ACL let the same traffic pass, so no rule of the groups allows it"
+        }
+        (Verdict::SecurityGroup, _) => "no rule of the security groups allows it",
+        (Verdict::NaclAndSecurityGroup, _) => "both the network ACL and the security groups drop it",
+        (Verdict::VpcBpa, _) => "VPC Block Public Access dropped it",
+        (Verdict::EncryptionControls, _) => "VPC encryption controls dropped it",
+        (Verdict::StaleConnection, Some(ReasonCode::AfterClose)) => "the connection had been closed",
+        (Verdict::StaleConnection, Some(ReasonCode::IdleTimeout)) => {
+            "the connection's tracking state had timed out"
+        }
+        (Verdict::StaleConnection, _) => "the packets belong to no connection that is still tracked",
+        (Verdict::ConfigMismatch, Some(ReasonCode::ConfigChangedInWindow)) => {
+            "the configuration changed around the record and its versions disagree"
+        }
+        (Verdict::ConfigMismatch, _) => "the configuration given was not the one in force",
+        (Verdict::OtherReason, _) => "the log names another reason",
+        (Verdict::Undetermined, Some(ReasonCode::DirectionUnknown)) => {
+            "which way the packets went is not known"
+        }
+        (Verdict::Undetermined, _) => "the evidence does not suffice",
+        (Verdict::NotApplicable, _) if record.log_status_ok => "not rejected",
+        (Verdict::NotApplicable, _) => "no flow was recorded",
+    }
+}
+
+fn acl_packet(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -> Packet {
+    let scope = rules.scope(packet, None);
+    let list = attribution.nacl_direction.unwrap_or(packet.direction);
+    let address =
+        scope.lists.into_iter().flatten().find(|used| used.direction == list).map(|used| used.address);
+    Packet { direction: list, remote: address.unwrap_or(packet.remote), ..*packet }
+}
+
+fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -> Vec<String> {
+    let Some(compiled) = &rules.acl else { return Vec::new() };
+    let packet = acl_packet(attribution, rules, packet);
+    let list = compiled.list(packet.direction, packet.family());
+    let at = list.iter().position(|entry| Some(entry.number) == attribution.nacl_rule_number);
+    let mut sentences = Vec::new();
+    if let Some(entry) = at.and_then(|at| list.get(at)) {
+        let kind = if compiled.acl.is_default { "the VPC's default list" } else { "a custom list" };
+        sentences.push(format!("{} ({kind})", entry_text(&compiled.acl, entry)));
+        let later = list.iter().skip(at.unwrap_or(0) + 1);
+        let hidden = later
+            .filter(|later| later.action == Some(RuleAction::Allow))
+            .find(|later| match_entry(later, &packet).0 == Ternary::Yes);
+        if let Some(hidden) = hidden {
+            sentences.push(format!("rule {} would allow it but comes later", hidden.number));
+        }
+    }
+    sentences
+}
+
+fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet) -> Vec<String> {
+    let Some(groups) = &rules.groups else { return Vec::new() };
+    let ids = rules.interface.group_ids.join(", ");
+    let mut sentences = vec![format!("no {} rule of {ids} matches", packet.direction.rule_word())];
+    if let Some(check) = engine.explain_groups(rules, packet) {
+        // The nearest miss fails last in the order in which rules are checked by hand.
+        let nearest = check
+            .checks
+            .iter()
+            .filter_map(|(group, check)| Some((closeness(check.mismatch?)?, *group, check)))
+            .max_by_key(|(closeness, ..)| *closeness);
+        if let Some((_, group, miss)) = nearest
+            && let Some(group) = groups.groups.get(group)
+            && let Some(rule) = group.rules.get(miss.index)
+            && let Some(mismatch) = miss.mismatch
+        {
+            sentences.push(format!("nearest: {} ({mismatch})", rule_text(group, rule)));
+        }
+        let uncertain: Vec<String> = check
+            .perhaps
+            .iter()
+            .filter_map(|(group, rule)| named(&groups.groups, *group, *rule))
+            .map(|(group, rule)| rule_text(group, rule))
+            .take(3)
+            .collect();
+        if !uncertain.is_empty() {
+            sentences.push(format!("not decidable: {}", uncertain.join(", ")));
+        }
+    }
+    if !groups.missing.is_empty() {
+        sentences.push(format!("not in the configuration: {}", groups.missing.join(", ")));
+    }
+    sentences
+}
+
+fn named(
+    groups: &[Arc<SecurityGroup>],
+    group: usize,
+    rule: usize,
+) -> Option<(&SecurityGroup, &SecurityGroupRule)> {
+    let group = groups.get(group)?;
+    Some((group, group.rules.get(rule)?))
+}
+
+fn closeness(mismatch: Mismatch) -> Option<u8> {
+    match mismatch {
+        Mismatch::Protocol | Mismatch::Family => None,
+        Mismatch::IcmpType => Some(1),
+        Mismatch::Port => Some(2),
+        Mismatch::StaleReference => Some(3),
+        Mismatch::Address => Some(4),
+    }
+}
+
+fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {
+    let facts = Facts::new(record, evidence, Timeouts::UNKNOWN);
+    let mut parts = Vec::new();
+    if let Some(closed) = evidence.closed_at {
+        parts.push(format!("FIN or RST seen {} s before", record.start.saturating_sub(closed).max(0)));
+    }
+    if let Some(gap) = facts.idle_gap().filter(|gap| *gap > 0) {
+        parts.push(format!("last accepted packets {gap} s before"));
+    }
+    parts.push(
+        "no rule change helps; use keepalives below the timeout or raise TcpEstablishedTimeout".to_string(),
+    );
+    Some(parts.join(", "))
+}
+
+/// The datum that would decide: a field to add to the log format or a file to supply.
+fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<String> {
+    let open = attribution.verdict == Verdict::Undetermined || !attribution.candidates.is_empty();
+    if !open {
+        return None;
+    }
+    let text = match attribution.reason() {
+        Some(ReasonCode::DirectionUnknown) => {
+            "flow-direction in the log format, or the interface's configuration"
+        }
+        Some(ReasonCode::ConfigMissing) if attribution.nacl_id().is_none() => {
+            "the configuration at that time: describe-network-interfaces, describe-network-acls, describe-security-groups"
+        }
+        _ if matches!(record.protocol, 1 | 58) => {
+            "the ICMP type, which flow logs do not show: rules without types decide"
+        }
+        _ if record.protocol == TCP && record.tcp_flags.is_none() => "tcp-flags in the log format",
+        _ => "complete logs of the interface that reach back further, and the configuration's history",
+    };
+    Some(text.to_string())
+}
+
+fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
+    match (packet.protocol, packet.port) {
+        (TCP | UDP, _) if is_response => Some((1024, 65535)),
+        (TCP | UDP, Some(port)) => Some((port, port)),
+        _ => None,
+    }
+}
+
+fn acl_fix(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
+    let compiled = rules.acl.as_ref()?;
+    let packet = acl_packet(attribution, rules, packet);
+    let list = compiled.list(packet.direction, packet.family());
+    let denying = list.iter().find(|entry| Some(entry.number) == attribution.nacl_rule_number)?;
+    let numbers: Vec<u32> =
+        list.iter().filter(|entry| !entry.is_default()).map(|entry| entry.number).collect();
+    // Before the denying entry; for the default deny after the last one, in steps of ten as the console does.
+    let free = |number: &u32| *number >= 1 && !numbers.contains(number);
+    let number = if denying.is_default() {
+        let last = numbers.iter().max().copied().unwrap_or(90);
+        (last / 10).checked_add(1).and_then(|tens| tens.checked_mul(10)).filter(|n| *n <= 32766 && free(n))
+    } else {
+        let before = denying.number;
+        let tidy = (before.saturating_sub(1) / 5).saturating_mul(5);
+        [tidy].into_iter().chain((1..before).rev()).find(|number| *number < before && free(number))
+    };
+    let host = Prefix::host(packet.remote);
+    let word = packet.direction.rule_word();
+    let Some(number) = number else {
+        return Some(Fix {
+            text: format!("narrow rule {} of {}: no smaller number is free", denying.number, compiled.acl.id),
+            command: String::new(),
+            terraform: String::new(),
+        });
+    };
+    let is_response = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow);
+    let ports = fix_ports(&packet, is_response);
+    let (option, cidr_name, tf_cidr) = match packet.remote {
+        IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
+        IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block", host),
+    };
+    let flag = if packet.direction.is_egress() { "--egress" } else { "--ingress" };
+    let port_option = match (ports, packet.is_icmp()) {
+        (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
+        (None, true) => " --icmp-type-code Type=-1,Code=-1".to_string(),
+        (None, false) => String::new(),
+    };
+    let command = format!(
+        "aws ec2 create-network-acl-entry --network-acl-id {} {flag} --rule-number {number} --protocol {}{port_option} \
+         {option} {host} --rule-action allow",
+        compiled.acl.id, packet.protocol
+    );
+    let port_lines = match (ports, packet.is_icmp()) {
+        (Some((from, to)), _) => format!("\n  from_port      = {from}\n  to_port        = {to}"),
+        (None, true) => "\n  icmp_type      = -1\n  icmp_code      = -1".to_string(),
+        (None, false) => String::new(),
+    };
+    let terraform = format!(
+        "resource \"aws_network_acl_rule\" \"allow_{number}\" {{\n  network_acl_id = \"{}\"\n  egress         = {}\n  \
+         rule_number    = {number}\n  rule_action    = \"allow\"\n  protocol       = \"{}\"\n  {cidr_name} = \
+         \"{tf_cidr}\"{port_lines}\n}}",
+        compiled.acl.id,
+        packet.direction.is_egress(),
+        packet.protocol,
+    );
+    let quota = if numbers.len() >= ENTRY_QUOTA { "; the list is at its quota of 20 entries" } else { "" };
+    let other = packet.direction.opposite().rule_word();
+    let text = format!(
+        "add {word} entry {number} to {} that allows it, then check the {other} list for the responses{quota}",
+        compiled.acl.id
+    );
+    Some(Fix { text, command, terraform })
+}
+
+fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
+    let group = rules.interface.group_ids.first()?;
+    let host = Prefix::host(packet.remote);
+    let ports = fix_ports(packet, false);
+    let protocol = match packet.protocol {
+        1 => "icmp".to_string(),
+        6 => "tcp".to_string(),
+        17 => "udp".to_string(),
+        58 => "icmpv6".to_string(),
+        number => number.to_string(),
+    };
+    let (from, to) = ports.map_or((-1, -1), |(from, to)| (i32::from(from), i32::from(to)));
+    let (ranges, member, tf_cidr) = match packet.remote {
+        IpAddr::V4(_) => ("IpRanges", "CidrIp", "cidr_ipv4"),
+        IpAddr::V6(_) => ("Ipv6Ranges", "CidrIpv6", "cidr_ipv6"),
+    };
+    let side = if packet.direction.is_egress() { "egress" } else { "ingress" };
+    let command = format!(
+        "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions \
+         IpProtocol={protocol},FromPort={from},ToPort={to},{ranges}=[{{{member}={host}}}]"
+    );
+    let terraform = format!(
+        "resource \"aws_vpc_security_group_{side}_rule\" \"allow\" {{\n  security_group_id = \"{group}\"\n  \
+         ip_protocol       = \"{protocol}\"\n  from_port         = {from}\n  to_port           = {to}\n  {tf_cidr}         = \
+         \"{host}\"\n}}"
+    );
+    let word = packet.direction.rule_word();
+    let text = format!("add an {word} rule to {group}; responses need no rule of their own");
+    Some(Fix { text, command, terraform })
+}

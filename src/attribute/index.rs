@@ -1,0 +1,336 @@
+//! Gathers the evidence for rejected records from all records, in whatever order they come.
+//!
+//! Two passes: [`EvidenceIndex::want`] with every rejected record, then [`EvidenceIndex::observe`] with every record; what
+//! no rejected record asks for is not kept, so memory is bounded by the rejected flows and not by the logs. Runs of ACCEPT
+//! records of one flow that follow one another are joined as they are kept.
+
+use super::evidence::{Evidence, SLACK, SameKey, Seen};
+use super::record::{Action, Record, Role, closes};
+use crate::network::Timestamp;
+use crate::rules::Direction;
+use hashbrown::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// A flow on one interface, the same for both directions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct FlowKey {
+    interface: u32,
+    protocol: u8,
+    local: (IpAddr, u16),
+    remote: (IpAddr, u16),
+}
+
+/// All that a network ACL looks at in a TCP or UDP packet.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct ServiceKey {
+    direction: Direction,
+    protocol: u8,
+    remote: IpAddr,
+    port: u16,
+}
+
+/// Records of one kind, joined while they touch.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    start: Timestamp,
+    end: Timestamp,
+    role: Role,
+    closing: bool,
+}
+
+#[derive(Debug, Default)]
+struct Flow {
+    ingress: Vec<Run>,
+    egress: Vec<Run>,
+}
+
+impl Flow {
+    fn runs(&self, direction: Direction) -> &[Run] {
+        match direction {
+            Direction::Ingress => &self.ingress,
+            Direction::Egress => &self.egress,
+        }
+    }
+}
+
+/// Flows of one interface or zone, by role: initiators, responders, others.
+#[derive(Debug, Default)]
+struct Service {
+    accepted: Vec<(u32, Run)>,
+    rejecting: HashSet<u32>,
+}
+
+/// At most this many accepted runs are kept for one key: enough to find an overlap, and a bound for a busy service.
+const MOST_RUNS: usize = 4096;
+
+/// The index. `zone` in its calls is the id of the network ACL in force for the record's subnet, or of the subnet where
+/// that is not known: interfaces of one zone share their network ACL.
+#[derive(Debug, Default)]
+pub struct EvidenceIndex {
+    names: HashMap<String, u32>,
+    name_list: Vec<String>,
+    flows: HashMap<FlowKey, Flow>,
+    services: HashMap<(u32, ServiceKey), Service>,
+    zones: HashMap<(u32, ServiceKey), Service>,
+    own_addresses: HashMap<u32, HashSet<IpAddr>>,
+    gaps: HashMap<u32, Vec<(Timestamp, Timestamp)>>,
+    first_seen: Option<Timestamp>,
+    accepts_seen: bool,
+}
+
+impl EvidenceIndex {
+    /// An empty index.
+    pub fn new() -> Self {
+        EvidenceIndex::default()
+    }
+
+    fn name(&mut self, text: &str) -> u32 {
+        if let Some(id) = self.names.get(text) {
+            return *id;
+        }
+        let id = u32::try_from(self.name_list.len()).unwrap_or(u32::MAX);
+        self.names.insert(text.to_string(), id);
+        self.name_list.push(text.to_string());
+        id
+    }
+
+    fn flow_key(interface: u32, record: &Record<'_>, direction: Direction) -> Option<FlowKey> {
+        let (src, dst) = ((record.src?, record.src_port), (record.dst?, record.dst_port));
+        let (local, remote) = match direction {
+            Direction::Ingress => (dst, src),
+            Direction::Egress => (src, dst),
+        };
+        Some(FlowKey { interface, protocol: record.protocol, local, remote })
+    }
+
+    fn service_key(record: &Record<'_>, direction: Direction) -> Option<ServiceKey> {
+        let remote = record.remotes(direction).0?;
+        record.key_is_whole().then_some(ServiceKey {
+            direction,
+            protocol: record.protocol,
+            remote,
+            port: record.dst_port,
+        })
+    }
+
+    /// First pass: a rejected record whose evidence will be asked for.
+    pub fn want(&mut self, record: &Record<'_>, zone: Option<&str>) {
+        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return };
+        let interface = self.name(id);
+        if let Some(key) = EvidenceIndex::flow_key(interface, record, direction) {
+            self.flows.entry(key).or_default();
+        }
+        if let Some(key) = EvidenceIndex::service_key(record, direction) {
+            if let Some(zone) = zone {
+                let zone = self.name(zone);
+                self.zones.entry((zone, key.clone())).or_default().rejecting.insert(interface);
+            }
+            self.services.entry((interface, key)).or_default();
+        }
+    }
+
+    /// An interval for which records of an interface are missing: SKIPDATA, or a file that could not be read.
+    pub fn missing(&mut self, interface_id: &str, start: Timestamp, end: Timestamp) {
+        let interface = self.name(interface_id);
+        self.gaps.entry(interface).or_default().push((start, end));
+    }
+
+    /// Second pass: every record. `subnet` is the record's subnet where the log or the configuration tells.
+    pub fn observe(&mut self, record: &Record<'_>, zone: Option<&str>, subnet: Option<&str>) {
+        let Some(id) = record.interface_id else { return };
+        if !record.log_status_ok {
+            return;
+        }
+        self.first_seen = Some(self.first_seen.map_or(record.start, |first| first.min(record.start)));
+        let Some(direction) = record.direction else { return };
+        if let (Some(subnet), Some(local)) = (subnet, record.local(direction)) {
+            let subnet = self.name(subnet);
+            self.own_addresses.entry(subnet).or_default().insert(local);
+        }
+        if record.action != Action::Accept {
+            return;
+        }
+        self.accepts_seen = true;
+        let Some(interface) = self.names.get(id).copied() else {
+            // No reject on this interface: it can still be the sibling of one.
+            if zone.is_some_and(|zone| self.names.contains_key(zone)) {
+                let interface = self.name(id);
+                self.observe_zone(record, direction, interface, zone);
+            }
+            return;
+        };
+        let run = Run {
+            start: record.start,
+            end: record.end.max(record.start),
+            role: record.role(),
+            closing: record.tcp_flags.is_some_and(closes) && record.protocol == 6,
+        };
+        if let Some(key) = EvidenceIndex::flow_key(interface, record, direction)
+            && let Some(flow) = self.flows.get_mut(&key)
+        {
+            match direction {
+                Direction::Ingress => keep(&mut flow.ingress, run),
+                Direction::Egress => keep(&mut flow.egress, run),
+            }
+        }
+        if let Some(key) = EvidenceIndex::service_key(record, direction)
+            && let Some(service) = self.services.get_mut(&(interface, key))
+        {
+            keep_of(&mut service.accepted, interface, run);
+        }
+        self.observe_zone(record, direction, interface, zone);
+    }
+
+    fn observe_zone(
+        &mut self,
+        record: &Record<'_>,
+        direction: Direction,
+        interface: u32,
+        zone: Option<&str>,
+    ) {
+        let Some(zone) = zone.and_then(|zone| self.names.get(zone).copied()) else { return };
+        let Some(key) = EvidenceIndex::service_key(record, direction) else { return };
+        if let Some(service) = self.zones.get_mut(&(zone, key)) {
+            let run = Run { start: record.start, end: record.end, role: record.role(), closing: false };
+            keep_of(&mut service.accepted, interface, run);
+        }
+    }
+
+    /// The evidence about a record that was wanted. `reach` is how far back the logs must go for "no mirror" to mean
+    /// anything: the idle timeout that applies. What only the caller knows (8.10) is left unset.
+    pub fn evidence(
+        &self,
+        record: &Record<'_>,
+        zone: Option<&str>,
+        subnet: Option<&str>,
+        reach: i64,
+    ) -> Evidence {
+        let mut found = Evidence::default();
+        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return found };
+        let Some(interface) = self.names.get(id).copied() else { return found };
+        self.flow_evidence(record, direction, interface, &mut found);
+        if let (Some(subnet), Some(remote)) =
+            (subnet.and_then(|s| self.names.get(s)), record.remotes(direction).0)
+        {
+            found.intra_subnet = self.own_addresses.get(subnet).is_some_and(|own| own.contains(&remote));
+        }
+        if let Some(key) = EvidenceIndex::service_key(record, direction) {
+            found.same_key = (self.services.get(&(interface, key.clone())))
+                .and_then(|service| same_key(&service.accepted, record.start, record.end));
+            if let Some(zone) = zone.and_then(|zone| self.names.get(zone).copied())
+                && let Some(service) = self.zones.get(&(zone, key))
+            {
+                let overlapping = |(other, run): &&(u32, Run)| *other != interface && overlaps(run, record);
+                // Inside a subnet no list applies, so a neighbour's ACCEPT says nothing of it.
+                if !found.intra_subnet {
+                    found.sibling = (service.accepted.iter().find(overlapping))
+                        .and_then(|(other, _)| self.name_list.get(*other as usize).cloned());
+                }
+                found.rejected_everywhere = service.accepted.is_empty() && service.rejecting.len() > 1;
+            }
+        }
+        let back = record.start.saturating_sub(reach);
+        let cut = || self.gaps.get(&interface).into_iter().flatten();
+        let in_gap = cut().any(|(start, end)| *start <= record.end.saturating_add(SLACK) && *end >= back);
+        let last_gap = cut().filter(|(start, _)| *start <= record.end).map(|(_, end)| *end).max();
+        let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
+        found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
+        found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap;
+        found
+    }
+
+    fn flow_evidence(&self, record: &Record<'_>, direction: Direction, interface: u32, found: &mut Evidence) {
+        let Some(flow) =
+            EvidenceIndex::flow_key(interface, record, direction).and_then(|key| self.flows.get(&key))
+        else {
+            return;
+        };
+        let mirrors = flow.runs(direction.opposite());
+        let earlier = mirrors.iter().filter(|run| run.start <= record.start).max_by_key(|run| run.end);
+        let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
+        found.mirror = earlier.map(seen);
+        found.mirror_after = later.map(seen);
+        found.mirror_initiator = mirrors
+            .iter()
+            .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
+        let own = flow.runs(direction);
+        found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
+        found.own_accept_before = own.iter().any(|run| run.start < record.start);
+        let both = || own.iter().chain(mirrors);
+        found.first_accept = both().map(|run| run.start).min();
+        let before = || both().filter(|run| run.start <= record.end);
+        found.last_accept = before().map(|run| run.end).max();
+        // A later opening of the same ports makes the earlier close history.
+        let opened =
+            before().filter(|run| run.role == Role::Initiator && !run.closing).map(|run| run.start).max();
+        let shared = |run: &&Run| run.end <= record.start.saturating_add(SLACK) || overlaps(run, record);
+        found.closed_at = before()
+            .filter(|run| run.closing)
+            .filter(shared)
+            .map(|run| run.end)
+            .max()
+            .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
+    }
+}
+
+fn seen(run: &Run) -> Seen {
+    Seen { start: run.start, end: run.end, role: run.role }
+}
+
+fn overlaps(run: &Run, record: &Record<'_>) -> bool {
+    run.start <= record.end && record.start <= run.end
+}
+
+fn distance(run: &Run, record: &Record<'_>) -> i64 {
+    if overlaps(run, record) {
+        return 0;
+    }
+    (run.start.saturating_sub(record.end)).max(record.start.saturating_sub(run.end))
+}
+
+fn same_key(accepted: &[(u32, Run)], start: Timestamp, end: Timestamp) -> Option<SameKey> {
+    let overlapping =
+        || accepted.iter().map(|(_, run)| run).filter(|run| run.start <= end && start <= run.end);
+    overlapping().next()?;
+    Some(SameKey {
+        initiator: overlapping().any(|run| run.role == Role::Initiator),
+        responses_only: overlapping().all(|run| run.role == Role::Responder),
+    })
+}
+
+/// Adds a run, joining it with one of the same kind that it touches.
+fn keep(runs: &mut Vec<Run>, run: Run) {
+    // Roles that open a connection, and closing records, keep their own times: their order decides.
+    if !run.closing && matches!(run.role, Role::Midstream | Role::Unknown) {
+        let joined = runs.iter_mut().rev().take(8).find(|known| {
+            !known.closing
+                && known.role == run.role
+                && known.start <= run.end.saturating_add(1)
+                && run.start <= known.end.saturating_add(1)
+        });
+        if let Some(known) = joined {
+            known.start = known.start.min(run.start);
+            known.end = known.end.max(run.end);
+            return;
+        }
+    }
+    runs.push(run);
+}
+
+fn keep_of(runs: &mut Vec<(u32, Run)>, interface: u32, run: Run) {
+    let is_full = runs.len() >= MOST_RUNS;
+    let joined = runs.iter_mut().rev().take(8).find(|(other, known)| {
+        *other == interface
+            && known.role == run.role
+            && known.start <= run.end.saturating_add(1)
+            && run.start <= known.end.saturating_add(1)
+    });
+    match joined {
+        Some((_, known)) => {
+            known.start = known.start.min(run.start);
+            known.end = known.end.max(run.end);
+        }
+        None if !is_full => runs.push((interface, run)),
+        None => {}
+    }
+}

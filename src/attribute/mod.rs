@@ -1,0 +1,33 @@
+//! Why a flow log record says REJECT: the decision tables of the semantics spec (section 8) as pure functions.
+//!
+//! [`decide`] takes one [`Record`], the compiled rules of a network if there is one, and the [`Evidence`] that the logs hold
+//! about the same flow; it reads nothing and keeps nothing. [`EvidenceIndex`] gathers the evidence from records in any order.
+//! Texts and fixes are made on demand by [`explain`], since most callers show only a few of them.
+
+mod consistency;
+mod decide;
+mod direction;
+mod evidence;
+mod explain;
+mod index;
+mod record;
+mod state;
+mod tracking;
+mod verdict;
+mod without;
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod vectors;
+
+pub use consistency::accept_contradicts;
+pub use decide::decide;
+pub use direction::OwnAddresses;
+pub use evidence::{Evidence, Idle, SameKey, Seen};
+pub use explain::{Explanation, Fix, explain};
+pub use index::EvidenceIndex;
+pub use record::{Action, Record, RejectReason, Role};
+pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};

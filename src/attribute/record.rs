@@ -1,0 +1,158 @@
+//! The fields of a flow log record that attribution looks at, and the packet that they describe (spec 8.2).
+
+use crate::net::{Family, TCP, UDP};
+use crate::network::Timestamp;
+use crate::rules::{Direction, Packet};
+use std::net::IpAddr;
+
+/// The `action` field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// Let through by this interface's filters.
+    Accept,
+    /// Not let through.
+    Reject,
+    /// `-`, as in NODATA and SKIPDATA records.
+    Other,
+}
+
+/// The `reject-reason` field (version 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RejectReason<'a> {
+    /// The format of this log has no such field.
+    NotInFormat,
+    /// `-`: any reason but those that AWS names.
+    Unnamed,
+    /// `BPA`, `EC`, or what AWS may add.
+    Named(&'a str),
+}
+
+/// Who sent the packets, by the flags (spec 4.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Sent a SYN and no SYN-ACK: a new connection.
+    Initiator,
+    /// Sent a SYN-ACK.
+    Responder,
+    /// TCP without a handshake packet in the interval.
+    Midstream,
+    /// Flags absent, or not TCP.
+    Unknown,
+}
+
+/// One record. Texts are borrowed from the batch that it stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    /// `interface-id`; `None` for `-`.
+    pub interface_id: Option<&'a str>,
+    /// `subnet-id`, where the format has it.
+    pub subnet_id: Option<&'a str>,
+    /// `srcaddr`.
+    pub src: Option<IpAddr>,
+    /// `dstaddr`.
+    pub dst: Option<IpAddr>,
+    /// `pkt-srcaddr`.
+    pub packet_src: Option<IpAddr>,
+    /// `pkt-dstaddr`.
+    pub packet_dst: Option<IpAddr>,
+    /// `srcport`.
+    pub src_port: u16,
+    /// `dstport`.
+    pub dst_port: u16,
+    /// `protocol`.
+    pub protocol: u8,
+    /// `packets`.
+    pub packets: Option<i64>,
+    /// `bytes`; absent in records of Block Public Access.
+    pub bytes: Option<i64>,
+    /// `start`, seconds.
+    pub start: Timestamp,
+    /// `end`, seconds.
+    pub end: Timestamp,
+    /// `action`.
+    pub action: Action,
+    /// `log-status` is `OK`.
+    pub log_status_ok: bool,
+    /// `tcp-flags`; `None` when the format lacks it or it is `-`.
+    pub tcp_flags: Option<u16>,
+    /// `flow-direction`, or what was inferred for it (spec 4.4).
+    pub direction: Option<Direction>,
+    /// `reject-reason`.
+    pub reject_reason: RejectReason<'a>,
+    /// `interface-type` (version 11).
+    pub interface_type: Option<&'a str>,
+    /// `next-hop-subnet-id` (version 11).
+    pub next_hop_subnet_id: Option<&'a str>,
+}
+
+impl Record<'_> {
+    /// Role of the sender (spec 4.3).
+    pub fn role(&self) -> Role {
+        match self.tcp_flags {
+            Some(flags) if self.protocol == TCP => role(flags),
+            _ => Role::Unknown,
+        }
+    }
+
+    /// The remote address as the packets carried it, and the remote address of the leg at this interface where it differs
+    /// (client address preservation, rewriting middle layers).
+    pub fn remotes(&self, direction: Direction) -> (Option<IpAddr>, Option<IpAddr>) {
+        let (packet, leg) = match direction {
+            Direction::Ingress => (self.packet_src, self.src),
+            Direction::Egress => (self.packet_dst, self.dst),
+        };
+        let remote = packet.or(leg);
+        (remote, leg.filter(|leg| Some(*leg) != remote))
+    }
+
+    /// The interface's own side as the packets carried it.
+    pub fn local(&self, direction: Direction) -> Option<IpAddr> {
+        match direction {
+            Direction::Ingress => self.packet_dst.or(self.dst),
+            Direction::Egress => self.packet_src.or(self.src),
+        }
+    }
+
+    /// Whether the ports are known: TCP or UDP, and not 0/0 as fragments may show (spec 4.7).
+    pub fn ports_known(&self) -> bool {
+        matches!(self.protocol, TCP | UDP) && (self.src_port, self.dst_port) != (0, 0)
+    }
+
+    /// The packet as the filters of `direction` saw it.
+    pub fn packet(&self, direction: Direction, remote: IpAddr) -> Packet {
+        let port = self.ports_known().then_some(self.dst_port);
+        Packet { direction, remote, protocol: self.protocol, port, icmp: None }
+    }
+
+    /// The packet of the opposite direction: its destination port is this record's source port (spec 8.4).
+    pub fn mirror_packet(&self, direction: Direction, remote: IpAddr) -> Packet {
+        let port = self.ports_known().then_some(self.src_port);
+        Packet { direction: direction.opposite(), remote, protocol: self.protocol, port, icmp: None }
+    }
+
+    /// Family of the record's addresses.
+    pub fn family(&self) -> Option<Family> {
+        self.src.or(self.dst).map(|addr| Family::of(&addr))
+    }
+
+    /// TCP and UDP keys say all that a network ACL looks at; ICMP types are not shown.
+    pub fn key_is_whole(&self) -> bool {
+        self.ports_known()
+    }
+}
+
+/// Role by a flag mask.
+pub fn role(flags: u16) -> Role {
+    if flags & 18 == 18 {
+        Role::Responder
+    } else if flags & 2 != 0 && flags & 16 == 0 {
+        Role::Initiator
+    } else {
+        Role::Midstream
+    }
+}
+
+/// Whether a mask shows the end of a connection.
+pub fn closes(flags: u16) -> bool {
+    flags & 5 != 0
+}

@@ -1,0 +1,129 @@
+//! S of the semantics spec (8.6): what the groups do with the packets, connection tracking included.
+
+use super::evidence::{Facts, Idle};
+use super::record::Role;
+use crate::net::{TCP, UDP};
+use crate::rules::{Decision, Direction};
+
+/// The groups' verdict with tracking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// X: no groups.
+    NotApplicable,
+    /// A: by a rule, or by state.
+    Allow,
+    /// D: no rule, and no state can have existed.
+    Deny,
+    /// D_STATE: a state existed and had ended.
+    Ended,
+    /// U.
+    Unknown,
+}
+
+impl State {
+    /// Whether the groups surely pass it.
+    pub fn passes(self) -> bool {
+        matches!(self, State::Allow | State::NotApplicable)
+    }
+
+    fn of(new_flow: Decision) -> Self {
+        match new_flow {
+            Decision::Allow => State::Allow,
+            Decision::Deny => State::Deny,
+            Decision::Unknown => State::Unknown,
+            Decision::NotApplicable => State::NotApplicable,
+        }
+    }
+}
+
+/// What the groups' verdict on the record follows from.
+pub struct Inputs<'a> {
+    /// F: the verdict on a new flow.
+    pub new_flow: Decision,
+    /// Role of the sender.
+    pub role: Role,
+    /// Direction.
+    pub direction: Direction,
+    /// Protocol.
+    pub protocol: u8,
+    /// Log evidence.
+    pub facts: &'a Facts<'a>,
+    /// Whether the network ACL surely passes the record.
+    pub acl_passes: bool,
+    /// Whether the flow was tracked when it began: `Some(false)` needs history.
+    pub tracked: Option<bool>,
+}
+
+/// The table of 8.6, in its order; row numbers beside the lines.
+pub fn effective(inputs: &Inputs<'_>) -> State {
+    let fresh = State::of(inputs.new_flow);
+    if fresh.passes() {
+        return fresh; // S1, S2
+    }
+    let facts = inputs.facts;
+    let mirror = facts.mirror();
+    let complete = facts.evidence.complete;
+    match inputs.role {
+        Role::Initiator => fresh, // S3
+        Role::Responder => match (mirror, inputs.direction) {
+            (Some(_), _) => State::Allow,                    // S4
+            (None, Direction::Ingress) if complete => fresh, // S5
+            (None, _) => State::Unknown,                     // S6, S15
+        },
+        Role::Midstream => {
+            if facts.closed() || facts.idle() == Idle::Yes {
+                return State::Ended; // S8
+            }
+            let own = facts.own_accept();
+            // An ACCEPT of the very 5-tuple shows a flow as a mirror does, where the answers were not seen.
+            if mirror.is_some() || own {
+                if inputs.tracked == Some(false) {
+                    return fresh; // S7a
+                }
+                // Where the timeout is not known and the gap may exceed it, the state may have ended.
+                if facts.idle() == Idle::Possible {
+                    return State::Unknown;
+                }
+                let near = mirror.is_some_and(|mirror| facts.gap(&mirror) <= 30);
+                return if mirror.is_some() && (own || near) { State::Allow } else { State::Unknown }; // S7b, S7c
+            }
+            if complete { fresh } else { State::Unknown } // S9, S10, S16
+        }
+        Role::Unknown => unknown_role(inputs, fresh),
+    }
+}
+
+fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
+    let facts = inputs.facts;
+    let earlier = facts.answer().or_else(|| facts.mirror_first());
+    // A SYN or a query that is itself first cannot be told from an answer when both ends use one port.
+    let sure_order = !facts.equal_ports();
+    if inputs.protocol == UDP
+        && sure_order
+        && let Some(mirror) = earlier
+    {
+        let timeout = facts.udp_timeout();
+        if facts.within(&mirror, timeout) {
+            return State::Allow; // S11
+        }
+        // Outbound packets meet the groups before the network ACL: answers that it dropped refreshed the state all the same
+        // and left no ACCEPT, so that the longer timeout may apply.
+        let unseen_answers = inputs.direction.is_egress() && !inputs.acl_passes;
+        let timeout = if unseen_answers { facts.udp_stream_timeout() } else { timeout };
+        if facts.beyond(&mirror, timeout) {
+            return State::Ended; // S12
+        }
+        return State::Unknown;
+    }
+    if inputs.protocol == TCP
+        && let Some(mirror) = facts.answer()
+        && facts.mirror().is_some()
+        && facts.gap(&mirror) <= 30
+    {
+        return State::Allow; // S11t
+    }
+    if facts.mirror().is_some() || facts.own_accept() {
+        return State::Unknown; // S13
+    }
+    if facts.evidence.complete { fresh } else { State::Unknown } // S14, S15, S16
+}

@@ -1,0 +1,74 @@
+//! What the configuration says about connection tracking: timeouts, and whether a flow was tracked when it began (spec 2.2).
+
+use super::evidence::{Evidence, Timeouts};
+use super::record::{Record, Role};
+use crate::net::TCP;
+use crate::network::{Origin, Remote, SecurityGroup, Traffic};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
+use std::sync::Arc;
+
+/// Idle timeouts by the interface's setting, else by the instance's generation, else both bounds (spec 2.2, 9.1).
+pub(super) fn timeouts(rules: &InterfaceRules) -> Timeouts {
+    let interface = &rules.interface;
+    let (tcp_least, tcp_most) = match interface.tcp_established_timeout {
+        Some(timeout) => (timeout, timeout),
+        None => match rules.instance.as_ref().and_then(|instance| instance.is_nitro_v6()) {
+            Some(true) => (350, 350),
+            Some(false) => (432_000, 432_000),
+            None => (350, 432_000),
+        },
+    };
+    Timeouts {
+        tcp_least,
+        tcp_most,
+        udp: interface.udp_timeout.unwrap_or(Timeouts::UNKNOWN.udp),
+        udp_stream: interface.udp_stream_timeout.unwrap_or(Timeouts::UNKNOWN.udp_stream),
+    }
+}
+
+/// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
+/// of that time are known to have left it untracked. Only asked for TCP in midstream that the rules of now do not allow.
+pub(super) fn tracked_at_start(
+    record: &Record<'_>,
+    direction: Direction,
+    engine: &mut Engine<'_>,
+    now: &InterfaceRules,
+    evidence: &Evidence,
+) -> Option<bool> {
+    if record.role() != Role::Midstream || record.protocol != TCP {
+        return None;
+    }
+    let began = evidence.first_accept?;
+    let [view] = engine.views(began, began)[..] else { return None };
+    let then = engine.interface(record.interface_id?, view)?;
+    if then.provenance.origin != Origin::History || then.provenance.distance != 0 {
+        return None;
+    }
+    let remote = record.remotes(direction).0?;
+    if now.group_verdict(&record.packet(direction, remote)).decision == Decision::Allow {
+        return None;
+    }
+    let groups = &then.groups.as_ref()?.groups;
+    let untracked = is_untracked(groups, &record.packet(direction, remote))
+        || is_untracked(groups, &record.mirror_packet(direction, remote));
+    Some(!untracked)
+}
+
+/// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol
+/// pass to all addresses. Paths that are tracked automatically (load balancers, NAT gateways) are not known to the groups.
+fn is_untracked(groups: &[Arc<SecurityGroup>], packet: &Packet) -> bool {
+    let to_all = |egress: bool| {
+        groups.iter().flat_map(|group| &group.rules).filter(move |rule| {
+            let any = matches!(&rule.remote, Remote::Cidr(cidr) if cidr.is_any() && cidr.family() == packet.family());
+            rule.egress == egress && any
+        })
+    };
+    let enabling = to_all(packet.direction.is_egress())
+        .any(|rule| match_traffic(&rule.traffic, packet).0 == Ternary::Yes);
+    let answering = to_all(!packet.direction.is_egress()).any(|rule| match &rule.traffic {
+        Traffic::All => true,
+        Traffic::Ports { protocol, ports } => *protocol == packet.protocol && ports.is_all(),
+        _ => false,
+    });
+    enabling && answering
+}

@@ -1,0 +1,337 @@
+//! Which version of an object was in force when.
+//!
+//! A describe call knows one moment, AWS Config knows from-to, Terraform knows neither. Each timeline keeps the stretches of
+//! time for which a version is *known*; between two known stretches with different contents either may have been in force,
+//! and a [`View`] says which of the two neighbours to take. Two captures with equal contents are taken to hold in between.
+
+use std::sync::Arc;
+
+/// Seconds since 1970-01-01T00:00:00Z.
+pub type Timestamp = i64;
+
+/// How a version came to be known; decides how far a verdict based on it can be trusted (semantics spec 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Origin {
+    /// Given without a time: taken to hold always, never proves anything.
+    Undated,
+    /// Terraform state or plan: what was intended at the last apply.
+    Terraform,
+    /// A describe call or configuration snapshot at one moment.
+    Snapshot,
+    /// AWS Config history: valid from its capture to the next.
+    History,
+}
+
+/// AWS Config captures a change some time after it happened (inferred; the delay is not documented). Within this many
+/// seconds before a captured change either version may have been in force.
+pub const HISTORY_LAG: i64 = 120;
+
+/// One version of an object and when it is known to have been in force.
+#[derive(Debug, Clone)]
+pub struct Version<T> {
+    /// First second known.
+    pub from: Timestamp,
+    /// Last second known; `Timestamp::MAX` while nothing ended it.
+    pub to: Timestamp,
+    /// The capture that it was read from.
+    pub captured_at: Option<Timestamp>,
+    /// How it is known.
+    pub origin: Origin,
+    /// `None`: the object did not exist (deleted).
+    pub value: Option<Arc<T>>,
+}
+
+/// One reading of an object in an input.
+#[derive(Debug, Clone)]
+pub struct Observation<T> {
+    /// When it was captured.
+    pub at: Option<Timestamp>,
+    /// Orders readings of one second (AWS Config's state id).
+    pub sequence: u64,
+    /// How it is known.
+    pub origin: Origin,
+    /// A reduced form (an interface nested in an instance): used only where no full reading exists.
+    pub reduced: bool,
+    /// `None`: deleted.
+    pub value: Option<T>,
+}
+
+/// Which neighbour to take where nothing is known for the moment itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct View {
+    /// The moment.
+    pub at: Timestamp,
+    /// The version after the moment instead of the one before it.
+    pub after: bool,
+}
+
+/// All versions of one object, oldest first.
+#[derive(Debug, Clone, Default)]
+pub struct Timeline<T> {
+    versions: Vec<Version<T>>,
+}
+
+/// A version as found for a moment.
+#[derive(Debug, Clone, Copy)]
+pub struct Found<'a, T> {
+    /// The object.
+    pub value: &'a Arc<T>,
+    /// The version's time, origin and capture.
+    pub version: &'a Version<T>,
+    /// Seconds between the moment and the nearest time for which the version is known; 0 when in force.
+    pub distance: i64,
+}
+
+impl<T: PartialEq> Timeline<T> {
+    /// Orders the readings and joins what is equal.
+    pub fn new(mut readings: Vec<Observation<T>>) -> Self {
+        if readings.iter().any(|reading| !reading.reduced) {
+            readings.retain(|reading| !reading.reduced);
+        }
+        if readings.iter().any(|reading| reading.at.is_some()) {
+            readings.retain(|reading| reading.at.is_some());
+        }
+        // At one second the reading with the higher origin and sequence comes last and so wins.
+        readings.sort_by_key(|reading| (reading.at, reading.sequence, reading.origin));
+        let mut versions: Vec<Version<T>> = Vec::with_capacity(readings.len());
+        for reading in readings {
+            let Some(at) = reading.at else {
+                let value = reading.value.map(Arc::new);
+                let version = Version {
+                    from: Timestamp::MIN,
+                    to: Timestamp::MAX,
+                    captured_at: None,
+                    origin: reading.origin,
+                    value,
+                };
+                versions = vec![version];
+                continue;
+            };
+            let lasts = reading.origin == Origin::History;
+            if let Some(last) = versions.last_mut() {
+                if last.value.as_deref() == reading.value.as_ref() {
+                    last.to = last.to.max(if lasts { Timestamp::MAX } else { at });
+                    if reading.origin > last.origin {
+                        last.origin = reading.origin;
+                    }
+                    if last.origin != Origin::History {
+                        last.captured_at = Some(at);
+                    }
+                    continue;
+                }
+                if last.to >= at {
+                    let lag = if last.origin == Origin::History { HISTORY_LAG } else { 0 };
+                    last.to = at.saturating_sub(1).saturating_sub(lag).max(last.from);
+                }
+                if last.from == at {
+                    versions.pop();
+                }
+            }
+            versions.push(Version {
+                from: at,
+                to: if lasts { Timestamp::MAX } else { at },
+                captured_at: Some(at),
+                origin: reading.origin,
+                value: reading.value.map(Arc::new),
+            });
+        }
+        Timeline { versions }
+    }
+}
+
+impl<T> Timeline<T> {
+    /// A single version that holds always; for configuration that is made up rather than read.
+    pub fn always(value: T) -> Self {
+        let version = Version {
+            from: Timestamp::MIN,
+            to: Timestamp::MAX,
+            captured_at: None,
+            origin: Origin::History,
+            value: Some(Arc::new(value)),
+        };
+        Timeline { versions: vec![version] }
+    }
+
+    /// The versions, oldest first.
+    pub fn versions(&self) -> &[Version<T>] {
+        &self.versions
+    }
+
+    /// The version for a view; `None` when there is none or the object was deleted.
+    pub fn pick(&self, view: View) -> Option<Found<'_, T>> {
+        let next = self.versions.partition_point(|version| version.from <= view.at);
+        let before = next.checked_sub(1).and_then(|at| self.versions.get(at));
+        let after = self.versions.get(next);
+        let version = match (before, after) {
+            (Some(before), _) if before.to >= view.at => before,
+            (Some(before), Some(after)) => {
+                if view.after {
+                    after
+                } else {
+                    before
+                }
+            }
+            (Some(one), None) | (None, Some(one)) => one,
+            (None, None) => return None,
+        };
+        let distance = if view.at < version.from {
+            version.from.saturating_sub(view.at)
+        } else {
+            view.at.saturating_sub(version.to).max(0)
+        };
+        version.value.as_ref().map(|value| Found { value, version, distance })
+    }
+
+    /// Stretches between two known versions, as half-open `[from, to)`; empty where one version follows the other at once.
+    pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
+        self.versions
+            .iter()
+            .zip(self.versions.iter().skip(1))
+            .map(|(one, next)| (one.to.saturating_add(1), next.from))
+    }
+}
+
+/// Where any of many timelines changes: between two neighbouring boundaries every object keeps its version.
+#[derive(Debug, Clone, Default)]
+pub struct Boundaries {
+    starts: Vec<Timestamp>,
+    unsure: Vec<bool>,
+}
+
+impl Boundaries {
+    /// From the gaps of all timelines.
+    pub fn new(gaps: impl Iterator<Item = (Timestamp, Timestamp)>) -> Self {
+        let mut changes: Vec<(Timestamp, i64)> = Vec::new();
+        for (from, to) in gaps {
+            changes.push((from, i64::from(from < to)));
+            changes.push((to, -i64::from(from < to)));
+        }
+        changes.sort_unstable();
+        let mut starts = vec![Timestamp::MIN];
+        let mut unsure = vec![false];
+        let mut open = 0i64;
+        for (at, change) in changes {
+            open += change;
+            if starts.last() == Some(&at) {
+                if let Some(last) = unsure.last_mut() {
+                    *last = open > 0;
+                }
+            } else {
+                starts.push(at);
+                unsure.push(open > 0);
+            }
+        }
+        Boundaries { starts, unsure }
+    }
+
+    /// The stretch that holds `at`.
+    pub fn segment(&self, at: Timestamp) -> usize {
+        self.starts.partition_point(|start| *start <= at).saturating_sub(1)
+    }
+
+    /// The views that together cover `[from, to]`: one where nothing changes.
+    pub fn views(&self, from: Timestamp, to: Timestamp) -> Vec<View> {
+        let mut views = Vec::with_capacity(1);
+        for segment in self.segment(from)..=self.segment(to.max(from)) {
+            let at = self.starts.get(segment).copied().unwrap_or(from).max(from);
+            views.push(View { at, after: false });
+            if self.unsure.get(segment).copied().unwrap_or(false) {
+                views.push(View { at, after: true });
+            }
+        }
+        views
+    }
+
+    /// The view that covers `[from, to]`, if there is one only.
+    pub fn only_view(&self, from: Timestamp, to: Timestamp) -> Option<View> {
+        let segment = self.segment(from);
+        let sure =
+            segment == self.segment(to.max(from)) && !self.unsure.get(segment).copied().unwrap_or(false);
+        sure.then_some(View { at: from, after: false })
+    }
+
+    /// A key equal for views that resolve every object alike.
+    pub fn key(&self, view: View) -> (usize, bool) {
+        let segment = self.segment(view.at);
+        (segment, view.after && self.unsure.get(segment).copied().unwrap_or(false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(at: Option<i64>, origin: Origin, value: Option<&'static str>) -> Observation<&'static str> {
+        Observation { at, sequence: 0, origin, reduced: false, value }
+    }
+
+    fn at(timeline: &Timeline<&'static str>, at: i64, after: bool) -> Option<(&'static str, i64)> {
+        timeline.pick(View { at, after }).map(|found| (**found.value, found.distance))
+    }
+
+    #[test]
+    fn a_snapshot_knows_one_moment() {
+        let line = Timeline::new(vec![read(Some(1000), Origin::Snapshot, Some("a"))]);
+        assert_eq!(at(&line, 1000, false), Some(("a", 0)));
+        assert_eq!(at(&line, 400, false), Some(("a", 600)));
+        assert_eq!(at(&line, 1600, false), Some(("a", 600)));
+    }
+
+    #[test]
+    fn equal_snapshots_hold_in_between() {
+        let line = Timeline::new(vec![
+            read(Some(2000), Origin::Snapshot, Some("a")),
+            read(Some(1000), Origin::Snapshot, Some("a")),
+        ]);
+        assert_eq!(at(&line, 1500, false), Some(("a", 0)));
+        assert_eq!(line.versions().len(), 1);
+    }
+
+    #[test]
+    fn between_unequal_snapshots_either_may_hold() {
+        let line = Timeline::new(vec![
+            read(Some(1000), Origin::Snapshot, Some("a")),
+            read(Some(2000), Origin::Snapshot, Some("b")),
+        ]);
+        assert_eq!(at(&line, 1500, false), Some(("a", 500)));
+        assert_eq!(at(&line, 1500, true), Some(("b", 500)));
+        assert_eq!(at(&line, 2000, false), Some(("b", 0)));
+        assert_eq!(at(&line, 1000, true), Some(("a", 0)), "known, so its neighbour does not matter");
+        let boundaries = Boundaries::new(line.gaps());
+        assert_eq!(boundaries.views(1200, 1300).len(), 2);
+        assert_eq!(boundaries.views(2000, 2100).len(), 1);
+        assert_eq!(boundaries.views(500, 900).len(), 1);
+    }
+
+    #[test]
+    fn history_lasts_until_the_next_capture_less_its_lag() {
+        let line = Timeline::new(vec![
+            read(Some(1000), Origin::History, Some("a")),
+            read(Some(5000), Origin::History, Some("b")),
+            read(Some(9000), Origin::History, None),
+        ]);
+        assert_eq!(at(&line, 4000, false), Some(("a", 0)));
+        assert_eq!(at(&line, 4900, false), Some(("a", 21)));
+        assert_eq!(at(&line, 4900, true), Some(("b", 100)));
+        assert_eq!(at(&line, 6000, false), Some(("b", 0)));
+        assert_eq!(at(&line, 9000, false), None, "deleted");
+    }
+
+    #[test]
+    fn undated_readings_yield_to_dated_ones() {
+        let line = Timeline::new(vec![
+            read(None, Origin::Undated, Some("x")),
+            read(Some(1000), Origin::Snapshot, Some("a")),
+        ]);
+        assert_eq!(at(&line, 0, false), Some(("a", 1000)));
+        let line = Timeline::new(vec![read(None, Origin::Undated, Some("x"))]);
+        assert_eq!(at(&line, 77, false), Some(("x", 0)));
+    }
+
+    #[test]
+    fn without_changes_there_is_one_view() {
+        let boundaries = Boundaries::new(std::iter::empty());
+        assert_eq!(boundaries.views(0, i64::MAX).len(), 1);
+        assert_eq!(boundaries.key(View { at: 5, after: true }), (0, false));
+    }
+}

@@ -1,0 +1,84 @@
+//! Load balancers of all kinds, their target groups and targets (spec 6.7).
+
+use super::node::Node;
+use super::{Context, NetworkBuilder, Piece, record};
+use crate::network::model::*;
+
+impl NetworkBuilder {
+    pub(super) fn load_balancer(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "LoadBalancerArn", context) else { return };
+        let balancer = LoadBalancer {
+            name: node.text("LoadBalancerName").unwrap_or_default(),
+            kind: node.text("Type").unwrap_or_default(),
+            scheme: node.text("Scheme"),
+            vpc_id: node.text("VpcId"),
+            group_ids: node.texts("SecurityGroups"),
+            subnet_ids: node.list("AvailabilityZones").filter_map(|zone| zone.text("SubnetId")).collect(),
+            id: id.clone(),
+        };
+        record(&mut self.load_balancers, context, id, false, Some(balancer));
+    }
+
+    pub(super) fn classic_load_balancer(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "LoadBalancerName", context) else { return };
+        let balancer = LoadBalancer {
+            name: id.clone(),
+            kind: "classic".to_string(),
+            scheme: node.text("Scheme"),
+            vpc_id: node.text("VPCId").or_else(|| node.text("VpcId")),
+            group_ids: node.texts("SecurityGroups"),
+            subnet_ids: node.texts("Subnets"),
+            id: id.clone(),
+        };
+        record(&mut self.load_balancers, context, id, false, Some(balancer));
+    }
+
+    pub(super) fn target_group(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "TargetGroupArn", context) else { return };
+        let group = TargetGroup {
+            name: node.text("TargetGroupName"),
+            protocol: node.text("Protocol"),
+            port: node.integer("Port").and_then(|port| u16::try_from(port).ok()),
+            target_type: node.text("TargetType"),
+            load_balancer_ids: node.texts("LoadBalancerArns"),
+            targets: Vec::new(),
+            preserve_client_ip: None,
+            id: id.clone(),
+        };
+        record(&mut self.target_groups, context, id, false, Some(group));
+    }
+
+    /// The output does not name its target group: the envelope's command does, or nothing.
+    pub(super) fn target_health(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = context.named("arn:aws") else {
+            self.problem(
+                context,
+                "-",
+                "target health without its target group's ARN; keep the command in an envelope",
+            );
+            return;
+        };
+        let targets = node.list("TargetHealthDescriptions").filter_map(|target| {
+            let state = target.get("TargetHealth").and_then(|health| health.text("State"));
+            Some((target.get("Target")?.text("Id")?, state))
+        });
+        let piece = Piece { id, at: context.at, origin: context.origin(), value: targets.collect() };
+        self.health_pieces.push(piece);
+    }
+
+    pub(super) fn target_attributes(&mut self, node: Node<'_>, context: &Context) {
+        let mut attributes = node.list("Attributes");
+        let preserve =
+            attributes.find(|pair| pair.text("Key").as_deref() == Some("preserve_client_ip.enabled"));
+        let Some(value) = preserve.and_then(|pair| pair.flag("Value")) else { return };
+        let Some(id) = context.named("arn:aws") else {
+            self.problem(
+                context,
+                "-",
+                "attributes without their target group's ARN; keep the command in an envelope",
+            );
+            return;
+        };
+        self.attribute_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
+    }
+}

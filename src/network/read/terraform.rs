@@ -1,0 +1,114 @@
+//! Terraform: `terraform show -json` of a state or plan, and raw version 4 states (spec 6.9).
+//!
+//! A state says what was intended at the last apply, so its readings carry [`Origin::Terraform`] and never prove anything.
+//! Values that are unknown until an apply become [`Remote::Unreadable`] or [`Traffic::Unreadable`], which may match.
+
+use super::node::Node;
+use super::{Context, Document, NetworkBuilder, PlanSide, ReadError, ReadOptions};
+use crate::network::history::Origin;
+use serde_json::Value;
+
+/// A resource with its address, type and values.
+pub(super) struct Resource<'a> {
+    pub(super) address: String,
+    pub(super) kind: String,
+    pub(super) values: Node<'a>,
+}
+
+impl Resource<'_> {
+    /// Its id, or its address while the id is unknown.
+    pub(super) fn id(&self) -> String {
+        self.values.text("id").unwrap_or_else(|| self.address.clone())
+    }
+}
+
+impl NetworkBuilder {
+    /// Reads the document if it is Terraform's.
+    pub(super) fn terraform(
+        &mut self,
+        node: Node<'_>,
+        context: &Context,
+        options: &ReadOptions,
+    ) -> Result<Option<Document>, ReadError> {
+        let is_plan = node.get("planned_values").is_some() || node.get("resource_changes").is_some();
+        let is_state = node.get("values").is_some_and(|values| values.get("root_module").is_some());
+        let is_raw = node.get("terraform_version").is_some() && node.get("resources").is_some();
+        if !is_plan && !is_state && !is_raw {
+            return Ok(None);
+        }
+        let refuse = |version: String| ReadError::TerraformVersion { file: context.file.clone(), version };
+        let mut resources = Vec::new();
+        let document = if is_raw {
+            match node.integer("version") {
+                Some(4) => {}
+                other => {
+                    return Err(refuse(other.map_or("(missing)".to_string(), |version| version.to_string())));
+                }
+            }
+            raw_resources(node, &mut resources);
+            Document::TerraformRawState
+        } else {
+            let version = node.text("format_version").unwrap_or_default();
+            // Plans of Terraform 0.12 to 1.0 wrote 0.x with the same layout.
+            if !matches!(version.split('.').next(), Some("0" | "1")) {
+                return Err(refuse(version));
+            }
+            let prior = node.get("prior_state").and_then(|state| state.get("values"));
+            let planned = node.get("planned_values");
+            let values = match (is_plan, options.plan_side) {
+                (false, _) => node.get("values"),
+                (true, PlanSide::Prior) => prior.or(planned),
+                (true, PlanSide::Planned) => planned.or(prior),
+            };
+            if let Some(root) = values.and_then(|values| values.get("root_module")) {
+                module_resources(root, 0, &mut resources);
+            }
+            if is_plan { Document::TerraformPlan } else { Document::TerraformState }
+        };
+        let context = Context { origin: Some(Origin::Terraform), ..context.clone() };
+        self.terraform_resources(&resources, &context);
+        Ok(Some(document))
+    }
+}
+
+/// Modules nest as deep as the configuration; anything deeper than this is not written by Terraform.
+const DEEPEST_MODULE: usize = 64;
+
+fn module_resources<'a>(module: Node<'a>, depth: usize, into: &mut Vec<Resource<'a>>) {
+    for resource in module.list("resources") {
+        if resource.text("mode").as_deref() != Some("managed") {
+            continue;
+        }
+        if let (Some(kind), Some(values)) = (resource.text("type"), resource.get("values")) {
+            into.push(Resource { address: resource.text("address").unwrap_or_default(), kind, values });
+        }
+    }
+    if depth < DEEPEST_MODULE {
+        module.list("child_modules").for_each(|child| module_resources(child, depth + 1, into));
+    }
+}
+
+fn raw_resources<'a>(node: Node<'a>, into: &mut Vec<Resource<'a>>) {
+    for resource in node.list("resources") {
+        if resource.text("mode").as_deref() != Some("managed") {
+            continue;
+        }
+        let Some(kind) = resource.text("type") else { continue };
+        let name = resource.text("name").unwrap_or_default();
+        let module = resource.text("module").map(|module| format!("{module}.")).unwrap_or_default();
+        for instance in resource.list("instances") {
+            let index = match instance.get("index_key").map(|key| key.0) {
+                Some(Value::String(key)) => format!("[\"{key}\"]"),
+                Some(Value::Number(key)) => format!("[{key}]"),
+                _ => String::new(),
+            };
+            if let Some(values) = instance.get("attributes") {
+                into.push(Resource {
+                    address: format!("{module}{kind}.{name}{index}"),
+                    kind: kind.clone(),
+                    values,
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! What each Terraform resource type says about the network.
+
+use super::node::{Node, push_new};
+use super::terraform::Resource;
+use super::traffic::{acl_action, acl_traffic, group_traffic};
+use super::{Context, NetworkBuilder, Piece, record};
+use crate::network::model::*;
+use hashbrown::HashMap;
+
+/// What is gathered from several resources before objects are made.
+#[derive(Default)]
+struct Gathered {
+    acls: Vec<NetworkAcl>,
+    acl_entries: HashMap<String, Vec<NaclEntry>>,
+    acl_subnets: HashMap<String, Vec<String>>,
+    interfaces: HashMap<String, NetworkInterface>,
+    interface_groups: Vec<(String, String)>,
+    default_acls: Vec<String>,
+    lists: HashMap<String, Vec<crate::net::Prefix>>,
+    inline_groups: Vec<String>,
+}
+
+impl NetworkBuilder {
+    pub(super) fn terraform_resources(&mut self, resources: &[Resource<'_>], context: &Context) {
+        let mut gathered = Gathered::default();
+        for resource in resources {
+            self.terraform_resource(resource, context, &mut gathered);
+        }
+        for mut acl in gathered.acls {
+            acl.entries.extend(gathered.acl_entries.remove(&acl.id).unwrap_or_default());
+            acl.is_default |= gathered.default_acls.contains(&acl.id);
+            for subnet in gathered.acl_subnets.remove(&acl.id).unwrap_or_default() {
+                push_new(&mut acl.subnet_ids, Some(subnet));
+            }
+            record(&mut self.acls, context, acl.id.clone(), false, Some(acl));
+        }
+        // Entries of a list that is managed elsewhere: half a list would be judged as a whole one.
+        for id in gathered.acl_entries.keys() {
+            self.problem(context, id, "entries of a network ACL that is not in this state were left out");
+        }
+        for (interface, group) in gathered.interface_groups {
+            match gathered.interfaces.get_mut(&interface) {
+                Some(found) => push_new(&mut found.group_ids, Some(group)),
+                None => self.problem(
+                    context,
+                    &interface,
+                    "a group is attached to an interface that is not in this state",
+                ),
+            }
+        }
+        for (id, interface) in gathered.interfaces {
+            record(&mut self.interfaces, context, id, false, Some(interface));
+        }
+        for (id, value) in gathered.lists {
+            self.list_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
+        }
+        for group in gathered.inline_groups {
+            if self.rule_pieces.iter().any(|piece| piece.id == group && piece.at == context.at) {
+                let message = "has inline rules and rule resources, which undo each other; both were taken";
+                self.problem(context, &group, message);
+            }
+        }
+    }
+
+    fn terraform_resource(&mut self, resource: &Resource<'_>, context: &Context, gathered: &mut Gathered) {
+        let (id, values) = (resource.id(), resource.values);
+        match resource.kind.as_str() {
+            "aws_security_group" | "aws_default_security_group" => {
+                let mut rules = Vec::new();
+                for (list, egress) in [("ingress", false), ("egress", true)] {
+                    for element in values.list(list) {
+                        self.terraform_rules(element, egress, &id, context, &mut rules);
+                    }
+                }
+                if !rules.is_empty() {
+                    gathered.inline_groups.push(id.clone());
+                }
+                let group = SecurityGroup {
+                    id: id.clone(),
+                    name: values.text("name"),
+                    vpc_id: values.text("vpc_id"),
+                    owner_id: values.text("owner_id"),
+                    rules,
+                };
+                record(&mut self.groups, context, id, false, Some(group));
+            }
+            "aws_security_group_rule" => {
+                let Some(group) = self.parent(values, "security_group_id", resource, context) else { return };
+                let egress = values.text("type").as_deref() == Some("egress");
+                let mut rules = Vec::new();
+                self.terraform_rules(values, egress, &group, context, &mut rules);
+                let rule_id = values.text("security_group_rule_id");
+                for mut rule in rules {
+                    rule.rule_id.clone_from(&rule_id);
+                    self.rule_piece(&group, rule, context);
+                }
+            }
+            "aws_vpc_security_group_ingress_rule" | "aws_vpc_security_group_egress_rule" => {
+                let Some(group) = self.parent(values, "security_group_id", resource, context) else { return };
+                let egress = resource.kind.contains("egress");
+                let traffic = self.terraform_traffic(values, "ip_protocol", &group, context);
+                let remote = if let Some(text) = values.text("cidr_ipv4").or_else(|| values.text("cidr_ipv6"))
+                {
+                    self.cidr_remote(text, &group, context)
+                } else if let Some(list) = values.text("prefix_list_id") {
+                    Remote::PrefixList(list)
+                } else if let Some(text) = values.text("referenced_security_group_id") {
+                    Remote::Group(reference(&text))
+                } else {
+                    Remote::Unreadable("known after apply".to_string())
+                };
+                let rule_id = values.text("security_group_rule_id");
+                let rule = SecurityGroupRule {
+                    rule_id,
+                    egress,
+                    traffic,
+                    remote,
+                    description: values.text("description"),
+                };
+                self.rule_piece(&group, rule, context);
+            }
+            "aws_network_acl" | "aws_default_network_acl" => {
+                let mut entries = Vec::new();
+                for (list, egress) in [("ingress", false), ("egress", true)] {
+                    for element in values.list(list) {
+                        entries
+                            .extend(self.terraform_entry(element, "rule_no", "action", egress, &id, context));
+                    }
+                }
+                gathered.acls.push(NetworkAcl {
+                    id: id.clone(),
+                    vpc_id: values.text("vpc_id"),
+                    owner_id: values.text("owner_id"),
+                    is_default: resource.kind == "aws_default_network_acl",
+                    subnet_ids: values.texts("subnet_ids"),
+                    entries,
+                });
+            }
+            "aws_network_acl_rule" => {
+                let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
+                let egress = values.flag("egress").unwrap_or(false);
+                let entry = self.terraform_entry(values, "rule_number", "rule_action", egress, &acl, context);
+                gathered.acl_entries.entry(acl).or_default().extend(entry);
+            }
+            "aws_network_acl_association" => {
+                let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
+                gathered.acl_subnets.entry(acl).or_default().extend(values.text("subnet_id"));
+            }
+            "aws_network_interface" => {
+                let interface = self.terraform_interface(values, &id, "security_groups");
+                gathered.interfaces.insert(id, interface);
+            }
+            "aws_network_interface_sg_attachment" => {
+                let pair = (values.text("network_interface_id"), values.text("security_group_id"));
+                match pair {
+                    (Some(interface), Some(group)) => gathered.interface_groups.push((interface, group)),
+                    _ => self.problem(
+                        context,
+                        &resource.address,
+                        "attachment of a group known only after apply",
+                    ),
+                }
+            }
+            "aws_instance" => {
+                let instance = Instance {
+                    id: id.clone(),
+                    name: values.get("tags").and_then(|tags| tags.text("Name")),
+                    instance_type: values.text("instance_type"),
+                    vpc_id: None,
+                    subnet_id: values.text("subnet_id"),
+                };
+                if let Some(interface_id) = values.text("primary_network_interface_id") {
+                    let mut interface =
+                        self.terraform_interface(values, &interface_id, "vpc_security_group_ids");
+                    interface.instance_id = Some(id.clone());
+                    gathered.interfaces.entry(interface_id).or_insert(interface);
+                }
+                record(&mut self.instances, context, id, false, Some(instance));
+            }
+            "aws_subnet" => {
+                let subnet = Subnet {
+                    id: id.clone(),
+                    vpc_id: values.text("vpc_id"),
+                    owner_id: values.text("owner_id"),
+                    cidrs: self.blocks(values, &id, context),
+                    availability_zone: values.text("availability_zone"),
+                    bpa_mode: None,
+                };
+                record(&mut self.subnets, context, id, false, Some(subnet));
+            }
+            "aws_vpc" | "aws_default_vpc" => {
+                gathered.default_acls.extend(values.text("default_network_acl_id"));
+                let vpc = Vpc {
+                    id: id.clone(),
+                    owner_id: values.text("owner_id"),
+                    cidrs: self.blocks(values, &id, context),
+                    bpa_mode: None,
+                    encryption_mode: None,
+                };
+                record(&mut self.vpcs, context, id, false, Some(vpc));
+            }
+            "aws_ec2_managed_prefix_list" => {
+                let list = PrefixList {
+                    id: id.clone(),
+                    name: values.text("name"),
+                    owner_id: values.text("owner_id"),
+                    entries: None,
+                };
+                record(&mut self.prefix_lists, context, id.clone(), false, Some(list));
+                let slot = gathered.lists.entry(id.clone()).or_default();
+                let texts: Vec<String> =
+                    values.list("entry").filter_map(|entry| entry.text("cidr")).collect();
+                for text in texts {
+                    slot.extend(self.block(&text, &id, context));
+                }
+            }
+            "aws_ec2_managed_prefix_list_entry" => {
+                let Some(list) = self.parent(values, "prefix_list_id", resource, context) else { return };
+                let entry = values.text("cidr").and_then(|text| self.block(&text, &list, context));
+                gathered.lists.entry(list).or_default().extend(entry);
+            }
+            "aws_lb" | "aws_alb" | "aws_elb" => {
+                let kind = if resource.kind == "aws_elb" { "classic" } else { "application" };
+                let balancer = LoadBalancer {
+                    id: values.text("arn").filter(|_| kind != "classic").unwrap_or_else(|| id.clone()),
+                    name: values.text("name").unwrap_or_default(),
+                    kind: values.text("load_balancer_type").unwrap_or_else(|| kind.to_string()),
+                    scheme: values.flag("internal").map(|internal| {
+                        if internal { "internal".to_string() } else { "internet-facing".to_string() }
+                    }),
+                    vpc_id: values.text("vpc_id"),
+                    group_ids: values.texts("security_groups"),
+                    subnet_ids: values.texts("subnets"),
+                };
+                record(&mut self.load_balancers, context, balancer.id.clone(), false, Some(balancer));
+            }
+            _ => {}
+        }
+    }
+
+    fn parent(
+        &mut self,
+        values: Node<'_>,
+        key: &str,
+        resource: &Resource<'_>,
+        context: &Context,
+    ) -> Option<String> {
+        let parent = values.text(key);
+        if parent.is_none() {
+            let message =
+                format!("{key} is known only after apply; the rule was left out, so verdicts may miss it");
+            self.problem(context, &resource.address, message);
+        }
+        parent
+    }
+
+    fn rule_piece(&mut self, group: &str, rule: SecurityGroupRule, context: &Context) {
+        let piece = Piece { id: group.to_string(), at: context.at, origin: context.origin(), value: rule };
+        self.rule_pieces.push(piece);
+    }
+
+    fn blocks(&mut self, values: Node<'_>, id: &str, context: &Context) -> Vec<crate::net::Prefix> {
+        let texts = [values.text("cidr_block"), values.text("ipv6_cidr_block")];
+        texts.into_iter().flatten().filter_map(|text| self.block(&text, id, context)).collect()
+    }
+
+    fn cidr_remote(&mut self, text: String, group: &str, context: &Context) -> Remote {
+        match self.block(&text, group, context) {
+            Some(prefix) => Remote::Cidr(prefix),
+            None => Remote::Unreadable(text),
+        }
+    }
+
+    fn terraform_traffic(&mut self, values: Node<'_>, key: &str, group: &str, context: &Context) -> Traffic {
+        let Some(protocol) = values.text(key) else {
+            return Traffic::Unreadable("known after apply".to_string());
+        };
+        match group_traffic(&protocol, values.integer("from_port"), values.integer("to_port")) {
+            Ok(traffic) => traffic,
+            Err(message) => {
+                self.problem(context, group, format!("{message}; the rule may match anything"));
+                Traffic::Unreadable(message)
+            }
+        }
+    }
+
+    /// The inline form and `aws_security_group_rule`, which share their attributes.
+    fn terraform_rules(
+        &mut self,
+        values: Node<'_>,
+        egress: bool,
+        group: &str,
+        context: &Context,
+        rules: &mut Vec<SecurityGroupRule>,
+    ) {
+        let traffic = self.terraform_traffic(values, "protocol", group, context);
+        let mut remotes = Vec::new();
+        for text in values.texts("cidr_blocks").into_iter().chain(values.texts("ipv6_cidr_blocks")) {
+            remotes.push(self.cidr_remote(text, group, context));
+        }
+        remotes.extend(values.texts("prefix_list_ids").into_iter().map(Remote::PrefixList));
+        let sources =
+            values.texts("security_groups").into_iter().chain(values.text("source_security_group_id"));
+        remotes.extend(sources.map(|text| Remote::Group(reference(&text))));
+        if values.flag("self") == Some(true) {
+            remotes.push(Remote::Group(reference(group)));
+        }
+        if remotes.is_empty() {
+            remotes.push(Remote::Unreadable("known after apply".to_string()));
+        }
+        let description = values.text("description");
+        for remote in remotes {
+            let (traffic, description) = (traffic.clone(), description.clone());
+            rules.push(SecurityGroupRule { rule_id: None, egress, traffic, remote, description });
+        }
+    }
+
+    fn terraform_entry(
+        &mut self,
+        values: Node<'_>,
+        number_key: &str,
+        action_key: &str,
+        egress: bool,
+        acl: &str,
+        context: &Context,
+    ) -> Option<NaclEntry> {
+        let Some(number) = values.integer(number_key).and_then(|number| u32::try_from(number).ok()) else {
+            self.problem(context, acl, format!("an entry without {number_key} was left out"));
+            return None;
+        };
+        let text = values.text("cidr_block").or_else(|| values.text("ipv6_cidr_block"));
+        let cidr = text.and_then(|text| self.block(&text, &format!("{acl} entry {number}"), context));
+        let protocol = values.text("protocol").unwrap_or_default();
+        let (from, to) = (values.integer("from_port"), values.integer("to_port"));
+        let (kind, code) = (values.integer("icmp_type"), values.integer("icmp_code"));
+        let traffic = match acl_traffic(&protocol, from, to, kind, code, cidr.as_ref()) {
+            Ok(traffic) => traffic,
+            Err(message) => {
+                self.problem(context, acl, format!("entry {number}: {message}; it may match anything"));
+                Traffic::Unreadable(message)
+            }
+        };
+        let action = acl_action(values.text(action_key).as_deref());
+        Some(NaclEntry { number, egress, action, traffic, cidr })
+    }
+
+    fn terraform_interface(&mut self, values: Node<'_>, id: &str, groups: &str) -> NetworkInterface {
+        let mut addresses = Vec::new();
+        push_new(&mut addresses, values.addr("private_ip"));
+        for key in ["private_ips", "secondary_private_ips", "ipv6_addresses"] {
+            for text in values.texts(key) {
+                push_new(&mut addresses, text.parse().ok());
+            }
+        }
+        let mut public_addresses = Vec::new();
+        push_new(&mut public_addresses, values.addr("public_ip"));
+        NetworkInterface {
+            id: id.to_string(),
+            subnet_id: values.text("subnet_id"),
+            group_ids: values.texts(groups),
+            groups_known: values.get(groups).is_some(),
+            primary: values.addr("private_ip"),
+            addresses,
+            public_addresses,
+            interface_type: values.text("interface_type"),
+            description: values.text("description"),
+            source_dest_check: values.flag("source_dest_check"),
+            ..NetworkInterface::default()
+        }
+    }
+}
+
+/// `sg-…` or `account/sg-…`.
+fn reference(text: &str) -> GroupReference {
+    let (account, group) = match text.split_once('/') {
+        Some((account, group)) => (Some(account.to_string()), group),
+        None => (None, text),
+    };
+    GroupReference { group_id: group.to_string(), account, ..GroupReference::default() }
+}

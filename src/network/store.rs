@@ -1,0 +1,237 @@
+//! The network as a whole: every object's timeline, and look-ups that follow identifiers at a moment.
+
+use super::history::{Boundaries, Found, Timeline, Timestamp, View};
+use super::model::*;
+use hashbrown::HashMap;
+
+/// All timelines of one kind of object.
+#[derive(Debug, Clone)]
+pub struct Kind<T> {
+    index: HashMap<String, usize>,
+    timelines: Vec<(String, Timeline<T>)>,
+}
+
+impl<T> Default for Kind<T> {
+    fn default() -> Self {
+        Kind { index: HashMap::new(), timelines: Vec::new() }
+    }
+}
+
+impl<T> Kind<T> {
+    /// Puts a timeline, in place of one with the same id.
+    pub fn put(&mut self, id: String, timeline: Timeline<T>) {
+        match self.index.get(&id).and_then(|at| self.timelines.get_mut(*at)) {
+            Some(slot) => slot.1 = timeline,
+            None => {
+                self.index.insert(id.clone(), self.timelines.len());
+                self.timelines.push((id, timeline));
+            }
+        }
+    }
+
+    /// The object as of a view.
+    pub fn get(&self, id: &str, view: View) -> Option<Found<'_, T>> {
+        self.timeline(id)?.pick(view)
+    }
+
+    /// An object's versions.
+    pub fn timeline(&self, id: &str) -> Option<&Timeline<T>> {
+        self.index.get(id).and_then(|at| self.timelines.get(*at)).map(|(_, timeline)| timeline)
+    }
+
+    /// Every object that exists in a view.
+    pub fn all(&self, view: View) -> impl Iterator<Item = Found<'_, T>> {
+        self.timelines.iter().filter_map(move |(_, timeline)| timeline.pick(view))
+    }
+
+    /// Every timeline with its id, in the order of first appearance.
+    pub fn timelines(&self) -> impl Iterator<Item = (&str, &Timeline<T>)> {
+        self.timelines.iter().map(|(id, timeline)| (id.as_str(), timeline))
+    }
+
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.timelines.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.timelines.is_empty()
+    }
+
+    fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
+        self.timelines.iter().flat_map(|(_, timeline)| timeline.gaps())
+    }
+}
+
+/// Everything that is known of the networks, over time, of any number of accounts and Regions.
+#[derive(Debug, Clone, Default)]
+pub struct Network {
+    /// Interfaces by `eni-…`.
+    pub interfaces: Kind<NetworkInterface>,
+    /// Groups by `sg-…`.
+    pub groups: Kind<SecurityGroup>,
+    /// Network ACLs by `acl-…`.
+    pub acls: Kind<NetworkAcl>,
+    /// Subnets by `subnet-…`.
+    pub subnets: Kind<Subnet>,
+    /// VPCs by `vpc-…`.
+    pub vpcs: Kind<Vpc>,
+    /// Prefix lists by `pl-…`.
+    pub prefix_lists: Kind<PrefixList>,
+    /// Route tables by `rtb-…`.
+    pub route_tables: Kind<RouteTable>,
+    /// Peering connections by `pcx-…`.
+    pub peerings: Kind<Peering>,
+    /// Transit gateway attachments.
+    pub transit_attachments: Kind<TransitGatewayAttachment>,
+    /// Instances by `i-…`.
+    pub instances: Kind<Instance>,
+    /// Load balancers by ARN, Classic ones by name.
+    pub load_balancers: Kind<LoadBalancer>,
+    /// Target groups by ARN.
+    pub target_groups: Kind<TargetGroup>,
+    /// Block Public Access options by `account/region`.
+    pub bpa_options: Kind<BpaOptions>,
+    /// Block Public Access exclusions.
+    pub bpa_exclusions: Kind<BpaExclusion>,
+    /// Groups used in other VPCs.
+    pub group_associations: Kind<GroupVpcAssociation>,
+    boundaries: Boundaries,
+    interface_boundaries: Boundaries,
+    acl_of_subnet: HashMap<String, Vec<String>>,
+    default_acl_of_vpc: HashMap<String, Vec<String>>,
+    table_of_subnet: HashMap<String, Vec<String>>,
+    main_table_of_vpc: HashMap<String, Vec<String>>,
+    interfaces_of_subnet: HashMap<String, Vec<String>>,
+}
+
+fn note(map: &mut HashMap<String, Vec<String>>, key: &str, id: &str) {
+    let ids = map.entry_ref(key).or_default();
+    if !ids.iter().any(|known| known == id) {
+        ids.push(id.to_string());
+    }
+}
+
+impl Network {
+    /// Builds the look-ups; call once after the last `put`.
+    pub fn finish(&mut self) {
+        let gaps = (self.interfaces.gaps())
+            .chain(self.groups.gaps())
+            .chain(self.acls.gaps())
+            .chain(self.subnets.gaps())
+            .chain(self.vpcs.gaps())
+            .chain(self.prefix_lists.gaps())
+            .chain(self.route_tables.gaps())
+            .chain(self.peerings.gaps());
+        self.boundaries = Boundaries::new(gaps);
+        self.interface_boundaries =
+            Boundaries::new(self.interfaces.gaps().chain(self.vpcs.gaps()).chain(self.peerings.gaps()));
+        self.acl_of_subnet.clear();
+        self.default_acl_of_vpc.clear();
+        self.table_of_subnet.clear();
+        self.main_table_of_vpc.clear();
+        self.interfaces_of_subnet.clear();
+        for (id, timeline) in &self.acls.timelines {
+            for acl in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+                acl.subnet_ids.iter().for_each(|subnet| note(&mut self.acl_of_subnet, subnet, id));
+                if let (true, Some(vpc)) = (acl.is_default, &acl.vpc_id) {
+                    note(&mut self.default_acl_of_vpc, vpc, id);
+                }
+            }
+        }
+        for (id, timeline) in &self.route_tables.timelines {
+            for table in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+                table.subnet_ids.iter().for_each(|subnet| note(&mut self.table_of_subnet, subnet, id));
+                if let (true, Some(vpc)) = (table.is_main, &table.vpc_id) {
+                    note(&mut self.main_table_of_vpc, vpc, id);
+                }
+            }
+        }
+        for (id, timeline) in &self.interfaces.timelines {
+            for interface in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+                if let Some(subnet) = &interface.subnet_id {
+                    note(&mut self.interfaces_of_subnet, subnet, id);
+                }
+            }
+        }
+    }
+
+    /// The views that cover the seconds `from..=to`: one where nothing changes, else one per state that may have held.
+    pub fn views(&self, from: Timestamp, to: Timestamp) -> Vec<View> {
+        self.boundaries.views(from, to)
+    }
+
+    /// The view that covers the seconds `from..=to`, if there is one only.
+    pub fn only_view(&self, from: Timestamp, to: Timestamp) -> Option<View> {
+        self.boundaries.only_view(from, to)
+    }
+
+    /// A key equal for views in which every object is the same.
+    pub fn view_key(&self, view: View) -> (usize, bool) {
+        self.boundaries.key(view)
+    }
+
+    /// A key equal for views in which the owners of addresses are the same.
+    pub fn owner_key(&self, view: View) -> (usize, bool) {
+        self.interface_boundaries.key(view)
+    }
+
+    /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2).
+    pub fn acl_of(&self, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Option<Found<'_, NetworkAcl>> {
+        let named = self.acl_of_subnet.get(subnet_id).into_iter().flatten();
+        let associated = named
+            .filter_map(|id| self.acls.get(id, view))
+            .filter(|acl| acl.value.subnet_ids.iter().any(|subnet| subnet == subnet_id))
+            // An association is replaced, not added: of two captures that both name the subnet the nearer one is right.
+            .min_by_key(|acl| acl.distance);
+        associated.or_else(|| {
+            let subnet = self.subnets.get(subnet_id, view);
+            let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
+            let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
+            defaults.filter_map(|id| self.acls.get(id, view)).find(|acl| acl.value.is_default)
+        })
+    }
+
+    /// The route table of a subnet: its association, else the VPC's main table.
+    pub fn route_table_of(
+        &self,
+        subnet_id: &str,
+        vpc_id: Option<&str>,
+        view: View,
+    ) -> Option<Found<'_, RouteTable>> {
+        let named = self.table_of_subnet.get(subnet_id).into_iter().flatten();
+        let associated = named
+            .filter_map(|id| self.route_tables.get(id, view))
+            .find(|table| table.value.subnet_ids.iter().any(|subnet| subnet == subnet_id));
+        associated.or_else(|| {
+            let subnet = self.subnets.get(subnet_id, view);
+            let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
+            let mains = self.main_table_of_vpc.get(vpc).into_iter().flatten();
+            mains.filter_map(|id| self.route_tables.get(id, view)).find(|table| table.value.is_main)
+        })
+    }
+
+    /// The interfaces in a subnet.
+    pub fn interfaces_in<'a>(
+        &'a self,
+        subnet_id: &'a str,
+        view: View,
+    ) -> impl Iterator<Item = Found<'a, NetworkInterface>> {
+        let ids = self.interfaces_of_subnet.get(subnet_id).into_iter().flatten();
+        ids.filter_map(move |id| self.interfaces.get(id, view))
+            .filter(move |found| found.value.subnet_id.as_deref() == Some(subnet_id))
+    }
+
+    /// Whether some active peering connection joins the two VPCs; `None` when no peering connection is known at all.
+    pub fn peered(&self, one: &str, other: &str, view: View) -> Option<bool> {
+        if self.peerings.is_empty() {
+            return None;
+        }
+        Some(
+            self.peerings
+                .all(view)
+                .any(|peering| peering.value.joins(one, other) && peering.value.same_region()),
+        )
+    }
+}

@@ -1,0 +1,140 @@
+//! Flow log lines against splitting each one on its own.
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// Cuts a whole text in batches of `max_rows`; gives each row's cells, the refusals, and the counts.
+fn cut(text: &[u8], layout: Layout, max_rows: usize) -> (Vec<Vec<Option<String>>>, Vec<Refusal>, Progress) {
+    let wanted = Wanted::all(layout.kind.columns().len());
+    let mut cutter = FlowCutter::new(layout, wanted.clone());
+    let (mut rows, mut refused, mut total) = (Vec::new(), Vec::new(), Progress::default());
+    let mut cells = Cells::default();
+    while total.next < text.len() && total.rebound.is_none() {
+        cells.reset(&wanted);
+        let done = cutter.cut_block(text, total.lines + 1, total.next, max_rows, &mut cells, &mut refused);
+        assert!(done.next > total.next, "a call has to come forward");
+        for row in 0..cells.rows() {
+            let text = |span: Span| {
+                let text = String::from_utf8_lossy(span.of(text)).into_owned();
+                Some(text).filter(|text| !text.is_empty() && text != "-")
+            };
+            rows.push(cells.spans.iter().map(|column| text(column[row])).collect());
+        }
+        total.next = done.next;
+        total.lines += done.lines;
+        total.blank += done.blank;
+        total.headers += done.headers;
+        total.rebound = done.rebound;
+    }
+    (rows, refused, total)
+}
+
+fn naive(text: &str, layout: &Layout) -> Vec<Vec<Option<String>>> {
+    let mut rows = Vec::new();
+    let ended = text.ends_with('\n');
+    let lines: Vec<&str> = text.split('\n').collect();
+    for (at, line) in lines.iter().enumerate() {
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let tokens: Vec<&str> = line.split(' ').filter(|token| !token.is_empty()).collect();
+        let open = at + 1 == lines.len() && !ended;
+        if tokens.is_empty() || (open && tokens.len() < layout.columns.len()) {
+            continue;
+        }
+        let mut row = vec![None; layout.kind.columns().len()];
+        for (token, column) in tokens.iter().zip(&layout.columns) {
+            if let (Some(column), true) = (column, *token != "-") {
+                row[*column] = Some((*token).to_owned());
+            }
+        }
+        rows.push(row);
+    }
+    rows
+}
+
+proptest! {
+    #[test]
+    fn rows_are_what_splitting_each_line_gives(
+        lines in prop::collection::vec(
+            prop_oneof![
+                6 => prop::collection::vec("[0-9A-Z.:-]{1,6}", 4).prop_map(|tokens| tokens.join(" ")),
+                1 => "[0-9A-Z -]{0,24}",
+                1 => Just(String::new()),
+            ],
+            0..60,
+        ),
+        ended in any::<bool>(),
+        crlf in any::<bool>(),
+        max_rows in 1usize..40,
+    ) {
+        let layout = Layout::bind(&["version", "srcaddr", "action", "log-status"]);
+        let mut text = lines.join(if crlf { "\r\n" } else { "\n" });
+        if ended && !text.is_empty() {
+            text.push('\n');
+        }
+        let (rows, refused, total) = cut(text.as_bytes(), layout.clone(), max_rows);
+        prop_assert_eq!(&rows, &naive(&text, &layout));
+        prop_assert_eq!(total.lines, rows.len() as u64 + refused.len() as u64 + total.blank + total.headers);
+        let lines = text.split('\n').count() as u64 - u64::from(text.is_empty() || text.ends_with('\n'));
+        prop_assert_eq!(total.lines, lines);
+    }
+
+    #[test]
+    fn any_bytes_are_accounted_for(text in prop::collection::vec(any::<u8>(), 0..400)) {
+        let (rows, refused, total) = cut(&text, Layout::flow_default(), 7);
+        if total.rebound.is_none() {
+            prop_assert_eq!(total.lines, rows.len() as u64 + refused.len() as u64 + total.blank + total.headers);
+        }
+    }
+}
+
+#[test]
+fn a_second_header_of_another_format_stops_the_cutter() {
+    let text = b"version srcaddr\n2 10.0.0.1\naction dstaddr version\nACCEPT 10.0.0.2 2\n";
+    let (rows, _, total) = cut(text, Layout::bind(&["version", "srcaddr"]), 100);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(total.headers, 2);
+    assert_eq!(total.rebound.unwrap().names, ["action", "dstaddr", "version"]);
+    assert_eq!(total.next, text.len() - "ACCEPT 10.0.0.2 2\n".len());
+}
+
+#[test]
+fn one_name_alone_is_a_header_only_on_the_first_line() {
+    let layout = Layout::bind(&["instance-tag"]);
+    let (rows, _, total) = cut(b"instance-tag\nregion\nx\n", layout, 100);
+    assert_eq!((rows.len(), total.headers), (2, 1));
+}
+
+#[test]
+fn the_event_time_of_an_export_is_told_by_its_shape() {
+    for time in ["2026-01-15T10:00:00.000Z", "2026-01-15T10:00:00Z"] {
+        assert!(is_event_time(time.as_bytes()), "{time}");
+    }
+    for other in ["2026-01-15T10:00:00", "2026-01-15T10:00:00.Z", "2", "2026-01-15T10:00:00.00xZ"] {
+        assert!(!is_event_time(other.as_bytes()), "{other}");
+    }
+}
+
+#[test]
+fn lines_without_a_header_are_read_by_the_format_that_fits() {
+    let wide = Layout::bind(&["interface-id", "srcaddr", "dstaddr", "action"]);
+    let swapped = Layout::bind(&["srcaddr", "dstaddr", "action", "interface-id"]);
+    let wanted = Wanted::all(wide.kind.columns().len());
+    let mut cutter =
+        FlowCutter::new(wide, wanted.clone()).with_alternatives(&[swapped, Layout::flow_default()]);
+    let mut cells = Cells::default();
+    cells.reset(&wanted);
+    let text = b"eni-1 10.0.0.1 10.0.0.2 ACCEPT\n10.0.0.3 10.0.0.4 REJECT eni-2\n\
+        2 123456789012 eni-3 10.0.0.5 10.0.0.6 1 2 6 1 40 1768471200 1768471258 ACCEPT OK\n";
+    cutter.cut_block(text, 1, 0, 100, &mut cells, &mut Vec::new());
+    let column = |name: &str| {
+        let at = LogKind::Flow.column_index(name).unwrap();
+        cells.spans[at]
+            .iter()
+            .map(|span| String::from_utf8_lossy(span.of(text)).into_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(column("interface_id"), ["eni-1", "eni-2", "eni-3"]);
+    assert_eq!(column("srcaddr"), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);
+    assert_eq!(column("action"), ["ACCEPT", "REJECT", "ACCEPT"]);
+}

@@ -1,0 +1,162 @@
+//! Dictionary columns against converting every cell on its own.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::parse::values;
+
+/// A block of cells, and where each of them lies.
+fn block_of(cells: &[String]) -> (Vec<u8>, Vec<Span>) {
+    let mut block = Vec::new();
+    let mut spans = Vec::new();
+    for cell in cells {
+        let start = block.len();
+        block.extend_from_slice(cell.as_bytes());
+        spans.push(Span::new(start, block.len()));
+        block.push(b' ');
+    }
+    (block, spans)
+}
+
+/// What a cell is worth: nothing, a value as text, or an error.
+#[derive(Clone, Debug, PartialEq)]
+enum Worth {
+    Null,
+    Value(String),
+    Bad,
+}
+
+fn naive(ty: ColumnType, cell: &str) -> Worth {
+    let token = cell.as_bytes();
+    if cell.is_empty() || cell == "-" {
+        return Worth::Null;
+    }
+    let value = match ty {
+        ColumnType::Int32 => cell.parse::<i32>().ok().filter(|_| plain_digits(cell)).map(|v| v.to_string()),
+        ColumnType::Int64 => cell.parse::<i64>().ok().filter(|_| plain_digits(cell)).map(|v| v.to_string()),
+        ColumnType::EpochSeconds => {
+            let seconds = cell.parse::<i64>().ok().filter(|_| cell.bytes().all(|byte| byte.is_ascii_digit()));
+            seconds
+                .filter(|seconds| *seconds <= values::MAX_EPOCH_SECONDS)
+                .map(|v| (v * 1_000_000).to_string())
+        }
+        ColumnType::Address => cell.parse::<std::net::IpAddr>().ok().map(|_| cell.to_owned()),
+        ColumnType::PercentText => {
+            let mut out = Vec::new();
+            values::percent_decode(token, &mut out);
+            Some(if out.is_empty() { cell.to_owned() } else { String::from_utf8_lossy(&out).into_owned() })
+        }
+        _ => Some(cell.to_owned()),
+    };
+    value.map_or(Worth::Bad, Worth::Value)
+}
+
+fn plain_digits(cell: &str) -> bool {
+    !cell.starts_with('+')
+}
+
+fn worth(column: &KeyedColumn, row: usize, bad: &[BadCell]) -> Worth {
+    if bad.iter().any(|cell| cell.row as usize == row) {
+        return Worth::Bad;
+    }
+    match column.keys[row] {
+        NULL => Worth::Null,
+        key => Worth::Value(match &column.values {
+            Values::Text(text) => String::from_utf8(text.get(key as usize).to_vec()).unwrap(),
+            Values::Int(ints) => ints.values[key as usize].to_string(),
+            Values::Float(floats) => floats[key as usize].to_string(),
+        }),
+    }
+}
+
+fn cell() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => "[0-9]{1,12}",
+        1 => "-?[0-9]{1,21}",
+        2 => (any::<[u8; 4]>()).prop_map(|v4| std::net::Ipv4Addr::from(v4).to_string()),
+        1 => (any::<[u16; 8]>()).prop_map(|v6| std::net::Ipv6Addr::from(v6).to_string()),
+        1 => "[a-z0-9.%-]{0,40}",
+        1 => Just("-".to_owned()),
+        1 => Just(String::new()),
+        2 => (1_768_470_000i64..1_768_480_000).prop_map(|seconds| seconds.to_string()),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn keys_stand_for_what_each_cell_says(cells in prop::collection::vec(cell(), 0..200), type_at in 0usize..6) {
+        use ColumnType::*;
+        let ty = [Int32, Int64, EpochSeconds, Address, PercentText, Text][type_at];
+        let (block, spans) = block_of(&cells);
+        let mut column = KeyedColumn::new(ty);
+        // Twice, so that the second time finds everything in the tables.
+        for _ in 0..2 {
+            let before = column.len();
+            let mut bad = Vec::new();
+            column.push_spans(&block, &spans, &mut bad);
+            prop_assert_eq!(column.len(), before + cells.len());
+            for (row, cell) in cells.iter().enumerate() {
+                let mut shifted = bad.clone();
+                shifted.iter_mut().for_each(|cell| cell.row += before as u32);
+                prop_assert_eq!(worth(&column, before + row, &shifted), naive(ty, cell), "{:?} {:?}", ty, cell);
+            }
+        }
+    }
+
+    #[test]
+    fn small_numbers_agree_with_parse(text in "[0-9a-z -]{1,9}") {
+        let mut block = text.clone().into_bytes();
+        block.extend_from_slice(b"        ");
+        let found = small_number(&block, Span::new(0, text.len()));
+        let naive = text.parse::<i64>().ok().filter(|_| text.len() <= 7 && text.bytes().all(|b| b.is_ascii_digit()));
+        prop_assert_eq!(found, naive);
+    }
+}
+
+#[test]
+fn many_addresses_take_the_way_with_prefetching_and_stay_the_same() {
+    let cells: Vec<String> = (0..60_000u32)
+        .map(|n| std::net::Ipv4Addr::from(0x0A00_0000 + (n.wrapping_mul(7919) % 12_000)).to_string())
+        .collect();
+    let (block, spans) = block_of(&cells);
+    let mut column = KeyedColumn::new(ColumnType::Address);
+    let mut bad = Vec::new();
+    for chunk in spans.chunks(4096) {
+        column.push_spans(&block, chunk, &mut bad);
+    }
+    assert!(bad.is_empty());
+    let Values::Text(text) = &column.values else { panic!("addresses are text") };
+    assert_eq!(text.len(), 12_000);
+    assert!(!text.plain);
+    for (key, cell) in column.keys.iter().zip(&cells) {
+        assert_eq!(text.get(*key as usize), cell.as_bytes());
+    }
+}
+
+#[test]
+fn a_column_that_does_not_repeat_gives_its_dictionary_up() {
+    let cells: Vec<String> = (0..40_000).map(|n| format!("Root=1-{n:032x}")).collect();
+    let (block, spans) = block_of(&cells);
+    let mut column = KeyedColumn::new(ColumnType::Text);
+    let mut bad = Vec::new();
+    for chunk in spans.chunks(4096) {
+        column.push_spans(&block, chunk, &mut bad);
+    }
+    let Values::Text(text) = &column.values else { panic!("it is text") };
+    assert!(text.plain);
+    for (key, cell) in column.keys.iter().zip(&cells) {
+        assert_eq!(text.get(*key as usize), cell.as_bytes());
+    }
+}
+
+#[test]
+fn bytes_that_are_not_utf8_are_kept_as_escapes() {
+    let mut column = KeyedColumn::new(ColumnType::Text);
+    let block = b"caf\xe9 x                ";
+    column.push_spans(block, &[Span::new(0, 4), Span::new(5, 6)], &mut Vec::new());
+    let Values::Text(text) = &column.values else { panic!("it is text") };
+    assert_eq!(text.get(0), b"caf\\xE9");
+    assert_eq!(text.get(1), b"x");
+}

@@ -1,0 +1,362 @@
+//! Finding and compiling the rules that apply to an interface at a moment, and keeping what was compiled.
+
+use super::compiled::{CompiledAcl, CompiledGroups};
+use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
+use super::owners::{Identity, Owners};
+use super::packet::{Decision, Direction, Packet, Ternary};
+use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
+use crate::network::{
+    Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, SecurityGroup, SecurityGroupRule,
+    Subnet, Timestamp, View, Vpc,
+};
+use hashbrown::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+type ViewKey = (usize, bool);
+
+/// A long history has thousands of views; records mostly come in the order of time, so old ones can go.
+const MOST_VIEWS: usize = 64;
+
+/// Evaluates packets at any interface and moment of a network; keeps compiled rules. One per thread.
+#[derive(Debug)]
+pub struct Engine<'n> {
+    network: &'n Network,
+    interfaces: HashMap<ViewKey, HashMap<String, Option<Arc<InterfaceRules>>>>,
+    owners: HashMap<ViewKey, Arc<Owners>>,
+    /// By the address of the version in the network, which outlives the engine.
+    acls: HashMap<usize, Arc<CompiledAcl>>,
+    groups: HashMap<GroupKey, Arc<CompiledGroups>>,
+    subnets: HashMap<ViewKey, HashMap<String, Arc<SubnetFacts>>>,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct GroupKey {
+    groups: Vec<usize>,
+    missing: Vec<String>,
+    lists: Vec<usize>,
+}
+
+/// How the configuration behind an interface's rules is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Provenance {
+    /// The weakest origin among the objects used.
+    pub origin: Origin,
+    /// The largest distance in seconds between the moment and the time for which an object is known.
+    pub distance: i64,
+    /// When the object at that distance was captured.
+    pub captured_at: Option<Timestamp>,
+}
+
+/// All that decides about packets of one interface in one view.
+#[derive(Debug)]
+pub struct InterfaceRules {
+    /// The view that this holds for.
+    pub view: View,
+    /// The interface.
+    pub interface: Arc<NetworkInterface>,
+    /// Its subnet, if known.
+    pub subnet: Option<Arc<Subnet>>,
+    /// Its VPC, if known.
+    pub vpc: Option<Arc<Vpc>>,
+    /// Its instance, if known.
+    pub instance: Option<Arc<Instance>>,
+    /// The network ACL in force for its subnet; `None` when it is not known.
+    pub acl: Option<Arc<CompiledAcl>>,
+    /// Its groups; `None` when it has none, so that groups do not apply.
+    pub groups: Option<Arc<CompiledGroups>>,
+    /// Whether the interface's list of groups is known.
+    pub groups_known: bool,
+    /// How all this is known.
+    pub provenance: Provenance,
+    /// Who holds which address.
+    pub owners: Arc<Owners>,
+    surroundings: Surroundings,
+    /// The version in force and the account's or subnet's Block Public Access mode.
+    pub bpa_mode: Option<String>,
+}
+
+/// The network ACL's verdict on a packet.
+#[derive(Debug, Clone)]
+pub struct AclVerdict<'r> {
+    /// N of the semantics spec.
+    pub decision: Decision,
+    /// The entry to name: the one that decides, or the first that may.
+    pub entry: Option<&'r NaclEntry>,
+    /// The direction of the list that decides.
+    pub direction: Direction,
+    /// Which lists apply and why.
+    pub scope: Scope,
+}
+
+/// The groups' verdict on a packet as a new flow.
+#[derive(Debug, Clone)]
+pub struct GroupVerdict<'r> {
+    /// F (or R) of the semantics spec.
+    pub decision: Decision,
+    /// The rule to name: one that allows, or the first that may.
+    pub rule: Option<(&'r SecurityGroup, &'r SecurityGroupRule)>,
+}
+
+impl<'n> Engine<'n> {
+    /// An engine over a network.
+    pub fn new(network: &'n Network) -> Self {
+        Engine {
+            network,
+            interfaces: HashMap::new(),
+            owners: HashMap::new(),
+            acls: HashMap::new(),
+            groups: HashMap::new(),
+            subnets: HashMap::new(),
+        }
+    }
+
+    /// The network.
+    pub fn network(&self) -> &'n Network {
+        self.network
+    }
+
+    /// The views that cover `from..=to`.
+    pub fn views(&self, from: Timestamp, to: Timestamp) -> Vec<View> {
+        self.network.views(from, to)
+    }
+
+    /// The rules of an interface in a view; `None` when the interface is not in the configuration then.
+    pub fn interface(&mut self, id: &str, view: View) -> Option<Arc<InterfaceRules>> {
+        let key = self.network.view_key(view);
+        if let Some(known) = self.interfaces.get(&key).and_then(|known| known.get(id)) {
+            return known.clone();
+        }
+        if self.interfaces.len() > MOST_VIEWS {
+            self.interfaces.clear();
+            self.subnets.clear();
+            self.owners.clear();
+        }
+        let compiled = self.compile(id, view).map(Arc::new);
+        self.interfaces.entry(key).or_default().insert(id.to_string(), compiled.clone());
+        compiled
+    }
+
+    /// The owners of all addresses in a view.
+    pub fn owners(&mut self, view: View) -> Arc<Owners> {
+        let key = self.network.owner_key(view);
+        let network = self.network;
+        self.owners.entry(key).or_insert_with(|| Arc::new(Owners::new(network, view))).clone()
+    }
+
+    fn compile(&mut self, id: &str, view: View) -> Option<InterfaceRules> {
+        let network = self.network;
+        let interface = network.interfaces.get(id, view)?;
+        let mut provenance = Provenance {
+            origin: interface.version.origin,
+            distance: interface.distance,
+            captured_at: interface.version.captured_at,
+        };
+        let subnet_id = interface.value.subnet_id.as_deref();
+        let subnet = subnet_id.and_then(|id| network.subnets.get(id, view));
+        let vpc_id = interface
+            .value
+            .vpc_id
+            .as_deref()
+            .or_else(|| subnet.as_ref().and_then(|s| s.value.vpc_id.as_deref()));
+        let vpc = vpc_id.and_then(|id| network.vpcs.get(id, view));
+        let acl = subnet_id.and_then(|id| network.acl_of(id, vpc_id, view));
+        if let Some(acl) = &acl {
+            provenance.add(acl);
+        }
+        let mut groups = Vec::new();
+        let mut missing = Vec::new();
+        for id in &interface.value.group_ids {
+            match network.groups.get(id, view) {
+                Some(group) => {
+                    provenance.add(&group);
+                    groups.push(group.value.clone());
+                }
+                None => missing.push(id.clone()),
+            }
+        }
+        let groups_known = interface.value.groups_known;
+        let has_groups = !interface.value.group_ids.is_empty() || !groups_known;
+        let compiled_groups = has_groups.then(|| self.compile_groups(groups, missing, view, &mut provenance));
+        let compiled_acl = acl.map(|acl| {
+            let key = Arc::as_ptr(acl.value) as usize;
+            self.acls.entry(key).or_insert_with(|| Arc::new(CompiledAcl::new(acl.value.clone()))).clone()
+        });
+        let instance = interface.value.instance_id.as_deref().and_then(|id| network.instances.get(id, view));
+        let bpa_mode = subnet
+            .as_ref()
+            .and_then(|subnet| subnet.value.bpa_mode.clone())
+            .or_else(|| vpc.as_ref().and_then(|vpc| vpc.value.bpa_mode.clone()))
+            .or_else(|| self.account_bpa(view));
+        let subnet_value = subnet.map(|subnet| subnet.value.clone());
+        let subnet_facts = match subnet_id {
+            None => Arc::default(),
+            Some(id) => {
+                let known = self.subnets.entry(network.view_key(view)).or_default();
+                let facts = known.entry_ref(id);
+                facts.or_insert_with(|| Arc::new(SubnetFacts::new(network, id, vpc_id, view))).clone()
+            }
+        };
+        let surroundings = Surroundings::new(interface.value, subnet_facts);
+        Some(InterfaceRules {
+            view,
+            interface: interface.value.clone(),
+            subnet: subnet_value,
+            vpc: vpc.map(|vpc| vpc.value.clone()),
+            instance: instance.map(|instance| instance.value.clone()),
+            acl: compiled_acl,
+            groups: compiled_groups,
+            groups_known,
+            provenance,
+            owners: self.owners(view),
+            surroundings,
+            bpa_mode,
+        })
+    }
+
+    /// The account's options speak for a subnet only when there is one account and Region, and no exclusion.
+    fn account_bpa(&self, view: View) -> Option<String> {
+        let mut options = self.network.bpa_options.all(view);
+        let only = options.next()?;
+        let alone = options.next().is_none() && self.network.bpa_exclusions.is_empty();
+        only.value.mode.clone().filter(|_| alone)
+    }
+
+    fn compile_groups(
+        &mut self,
+        groups: Vec<Arc<SecurityGroup>>,
+        missing: Vec<String>,
+        view: View,
+        provenance: &mut Provenance,
+    ) -> Arc<CompiledGroups> {
+        let network = self.network;
+        let mut lists = Vec::new();
+        for rule in groups.iter().flat_map(|group| &group.rules) {
+            if let Remote::PrefixList(id) = &rule.remote
+                && let Some(list) = network.prefix_lists.get(id, view)
+            {
+                provenance.add(&list);
+                let key = Arc::as_ptr(list.value) as usize;
+                if lists.last() != Some(&key) {
+                    lists.push(key);
+                }
+            }
+        }
+        let key = GroupKey {
+            groups: groups.iter().map(|group| Arc::as_ptr(group) as usize).collect(),
+            missing: missing.clone(),
+            lists,
+        };
+        self.groups
+            .entry(key)
+            .or_insert_with(|| {
+                Arc::new(CompiledGroups::new(groups, missing, |id| network.prefix_lists.get(id, view)))
+            })
+            .clone()
+    }
+
+    /// Rule by rule for the groups: what each rule makes of the packet.
+    pub fn explain_groups(&self, rules: &InterfaceRules, packet: &Packet) -> Option<GroupCheck> {
+        let groups = rules.groups.as_ref()?;
+        let identity = rules.identity(packet);
+        let lists = |id: &str| self.network.prefix_lists.get(id, rules.view);
+        let missing = !groups.missing.is_empty() || !rules.groups_known;
+        Some(check_groups(&groups.groups, missing, packet, &identity, lists))
+    }
+}
+
+impl Provenance {
+    fn add<T>(&mut self, found: &Found<'_, T>) {
+        self.origin = self.origin.min(found.version.origin);
+        if found.distance > self.distance {
+            self.distance = found.distance;
+            self.captured_at = found.version.captured_at;
+        }
+    }
+}
+
+impl InterfaceRules {
+    /// The network ACL's verdict (spec 8.3). `own` is the interface's own address in the record, where it is known.
+    pub fn acl_verdict(&self, packet: &Packet, own: Option<IpAddr>) -> AclVerdict<'_> {
+        let scope = self.scope(packet, own);
+        let mut verdict =
+            AclVerdict { decision: Decision::NotApplicable, entry: None, direction: packet.direction, scope };
+        if verdict.scope.applies == Ternary::No || self.unfiltered(&packet.remote).is_some() {
+            return verdict;
+        }
+        let Some(acl) = &self.acl else {
+            verdict.decision = Decision::Unknown;
+            return verdict;
+        };
+        let lists = verdict.scope.lists;
+        for list in lists.into_iter().flatten() {
+            let asked = Packet { direction: list.direction, remote: list.address, ..*packet };
+            let (mut decision, entry) = acl.decide(&asked);
+            if !list.sure && decision == Decision::Deny {
+                decision = Decision::Unknown;
+            }
+            // Of two lists the one that denies decides, then the one that may.
+            let worse = matches!(
+                (verdict.decision, decision),
+                (Decision::NotApplicable, _)
+                    | (Decision::Allow, Decision::Deny | Decision::Unknown)
+                    | (Decision::Unknown, Decision::Deny)
+            );
+            if worse {
+                verdict.decision = decision;
+                verdict.entry = entry;
+                verdict.direction = list.direction;
+            }
+        }
+        if verdict.scope.applies == Ternary::Maybe && verdict.decision == Decision::Deny {
+            verdict.decision = Decision::Unknown;
+        }
+        verdict
+    }
+
+    /// Which lists apply (spec 1.2).
+    pub fn scope(&self, packet: &Packet, own: Option<IpAddr>) -> Scope {
+        let own =
+            own.or(self.interface.primary.filter(|primary| primary.is_ipv4() == packet.remote.is_ipv4()));
+        self.surroundings.scope(packet.direction, packet.remote, own, Some(&self.owners))
+    }
+
+    /// Rule by rule for one list of the network ACL.
+    pub fn explain_acl(&self, packet: &Packet, list: &ListUse) -> Option<AclCheck> {
+        let acl = self.acl.as_ref()?;
+        let asked = Packet { direction: list.direction, remote: list.address, ..*packet };
+        Some(check_acl(acl.list(list.direction, asked.family()), &asked))
+    }
+
+    /// The groups' verdict on the packet as a new flow (spec 8.4).
+    pub fn group_verdict(&self, packet: &Packet) -> GroupVerdict<'_> {
+        let Some(groups) = &self.groups else {
+            return GroupVerdict { decision: Decision::NotApplicable, rule: None };
+        };
+        if self.unfiltered(&packet.remote).is_some() {
+            return GroupVerdict { decision: Decision::NotApplicable, rule: None };
+        }
+        let (mut decision, rule) = groups.decide(packet, || self.identity(packet));
+        if !self.groups_known && decision == Decision::Deny {
+            decision = Decision::Unknown;
+        }
+        let rule = rule.and_then(|(group, rule)| {
+            let group = groups.groups.get(group)?;
+            Some((group.as_ref(), group.rules.get(rule)?))
+        });
+        GroupVerdict { decision, rule }
+    }
+
+    /// What is known of the remote as a member of groups.
+    pub fn identity<'a>(&'a self, packet: &'a Packet) -> Identity<'a> {
+        let vpc = self.interface.vpc_id.as_deref();
+        self.owners.identity(vpc, packet.direction, &packet.remote)
+    }
+
+    /// The service at `remote` that neither layer filters, if it is one.
+    pub fn unfiltered(&self, remote: &IpAddr) -> Option<&'static str> {
+        let subnet = self.subnet.as_ref().map_or(&[][..], |subnet| &subnet.cidrs);
+        let vpc = self.vpc.as_ref().map_or(&[][..], |vpc| &vpc.cidrs);
+        unfiltered(subnet, vpc, remote)
+    }
+}

@@ -1,0 +1,167 @@
+//! Rule by rule: what each entry and each rule makes of a packet. Slower than the compiled form, and the truth it is held to.
+
+use super::matching::{Mismatch, match_entry, match_traffic};
+use super::owners::{Identity, is_stale};
+use super::packet::{Decision, Packet, Ternary};
+use crate::net::{Family, Prefix};
+use crate::network::{
+    Found, NACL_DEFAULT_V4, NACL_DEFAULT_V6, NaclEntry, NetworkAcl, PrefixList, Remote, RuleAction,
+    SecurityGroup, SecurityGroupRule, Traffic,
+};
+use std::sync::Arc;
+
+/// What one rule made of the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RuleCheck {
+    /// Position in the list that was checked.
+    pub index: usize,
+    /// Whether it matches.
+    pub matched: Ternary,
+    /// Beside a No: why.
+    pub mismatch: Option<Mismatch>,
+}
+
+/// A network ACL's decision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AclCheck {
+    /// The decision.
+    pub decision: Decision,
+    /// Entries that may decide, in the order of the list: the last is the first sure match, the others may match before it.
+    pub deciding: Vec<usize>,
+    /// Every entry up to the deciding one.
+    pub checks: Vec<RuleCheck>,
+}
+
+/// The entries of one direction and family in the order in which they are evaluated, closed by the default deny.
+/// Entries whose block is unreadable may be of either family, so they are in both lists.
+pub fn acl_list(acl: &NetworkAcl, egress: bool, family: Family) -> Vec<NaclEntry> {
+    let mut entries: Vec<NaclEntry> = (acl.entries.iter())
+        .filter(|entry| entry.egress == egress && entry.cidr.is_none_or(|cidr| cidr.family() == family))
+        .cloned()
+        .collect();
+    entries.sort_by_key(|entry| entry.number);
+    let number = match family {
+        Family::V4 => NACL_DEFAULT_V4,
+        Family::V6 => NACL_DEFAULT_V6,
+    };
+    if !entries.iter().any(|entry| entry.number == number) {
+        let action = Some(RuleAction::Deny);
+        entries.push(NaclEntry {
+            number,
+            egress,
+            action,
+            traffic: Traffic::All,
+            cidr: Some(Prefix::any(family)),
+        });
+    }
+    entries
+}
+
+/// First match decides; an entry that may match leaves the decision open unless what follows decides alike (spec 8.3).
+pub fn check_acl(list: &[NaclEntry], packet: &Packet) -> AclCheck {
+    let mut checks = Vec::new();
+    let mut deciding = Vec::new();
+    let (mut may_allow, mut may_deny) = (false, false);
+    for (index, entry) in list.iter().enumerate() {
+        let (matched, mismatch) = match_entry(entry, packet);
+        checks.push(RuleCheck { index, matched, mismatch });
+        if matched == Ternary::No {
+            continue;
+        }
+        deciding.push(index);
+        may_allow |= entry.action != Some(RuleAction::Deny);
+        may_deny |= entry.action != Some(RuleAction::Allow);
+        if matched == Ternary::Yes {
+            break;
+        }
+    }
+    let decision = match (may_allow, may_deny) {
+        (true, false) => Decision::Allow,
+        (false, true) => Decision::Deny,
+        _ => Decision::Unknown,
+    };
+    AclCheck { decision, deciding, checks }
+}
+
+/// The groups' decision for a new flow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupCheck {
+    /// The decision.
+    pub decision: Decision,
+    /// (group, rule) positions that match.
+    pub matching: Vec<(usize, usize)>,
+    /// (group, rule) positions that may match.
+    pub perhaps: Vec<(usize, usize)>,
+    /// Every rule of the direction: (group, check).
+    pub checks: Vec<(usize, RuleCheck)>,
+}
+
+/// Every rule of every group: one match suffices (spec 8.4). `lists` finds a prefix list; `missing` says that a group of the
+/// interface is not in the configuration. An interface without groups is for the caller: not applicable.
+pub fn check_groups<'n>(
+    groups: &[Arc<SecurityGroup>],
+    missing: bool,
+    packet: &Packet,
+    identity: &Identity<'_>,
+    lists: impl Fn(&str) -> Option<Found<'n, PrefixList>>,
+) -> GroupCheck {
+    let mut check = GroupCheck {
+        decision: Decision::Deny,
+        matching: Vec::new(),
+        perhaps: Vec::new(),
+        checks: Vec::new(),
+    };
+    for (at, group) in groups.iter().enumerate() {
+        for (index, rule) in group.rules.iter().enumerate() {
+            if rule.egress != packet.direction.is_egress() {
+                continue;
+            }
+            let (matched, mismatch) = match_rule(rule, packet, identity, &lists);
+            check.checks.push((at, RuleCheck { index, matched, mismatch }));
+            match matched {
+                Ternary::Yes => check.matching.push((at, index)),
+                Ternary::Maybe => check.perhaps.push((at, index)),
+                Ternary::No => {}
+            }
+        }
+    }
+    check.decision = if !check.matching.is_empty() {
+        Decision::Allow
+    } else if missing || !check.perhaps.is_empty() {
+        Decision::Unknown
+    } else {
+        Decision::Deny
+    };
+    check
+}
+
+fn match_rule<'n>(
+    rule: &SecurityGroupRule,
+    packet: &Packet,
+    identity: &Identity<'_>,
+    lists: &impl Fn(&str) -> Option<Found<'n, PrefixList>>,
+) -> (Ternary, Option<Mismatch>) {
+    let (traffic, mismatch) = match_traffic(&rule.traffic, packet);
+    if traffic == Ternary::No {
+        return (Ternary::No, mismatch);
+    }
+    let address = match &rule.remote {
+        Remote::Unreadable(_) => Ternary::Maybe,
+        Remote::Cidr(cidr) if cidr.family() != packet.family() => {
+            return (Ternary::No, Some(Mismatch::Family));
+        }
+        Remote::Cidr(cidr) => Ternary::from(cidr.contains(&packet.remote)),
+        Remote::PrefixList(id) => match lists(id).as_ref().and_then(|list| list.value.entries.as_ref()) {
+            None => Ternary::Maybe,
+            Some(entries) => Ternary::from(entries.iter().any(|entry| entry.contains(&packet.remote))),
+        },
+        Remote::Group(reference) if is_stale(reference) => {
+            return (Ternary::No, Some(Mismatch::StaleReference));
+        }
+        Remote::Group(reference) => identity.carries(reference),
+    };
+    match address {
+        Ternary::No => (Ternary::No, Some(Mismatch::Address)),
+        address => (traffic.and(address), None),
+    }
+}

@@ -1,0 +1,112 @@
+//! Matching one rule against one packet, and writing a rule as one line.
+
+use super::packet::{Direction, Packet, Ternary};
+use crate::network::{NaclEntry, NetworkAcl, SecurityGroup, SecurityGroupRule, Traffic};
+use std::fmt;
+
+/// Why a rule does not match: the first thing that differs, in the order in which one checks by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Mismatch {
+    /// The rule is of the other address family.
+    Family,
+    /// Another protocol.
+    Protocol,
+    /// Another destination port.
+    Port,
+    /// Another ICMP type or code.
+    IcmpType,
+    /// The remote address is outside the block, list or group.
+    Address,
+    /// The reference is stale: its peering connection is gone.
+    StaleReference,
+}
+
+impl fmt::Display for Mismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Mismatch::Family => "other address family",
+            Mismatch::Protocol => "other protocol",
+            Mismatch::Port => "other port",
+            Mismatch::IcmpType => "other ICMP type",
+            Mismatch::Address => "other address",
+            Mismatch::StaleReference => "stale reference",
+        })
+    }
+}
+
+/// A rule's traffic against a packet (spec 2.1, 3.1, 8.3): the mismatch beside a No.
+pub fn match_traffic(traffic: &Traffic, packet: &Packet) -> (Ternary, Option<Mismatch>) {
+    match traffic {
+        Traffic::All => (Ternary::Yes, None),
+        Traffic::Unreadable(_) => (Ternary::Maybe, None),
+        _ if traffic.protocol() != Some(packet.protocol) => (Ternary::No, Some(Mismatch::Protocol)),
+        Traffic::Ports { ports, .. } => match packet.port {
+            Some(port) if ports.contains(port) => (Ternary::Yes, None),
+            Some(_) => (Ternary::No, Some(Mismatch::Port)),
+            None if ports.is_all() => (Ternary::Yes, None),
+            None => (Ternary::Maybe, None),
+        },
+        Traffic::Icmp { kind: None, .. } => (Ternary::Yes, None),
+        Traffic::Icmp { kind: Some(kind), code, .. } => match packet.icmp {
+            None => (Ternary::Maybe, None),
+            Some((seen, _)) if seen != *kind => (Ternary::No, Some(Mismatch::IcmpType)),
+            Some((_, seen_code)) => match (code, seen_code) {
+                (None, _) => (Ternary::Yes, None),
+                (Some(_), None) => (Ternary::Maybe, None),
+                (Some(code), Some(seen)) if *code == seen => (Ternary::Yes, None),
+                _ => (Ternary::No, Some(Mismatch::IcmpType)),
+            },
+        },
+        Traffic::Protocol(_) => (Ternary::Yes, None),
+    }
+}
+
+/// A NACL entry against a packet, its direction aside.
+pub fn match_entry(entry: &NaclEntry, packet: &Packet) -> (Ternary, Option<Mismatch>) {
+    let address = match &entry.cidr {
+        None => Ternary::Maybe,
+        Some(cidr) if cidr.family() != packet.family() => return (Ternary::No, Some(Mismatch::Family)),
+        Some(cidr) => Ternary::from(cidr.contains(&packet.remote)),
+    };
+    let (traffic, mismatch) = match_traffic(&entry.traffic, packet);
+    match (traffic, address) {
+        (Ternary::No, _) => (Ternary::No, mismatch),
+        (_, Ternary::No) => (Ternary::No, Some(Mismatch::Address)),
+        (traffic, address) => (traffic.and(address), None),
+    }
+}
+
+fn direction(egress: bool) -> &'static str {
+    if egress { Direction::Egress.rule_word() } else { Direction::Ingress.rule_word() }
+}
+
+fn preposition(egress: bool) -> &'static str {
+    if egress { "to" } else { "from" }
+}
+
+/// An entry in one line: `nacl acl-1 inbound rule 100 deny tcp 22 from 0.0.0.0/0`; the default deny is rule `*`.
+pub fn entry_text(acl: &NetworkAcl, entry: &NaclEntry) -> String {
+    let number = if entry.is_default() { "*".to_string() } else { entry.number.to_string() };
+    let action = entry.action.map_or_else(|| "unreadable action".to_string(), |action| action.to_string());
+    let cidr = entry.cidr.map_or_else(|| "an unreadable block".to_string(), |cidr| cidr.to_string());
+    format!(
+        "nacl {} {} rule {number} {action} {} {} {cidr}",
+        acl.id,
+        direction(entry.egress),
+        entry.traffic,
+        preposition(entry.egress)
+    )
+}
+
+/// A group's rule in one line: `group sg-1 inbound rule sgr-7 allow tcp 443 from 203.0.113.0/24`.
+pub fn rule_text(group: &SecurityGroup, rule: &SecurityGroupRule) -> String {
+    let id = rule.rule_id.as_deref().map(|id| format!(" {id}")).unwrap_or_default();
+    format!(
+        "group {} {} rule{id} allow {} {} {}",
+        group.id,
+        direction(rule.egress),
+        rule.traffic,
+        preposition(rule.egress),
+        rule.remote
+    )
+}

@@ -1,0 +1,30 @@
+//! Whether a packet passes a network ACL and the security groups of an interface, with three values: what is missing from
+//! the configuration makes a match *maybe*, and maybe never becomes no.
+//!
+//! Two evaluators give the same answers: [`Engine`] compiles an interface's rules into sorted ranges, for millions of
+//! records; [`check_acl`] and [`check_groups`] go rule by rule and tell what each rule made of the packet, for explanations
+//! and as the compiled form's twin in the tests. What a verdict follows from the answers is in `attribute`.
+
+mod compiled;
+mod engine;
+mod explain;
+mod matching;
+mod owners;
+mod packet;
+mod scope;
+mod table;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod twin;
+
+pub use compiled::{CompiledAcl, CompiledGroups};
+pub use engine::{AclVerdict, Engine, GroupVerdict, InterfaceRules, Provenance};
+pub use explain::{AclCheck, GroupCheck, RuleCheck, acl_list, check_acl, check_groups};
+pub use matching::{Mismatch, entry_text, match_entry, match_traffic, rule_text};
+pub use owners::{Identity, Owners};
+pub use packet::{Decision, Direction, Packet, Ternary};
+pub use scope::{ListUse, Scope, ScopeReason, unfiltered};

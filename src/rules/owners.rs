@@ -1,0 +1,225 @@
+//! Whose address a remote is: what rules that refer to groups need (spec 2.4).
+
+use super::packet::{Direction, Ternary};
+use crate::net::{Family, Prefix, is_private};
+use crate::network::{GroupReference, Network, Origin, View};
+use hashbrown::{HashMap, HashSet};
+use std::net::IpAddr;
+
+/// An interface that holds an address.
+#[derive(Debug, Clone)]
+struct Owner {
+    vpc: Option<String>,
+    groups: Vec<String>,
+    /// Whether its group list is known at all.
+    groups_known: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct KnownVpc {
+    cidrs: Vec<Prefix>,
+    /// Interfaces of this VPC are known for the moment in question, so an address of none belongs to nobody.
+    covered: bool,
+}
+
+/// The owners of all addresses in one view.
+#[derive(Debug, Clone, Default)]
+pub struct Owners {
+    by_address: HashMap<IpAddr, Vec<usize>>,
+    /// Delegated prefixes, and the lengths that occur: hosts of container clusters have thousands.
+    delegated: HashMap<Prefix, Vec<usize>>,
+    delegated_lengths: Vec<u8>,
+    owners: Vec<Owner>,
+    vpcs: HashMap<String, KnownVpc>,
+    /// Pairs of VPCs joined by an active peering connection in one Region, both ways.
+    peered: HashSet<(String, String)>,
+    peerings_known: bool,
+    /// Blocks behind peering connections, which may hold addresses that look public.
+    peer_blocks: Vec<Prefix>,
+}
+
+/// What is known of a remote address as a member of groups.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity<'a> {
+    /// A private address of known interfaces that carry exactly these groups, over a path that preserves references.
+    Member(Vec<&'a str>),
+    /// It may be a member of these groups and of no other: the path or the owner is uncertain.
+    MaybeMember(Vec<&'a str>),
+    /// It may be a member of any group.
+    Unknown,
+    /// A member of no group: public, or private and nobody's.
+    Nobody,
+}
+
+impl Identity<'_> {
+    /// Whether a rule with this reference matches. Anything but an active peering makes the reference stale: no match.
+    pub fn carries(&self, reference: &GroupReference) -> Ternary {
+        if is_stale(reference) {
+            return Ternary::No;
+        }
+        let named = |groups: &[&str]| groups.contains(&reference.group_id.as_str());
+        match self {
+            Identity::Member(groups) => Ternary::from(named(groups)),
+            Identity::MaybeMember(groups) if named(groups) => Ternary::Maybe,
+            Identity::MaybeMember(_) | Identity::Nobody => Ternary::No,
+            Identity::Unknown => Ternary::Maybe,
+        }
+    }
+}
+
+/// Whether the reference's peering connection is gone (spec 2.4).
+pub(super) fn is_stale(reference: &GroupReference) -> bool {
+    reference.peering_status.as_deref().is_some_and(|status| !matches!(status, "active" | "provisioning"))
+}
+
+impl Owners {
+    /// Gathers every address of a view.
+    pub fn new(network: &Network, view: View) -> Self {
+        let mut owners = Owners { peerings_known: !network.peerings.is_empty(), ..Owners::default() };
+        for vpc in network.vpcs.all(view) {
+            owners.vpcs.entry_ref(vpc.value.id.as_str()).or_default().cidrs.clone_from(&vpc.value.cidrs);
+        }
+        // Without describe-vpcs the subnets tell most of a VPC's blocks.
+        for subnet in network.subnets.all(view) {
+            if let Some(vpc) = &subnet.value.vpc_id {
+                owners
+                    .vpcs
+                    .entry_ref(vpc.as_str())
+                    .or_default()
+                    .cidrs
+                    .extend(subnet.value.cidrs.iter().copied());
+            }
+        }
+        for found in network.interfaces.all(view) {
+            let interface = found.value;
+            let at = owners.owners.len();
+            for addr in &interface.addresses {
+                owners.by_address.entry(*addr).or_default().push(at);
+            }
+            for prefix in &interface.prefixes {
+                owners.delegated.entry(*prefix).or_default().push(at);
+                if !owners.delegated_lengths.contains(&prefix.prefix_len()) {
+                    owners.delegated_lengths.push(prefix.prefix_len());
+                }
+            }
+            if let Some(vpc) = &interface.vpc_id {
+                // Terraform knows only the interfaces that it made, so it never covers a VPC.
+                let covers = found.distance == 0 && found.version.origin != Origin::Terraform;
+                owners.vpcs.entry_ref(vpc.as_str()).or_default().covered |= covers;
+            }
+            owners.owners.push(Owner {
+                vpc: interface.vpc_id.clone(),
+                groups: interface.group_ids.clone(),
+                groups_known: interface.groups_known,
+            });
+        }
+        for peering in network.peerings.all(view) {
+            let ends = (&peering.value.requester, &peering.value.accepter);
+            if let (Some(one), Some(other)) = (&ends.0.vpc_id, &ends.1.vpc_id)
+                && peering.value.joins(one, other)
+                && peering.value.same_region()
+            {
+                owners.peered.insert((one.clone(), other.clone()));
+                owners.peered.insert((other.clone(), one.clone()));
+                owners.peer_blocks.extend(ends.0.cidrs.iter().chain(&ends.1.cidrs).copied());
+            }
+        }
+        owners
+    }
+
+    /// What is known of `remote` as seen from an interface in `own_vpc`.
+    ///
+    /// Owners in the own VPC win, since its local route does; then peered VPCs. An owner elsewhere is reached through a
+    /// transit gateway, over which only inbound rules may refer to groups, and only when enabled on the gateway and both
+    /// attachments (documented): maybe.
+    pub fn identity<'a>(
+        &'a self,
+        own_vpc: Option<&str>,
+        direction: Direction,
+        remote: &'a IpAddr,
+    ) -> Identity<'a> {
+        let holders = || self.holders(remote);
+        let mut holders_here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
+            (Some(vpc), Some(own)) => vpc == own,
+            _ => true,
+        });
+        if let Some(owner) = holders_here.next() {
+            return owner.identity();
+        }
+        let in_own_vpc = own_vpc.and_then(|own| self.vpcs.get(own)).filter(|vpc| vpc.holds(remote));
+        if let Some(vpc) = in_own_vpc {
+            return if vpc.covered { Identity::Nobody } else { Identity::Unknown };
+        }
+        let is_peer = |vpc: &Option<String>| match (vpc, own_vpc) {
+            (Some(vpc), Some(own)) => self.peered.contains(&(own.to_string(), vpc.clone())),
+            _ => false,
+        };
+        if let Some(owner) = holders().find(|owner| is_peer(&owner.vpc)) {
+            return owner.identity();
+        }
+        let mut groups: Vec<&str> = Vec::new();
+        let mut elsewhere = false;
+        for owner in holders() {
+            elsewhere = true;
+            if !owner.groups_known {
+                return Identity::Unknown;
+            }
+            groups.extend(owner.groups.iter().map(String::as_str));
+        }
+        if elsewhere {
+            let only_transit = self.peerings_known && direction.is_egress();
+            return if only_transit { Identity::Nobody } else { Identity::MaybeMember(groups) };
+        }
+        let mut others = self.vpcs.values().filter(|vpc| vpc.holds(remote)).peekable();
+        if others.peek().is_some() {
+            return if others.all(|vpc| vpc.covered) { Identity::Nobody } else { Identity::Unknown };
+        }
+        let behind_peering = self.peer_blocks.iter().any(|block| block.contains(remote));
+        // A private address of a VPC that no input describes. Global IPv6 addresses outside every known VPC are taken for
+        // the internet's, although a VPC that is not described may hold them: else no rule that refers to a group could
+        // ever be excluded for IPv6.
+        if behind_peering || is_private(remote) { Identity::Unknown } else { Identity::Nobody }
+    }
+
+    /// Whether `remote` is a private address of some known interface.
+    pub fn is_known(&self, remote: &IpAddr) -> bool {
+        self.holders(remote).next().is_some()
+    }
+
+    fn holders<'a>(&'a self, remote: &'a IpAddr) -> impl Iterator<Item = &'a Owner> {
+        let direct = self.by_address.get(remote).into_iter().flatten();
+        let prefixes = self.delegated_lengths.iter().filter_map(|len| Prefix::new(*remote, *len));
+        let delegated = prefixes.filter_map(|prefix| self.delegated.get(&prefix)).flatten();
+        direct.chain(delegated).filter_map(|at| self.owners.get(*at))
+    }
+
+    /// Whether `remote` lies in a block of some known VPC of its family.
+    pub fn in_some_vpc(&self, remote: &IpAddr) -> bool {
+        self.vpcs.values().any(|vpc| vpc.holds(remote))
+    }
+
+    /// Whether the VPC's blocks are known for the family, and hold `remote`; `None` when they are not known.
+    pub fn in_vpc(&self, vpc: &str, remote: &IpAddr) -> Option<bool> {
+        let known = self.vpcs.get(vpc)?;
+        let family = Family::of(remote);
+        if known.cidrs.is_empty() {
+            return None;
+        }
+        Some(known.cidrs.iter().any(|cidr| cidr.family() == family && cidr.contains(remote)))
+    }
+}
+
+impl Owner {
+    fn identity(&self) -> Identity<'_> {
+        if !self.groups_known {
+            return Identity::Unknown;
+        }
+        Identity::Member(self.groups.iter().map(String::as_str).collect())
+    }
+}
+
+impl KnownVpc {
+    fn holds(&self, remote: &IpAddr) -> bool {
+        self.cidrs.iter().any(|cidr| cidr.contains(remote))
+    }
+}
