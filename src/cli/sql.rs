@@ -80,7 +80,7 @@ impl FromArgMatches for Texts {
 #[derive(Clone, Debug, Args)]
 pub struct QueryDir {
     /// A folder of your own named queries, over those that come with flowq
-    #[arg(long, env = "FLOWQ_QUERIES", value_name = "DIR")]
+    #[arg(long, global = true, env = "FLOWQ_QUERIES", value_name = "DIR")]
     queries: Option<PathBuf>,
 }
 

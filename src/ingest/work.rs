@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::output::{Output, OutputError};
 use super::rows::{DAY, Days, Group, Rows};
-use crate::format::{Column, ColumnType, LogKind};
+use crate::format::{ColumnType, LogKind};
 use crate::parse::cells::{Cells, Extra, Refusal, Wanted};
+use crate::parse::columns::refusal_reason;
 use crate::parse::keyed::BadCell;
 use crate::parse::values;
 use crate::source::decode::{Batch, DecodeError, Decoder};
@@ -354,26 +355,11 @@ fn bad_rows(
             line: cells.lines.get(row).copied().unwrap_or(0),
             start: whole.start,
             len: whole.len,
-            reason: column.map_or_else(String::new, |column| wrong_type(column, cell.span.of(block))),
+            reason: column.map_or_else(String::new, |column| refusal_reason(column, cell.span.of(block))),
         });
     }
     refusals.sort_by_key(|refusal| refusal.line);
     refusals
-}
-
-/// The reason of a refusal for a cell that is not of its column's type.
-pub fn wrong_type(column: &Column, found: &[u8]) -> String {
-    let expected = match column.ty {
-        ColumnType::Int32 => "an integer of 32 bits",
-        ColumnType::Int64 => "an integer",
-        ColumnType::Float64 => "a number",
-        ColumnType::EpochSeconds => "unix seconds",
-        ColumnType::Time => "an ISO 8601 time",
-        ColumnType::Address => "an IP address",
-        ColumnType::Text | ColumnType::PercentText => "less text than 4 GiB in a row group",
-    };
-    let found = String::from_utf8_lossy(found.get(..found.len().min(80)).unwrap_or_default());
-    format!("{}: expected {expected}, found \"{found}\"", column.log_name)
 }
 
 /// Keeps the rows that are marked.
