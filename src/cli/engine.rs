@@ -18,15 +18,14 @@ use futures::StreamExt;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::source::locate;
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
-use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -72,7 +71,7 @@ pub struct Engine {
 /// How a statement ended.
 pub enum Ran {
     /// With a result, in this time.
-    Done(Written, Duration),
+    Done(Duration),
     /// Without one (it created or dropped something).
     Nothing,
     /// Interrupted by Ctrl-C.
@@ -183,7 +182,8 @@ impl Engine {
                 while let Some(batch) = answer.stream.next().await {
                     writer.write(&batch.map_err(SessionError::from)?)?;
                 }
-                Ok(Ran::Done(writer.finish()?, begun.elapsed()))
+                writer.finish()?;
+                Ok(Ran::Done(begun.elapsed()))
             };
             tokio::select! {
                 ran = work => ran,
@@ -192,7 +192,38 @@ impl Engine {
         })
     }
 
-    fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+    /// Waits for something; `None` where Ctrl-C ends it.
+    pub fn interruptible<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => None,
+                done = work => Some(done),
+            }
+        })
+    }
+
+    /// What it is opened over, in words.
+    pub fn over(&self) -> String {
+        match (&self.raw, &self.store) {
+            (Some(raw), _) => match raw.files() {
+                1 => "1 raw file".to_owned(),
+                files => format!("{files} raw files"),
+            },
+            (None, Some(store)) => format!("the store {}", store.root().display()),
+            (None, None) => "no store yet (flowq ingest makes one)".to_owned(),
+        }
+    }
+
+    /// The rows of a table, where that is known without reading them.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        let store = self.store.as_ref().filter(|_| store::TABLES.contains(&table))?;
+        let snapshot = store.snapshot(table).ok()?;
+        Some(snapshot.map_or(0, |snapshot| snapshot.files.iter().map(|file| file.rows).sum()))
+    }
+
+    /// Says why a statement failed; gives the exit code.
+    pub fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
         let SessionError::Engine(error) = error else {
             printer.error(&error.to_string());
             return Ok(exit::USAGE);
@@ -208,7 +239,7 @@ impl Engine {
     }
 
     /// Says of a column that a statement names and that no log carries, that this is why it is null.
-    fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
+    pub fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
         let state = self.session.context().state();
         let plan = self.runtime.block_on(state.create_logical_plan(sql));
         let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
@@ -241,7 +272,8 @@ impl Engine {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
             let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+            return (!carried.is_empty())
+                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
         let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
         if snapshot.files.is_empty() {
@@ -258,7 +290,7 @@ impl Engine {
     }
 
     /// Says which lines of raw files could not be read.
-    fn report_refused(&self, printer: &Printer) -> u8 {
+    pub fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
         let summary = raw.quarantine().summary();
         for (file, problem) in &summary.problems {

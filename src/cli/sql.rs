@@ -47,7 +47,8 @@ impl QueryDir {
 pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let mut texts = Vec::new();
     for path in &args.file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         texts.push(text);
     }
     texts.extend(args.command.iter().cloned());
@@ -124,12 +125,14 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
 }
 
 /// `--limit 20 --port=443` as names and values.
-fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+pub(super) fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let mut parameters = Vec::new();
     let mut words = given.iter();
     while let Some(word) = words.next() {
         let Some(name) = word.strip_prefix("--") else {
-            anyhow::bail!("expected a parameter such as --limit 20, found {word:?} (flowq queries show NAME lists them)");
+            anyhow::bail!(
+                "expected a parameter such as --limit 20, found {word:?} (flowq queries show NAME lists them)"
+            );
         };
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
@@ -166,17 +169,7 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     match &args.command {
         None | Some(QueriesCommand::List) => {
-            let column = |text: &dyn Fn(&Query) -> String| {
-                Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
-            };
-            let batch = RecordBatch::try_from_iter([
-                ("name", column(&|query| query.name.clone())),
-                ("title", column(&|query| query.title.clone())),
-                (
-                    "parameters",
-                    column(&|query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ")),
-                ),
-            ])?;
+            let batch = query_list(&library)?;
             printer.batches(&batch.schema(), &[batch])?;
         }
         Some(QueriesCommand::Show { name }) => match library.get(name) {
@@ -190,6 +183,20 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// The named queries, a row each.
+pub(super) fn query_list(library: &Library) -> anyhow::Result<RecordBatch> {
+    let column = |text: &dyn Fn(&Query) -> String| {
+        Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
+    };
+    let parameters =
+        |query: &Query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(RecordBatch::try_from_iter([
+        ("name", column(&|query| query.name.clone())),
+        ("title", column(&|query| query.title.clone())),
+        ("parameters", column(&parameters)),
+    ])?)
+}
+
 #[derive(Debug, Args)]
 pub struct FunctionsArgs {
     /// Only functions whose name holds this
@@ -198,17 +205,22 @@ pub struct FunctionsArgs {
 }
 
 pub fn list_functions(args: &FunctionsArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let batch = function_list(&args.name)?;
+    printer.batches(&batch.schema(), &[batch])?;
+    Ok(0)
+}
+
+/// The functions whose name holds a text, a row each.
+pub(super) fn function_list(name: &str) -> anyhow::Result<RecordBatch> {
     let all = functions::catalogue();
-    let found: Vec<_> = all.iter().filter(|function| function.name.contains(args.name.as_str())).collect();
+    let found: Vec<_> = all.iter().filter(|function| function.name.contains(name)).collect();
     let column = |text: &dyn Fn(&functions::FunctionDoc) -> String| {
         Arc::new(StringArray::from_iter_values(found.iter().map(|function| text(function)))) as ArrayRef
     };
-    let batch = RecordBatch::try_from_iter([
+    Ok(RecordBatch::try_from_iter([
         ("function", column(&|function| function.signature.clone())),
         ("what", column(&|function| function.description.to_owned())),
         ("example", column(&|function| function.example.to_owned())),
         ("gives", column(&|function| function.result.to_owned())),
-    ])?;
-    printer.batches(&batch.schema(), &[batch])?;
-    Ok(0)
+    ])?)
 }
