@@ -173,14 +173,18 @@ impl TableProvider for RawTable {
     }
 }
 
-/// The times that the names of flow log objects allow: a record's start and end lie within a quarter of an hour of the
-/// time in the name (documented; the name's time has meant both ends of the interval).
+/// The times that the names of flow log objects allow. Which end of the interval the name's time means has changed
+/// (documented), and an hourly object may be named for its first minute; records that are late come in an object named
+/// for the time at which they came. AWS names no bound for that; losing records is worse than opening files.
 struct NamedTimes<'a> {
     kind: LogKind,
     files: &'a [(usize, &'a RawFile)],
 }
 
-const MARGIN: i64 = 15 * 60;
+/// So long after the time in the name a record may lie, in seconds.
+const AFTER_NAME: i64 = 60 * 60;
+/// So long before it.
+const BEFORE_NAME: i64 = 6 * 60 * 60;
 const DAY: i64 = 24 * 60 * 60;
 
 impl NamedTimes<'_> {
@@ -208,11 +212,11 @@ impl NamedTimes<'_> {
 
 impl PruningStatistics for NamedTimes<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, -MARGIN)
+        self.bounds(column, -BEFORE_NAME)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, MARGIN)
+        self.bounds(column, AFTER_NAME)
     }
 
     fn num_containers(&self) -> usize {
