@@ -13,11 +13,13 @@ use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::source::locate;
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
@@ -26,7 +28,6 @@ use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -35,6 +36,13 @@ pub struct EngineArgs {
     /// Read these raw files instead of the store: files, folders, globs, or - for standard input
     #[arg(long = "from", value_name = "PATH", num_args = 1..)]
     pub from: Vec<String>,
+    #[command(flatten)]
+    pub options: EngineOptions,
+}
+
+/// How SQL is run, wherever its tables come from.
+#[derive(Clone, Debug, Args)]
+pub struct EngineOptions {
     #[command(flatten)]
     pub input: InputArgs,
     /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
@@ -103,6 +111,7 @@ impl TableSource for MissingStore {
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
     pub fn open(args: &EngineArgs, global: &Global) -> anyhow::Result<Engine> {
+        let EngineArgs { from, options: args } = args;
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -110,9 +119,10 @@ impl Engine {
             .build()
             .context("cannot start the worker threads")?;
         let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
+        let memory_limit = args.memory_limit.unwrap_or_else(memory::default_limit);
         let mut opened = None;
         let mut raw = None;
-        let source: Arc<dyn TableSource> = if args.from.is_empty() {
+        let source: Arc<dyn TableSource> = if from.is_empty() {
             match Store::open(&global.store) {
                 Ok(store) => {
                     opened = Some(store.clone());
@@ -122,17 +132,17 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         } else {
-            let found = locate(&args.from, Some(&global.store));
+            let found = locate(from, Some(&global.store));
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };
         let options = SessionOptions {
             threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
-            memory_limit: args.memory_limit.unwrap_or_else(memory::default_limit),
+            memory_limit,
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
@@ -161,10 +171,25 @@ impl Engine {
         Ok(self.report_refused(printer))
     }
 
+    /// How many statements of these texts give a result; those that do not parse are counted when they are run.
+    pub fn results(&self, texts: &[String]) -> usize {
+        use datafusion::sql::sqlparser::ast::Statement as Sql;
+        let gives_none = |statement: &Statement| match statement {
+            Statement::Statement(statement) => matches!(
+                statement.as_ref(),
+                Sql::CreateTable(_) | Sql::CreateView(_) | Sql::Drop { .. } | Sql::Set(_)
+            ),
+            Statement::CreateExternalTable(_) | Statement::Reset(_) => true,
+            _ => false,
+        };
+        let statements = texts.iter().filter_map(|text| self.session.statements(text).ok()).flatten();
+        statements.filter(|statement| !gives_none(statement)).count()
+    }
+
     /// Runs one statement and prints its result. Ctrl-C ends it.
     pub fn run_one(
         &self,
-        statement: datafusion::sql::parser::Statement,
+        statement: Statement,
         parameters: Option<ParamValues>,
         printer: &Printer,
     ) -> anyhow::Result<Ran> {
@@ -241,7 +266,8 @@ impl Engine {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
             let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+            return (!carried.is_empty())
+                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
         let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
         if snapshot.files.is_empty() {

@@ -2,6 +2,7 @@
 
 mod engine;
 mod ingest;
+mod parameters;
 mod printer;
 mod shell;
 mod sql;
@@ -10,7 +11,7 @@ mod store;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use printer::{Color, Printer};
 
@@ -100,13 +101,13 @@ fn parse_format(text: &str) -> Result<OutputFormat, String> {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !crate::source::aws_parquet::panics_are_caught() {
             report(panic);
         }
     }));
+    let cli = Cli::parse_from(parameters::spell_out(std::env::args_os().collect(), &Cli::command()));
     let level = match cli.global.verbose {
         0 => log::LevelFilter::Error,
         1 => log::LevelFilter::Info,
@@ -115,6 +116,10 @@ pub fn main() -> ExitCode {
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
     let global = &cli.global;
     let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
+    if printer.file.is_none() && printer.format().needs_file() {
+        printer.error("parquet is not written to a terminal or pipe (name a file with -o)");
+        return ExitCode::from(exit::USAGE);
+    }
     let outcome = match &cli.command {
         Command::Ingest(args) => ingest::run(args, global, &printer),
         Command::Sql(args) => sql::sql(args, global, &printer),
@@ -129,7 +134,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
+            let hint =
+                error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
             let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
             printer.error(&format!("{error:#}{hint}"));
             ExitCode::from(exit::FAILED)

@@ -23,10 +23,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::input::{Holds, RawFile, RawInput};
 use super::opener::FileNumber;
 use super::quarantine::Quarantine;
-use super::source::RawSource;
+use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
-use crate::source::{KeyKind, Located};
+use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
 use crate::sql::schema;
 use crate::store;
@@ -39,8 +39,15 @@ pub struct RawTables {
 
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
-        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+    ///
+    /// `threads` readers may hold about a quarter of `memory` bytes together; files whose text does not fit into the
+    /// share of one are read in pieces, which is slower where they are compressed.
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        // A reader holds a text twice: the one that it cuts, and the buffer for the next one.
+        let share = memory / 8 / threads.max(1);
+        let defaults = Limits::default();
+        let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
     }
 
     /// What has not been read so far, and why.
@@ -72,7 +79,8 @@ impl TableSource for RawTables {
         }
         Ok(LogKind::from_table(name).map(|kind| {
             let table_schema = TableSchema::from(schema::log_table(kind));
-            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema })
+                as Arc<dyn TableProvider>
         }))
     }
 }
@@ -87,7 +95,12 @@ struct RawTable {
 
 impl RawTable {
     /// For each file, whether its name allows rows for which the filters are true.
-    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+    fn may_match(
+        &self,
+        state: &dyn Session,
+        files: &[(usize, &RawFile)],
+        filters: &[Expr],
+    ) -> Result<Vec<bool>> {
         let all = vec![true; files.len()];
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
         let schema = self.table_schema.table_schema();
@@ -126,22 +139,27 @@ impl TableProvider for RawTable {
         let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
         let of_other_kinds = self.input.files.len() - candidates.len();
         let keep = self.may_match(state, &candidates, filters)?;
-        let files: Vec<PartitionedFile> = candidates
-            .iter()
-            .zip(&keep)
-            .filter(|(_, keep)| **keep)
-            .map(|((number, file), _)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(*number))
+        let kept = candidates.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(candidate, _)| *candidate);
+        let kept: Vec<(usize, &RawFile)> = kept.collect();
+        let (by_time, with_copies) = (candidates.len() - kept.len(), kept.len());
+        // After pruning, so that only files that have to be opened anyway are compared. Of an original that its name
+        // rules out no copy has a matching row.
+        let files: Vec<PartitionedFile> = self
+            .input
+            .without_copies(kept)
+            .into_iter()
+            .map(|(number, file)| {
+                PartitionedFile::new(file.located.path.as_str(), file.located.size)
+                    .with_extension(FileNumber(number))
             })
             .collect();
-        let pruned = candidates.len() - files.len();
+        let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };
         // Which partition a file is listed under does not matter: they all take from one queue.
         let groups = match files.len() {
             0 => vec![FileGroup::default()],
             count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
         };
-        let source =
-            RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), (pruned, of_other_kinds));
+        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
