@@ -136,7 +136,7 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?, threads, memory_limit));
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
             raw = Some(tables.clone());
             tables
         };
