@@ -19,6 +19,7 @@ use futures::StreamExt;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::source::locate;
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
@@ -27,7 +28,6 @@ use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -265,7 +265,8 @@ impl Engine {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
             let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+            return (!carried.is_empty())
+                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
         let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
         if snapshot.files.is_empty() {

@@ -34,7 +34,8 @@ impl InputArgs {
     /// What was typed, as the decoder takes it.
     pub fn decode(&self) -> anyhow::Result<DecodeOptions> {
         let layouts = self.log_format.iter().map(|text| Ok(Layout::bind(&parse_log_format(text)?)));
-        let layouts = layouts.collect::<Result<Vec<_>, crate::source::LogFormatError>>().context("--log-format")?;
+        let layouts =
+            layouts.collect::<Result<Vec<_>, crate::source::LogFormatError>>().context("--log-format")?;
         Ok(DecodeOptions { layouts })
     }
 }
@@ -119,7 +120,9 @@ fn follow(watch: &Watch, show: bool, quiet: bool, printer: &Printer, ended: &dyn
         let bar = bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
             let style = "{bar:24} {msg}  {bytes}/{total_bytes}  {eta} left";
-            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar
         });
         bar.set_length(counters.bytes_planned.load(Ordering::Relaxed));
@@ -169,7 +172,9 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
             return printer.data(&text);
         }
         OutputFormat::Table => {}
-        other => anyhow::bail!("the summary is a table or json, not {other:?} (query `ingested_files` with flowq sql instead)"),
+        other => anyhow::bail!(
+            "the summary is a table or json, not {other:?} (query `ingested_files` with flowq sql instead)"
+        ),
     }
     if global.quiet {
         return Ok(());
@@ -268,7 +273,8 @@ fn table(summary: &Summary) -> String {
         summary.failed.len(),
     );
     if !summary.accounts.is_empty() {
-        let join = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+        let join =
+            |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "accounts: {}   regions: {}", join(&summary.accounts), join(&summary.regions));
     }
     let _ = write!(

@@ -128,7 +128,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
+            let hint =
+                error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
             let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
             printer.error(&format!("{error:#}{hint}"));
             ExitCode::from(exit::FAILED)

@@ -24,7 +24,12 @@ pub fn long_options(cli: &Command, subcommand: &str) -> Vec<String> {
     let mut known = cli.clone();
     known.build();
     let command = known.find_subcommand(subcommand);
-    command.into_iter().flat_map(Command::get_arguments).filter_map(Arg::get_long).map(str::to_owned).collect()
+    command
+        .into_iter()
+        .flat_map(Command::get_arguments)
+        .filter_map(Arg::get_long)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Where the subcommand's name stands, behind the program's and options with their values.
@@ -44,7 +49,11 @@ fn spell_out_after(words: Vec<OsString>, subcommand: usize, command: &Command) -
     let mut spelled: Vec<OsString> = Vec::with_capacity(words.len());
     let mut words = words.into_iter().enumerate().peekable();
     while let Some((at, word)) = words.next() {
-        let text = word.to_str().filter(|text| at > subcommand && text.starts_with('-')).unwrap_or_default().to_owned();
+        let text = word
+            .to_str()
+            .filter(|text| at > subcommand && text.starts_with('-'))
+            .unwrap_or_default()
+            .to_owned();
         if text == "--" {
             spelled.push(word);
             break;
@@ -147,7 +156,12 @@ mod tests {
 
     #[test]
     fn other_commands_are_left_alone() {
-        for line in ["flowq sql --limit 3", "flowq", "flowq --wrong run t --limit 3", "flowq queries show run --limit 3"] {
+        for line in [
+            "flowq sql --limit 3",
+            "flowq",
+            "flowq --wrong run t --limit 3",
+            "flowq queries show run --limit 3",
+        ] {
             assert_eq!(spelled(line), line);
         }
     }

@@ -42,7 +42,9 @@ impl Printer {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            Color::Auto => {
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
         };
         Printer { format, file, quiet, color }
     }
@@ -85,7 +87,9 @@ impl Printer {
     /// Writes text as the result.
     pub fn data(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => create(path)?.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => create(path)?
+                .write_all(text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display())),
             None => Ok(io::stdout().write_all(text.as_bytes()).map_err(OutputError::Io)?),
         }
     }

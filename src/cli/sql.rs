@@ -43,8 +43,13 @@ impl Args for Texts {
             Arg::new(id).short(short).long(id).value_name(name).action(ArgAction::Append).help(help)
         };
         command.arg(repeatable("command", 'c', "SQL", "Run these statements (repeatable)")).arg(
-            repeatable("file", 'f', "FILE", "Run the statements of a file, - for standard input (repeatable)")
-                .value_parser(clap::value_parser!(PathBuf)),
+            repeatable(
+                "file",
+                'f',
+                "FILE",
+                "Run the statements of a file, - for standard input (repeatable)",
+            )
+            .value_parser(clap::value_parser!(PathBuf)),
         )
     }
 
@@ -56,9 +61,11 @@ impl Args for Texts {
 impl FromArgMatches for Texts {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Texts, clap::Error> {
         let places = |id| matches.indices_of(id).into_iter().flatten();
-        let commands = matches.get_many::<String>("command").into_iter().flatten().cloned().map(Text::Statements);
+        let commands =
+            matches.get_many::<String>("command").into_iter().flatten().cloned().map(Text::Statements);
         let files = matches.get_many::<PathBuf>("file").into_iter().flatten().cloned().map(Text::File);
-        let mut texts: Vec<(usize, Text)> = places("command").zip(commands).chain(places("file").zip(files)).collect();
+        let mut texts: Vec<(usize, Text)> =
+            places("command").zip(commands).chain(places("file").zip(files)).collect();
         texts.sort_by_key(|(place, _)| *place);
         Ok(Texts(texts.into_iter().map(|(_, text)| text).collect()))
     }
@@ -137,13 +144,14 @@ fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result
 /// It is told from a path by its first word, and by there being no file of that name.
 fn statement_among_paths(paths: &mut Vec<String>) -> Option<String> {
     const FIRST_WORDS: [&str; 14] = [
-        "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "values", "copy", "insert",
-        "table", "(select",
+        "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "values", "copy",
+        "insert", "table", "(select",
     ];
     let last = paths.last().filter(|_| paths.len() > 1)?;
     let first_word = last.split_whitespace().next()?.to_ascii_lowercase();
     let comment = first_word.starts_with("--") || first_word.starts_with("/*");
-    let is_statement = last.contains(char::is_whitespace) && (comment || FIRST_WORDS.contains(&first_word.as_str()));
+    let is_statement =
+        last.contains(char::is_whitespace) && (comment || FIRST_WORDS.contains(&first_word.as_str()));
     (is_statement && !std::path::Path::new(last).exists()).then(|| paths.pop()).flatten()
 }
 
@@ -154,7 +162,9 @@ fn read_stdin() -> anyhow::Result<String> {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Parameters of the query are given as --NAME VALUE; `flowq queries show NAME` lists them.")]
+#[command(
+    after_help = "Parameters of the query are given as --NAME VALUE; `flowq queries show NAME` lists them."
+)]
 pub struct RunArgs {
     /// The query's name (flowq queries list)
     name: String,
@@ -247,7 +257,9 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
                 ("title", column(&|query| query.title.clone())),
                 (
                     "parameters",
-                    column(&|query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ")),
+                    column(&|query| {
+                        query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ")
+                    }),
                 ),
             ])?;
             printer.batches(&batch.schema(), &[batch])?;
@@ -314,7 +326,10 @@ mod tests {
             (statement_among_paths(&mut paths), paths)
         };
         let select = "SELECT * from flow_logs";
-        assert_eq!(taken(&["--from", "a", "b", select]), (Some(select.to_owned()), vec!["a".to_owned(), "b".to_owned()]));
+        assert_eq!(
+            taken(&["--from", "a", "b", select]),
+            (Some(select.to_owned()), vec!["a".to_owned(), "b".to_owned()])
+        );
         assert_eq!(taken(&["--from", "a", "my logs"]).0, None);
         assert_eq!(taken(&["--from", select]).0, None);
         assert_eq!(taken(&["--from", "a", "-c", select]).0, None);

@@ -185,7 +185,8 @@ impl<'a> Worker<'a> {
         let Some(slot) = slot else {
             return self.push_day(group, batch, cells, source, tally);
         };
-        let ty = time.and_then(|time| group.kind.columns().get(time)).map_or(ColumnType::Time, |column| column.ty);
+        let ty =
+            time.and_then(|time| group.kind.columns().get(time)).map_or(ColumnType::Time, |column| column.ty);
         let spans = cells.spans.get(slot).map(Vec::as_slice).unwrap_or_default();
         let micros = |row: usize| spans.get(row).and_then(|span| time_of(ty, span.of(batch.block)));
         let guess = micros(0).map(|micros| micros.div_euclid(DAY) as i32);
@@ -333,7 +334,13 @@ fn time_of(ty: ColumnType, token: &[u8]) -> Option<i64> {
 }
 
 /// Says of each row what is wrong with the first of its bad cells.
-fn bad_rows(kind: LogKind, columns: &[usize], block: &[u8], cells: &Cells, bad: &[(usize, BadCell)]) -> Vec<Refusal> {
+fn bad_rows(
+    kind: LogKind,
+    columns: &[usize],
+    block: &[u8],
+    cells: &Cells,
+    bad: &[(usize, BadCell)],
+) -> Vec<Refusal> {
     let mut seen = HashSet::new();
     let mut refusals = Vec::new();
     for (slot, cell) in bad {

@@ -97,12 +97,9 @@ impl Converter {
                 |small| small,
                 values::parse_i64,
             )),
-            ColumnType::Float64 => Arc::new(others::<arrow::datatypes::Float64Type>(
-                block,
-                spans,
-                bad,
-                values::parse_f64,
-            )),
+            ColumnType::Float64 => {
+                Arc::new(others::<arrow::datatypes::Float64Type>(block, spans, bad, values::parse_f64))
+            }
             ColumnType::EpochSeconds => {
                 Arc::new(times(block, spans, bad, values::parse_epoch_seconds).with_timezone("UTC"))
             }

@@ -377,7 +377,8 @@ fn ten_digits(block: &[u8], span: Span) -> Option<i64> {
 #[inline(always)]
 fn eight_digits(digits: u64) -> Option<i64> {
     let not_digits = (digits & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
-    let above_nine = (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
+    let above_nine =
+        (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
     if not_digits | above_nine != 0 {
         return None;
     }

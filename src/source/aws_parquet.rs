@@ -24,8 +24,22 @@ const WRAPPED: usize = 1 << 30;
 
 /// Fields that a NODATA or SKIPDATA record cannot have.
 const FLOW_FIELDS: [&str; 17] = [
-    "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "action", "tcp_flags", "type",
-    "pkt_srcaddr", "pkt_dstaddr", "traffic_path", "flow_direction", "pkt_src_aws_service", "pkt_dst_aws_service",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "action",
+    "tcp_flags",
+    "type",
+    "pkt_srcaddr",
+    "pkt_dstaddr",
+    "traffic_path",
+    "flow_direction",
+    "pkt_src_aws_service",
+    "pkt_dst_aws_service",
     "reject_reason",
 ];
 
@@ -129,7 +143,9 @@ impl ParquetFeed {
 
     /// Which rows hold a flow: those whose status is `OK`; `None` where there is no status.
     fn rows_with_flows(&self, batch: &RecordBatch) -> Result<Option<Vec<bool>>> {
-        let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else { return Ok(None) };
+        let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else {
+            return Ok(None);
+        };
         let status = cast(batch.column(place), &DataType::Utf8)?;
         let status = status.as_string::<i32>();
         Ok(Some(status.iter().map(|status| status.is_none_or(|status| status == "OK")).collect()))

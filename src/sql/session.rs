@@ -152,7 +152,8 @@ impl Session {
         };
         let Some((until, timeout)) = deadline else { return Ok(answer) };
         let sleep = Box::pin(tokio::time::sleep_until(until));
-        let stream = Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
+        let stream =
+            Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
         Ok(Answer { stream, plan: answer.plan })
     }
 

@@ -15,8 +15,13 @@ use crate::support::{Case, Run, flow_log, gzip};
 
 /// Logs of the default format in compressed files of different sizes; the number of their rows.
 fn generated(folder: &Path, rows: u64, files: usize, seed: u64) -> u64 {
-    let options =
-        generate::Options { rows, files, seed, level: Some(1), ..generate::Options::new(Kind::FlowV2, folder) };
+    let options = generate::Options {
+        rows,
+        files,
+        seed,
+        level: Some(1),
+        ..generate::Options::new(Kind::FlowV2, folder)
+    };
     generate::generate(&options).unwrap().rows
 }
 
@@ -74,7 +79,10 @@ fn killed_at_any_instant_the_same_command_completes_the_work() {
             child.kill().unwrap();
             cut_short += u32::from(child.wait().unwrap().code().is_none());
             let count = Table::open(&case.store(), "flow_logs").unwrap().count();
-            assert!(count == before || count == after, "kill {kill}: {count} rows are neither {before} nor {after}");
+            assert!(
+                count == before || count == after,
+                "kill {kill}: {count} rows are neither {before} nor {after}"
+            );
         }
         let summary = case.ingest(&[]).expect(0).json();
         assert_each_once(&case.store(), after);
@@ -85,9 +93,11 @@ fn killed_at_any_instant_the_same_command_completes_the_work() {
     }
     assert!(cut_short >= 25, "only {cut_short} runs were cut short: the test has to be slower than that");
     // Nothing is left of what was written and not committed.
-    let known: Vec<PathBuf> = Table::open(&case.store(), "flow_logs").unwrap().files().map(|(path, _)| path).collect();
+    let known: Vec<PathBuf> =
+        Table::open(&case.store(), "flow_logs").unwrap().files().map(|(path, _)| path).collect();
     let stray = parquet_files(&case.store().join("flow_logs"));
-    let stray = stray.iter().filter(|path| !known.contains(path) && !path.to_string_lossy().contains("_delta_log"));
+    let stray =
+        stray.iter().filter(|path| !known.contains(path) && !path.to_string_lossy().contains("_delta_log"));
     let replaced = Table::open(&base, "flow_logs").unwrap().file_count();
     assert!(stray.count() <= replaced, "files that no commit names");
 }

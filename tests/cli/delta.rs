@@ -46,7 +46,9 @@ impl Table {
         let mut checkpoint = None;
         for entry in fs::read_dir(root.join("_delta_log")).ok()?.flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(version) = name.get(..20).and_then(|digits| digits.parse::<u64>().ok()) else { continue };
+            let Some(version) = name.get(..20).and_then(|digits| digits.parse::<u64>().ok()) else {
+                continue;
+            };
             match &name[20..] {
                 ".json" => drop(versions.insert(version)),
                 ".checkpoint.parquet" => checkpoint = checkpoint.max(Some(version)),
@@ -126,7 +128,11 @@ impl Table {
         let mut lines = BTreeMap::new();
         for (path, _) in self.files() {
             for batch in batches(&path, &mut |name| matches!(name, "source_file" | "source_line")) {
-                let file = arrow::compute::cast(batch.column_by_name("source_file").unwrap(), &arrow::datatypes::DataType::Utf8).unwrap();
+                let file = arrow::compute::cast(
+                    batch.column_by_name("source_file").unwrap(),
+                    &arrow::datatypes::DataType::Utf8,
+                )
+                .unwrap();
                 let file = file.as_string::<i32>();
                 let line = batch.column_by_name("source_line").unwrap();
                 let line = line.as_primitive::<arrow::datatypes::Int64Type>();
@@ -155,14 +161,14 @@ fn decoded(path: &str) -> String {
 
 fn reader(path: &Path) -> ParquetRecordBatchReaderBuilder<File> {
     let file = File::open(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    ParquetRecordBatchReaderBuilder::try_new(file).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    ParquetRecordBatchReaderBuilder::try_new(file)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn batches(path: &Path, wanted: &mut dyn FnMut(&str) -> bool) -> Vec<RecordBatch> {
     let reader = reader(path);
-    let roots: Vec<usize> = (0..reader.schema().fields().len())
-        .filter(|at| wanted(reader.schema().field(*at).name()))
-        .collect();
+    let roots: Vec<usize> =
+        (0..reader.schema().fields().len()).filter(|at| wanted(reader.schema().field(*at).name())).collect();
     let mask = ProjectionMask::roots(reader.parquet_schema(), roots);
     reader.with_projection(mask).build().unwrap().map(Result::unwrap).collect()
 }

@@ -101,12 +101,18 @@ fn the_dump_counts_to_what_the_specification_says() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let known: BTreeSet<&String> = expected.keys().collect();
-    assert!(rows.keys().chain(ledger.keys()).all(|file| known.contains(file)), "a file that expected.json does not name");
+    assert!(
+        rows.keys().chain(ledger.keys()).all(|file| known.contains(file)),
+        "a file that expected.json does not name"
+    );
 
     // The summary says the same.
     let sum = |what: &str, table: Option<&str>| -> u64 {
         let stored = expected.values().filter(|file| file["skipped_reason"].is_null());
-        stored.filter(|file| table.is_none_or(|table| file["kind"] == table)).map(|file| number(&file[what])).sum()
+        stored
+            .filter(|file| table.is_none_or(|table| file["kind"] == table))
+            .map(|file| number(&file[what]))
+            .sum()
     };
     assert_eq!(summary["adds_up"], json!(true));
     assert_eq!(number(&summary["found"]), expected.len() as u64);
@@ -125,13 +131,25 @@ fn the_dump_counts_to_what_the_specification_says() {
         let is = |file: &&Value| file["skipped_reason"].as_str().is_some_and(|text| reason.contains(&text));
         expected.values().filter(is).count()
     };
-    assert_eq!(number(&total["files"]) as usize, expected.values().filter(|file| file["skipped_reason"].is_null()).count());
+    assert_eq!(
+        number(&total["files"]) as usize,
+        expected.values().filter(|file| file["skipped_reason"].is_null()).count()
+    );
     assert_eq!(summary["duplicates"].as_array().unwrap().len(), count(&["duplicate"]));
     let left_out = summary["skipped"].as_array().unwrap().len() as u64 + number(&summary["passed_over"]);
-    let reasons = ["empty", "not-a-log", "elb-test-object", "cloudwatch-write-test", "cloudtrail", "unsupported-compression"];
+    let reasons = [
+        "empty",
+        "not-a-log",
+        "elb-test-object",
+        "cloudwatch-write-test",
+        "cloudtrail",
+        "unsupported-compression",
+    ];
     assert_eq!(left_out as usize, count(&reasons));
     assert_eq!(summary["failed"], json!([]));
-    for (file, what) in [("CloudTrail/", "CloudTrail"), ("photo.png", "binary"), (".snappy", "snappy"), (".zip", "zip")] {
+    for (file, what) in
+        [("CloudTrail/", "CloudTrail"), ("photo.png", "binary"), (".snappy", "snappy"), (".zip", "zip")]
+    {
         let skipped = summary["skipped"].as_array().unwrap();
         let note = skipped.iter().find(|note| note["file"].as_str().unwrap().contains(file));
         let note = note.unwrap_or_else(|| panic!("{file} is not named among the skipped files"));
@@ -156,7 +174,8 @@ fn the_dump_counts_to_what_the_specification_says() {
     let again = case.ingest_paths(&[&dump], &[]).expect(0).json();
     assert_eq!(number(&again["total"]["rows"]), 0);
     assert_eq!(number(&again["stored_bytes"]), 0);
-    let known = expected.values().filter(|file| file["skipped_reason"].is_null()).count() + count(&["duplicate"]);
+    let known =
+        expected.values().filter(|file| file["skipped_reason"].is_null()).count() + count(&["duplicate"]);
     assert_eq!(number(&again["unchanged"]) as usize, known);
     assert_eq!(versions(&case), before, "a run without anything new leaves every table as it was");
 }
@@ -166,8 +185,11 @@ fn a_dry_run_of_the_dump_counts_the_same_and_writes_nothing() {
     let case = Case::new();
     let dump = project().join("testdata/s3-dump");
     let summary = case.ingest_paths(&[&dump], &["--dry-run"]).expect(0).json();
-    let rows: u64 =
-        expected().values().filter(|file| file["skipped_reason"].is_null()).map(|file| number(&file["rows"])).sum();
+    let rows: u64 = expected()
+        .values()
+        .filter(|file| file["skipped_reason"].is_null())
+        .map(|file| number(&file["rows"]))
+        .sum();
     assert_eq!(number(&summary["total"]["rows"]), rows);
     assert_eq!(summary["adds_up"], json!(true));
     assert_eq!(summary["dry_run"], json!(true));

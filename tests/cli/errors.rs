@@ -32,8 +32,13 @@ fn a_folder_without_logs_is_named_for_what_it_looks_like() {
     let run = case.ingest(&[]).expect(4);
     let skipped = run.json()["skipped"].to_string();
     assert!(skipped.contains("CloudTrail") && skipped.contains("notes.txt"), "{skipped}");
-    let run = flowq([case_arg("ingest"), case.input().into(), case_arg("--store"), case.store().into()]).expect(4);
-    assert!(run.err.contains("CloudTrail") && run.err.contains("no AWS network log among 2 files"), "{}", run.err);
+    let run =
+        flowq([case_arg("ingest"), case.input().into(), case_arg("--store"), case.store().into()]).expect(4);
+    assert!(
+        run.err.contains("CloudTrail") && run.err.contains("no AWS network log among 2 files"),
+        "{}",
+        run.err
+    );
 }
 
 fn case_arg(text: &str) -> std::ffi::OsString {
@@ -80,7 +85,8 @@ fn a_folder_of_something_else_is_not_made_a_store() {
     fs::write(case.store().join("thesis.txt"), "years of work").unwrap();
     let run = case.ingest(&[]).expect(4);
     assert!(run.err.contains("not a flowq store") && run.err.contains("--store"), "{}", run.err);
-    let names: Vec<_> = fs::read_dir(case.store()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    let names: Vec<_> =
+        fs::read_dir(case.store()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(names, ["thesis.txt"]);
 }
 
@@ -96,7 +102,11 @@ fn a_store_of_a_newer_flowq_is_left_alone() {
     fs::write(&path, identity.to_string()).unwrap();
     case.write("b.log", flow_log(3, 3));
     let run = case.ingest(&[]).expect(4);
-    assert!(run.err.contains("newer flowq") && run.err.contains("99.0") && run.err.contains("update"), "{}", run.err);
+    assert!(
+        run.err.contains("newer flowq") && run.err.contains("99.0") && run.err.contains("update"),
+        "{}",
+        run.err
+    );
     assert_eq!(case.count("flow_logs"), 3);
 }
 
@@ -183,6 +193,14 @@ fn the_table_on_the_terminal_says_what_the_json_says() {
     let mut table = command();
     table.args(["ingest"]).arg(case.input()).arg("--store").arg(case.store());
     let run = Run::of(table.output().unwrap()).expect(0);
-    assert!(run.out.contains("flow_logs") && run.out.contains("1,234") && run.out.contains("UTC"), "{}", run.out);
-    assert!(run.out.contains("lines: 1,235 = 1,234 rows + 0 quarantined + 1 headers + 0 blank"), "{}", run.out);
+    assert!(
+        run.out.contains("flow_logs") && run.out.contains("1,234") && run.out.contains("UTC"),
+        "{}",
+        run.out
+    );
+    assert!(
+        run.out.contains("lines: 1,235 = 1,234 rows + 0 quarantined + 1 headers + 0 blank"),
+        "{}",
+        run.out
+    );
 }

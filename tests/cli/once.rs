@@ -109,7 +109,11 @@ fn a_file_that_has_grown_replaces_what_it_gave() {
 #[test]
 fn a_file_of_the_same_size_with_other_content_replaces_what_it_gave() {
     let case = Case::new();
-    let line = |port: u16| format!("{HEADER}2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17 10.0.1.20 {port} 443 6 12 4210 1768471200 1768471258 ACCEPT OK\n");
+    let line = |port: u16| {
+        format!(
+            "{HEADER}2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17 10.0.1.20 {port} 443 6 12 4210 1768471200 1768471258 ACCEPT OK\n"
+        )
+    };
     let path = case.write("a.log", line(40000));
     case.ingest(&[]).expect(0);
     fs::write(&path, line(40001)).unwrap();
@@ -153,7 +157,8 @@ fn one_object_under_two_roots_in_one_run() {
     case.write(&format!("one/{}", aws_key("00000001")), &log);
     case.write(&format!("two/{}", aws_key("00000001")), &log);
     case.write(&format!("two/{}", aws_key("00000002")), gzip(flow_log(200, 100)));
-    let summary = case.ingest_paths(&[case.input().join("one"), case.input().join("two")], &[]).expect(0).json();
+    let summary =
+        case.ingest_paths(&[case.input().join("one"), case.input().join("two")], &[]).expect(0).json();
     assert_eq!((total(&summary), summary["duplicates"].as_array().unwrap().len()), (300, 1));
     assert_records(&case, 0, 300);
 }
@@ -215,7 +220,13 @@ fn standard_input_is_read_and_recognised_when_it_comes_again() {
 fn strict_stores_nothing_of_a_file_with_a_refused_line() {
     let case = Case::new();
     case.write("good.log", flow_log(0, 30));
-    case.write("bad.log", format!("{}2 123456789012 eni-1 10.0.0.999 10.0.0.1 1 2 6 1 1 1768471200 1768471201 ACCEPT OK\n", flow_log(30, 40)));
+    case.write(
+        "bad.log",
+        format!(
+            "{}2 123456789012 eni-1 10.0.0.999 10.0.0.1 1 2 6 1 1 1768471200 1768471201 ACCEPT OK\n",
+            flow_log(30, 40)
+        ),
+    );
     case.write("fine.log", flow_log(100, 10));
     let run = case.ingest(&["--strict"]).expect(3);
     assert!(run.err.contains("bad.log") && run.err.contains("srcaddr"), "{}", run.err);
@@ -234,7 +245,10 @@ fn strict_stores_nothing_of_a_file_with_a_refused_line() {
 #[test]
 fn strict_counts_in_a_dry_run_as_well() {
     let case = Case::new();
-    case.write("bad.log", format!("{HEADER}2 a eni-1 10.0.0.1 10.0.0.2 x 2 6 1 1 1768471200 1768471201 ACCEPT OK\n"));
+    case.write(
+        "bad.log",
+        format!("{HEADER}2 a eni-1 10.0.0.1 10.0.0.2 x 2 6 1 1 1768471200 1768471201 ACCEPT OK\n"),
+    );
     case.ingest(&["--strict", "--dry-run"]).expect(3);
     assert!(!case.store().exists());
 }
@@ -289,7 +303,12 @@ fn thousands_of_small_inputs_become_a_handful_of_files() {
 fn rows_of_many_days_lie_in_their_partitions() {
     let case = Case::new();
     let lines: String = (0..40)
-        .map(|day| format!("2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 1 {day} {0} {0} ACCEPT OK\n", 1_768_471_200 - day * 86_400))
+        .map(|day| {
+            format!(
+                "2 1 eni-1 10.0.0.1 10.0.0.2 1 2 6 1 {day} {0} {0} ACCEPT OK\n",
+                1_768_471_200 - day * 86_400
+            )
+        })
         .collect();
     case.write("a.log", format!("{HEADER}{lines}"));
     case.ingest(&[]).expect(0);

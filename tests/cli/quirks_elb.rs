@@ -85,7 +85,10 @@ fn q02_placeholders_at_the_end_are_no_error() {
         fields.push("0");
     });
     let rows = read("alb_logs", "a.log", text, &[]);
-    assert_columns(&rows[0], json!({"target_status_code_list": "200", "classification": null, "classification_reason": null}));
+    assert_columns(
+        &rows[0],
+        json!({"target_status_code_list": "200", "classification": null, "classification_reason": null}),
+    );
     assert_columns(&rows[1], json!({"chosen_cert_arn": "session-reused", "request_creation_time": null}));
 }
 
@@ -94,9 +97,20 @@ fn q03_lines_of_every_era_in_one_file() {
     let text: String = ERAS.iter().map(|(count, _)| alb(|fields| fields.truncate(*count))).collect();
     let rows = read("alb_logs", "a.log", text, &[]);
     let all = [
-        "trace_id", "domain_name", "chosen_cert_arn", "matched_rule_priority", "request_creation_time",
-        "actions_executed", "target_port_list", "target_status_code_list", "classification", "classification_reason",
-        "conn_trace_id", "transformed_host", "request_transform_status", "ip_address",
+        "trace_id",
+        "domain_name",
+        "chosen_cert_arn",
+        "matched_rule_priority",
+        "request_creation_time",
+        "actions_executed",
+        "target_port_list",
+        "target_status_code_list",
+        "classification",
+        "classification_reason",
+        "conn_trace_id",
+        "transformed_host",
+        "request_transform_status",
+        "ip_address",
     ];
     for ((count, last), row) in ERAS.iter().zip(&rows) {
         let until = all.iter().position(|name| name == last).unwrap();
@@ -132,12 +146,23 @@ fn q05_a_raw_space_in_the_url_and_again_in_the_redirect() {
 
 #[test]
 fn q06_q07_requests_that_could_not_be_parsed() {
-    let requests = ["\"- http://h:80- -\"", "\"- http://h:80-/ \"", "\"- http://h:80- \"", "\"-\"", "\"\"", "\"- - - \"", "\"GET https://h:443/a\""];
+    let requests = [
+        "\"- http://h:80- -\"",
+        "\"- http://h:80-/ \"",
+        "\"- http://h:80- \"",
+        "\"-\"",
+        "\"\"",
+        "\"- - - \"",
+        "\"GET https://h:443/a\"",
+    ];
     let text: String = requests.iter().map(|request| alb(|fields| fields[12] = request)).collect();
     let rows = read("alb_logs", "a.log", text, &[]);
     let parts: Vec<[Value; 3]> = rows
         .iter()
-        .map(|row| ["request_verb", "request_url", "request_proto"].map(|name| row.get(name).cloned().unwrap_or_default()))
+        .map(|row| {
+            ["request_verb", "request_url", "request_proto"]
+                .map(|name| row.get(name).cloned().unwrap_or_default())
+        })
         .collect();
     let none = || Value::Null;
     assert_eq!(
@@ -183,7 +208,10 @@ fn q09_ipv6_with_a_port_is_split_at_the_last_colon() {
         json!({"client_ip": "2001:db8:4002:5883:b5f3:aaaa:bbbb:64ec", "client_port": 53016}),
     );
     let text = NLB.replace("203.0.113.155:51342", "2001:db8::1:55932") + "\n";
-    assert_columns(&read("nlb_logs", "a.log", text, &[])[0], json!({"client_ip": "2001:db8::1", "client_port": 55932}));
+    assert_columns(
+        &read("nlb_logs", "a.log", text, &[])[0],
+        json!({"client_ip": "2001:db8::1", "client_port": 55932}),
+    );
 }
 
 #[test]
@@ -221,7 +249,10 @@ fn q13_target_list_with_and_without_quotes() {
     });
     let rows = read("alb_logs", "a.log", text + &alb(|_| ()), &[]);
     for row in rows {
-        assert_columns(&row, json!({"target_port_list": "10.0.0.1:80", "target_status_code_list": "200", "classification": "Acceptable"}));
+        assert_columns(
+            &row,
+            json!({"target_port_list": "10.0.0.1:80", "target_status_code_list": "200", "classification": "Acceptable"}),
+        );
     }
 }
 
@@ -279,11 +310,15 @@ fn q19_access_connection_and_health_check_logs_in_one_folder() {
     let case = Case::new();
     let folder = "AWSLogs/123456789012/elasticloadbalancing/us-east-2/2026/01/15";
     let tail = "123456789012_elasticloadbalancing_us-east-2_app.my-loadbalancer.1234567890abcdef_20260115T1000Z_10.0.0.9";
-    let connection = "2026-01-15T10:00:02.599544Z 10.0.0.26 58206 80 - - - \"-\" - - - TID_16132ed0b4112148\n";
+    let connection =
+        "2026-01-15T10:00:02.599544Z 10.0.0.26 58206 80 - - - \"-\" - - - TID_16132ed0b4112148\n";
     let health = "http 2026-01-15T10:00:00.875678Z 0.019584011 10.0.0.97:80 my-targets PASS 200 -\n";
     case.write(&format!("{folder}/{tail}_aaaaaaaa.log.gz"), gzip(alb(|_| ())));
     case.write(&format!("{folder}/conn_log_{tail}_bbbbbbbb.log.gz"), gzip(connection));
-    case.write(&format!("{folder}/conn_log.{tail}_cccccccc.log.gz"), gzip(connection.replace("58206", "58207")));
+    case.write(
+        &format!("{folder}/conn_log.{tail}_cccccccc.log.gz"),
+        gzip(connection.replace("58206", "58207")),
+    );
     case.write(&format!("{folder}/health_check_log_{tail}_dddddddd.log.gz"), gzip(health));
     let summary = case.ingest(&["--strict"]).expect(0).json();
     assert_eq!(summary["total"]["rows"], json!(4));
@@ -299,8 +334,14 @@ fn q19_access_connection_and_health_check_logs_in_one_folder() {
 #[test]
 fn q20_test_objects_are_no_logs() {
     let case = Case::new();
-    case.write("AWSLogs/123456789012/ELBAccessLogTestFile", "Enable AccessLog for ELB: app/n/50dc6c495c0c9188 at 2020-11-20T09:55:52.806Z");
-    case.write("elsewhere.txt", "Enable ConnectionLog for ELB: app/n/50dc6c495c0c9188 at 2020-11-20T09:55:52.806Z\n");
+    case.write(
+        "AWSLogs/123456789012/ELBAccessLogTestFile",
+        "Enable AccessLog for ELB: app/n/50dc6c495c0c9188 at 2020-11-20T09:55:52.806Z",
+    );
+    case.write(
+        "elsewhere.txt",
+        "Enable ConnectionLog for ELB: app/n/50dc6c495c0c9188 at 2020-11-20T09:55:52.806Z\n",
+    );
     case.write("a.log", alb(|_| ()));
     let summary = case.ingest(&["--strict"]).expect(0).json();
     assert_eq!((&summary["total"]["rows"], &summary["total"]["quarantined"]), (&json!(1), &json!(0)));
@@ -334,9 +375,11 @@ fn q36_plain_http_on_a_tls_listener() {
 
 #[test]
 fn q37_a_trace_may_hold_more_than_its_root() {
-    let trace = "Self=1-67891234-12456789abcdef012345678;Root=1-67891233-abcdef012345678912345678;CalledFrom=app";
+    let trace =
+        "Self=1-67891234-12456789abcdef012345678;Root=1-67891233-abcdef012345678912345678;CalledFrom=app";
     let quoted = format!("\"{trace}\"");
-    let fields: Vec<&str> = ALB.iter().enumerate().map(|(at, field)| if at == 17 { &quoted } else { *field }).collect();
+    let fields: Vec<&str> =
+        ALB.iter().enumerate().map(|(at, field)| if at == 17 { &quoted } else { *field }).collect();
     assert_columns(&read("alb_logs", "a.log", fields.join(" ") + "\n", &[])[0], json!({"trace_id": trace}));
 }
 
@@ -364,7 +407,8 @@ fn q47_a_websocket_entry_lies_on_the_day_of_its_own_time() {
     }) + &alb(|fields| fields[1] = "2026-01-16T00:00:00.000000Z");
     case.write(key, gzip(text));
     case.ingest(&[]).expect(0);
-    let mut dates: Vec<_> = case.table("alb_logs").unwrap().rows().iter().map(|row| row["event_date"].clone()).collect();
+    let mut dates: Vec<_> =
+        case.table("alb_logs").unwrap().rows().iter().map(|row| row["event_date"].clone()).collect();
     dates.sort_by_key(Value::to_string);
     assert_eq!(dates, [json!("2026-01-15"), json!("2026-01-16")]);
 }

@@ -66,7 +66,10 @@ fn q23_alphabetical_fields_are_bound_by_the_header() {
     let line = "123456789012 - use1-az4 - - - 1768471318 - i-0123456789abcdef0 eni-0a1b2c3d4e5f60718 SKIPDATA - - us-east-1 - - 1768471260 subnet-0123456789abcdef0 vpc-0aa11bb22cc33dd44";
     let rows = read("flow_logs", "a.log", format!("{header}\n{line}\n"), &[]);
     assert_eq!(rows, [flow_row(header, line)]);
-    assert_columns(&rows[0], json!({"log_status": "SKIPDATA", "az_id": "use1-az4", "bytes": null, "version": null}));
+    assert_columns(
+        &rows[0],
+        json!({"log_status": "SKIPDATA", "az_id": "use1-az4", "bytes": null, "version": null}),
+    );
 }
 
 #[test]
@@ -85,21 +88,30 @@ fn q24_unknown_field_names_are_kept_as_extra() {
 #[test]
 fn surplus_fields_are_kept_and_missing_ones_are_null() {
     let case = Case::new();
-    case.write("a.log", format!("{HEADER}{ACCEPTED} one two\n2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17\n"));
+    case.write(
+        "a.log",
+        format!("{HEADER}{ACCEPTED} one two\n2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17\n"),
+    );
     let summary = case.ingest(&[]).expect(0).json();
     assert_eq!(summary["total"]["short"], json!(1));
     let rows = case.rows("flow_logs");
     assert_eq!(rows[0]["extra"], json!({"field_15": "one", "field_16": "two"}));
     assert_eq!(
         rows[1],
-        row(json!({"version": 2, "account_id": "123456789012", "interface_id": "eni-0a1b2c3d4e5f60718", "srcaddr": "198.51.100.17"}))
+        row(
+            json!({"version": 2, "account_id": "123456789012", "interface_id": "eni-0a1b2c3d4e5f60718", "srcaddr": "198.51.100.17"})
+        )
     );
 }
 
 #[test]
 fn q25_formats_of_the_same_length_are_told_apart_by_their_types() {
     let (one, other) = ("srcaddr dstaddr srcport action", "action srcaddr dstaddr srcport");
-    let lines = ["198.51.100.17 10.0.1.20 443 ACCEPT", "REJECT 203.0.113.9 10.0.1.21 444", "203.0.113.7 10.0.1.22 445 REJECT"];
+    let lines = [
+        "198.51.100.17 10.0.1.20 443 ACCEPT",
+        "REJECT 203.0.113.9 10.0.1.21 444",
+        "203.0.113.7 10.0.1.22 445 REJECT",
+    ];
     for formats in [[one, other], [other, one]] {
         let options = ["--log-format", formats[0], "--log-format", formats[1]];
         let rows = read("flow_logs", "a.log", records(&lines), &options);
@@ -144,23 +156,28 @@ fn envelope(kind: &str, messages: &[&str]) -> String {
 
 #[test]
 fn q28_envelopes_without_separators_are_all_read() {
-    let text = [envelope("DATA_MESSAGE", &[ACCEPTED]), envelope("DATA_MESSAGE", &[NODATA, REJECTED])].concat();
+    let text =
+        [envelope("DATA_MESSAGE", &[ACCEPTED]), envelope("DATA_MESSAGE", &[NODATA, REJECTED])].concat();
     let wanted = [default(ACCEPTED), default(NODATA), default(REJECTED)];
     assert_eq!(read("flow_logs", "stream", &text, &[]), wanted);
     // Pretty-printed, with lines between.
     let pretty: String = text
         .replace("}{", "}\n{")
         .lines()
-        .map(|line| serde_json::to_string_pretty(&serde_json::from_str::<Value>(line).unwrap()).unwrap() + "\n\n")
+        .map(|line| {
+            serde_json::to_string_pretty(&serde_json::from_str::<Value>(line).unwrap()).unwrap() + "\n\n"
+        })
         .collect();
     assert_eq!(read("flow_logs", "stream", pretty, &[]), wanted);
 }
 
 #[test]
 fn q29_control_messages_are_discarded() {
-    let control = envelope("CONTROL_MESSAGE", &["CWL CONTROL MESSAGE: Checking health of destination Firehose."]);
+    let control =
+        envelope("CONTROL_MESSAGE", &["CWL CONTROL MESSAGE: Checking health of destination Firehose."]);
     let data = envelope("DATA_MESSAGE", &[REJECTED]);
-    for text in [format!("{control}{data}"), format!("{data}{control}"), format!("{control}{control}{data}")] {
+    for text in [format!("{control}{data}"), format!("{data}{control}"), format!("{control}{control}{data}")]
+    {
         assert_eq!(read("flow_logs", "stream", text, &[]), [default(REJECTED)]);
     }
     // Nothing but control messages is an object without records, which is normal.
@@ -175,11 +192,15 @@ fn q29_control_messages_are_discarded() {
 #[test]
 fn filter_log_events_pages_are_read_one_after_the_other() {
     let page = |messages: &[&str]| {
-        let events: Vec<Value> = messages.iter().map(|line| json!({"timestamp": 1, "message": line})).collect();
+        let events: Vec<Value> =
+            messages.iter().map(|line| json!({"timestamp": 1, "message": line})).collect();
         json!({"events": events, "searchedLogStreams": [], "nextToken": "x"}).to_string()
     };
     let text = [page(&[]), page(&[ACCEPTED, SKIPDATA]), page(&[]), page(&[REJECTED])].join("\n");
-    assert_eq!(read("flow_logs", "events.json", text, &[]), [default(ACCEPTED), default(SKIPDATA), default(REJECTED)]);
+    assert_eq!(
+        read("flow_logs", "events.json", text, &[]),
+        [default(ACCEPTED), default(SKIPDATA), default(REJECTED)]
+    );
 }
 
 #[test]
@@ -223,11 +244,15 @@ fn q31_parquet_integers_of_any_width_and_dashes_for_missing_text() {
         ("traffic_path", Arc::new(Int32Array::from(vec![0, 0, 8]))),
     ]);
     let wanted = [
-        row(json!({"version": 5, "srcaddr": "198.51.100.17", "pkt_dstaddr": "10.0.1.20", "protocol": 6, "bytes": 4210,
-                   "start": "2026-01-15T10:00:00Z", "log_status": "OK"})),
+        row(
+            json!({"version": 5, "srcaddr": "198.51.100.17", "pkt_dstaddr": "10.0.1.20", "protocol": 6, "bytes": 4210,
+                   "start": "2026-01-15T10:00:00Z", "log_status": "OK"}),
+        ),
         row(json!({"version": 5, "start": "2026-01-15T10:01:00Z", "log_status": "NODATA"})),
-        row(json!({"version": 5, "srcaddr": "10.0.1.20", "pkt_dstaddr": "203.0.113.9", "protocol": 6, "bytes": 40,
-                   "start": "2026-01-15T10:00:03Z", "log_status": "OK", "traffic_path": 8})),
+        row(
+            json!({"version": 5, "srcaddr": "10.0.1.20", "pkt_dstaddr": "203.0.113.9", "protocol": 6, "bytes": 40,
+                   "start": "2026-01-15T10:00:03Z", "log_status": "OK", "traffic_path": 8}),
+        ),
     ];
     assert_eq!(read("flow_logs", "a.log.parquet", &bytes, &[]), wanted);
     // Recognised by content: without the suffix, and within gzip.
@@ -237,12 +262,26 @@ fn q31_parquet_integers_of_any_width_and_dashes_for_missing_text() {
 
 #[test]
 fn q32_q46_date_paths_with_and_without_hive_keys() {
-    let name = |account: &str, region: &str, hash: &str| format!("{account}_vpcflowlogs_{region}_fl-0a1b2c3d4e5f60718_20260115T1005Z_{hash}.log.gz");
+    let name = |account: &str, region: &str, hash: &str| {
+        format!("{account}_vpcflowlogs_{region}_fl-0a1b2c3d4e5f60718_20260115T1005Z_{hash}.log.gz")
+    };
     let keys = [
-        format!("AWSLogs/111122223333/vpcflowlogs/us-east-1/2026/01/15/{}", name("111122223333", "us-east-1", "aaaa0001")),
-        format!("p/AWSLogs/111122223333/vpcflowlogs/us-west-2/2026/01/15/10/{}", name("111122223333", "us-west-2", "aaaa0002")),
-        format!("AWSLogs/aws-account-id=444455556666/aws-service=vpcflowlogs/aws-region=eu-west-1/year=2026/month=01/day=15/hour=10/{}", name("444455556666", "eu-west-1", "aaaa0003")),
-        format!("AWSLogs/aws-account-id=444455556666/service=vpcflowlogs/aws-region=sa-east-1/year=2026/month=01/day=15/{}", name("444455556666", "sa-east-1", "aaaa0004")),
+        format!(
+            "AWSLogs/111122223333/vpcflowlogs/us-east-1/2026/01/15/{}",
+            name("111122223333", "us-east-1", "aaaa0001")
+        ),
+        format!(
+            "p/AWSLogs/111122223333/vpcflowlogs/us-west-2/2026/01/15/10/{}",
+            name("111122223333", "us-west-2", "aaaa0002")
+        ),
+        format!(
+            "AWSLogs/aws-account-id=444455556666/aws-service=vpcflowlogs/aws-region=eu-west-1/year=2026/month=01/day=15/hour=10/{}",
+            name("444455556666", "eu-west-1", "aaaa0003")
+        ),
+        format!(
+            "AWSLogs/aws-account-id=444455556666/service=vpcflowlogs/aws-region=sa-east-1/year=2026/month=01/day=15/{}",
+            name("444455556666", "sa-east-1", "aaaa0004")
+        ),
     ];
     let case = Case::new();
     for (at, key) in keys.iter().enumerate() {
@@ -259,7 +298,9 @@ fn q33_region_codes_of_every_partition() {
     let regions = ["us-gov-west-1", "us-isob-east-1", "eusc-de-east-1", "ap-southeast-12"];
     let case = Case::new();
     for (at, region) in regions.iter().enumerate() {
-        let key = format!("AWSLogs/123456789012/vpcflowlogs/{region}/2026/01/15/123456789012_vpcflowlogs_{region}_fl-1234abcd_20260115T1005Z_0000000{at}.log.gz");
+        let key = format!(
+            "AWSLogs/123456789012/vpcflowlogs/{region}/2026/01/15/123456789012_vpcflowlogs_{region}_fl-1234abcd_20260115T1005Z_0000000{at}.log.gz"
+        );
         case.write(&key, gzip(flow_log(at as u64 * 10, 1)));
     }
     let summary = case.ingest(&[]).expect(0).json();
@@ -274,7 +315,11 @@ fn q33_region_codes_of_every_partition() {
 
 #[test]
 fn q34_an_account_may_be_unknown_and_keeps_its_zeros() {
-    let text = format!("{HEADER}{}\n{}\n", ACCEPTED.replace("123456789012", "unknown"), ACCEPTED.replace("123456789012", "001234567890"));
+    let text = format!(
+        "{HEADER}{}\n{}\n",
+        ACCEPTED.replace("123456789012", "unknown"),
+        ACCEPTED.replace("123456789012", "001234567890")
+    );
     let rows = read("flow_logs", "a.log", text, &[]);
     assert_eq!(rows[0]["account_id"], "unknown");
     assert_eq!(rows[1]["account_id"], "001234567890");
@@ -305,10 +350,16 @@ fn q38_packets_may_be_missing() {
 fn q39_objects_of_one_folder_may_have_different_headers() {
     let case = Case::new();
     let folder = "AWSLogs/123456789012/vpcflowlogs/us-east-1/2026/01/15/123456789012_vpcflowlogs_us-east-1";
-    case.write(&format!("{folder}_fl-00000001_20260115T1005Z_00000001.log.gz"), gzip(format!("{HEADER}{ACCEPTED}\n")));
+    case.write(
+        &format!("{folder}_fl-00000001_20260115T1005Z_00000001.log.gz"),
+        gzip(format!("{HEADER}{ACCEPTED}\n")),
+    );
     let fields = "dstaddr srcaddr vpc-id";
     let line = "10.0.1.20 198.51.100.17 vpc-0aa11bb22cc33dd44";
-    case.write(&format!("{folder}_fl-00000002_20260115T1005Z_00000002.log.gz"), gzip(format!("{fields}\n{line}\n")));
+    case.write(
+        &format!("{folder}_fl-00000002_20260115T1005Z_00000002.log.gz"),
+        gzip(format!("{fields}\n{line}\n")),
+    );
     case.ingest(&[]).expect(0);
     assert_eq!(case.rows("flow_logs"), [default(ACCEPTED), flow_row(fields, line)]);
 }
@@ -318,7 +369,13 @@ fn q40_two_formats_may_alternate_in_one_stream() {
     let fields = "version vpc-id srcaddr dstaddr action log-status";
     let other = "3 vpc-0aa11bb22cc33dd44 198.51.100.17 10.0.1.20 ACCEPT OK";
     let text = records(&[ACCEPTED, other, NODATA, other, REJECTED]);
-    let wanted = [default(ACCEPTED), flow_row(fields, other), default(NODATA), flow_row(fields, other), default(REJECTED)];
+    let wanted = [
+        default(ACCEPTED),
+        flow_row(fields, other),
+        default(NODATA),
+        flow_row(fields, other),
+        default(REJECTED),
+    ];
     assert_eq!(read("flow_logs", "stream", text, &["--log-format", &as_described(fields)]), wanted);
 }
 
@@ -338,7 +395,11 @@ fn q41_empty_objects_headers_blank_lines_and_cut_lines() {
     assert_eq!(summary["adds_up"], json!(true));
     assert_eq!(case.rows_of("flow_logs", "header.log").len(), 0);
     let of = |name: &str| case.rows_of("flow_logs", name).into_iter().map(bare).collect::<Vec<_>>();
-    assert_eq!(of("blank.log"), [default(ACCEPTED), default(REJECTED)], "the last line has no end and all fields");
+    assert_eq!(
+        of("blank.log"),
+        [default(ACCEPTED), default(REJECTED)],
+        "the last line has no end and all fields"
+    );
     assert_eq!(of("crlf.log"), [default(NODATA)]);
     assert_eq!(of("cut.log"), [default(SKIPDATA)]);
     // What could be inflated of the torn one is whole lines of what was written, from the first on.
@@ -357,9 +418,13 @@ fn q41_empty_objects_headers_blank_lines_and_cut_lines() {
     assert!(lines.contains(&("cut.log".to_owned(), 3, &ACCEPTED[..60])), "{lines:?}");
     let byte = quarantine.iter().find(|row| row["line"] == json!(3)).unwrap()["byte"].as_u64().unwrap();
     assert_eq!(byte as usize, HEADER.len() + SKIPDATA.len() + 1);
-    assert!(lines.iter().any(|(name, line, _)| name == "torn.log.gz" && *line == torn.len() as i64 + 2), "{lines:?}");
+    assert!(
+        lines.iter().any(|(name, line, _)| name == "torn.log.gz" && *line == torn.len() as i64 + 2),
+        "{lines:?}"
+    );
     assert_eq!(lines.len(), 2);
-    let files: Vec<&str> = summary["skipped"].as_array().unwrap().iter().map(|note| note["file"].as_str().unwrap()).collect();
+    let files: Vec<&str> =
+        summary["skipped"].as_array().unwrap().iter().map(|note| note["file"].as_str().unwrap()).collect();
     assert!(files.len() == 1 && files[0].ends_with("picture.png"), "{files:?}");
     assert_eq!(summary["passed_over"], json!(2));
 }
@@ -368,7 +433,10 @@ fn q41_empty_objects_headers_blank_lines_and_cut_lines() {
 fn q43_a_secondary_address_stands_in_pkt_dstaddr() {
     let header = "dstaddr pkt-dstaddr flow-direction";
     let rows = read("flow_logs", "a.log", format!("{header}\n10.0.1.20 10.0.1.99 ingress\n"), &[]);
-    assert_eq!(rows, [row(json!({"dstaddr": "10.0.1.20", "pkt_dstaddr": "10.0.1.99", "flow_direction": "ingress"}))]);
+    assert_eq!(
+        rows,
+        [row(json!({"dstaddr": "10.0.1.20", "pkt_dstaddr": "10.0.1.99", "flow_direction": "ingress"}))]
+    );
 }
 
 #[test]
@@ -377,7 +445,9 @@ fn q44_a_bpa_rejection_has_no_bytes() {
     let rows = read("flow_logs", "a.log", format!("{header}\n203.0.113.77 3 - REJECT OK BPA\n"), &[]);
     assert_eq!(
         rows,
-        [row(json!({"srcaddr": "203.0.113.77", "packets": 3, "action": "REJECT", "log_status": "OK", "reject_reason": "BPA"}))]
+        [row(
+            json!({"srcaddr": "203.0.113.77", "packets": 3, "action": "REJECT", "log_status": "OK", "reject_reason": "BPA"})
+        )]
     );
 }
 
@@ -388,7 +458,9 @@ fn q45_tag_values_are_percent_decoded_and_kept_where_they_do_not_decode() {
     let rows = read("flow_logs", "a.log", format!("{header}\n{line}\n"), &[]);
     assert_eq!(
         rows,
-        [row(json!({"instance_tag": "payments/edge #1", "interface_tag": "café", "asg_tag": "%FF%2", "vpc_id": "vpc-%41"}))]
+        [row(
+            json!({"instance_tag": "payments/edge #1", "interface_tag": "café", "asg_tag": "%FF%2", "vpc_id": "vpc-%41"})
+        )]
     );
 }
 
@@ -401,14 +473,16 @@ fn q48_the_same_traffic_of_two_subscriptions_is_kept_with_its_source() {
     case.ingest(&[]).expect(0);
     let sources = case.table("flow_logs").unwrap().rows_by_source();
     assert_eq!(sources.values().copied().collect::<Vec<_>>(), [1, 2]);
-    let ids: Vec<Value> = case.table("ingested_files").unwrap().rows().iter().map(|row| row["flow_log_id"].clone()).collect();
+    let ids: Vec<Value> =
+        case.table("ingested_files").unwrap().rows().iter().map(|row| row["flow_log_id"].clone()).collect();
     assert!(ids.contains(&json!("fl-00000001")) && ids.contains(&json!("fl-00000002")), "{ids:?}");
 }
 
 #[test]
 fn q47_q50_times_come_from_the_records_and_never_from_the_key() {
     let case = Case::new();
-    let key = aws_key("aaaa0001").replace("2026/01/15", "2019/03/04").replace("20260115T1005Z", "20190304T0000Z");
+    let key =
+        aws_key("aaaa0001").replace("2026/01/15", "2019/03/04").replace("20260115T1005Z", "20190304T0000Z");
     case.write(&key, gzip(format!("{HEADER}{ACCEPTED}\n")));
     case.ingest(&[]).expect(0);
     let rows = case.table("flow_logs").unwrap().rows();

@@ -68,8 +68,25 @@ macro_rules! samples {
     };
 }
 samples!(
-    "alb", "alb-18", "alb-30", "alb-conn-12", "alb-conn-15", "alb-hc-10", "alb-hc-8", "clb", "clb-old", "cwl-export",
-    "cwl-subscription", "firehose-direct", "flow-min", "flow-v11", "flow-v2", "flow-v5", "flow-v7", "nlb", "tgw",
+    "alb",
+    "alb-18",
+    "alb-30",
+    "alb-conn-12",
+    "alb-conn-15",
+    "alb-hc-10",
+    "alb-hc-8",
+    "clb",
+    "clb-old",
+    "cwl-export",
+    "cwl-subscription",
+    "firehose-direct",
+    "flow-min",
+    "flow-v11",
+    "flow-v2",
+    "flow-v5",
+    "flow-v7",
+    "nlb",
+    "tgw",
 );
 
 /// All samples in one store.
@@ -165,13 +182,19 @@ fn flow_v11_tags_next_hops_and_reject_reasons() {
 fn flow_v7_ecs_fields() {
     let rows = rows("flow_logs", "flow-v7");
     assert_eq!(rows, flow_rows("flow-v7"));
-    assert_columns(&rows[0], json!({"ecs_cluster_name": "shop", "ecs_container_id": "0123456789ab-1111", "start": null}));
+    assert_columns(
+        &rows[0],
+        json!({"ecs_cluster_name": "shop", "ecs_container_id": "0123456789ab-1111", "start": null}),
+    );
 }
 
 #[test]
 fn flow_minimal_custom_format() {
     let rows = rows("flow_logs", "flow-min");
-    assert_eq!(rows[0], row(json!({"pkt_srcaddr": "198.51.100.17", "pkt_dstaddr": "10.0.1.20", "action": "ACCEPT"})));
+    assert_eq!(
+        rows[0],
+        row(json!({"pkt_srcaddr": "198.51.100.17", "pkt_dstaddr": "10.0.1.20", "action": "ACCEPT"}))
+    );
     assert_eq!(rows[1], Row::new());
     assert_eq!(rows.len(), 2);
 }
@@ -265,7 +288,8 @@ fn classic_load_balancer_of_twelve_fields() {
     );
 }
 
-const TARGETS: &str = "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067";
+const TARGETS: &str =
+    "arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067";
 
 #[test]
 fn application_load_balancer() {

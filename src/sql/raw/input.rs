@@ -8,7 +8,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use crate::format::LogKind;
 use crate::parse::{Cells, Refusal};
 use crate::source::decode::{DecodeOptions, Skip};
-use crate::source::{ContentKind, Identity, KeyKind, Located, ReadError, Recognition, Scratch, recognise};
+use crate::source::{
+    ContentKind, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch, recognise,
+};
 
 use super::quarantine::Quarantine;
 
@@ -52,8 +54,12 @@ impl RawFile {
 
     /// Whether the other file holds the same bytes. Little is read unless they are alike.
     pub fn is_copy_of(&self, other: &RawFile) -> bool {
-        let alike = self.located.size == other.located.size && self.tail().is_some() && self.tail() == other.tail();
-        alike && self.identity().is_some_and(|own| other.identity().is_some_and(|others| own.hash == others.hash))
+        let alike =
+            self.located.size == other.located.size && self.tail().is_some() && self.tail() == other.tail();
+        alike
+            && self
+                .identity()
+                .is_some_and(|own| other.identity().is_some_and(|others| own.hash == others.hash))
     }
 
     /// The last bytes. Of a gzip file they hold the checksum and the size of what is compressed.
@@ -132,7 +138,7 @@ impl RawFile {
 }
 
 /// Buffers of one reader, kept from file to file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Workspace {
     /// For reading and decompressing.
     pub scratch: Scratch,
@@ -151,6 +157,7 @@ pub struct RawInput {
     pub decode: DecodeOptions,
     /// What could not be read.
     pub quarantine: Quarantine,
+    limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
     workspaces: Mutex<Vec<Workspace>>,
@@ -158,11 +165,12 @@ pub struct RawInput {
 
 impl RawInput {
     /// These files, read in this way.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawInput {
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits) -> RawInput {
         RawInput {
             files: objects.into_iter().map(RawFile::new).collect(),
             decode,
             quarantine: Quarantine::default(),
+            limits,
             stdin: OnceLock::new(),
             carried: Mutex::default(),
             workspaces: Mutex::default(),
@@ -215,7 +223,9 @@ impl RawInput {
             // Pipes have no size before they are read.
             let comparable = file.located.size > 0 && !file.located.is_stdin();
             match of_size.iter().find(|other| comparable && file.is_copy_of(other)) {
-                Some(other) => self.quarantine.add_skipped(&file.path, &format!("the same content as {}", other.path)),
+                Some(other) => {
+                    self.quarantine.add_skipped(&file.path, &format!("the same content as {}", other.path))
+                }
                 None => {
                     of_size.push(file);
                     originals.push((number, file));
@@ -227,7 +237,10 @@ impl RawInput {
 
     /// Buffers that no other reader uses; give them back when done.
     pub fn borrow_workspace(&self) -> Workspace {
-        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(|| {
+            let scratch = Scratch::with_limits(self.limits);
+            Workspace { scratch, cells: Cells::default(), refused: Vec::new() }
+        })
     }
 
     /// Takes buffers back.

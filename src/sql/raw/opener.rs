@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
-use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
-use datafusion::arrow::array::RecordBatch;
 use futures::{FutureExt, StreamExt};
 use memchr::memmem::Finder;
 
@@ -83,7 +83,8 @@ impl Work {
         batch_size: usize,
         counters: Counters,
     ) -> Result<Work> {
-        let needle = filter.and_then(|filter| needle(kind, filter)).map(|text| Finder::new(&text).into_owned());
+        let needle =
+            filter.and_then(|filter| needle(kind, filter)).map(|text| Finder::new(&text).into_owned());
         let columns = Columns::new(kind, schema, projection, filter)?;
         Ok(Work { input, kind, columns, needle, batch_size: batch_size.max(1), counters })
     }

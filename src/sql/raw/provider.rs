@@ -26,7 +26,7 @@ use super::quarantine::Quarantine;
 use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
-use crate::source::{KeyKind, Located};
+use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
 use crate::sql::schema;
 use crate::store;
@@ -39,8 +39,15 @@ pub struct RawTables {
 
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
-        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+    ///
+    /// `threads` readers may hold about a quarter of `memory` bytes together; files whose text does not fit into the
+    /// share of one are read in pieces, which is slower where they are compressed.
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        // A reader holds a text twice: the one that it cuts, and the buffer for the next one.
+        let share = memory / 8 / threads.max(1);
+        let defaults = Limits::default();
+        let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
     }
 
     /// What has not been read so far, and why.
@@ -72,7 +79,8 @@ impl TableSource for RawTables {
         }
         Ok(LogKind::from_table(name).map(|kind| {
             let table_schema = TableSchema::from(schema::log_table(kind));
-            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema })
+                as Arc<dyn TableProvider>
         }))
     }
 }
@@ -87,7 +95,12 @@ struct RawTable {
 
 impl RawTable {
     /// For each file, whether its name allows rows for which the filters are true.
-    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+    fn may_match(
+        &self,
+        state: &dyn Session,
+        files: &[(usize, &RawFile)],
+        filters: &[Expr],
+    ) -> Result<Vec<bool>> {
         let all = vec![true; files.len()];
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
         let schema = self.table_schema.table_schema();
@@ -136,7 +149,8 @@ impl TableProvider for RawTable {
             .without_copies(kept)
             .into_iter()
             .map(|(number, file)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(number))
+                PartitionedFile::new(file.located.path.as_str(), file.located.size)
+                    .with_extension(FileNumber(number))
             })
             .collect();
         let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };

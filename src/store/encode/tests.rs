@@ -47,7 +47,11 @@ fn round_trip(ty: ColumnType, groups: &[Vec<String>]) -> (Vec<RecordBatch>, Byte
         group.close().unwrap();
     }
     let bytes = Bytes::from(writer.into_inner().unwrap());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap().with_batch_size(100_000).build().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())
+        .unwrap()
+        .with_batch_size(100_000)
+        .build()
+        .unwrap();
     (reader.map(Result::unwrap).collect(), bytes)
 }
 
@@ -129,12 +133,14 @@ fn values_that_do_not_repeat_come_back_as_deltas_and_plain_texts() {
     let numbers: Vec<String> = (0..100_000i64).map(|row| (row * row * 31 - 5_000_000).to_string()).collect();
     let (batches, _) = round_trip(ColumnType::Int64, std::slice::from_ref(&numbers));
     assert_eq!(cells_of(ColumnType::Int64, &batches), expected(&[numbers]));
-    let texts: Vec<String> = (0..60_000).map(|row| format!("https://www.example.com/{row:x}/{}", "a".repeat(row % 90))).collect();
+    let texts: Vec<String> =
+        (0..60_000).map(|row| format!("https://www.example.com/{row:x}/{}", "a".repeat(row % 90))).collect();
     let (batches, bytes) = round_trip(ColumnType::Text, std::slice::from_ref(&texts));
     assert_eq!(cells_of(ColumnType::Text, &batches), expected(std::slice::from_ref(&texts)));
     // A cut statistic must still bound what it stands for.
     let footer = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-    let Some(Statistics::ByteArray(found)) = footer.metadata().row_group(0).column(0).statistics().cloned() else {
+    let Some(Statistics::ByteArray(found)) = footer.metadata().row_group(0).column(0).statistics().cloned()
+    else {
         panic!("text has statistics");
     };
     for text in &texts {
@@ -145,7 +151,9 @@ fn values_that_do_not_repeat_come_back_as_deltas_and_plain_texts() {
 
 #[test]
 fn times_and_decimals_come_back() {
-    let times: Vec<String> = (0..5000).map(|row| if row % 50 == 7 { "-".into() } else { (1_768_471_200 + row % 300).to_string() }).collect();
+    let times: Vec<String> = (0..5000)
+        .map(|row| if row % 50 == 7 { "-".into() } else { (1_768_471_200 + row % 300).to_string() })
+        .collect();
     let (batches, _) = round_trip(ColumnType::EpochSeconds, std::slice::from_ref(&times));
     assert_eq!(cells_of(ColumnType::EpochSeconds, &batches), expected(&[times]));
     let decimals: Vec<String> = ["0.5", "-1", "0.00008", "-", "12.25"].map(str::to_owned).to_vec();
