@@ -119,6 +119,7 @@ impl Engine {
             .build()
             .context("cannot start the worker threads")?;
         let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
+        let memory_limit = args.memory_limit.unwrap_or_else(memory::default_limit);
         let mut opened = None;
         let mut raw = None;
         let source: Arc<dyn TableSource> = if from.is_empty() {
@@ -135,13 +136,13 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
+            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };
         let options = SessionOptions {
             threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
-            memory_limit: args.memory_limit.unwrap_or_else(memory::default_limit),
+            memory_limit,
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
