@@ -159,6 +159,9 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     if summary.nothing_recognised() && (summary.found > 0 || summary.problems.is_empty()) {
         printer.error(&format!("no AWS network log among {} files{}", summary.found, looks_like(summary)));
     }
+    if summary.found == 0 && !summary.problems.is_empty() && printer.format() == OutputFormat::Table {
+        return Ok(());
+    }
     notes(printer, "could not be read", &summary.failed, true);
     notes(printer, "refused (--strict)", &summary.refused, true);
     match printer.format() {

@@ -7,6 +7,7 @@ mod crash;
 mod delta;
 mod dump;
 mod errors;
+mod fuzz;
 #[allow(dead_code)]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;

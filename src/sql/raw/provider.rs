@@ -1,6 +1,7 @@
 //! The tables over raw files: which files a query has to open at all.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -28,7 +29,7 @@ use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
-use crate::sql::schema;
+use crate::sql::{memory, schema};
 use crate::store;
 
 /// The tables over raw files: one per kind, whether or not there are files of it, and `quarantine`.
@@ -39,12 +40,15 @@ pub struct RawTables {
 
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
-    ///
-    /// `threads` readers may hold about a quarter of `memory` bytes together; files whose text does not fit into the
-    /// share of one are read in pieces, which is slower where they are compressed.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
-        // A reader holds a text twice: the one that it cuts, and the buffer for the next one.
-        let share = memory / 8 / threads.max(1);
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RawTables::bounded(objects, decode, threads, memory::default_limit())
+    }
+
+    /// The same where `threads` readers may hold about a quarter of `memory` bytes together. Files whose text does not
+    /// fit into the share of one are read in pieces, which is slower where they are compressed.
+    pub fn bounded(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        let share = memory / 4 / threads.max(1);
         let defaults = Limits::default();
         let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
         RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
