@@ -135,7 +135,8 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
+            let tables =
+                Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };

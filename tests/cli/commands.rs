@@ -68,7 +68,9 @@ fn sql_over_the_store_sees_what_another_reader_sees() {
         .as_array()
         .unwrap()
         .iter()
-        .map(|row| (row["action"].as_str().map(str::to_owned), (row["n"].as_u64().unwrap(), row["b"].as_i64())))
+        .map(|row| {
+            (row["action"].as_str().map(str::to_owned), (row["n"].as_u64().unwrap(), row["b"].as_i64()))
+        })
         .collect();
     assert_eq!(found, wanted);
 }

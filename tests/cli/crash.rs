@@ -88,7 +88,10 @@ fn killed_at_any_instant_the_same_command_completes_the_work() {
                 whole = instant * 5 / 4;
             }
             let count = Table::open(&case.store(), "flow_logs").unwrap().count();
-            assert!(count == before || count == after, "kill {kill}: {count} rows are neither {before} nor {after}");
+            assert!(
+                count == before || count == after,
+                "kill {kill}: {count} rows are neither {before} nor {after}"
+            );
         }
         kill += 1;
         let summary = case.ingest(&[]).expect(0).json();

@@ -16,7 +16,8 @@ use flowq::parse::cells::{Cells, Wanted};
 use flowq::parse::flow::{Layout, is_field_name};
 use flowq::source::decode::{DecodeOptions, Decoder, FileReport, Opening};
 use flowq::source::{
-    ContentKind, Ending, Limits, Located, ObjectKey, Recognition, Scratch, parse_log_format, recognise, recognise_line,
+    ContentKind, Ending, Limits, Located, ObjectKey, Recognition, Scratch, parse_log_format, recognise,
+    recognise_line,
 };
 use memchr::memmem;
 
@@ -51,9 +52,41 @@ impl Random {
 
 /// What parsers trip over.
 const TOKENS: [&[u8]; 36] = [
-    b"-", b" ", b"  ", b"\n", b"\r\n", b"\n\n", b"\"", b"\\", b"\\\"", b"\\x22", b"\t", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"{", b"}",
-    b"[", b"]", b"\"message\":", b"null", b"2147483648", b"9223372036854775808", b"-1", b"1e400", b"NaN", b"::1",
-    b"::ffff:192.0.2.1", b"256.0.0.1", b"2026-02-30T25:61:61Z", b"9999999999999999", b"version srcaddr dstaddr\n", b"NODATA", b"%", b"%zz", b"$",
+    b"-",
+    b" ",
+    b"  ",
+    b"\n",
+    b"\r\n",
+    b"\n\n",
+    b"\"",
+    b"\\",
+    b"\\\"",
+    b"\\x22",
+    b"\t",
+    b"\0",
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b"\"message\":",
+    b"null",
+    b"2147483648",
+    b"9223372036854775808",
+    b"-1",
+    b"1e400",
+    b"NaN",
+    b"::1",
+    b"::ffff:192.0.2.1",
+    b"256.0.0.1",
+    b"2026-02-30T25:61:61Z",
+    b"9999999999999999",
+    b"version srcaddr dstaddr\n",
+    b"NODATA",
+    b"%",
+    b"%zz",
+    b"$",
     b"fl-",
 ];
 
@@ -106,7 +139,9 @@ fn swap(random: &mut Random, bytes: &mut Vec<u8>, separator: u8) {
 /// Runs `check` on mutated inputs until the time is over.
 fn fuzz(target: &str, corpus: &[Vec<u8>], mut check: impl FnMut(&[u8], &mut Random)) {
     assert!(!corpus.is_empty());
-    let number = |name: &str, otherwise| std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise);
+    let number = |name: &str, otherwise| {
+        std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
+    };
     let seconds: f64 = number("FLOWQ_FUZZ_SECONDS", 5.0);
     let seed = number("FLOWQ_FUZZ_SEED", 1.0) as u64;
     let begun = Instant::now();
@@ -114,13 +149,21 @@ fn fuzz(target: &str, corpus: &[Vec<u8>], mut check: impl FnMut(&[u8], &mut Rand
     while begun.elapsed().as_secs_f64() < seconds || rounds < 50 {
         let mut random = Random(seed.wrapping_mul(0x1_0000_0001) ^ (rounds << 20));
         let start = random.one_of(corpus);
-        let input = if rounds < corpus.len() as u64 { corpus[rounds as usize].clone() } else { mutate(&mut random, start, corpus) };
+        let input = if rounds < corpus.len() as u64 {
+            corpus[rounds as usize].clone()
+        } else {
+            mutate(&mut random, start, corpus)
+        };
         let round = Instant::now();
         let outcome = catch_unwind(AssertUnwindSafe(|| check(&input, &mut random)));
         if outcome.is_err() || round.elapsed() > Duration::from_secs(20) {
             let path = std::env::temp_dir().join(format!("flowq-fuzz-{target}-{seed}-{rounds}.bin"));
             fs::write(&path, &input).unwrap();
-            panic!("{target}: round {rounds} of seed {seed} after {:?}; the input is in {}", round.elapsed(), path.display());
+            panic!(
+                "{target}: round {rounds} of seed {seed} after {:?}; the input is in {}",
+                round.elapsed(),
+                path.display()
+            );
         }
         rounds += 1;
     }
@@ -155,7 +198,8 @@ fn inflated(bytes: Vec<u8>) -> Vec<u8> {
 /// The first lines of text files, so that a round is short.
 fn beginnings(files: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     let text = files.into_iter().map(inflated).filter(|text| !text.is_empty() && !text.starts_with(b"PAR1"));
-    text.map(|text| text.split_inclusive(|byte| *byte == b'\n').take(24).collect::<Vec<_>>().concat()).collect()
+    text.map(|text| text.split_inclusive(|byte| *byte == b'\n').take(24).collect::<Vec<_>>().concat())
+        .collect()
 }
 
 /// A file that is written again and again.
@@ -189,7 +233,9 @@ fn options(with_layouts: bool) -> DecodeOptions {
 /// Takes a whole file as ingest does, and checks that every line is accounted for.
 fn account(probe: &Probe, options: &DecodeOptions, limits: Limits) -> Option<(FileReport, Tally, bool)> {
     let mut scratch = Scratch::with_limits(limits);
-    let Ok(Opening::Log(mut decoder)) = Decoder::open(&probe.located, options, &mut scratch) else { return None };
+    let Ok(Opening::Log(mut decoder)) = Decoder::open(&probe.located, options, &mut scratch) else {
+        return None;
+    };
     let counters = Counters::default();
     let mut worker = Worker::new(Sink::Count, &counters).unwrap();
     let mut tally = Tally::default();
@@ -209,7 +255,10 @@ fn account(probe: &Probe, options: &DecodeOptions, limits: Limits) -> Option<(Fi
     assert_eq!(tally.kinds.iter().map(|(_, rows)| rows).sum::<u64>(), tally.rows);
     assert!(tally.nodata + tally.skipdata <= tally.rows);
     for refused in &tally.refused {
-        assert!(refused.line >= 1 && refused.line <= report.lines && !refused.reason.is_empty(), "{refused:?}");
+        assert!(
+            refused.line >= 1 && refused.line <= report.lines && !refused.reason.is_empty(),
+            "{refused:?}"
+        );
     }
     assert!(tally.refused.is_sorted_by_key(|refused| refused.line), "{:?}", tally.refused);
     Some((report, tally, whole))
@@ -265,9 +314,16 @@ impl IsALineLog for Recognition {
 /// A row: its line, and the text of its cells.
 type Cut = (u64, Vec<Vec<u8>>);
 
-fn cut(probe: &Probe, options: &DecodeOptions, needle: Option<&memmem::Finder<'_>>, holds: &[u8]) -> Option<(Vec<Cut>, u64)> {
+fn cut(
+    probe: &Probe,
+    options: &DecodeOptions,
+    needle: Option<&memmem::Finder<'_>>,
+    holds: &[u8],
+) -> Option<(Vec<Cut>, u64)> {
     let mut scratch = Scratch::new();
-    let Ok(Opening::Log(mut decoder)) = Decoder::open(&probe.located, options, &mut scratch) else { return None };
+    let Ok(Opening::Log(mut decoder)) = Decoder::open(&probe.located, options, &mut scratch) else {
+        return None;
+    };
     let (mut cells, mut refused, mut rows) = (Cells::default(), Vec::new(), Vec::new());
     let mut want = |kind: LogKind, carried: &[usize]| Some(Wanted::new(kind.columns().len(), carried, true));
     while let Some(batch) = decoder.next_batch(&mut want, needle, 7, &mut cells, &mut refused).ok()? {
@@ -300,7 +356,8 @@ fn check_needle(probe: &Probe, options: &DecodeOptions, text: &[u8], needle: &[u
 
 #[test]
 fn flow_log_lines() {
-    let mut corpus = beginnings(files("s3-dump", &["vpcflowlogs", "transit", "headerless", "exportedlogs/4f"]));
+    let mut corpus =
+        beginnings(files("s3-dump", &["vpcflowlogs", "transit", "headerless", "exportedlogs/4f"]));
     corpus.extend(files("extra", &["headerless"]));
     let mut probe = Probe::new();
     fuzz("flow", &corpus, |text, random| check_text(&mut probe, text, random));
@@ -315,8 +372,11 @@ fn load_balancer_lines() {
 
 #[test]
 fn envelopes() {
-    let corpus: Vec<Vec<u8>> =
-        files("s3-dump", &["firehose", "filter-log-events"]).into_iter().map(inflated).map(inflated).collect();
+    let corpus: Vec<Vec<u8>> = files("s3-dump", &["firehose", "filter-log-events"])
+        .into_iter()
+        .map(inflated)
+        .map(inflated)
+        .collect();
     let mut probe = Probe::new();
     fuzz("envelope", &corpus, |text, random| check_text(&mut probe, text, random));
 }
@@ -382,7 +442,11 @@ fn object_keys() {
 
 #[test]
 fn log_formats() {
-    let corpus = [crate::dump::V5.to_owned(), crate::dump::as_described(crate::dump::V5), crate::support::HEADER.replace(' ', ",")];
+    let corpus = [
+        crate::dump::V5.to_owned(),
+        crate::dump::as_described(crate::dump::V5),
+        crate::support::HEADER.replace(' ', ","),
+    ];
     let corpus: Vec<Vec<u8>> = corpus.into_iter().map(String::into_bytes).collect();
     fuzz("log-format", &corpus, |bytes, _| {
         let text = String::from_utf8_lossy(bytes);

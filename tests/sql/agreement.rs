@@ -27,9 +27,14 @@ fn tables_are_the_same_cell_by_cell() {
             assert!(!stored.is_empty(), "{kind}");
             assert_same(kind.table(), &stored, &raw);
             let described = format!("describe {}", kind.table());
-            assert_same(&described, &table(&sessions::stored(), &described).await, &table(&sessions::raw(), &described).await);
+            assert_same(
+                &described,
+                &table(&sessions::stored(), &described).await,
+                &table(&sessions::raw(), &described).await,
+            );
         }
-        let sql = "select kind, source_file, line, byte, reason, text from quarantine order by source_file, line";
+        let sql =
+            "select kind, source_file, line, byte, reason, text from quarantine order by source_file, line";
         let refused = table(&stored, sql).await;
         assert_eq!(refused.len(), 11);
         assert_same("quarantine", &refused, &table(&raw, sql).await);
@@ -43,7 +48,12 @@ const GIVEN: [(&str, &[(&str, &str)]); 3] = [
     ("threat_intel_hits", &[("indicators", "198.51.100.66,203.0.113.99")]),
 ];
 
-async fn answer(session: &Session, library: &Library, name: &str, window: &[(&str, &str)]) -> Vec<Vec<String>> {
+async fn answer(
+    session: &Session,
+    library: &Library,
+    name: &str,
+    window: &[(&str, &str)],
+) -> Vec<Vec<String>> {
     let query = library.get(name).unwrap();
     let given = GIVEN.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, given)| given);
     let given: Vec<(String, String)> =
@@ -57,7 +67,16 @@ async fn answer(session: &Session, library: &Library, name: &str, window: &[(&st
 /// Everything in the dump but the files with lines that cannot be read: raw files are only checked as far as a query
 /// reads them, so a query that does not look at a bad port counts its line, which a store has refused.
 const SOUND: [&str; 11] = [
-    "AWSLogs", "archive", "cloudwatch", "copies", "exportedlogs", "firehose", "headerless", "logs", "my-app", "prefix",
+    "AWSLogs",
+    "archive",
+    "cloudwatch",
+    "copies",
+    "exportedlogs",
+    "firehose",
+    "headerless",
+    "logs",
+    "my-app",
+    "prefix",
     "transit",
 ];
 

@@ -68,9 +68,24 @@ const COUNT: &str = "select count(*) as n from flow_logs";
 fn statements_come_from_words_files_and_standard_input_in_the_order_typed() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("two.sql"), "select 2 as b;\nselect 3 as c").unwrap();
-    let words = ["sql", "--format", "csv", "-c", "select 1 as a", "-f", "two.sql", "-c", "select 4 as d", "select 5 as e"];
+    let words = [
+        "sql",
+        "--format",
+        "csv",
+        "-c",
+        "select 1 as a",
+        "-f",
+        "two.sql",
+        "-c",
+        "select 4 as d",
+        "select 5 as e",
+    ];
     assert_eq!(out(flowq_in(folder.path(), &words)), "a\n1\nb\n2\nc\n3\nd\n4\ne\n5\n");
-    for words in [&["sql", "--format", "csv", "-"][..], &["sql", "--format", "csv"], &["sql", "--format", "csv", "-f", "-"]] {
+    for words in [
+        &["sql", "--format", "csv", "-"][..],
+        &["sql", "--format", "csv"],
+        &["sql", "--format", "csv", "-f", "-"],
+    ] {
         assert_eq!(out(flowq_with(folder.path(), words, "select 7 as g;")), "g\n7\n", "{words:?}");
     }
     assert_eq!(out(flowq(&["sql", ""])), "");
@@ -89,14 +104,27 @@ fn paths_of_from_are_mixed_and_the_statement_may_stand_anywhere() {
     ] {
         assert_eq!(out(flowq(&[words, &csv].concat())), "n\n14\n", "{words:?}");
     }
-    let both = "select (select count(*) from flow_logs) as flows, (select count(*) from tgw_flow_logs) as transit";
-    assert_eq!(out(flowq(&[&["sql", "--from", V7, "transit", both][..], &csv].concat())), "flows,transit\n3,10\n");
+    let both =
+        "select (select count(*) from flow_logs) as flows, (select count(*) from tgw_flow_logs) as transit";
+    assert_eq!(
+        out(flowq(&[&["sql", "--from", V7, "transit", both][..], &csv].concat())),
+        "flows,transit\n3,10\n"
+    );
     // Standard input as a log.
     let log = "version account-id srcaddr action\n2 111122223333 10.0.0.1 ACCEPT\n";
     let words = ["sql", "--from", "-", "select srcaddr from flow_logs", "--format", "csv"];
     assert_eq!(out(flowq_with(&sessions::dump(), &words, log)), "srcaddr\n10.0.0.1\n");
     // Fields of lines without a header.
-    let words = ["sql", "--log-format", "${srcaddr} ${bytes}", "--from", "-", "select sum(bytes) as b from flow_logs", "--format", "csv"];
+    let words = [
+        "sql",
+        "--log-format",
+        "${srcaddr} ${bytes}",
+        "--from",
+        "-",
+        "select sum(bytes) as b from flow_logs",
+        "--format",
+        "csv",
+    ];
     assert_eq!(out(flowq_with(&sessions::dump(), &words, "10.0.0.1 5\n10.0.0.2 6\n")), "b\n11\n");
 }
 
@@ -119,10 +147,14 @@ fn every_format_is_written() {
     assert_eq!(written("tsv"), written("csv").replace(',', "\t"));
     let rows: Vec<serde_json::Value> = serde_json::from_str(&written("json")).unwrap();
     assert_eq!(rows.len(), 3);
-    assert_eq!(rows[0], serde_json::json!({"interface_id": "eni-0a1b00000000000e1", "cluster": "shop", "version": 7}));
+    assert_eq!(
+        rows[0],
+        serde_json::json!({"interface_id": "eni-0a1b00000000000e1", "cluster": "shop", "version": 7})
+    );
     assert_eq!(rows[2].get("cluster"), Some(&serde_json::Value::Null));
     let lines = written("ndjson");
-    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> =
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(lines, rows);
     assert_eq!(written("markdown").lines().count(), 5);
     assert!(written("markdown").starts_with("| interface_id | cluster | version |\n"));
@@ -132,12 +164,15 @@ fn every_format_is_written() {
 fn a_file_gets_the_format_of_its_suffix() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let write = |name: &str| out(flowq(&["sql", "--from", V7, V3_FIELDS, "select * from flow_logs", "-o", &path(name)]));
+    let write = |name: &str| {
+        out(flowq(&["sql", "--from", V7, V3_FIELDS, "select * from flow_logs", "-o", &path(name)]))
+    };
     assert_eq!(write("a.parquet"), "");
     let file = std::fs::File::open(path("a.parquet")).unwrap();
     let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
     assert_eq!(reader.schema().fields().len(), 58);
-    let rows: usize = reader.build().unwrap().map(Result::unwrap).map(|batch: RecordBatch| batch.num_rows()).sum();
+    let rows: usize =
+        reader.build().unwrap().map(Result::unwrap).map(|batch: RecordBatch| batch.num_rows()).sum();
     assert_eq!(rows, 14);
     write("a.csv");
     assert_eq!(std::fs::read_to_string(path("a.csv")).unwrap().lines().count(), 15);
@@ -218,7 +253,11 @@ fn exit_codes_tell_what_went_wrong() {
 #[test]
 fn a_column_that_the_logs_were_written_without_is_explained() {
     let output = flowq(&["sql", "--from", V7, "select flow_direction from flow_logs"]);
-    assert!(err(&output).contains("these flow logs were written without `flow-direction`"), "{}", err(&output));
+    assert!(
+        err(&output).contains("these flow logs were written without `flow-direction`"),
+        "{}",
+        err(&output)
+    );
     let output = flowq(&["sql", "--from", V7, "select ecs_cluster_name from flow_logs"]);
     assert_eq!(err(&output), "");
     // Some logs of the store have it.

@@ -31,7 +31,8 @@ fn of_raw_files() {
         assert!(metric(&plan, "lines_skipped") > 0, "{plan}");
 
         // The names of flow logs under `AWSLogs` say that they hold another day; envelopes and exports do not.
-        let plan = explained(&session, "select count(*) from flow_logs where event_date = '2026-01-17'").await;
+        let plan =
+            explained(&session, "select count(*) from flow_logs where event_date = '2026-01-17'").await;
         assert!(metric(&plan, "files_pruned") >= 40, "{plan}");
         assert!(metric(&plan, "files_read") < 20, "{plan}");
 
@@ -48,8 +49,14 @@ fn of_raw_files() {
 fn of_a_store() {
     sessions::runtime().block_on(async {
         let session = sessions::stored();
-        let plan = explained(&session, "select srcaddr, bytes from flow_logs where srcaddr = '198.51.100.66'").await;
-        for name in ["row_groups_pruned_statistics", "row_groups_pruned_bloom_filter", "pushdown_rows_pruned", "bytes_scanned"] {
+        let plan =
+            explained(&session, "select srcaddr, bytes from flow_logs where srcaddr = '198.51.100.66'").await;
+        for name in [
+            "row_groups_pruned_statistics",
+            "row_groups_pruned_bloom_filter",
+            "pushdown_rows_pruned",
+            "bytes_scanned",
+        ] {
             assert!(plan.contains(&format!("{name}=")), "{name}: {plan}");
         }
         // No file is left: the date of each says so before one is opened.

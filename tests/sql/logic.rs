@@ -56,7 +56,9 @@ impl From<&DataType> for Type {
             DataType::Int32 | DataType::Int64 | DataType::UInt64 => Type::Integer,
             DataType::Float64 => Type::Float,
             DataType::Utf8 | DataType::Utf8View => Type::Text,
-            DataType::Timestamp(_, Some(zone)) if zone.as_ref() == "UTC" || zone.as_ref() == "+00:00" => Type::Timestamp,
+            DataType::Timestamp(_, Some(zone)) if zone.as_ref() == "UTC" || zone.as_ref() == "+00:00" => {
+                Type::Timestamp
+            }
             DataType::Date32 => Type::Date,
             _ => Type::Other,
         }
@@ -80,16 +82,20 @@ impl AsyncDB for Engine {
 
     async fn run(&mut self, sql: &str) -> Result<DBOutput<Type>, Said> {
         let said = |error: SessionError| match &error {
-            SessionError::Engine(inner) => Said(explain(inner, sql, &Names::of(self.session.context())).to_string()),
+            SessionError::Engine(inner) => {
+                Said(explain(inner, sql, &Names::of(self.session.context())).to_string())
+            }
             SessionError::Forbidden(_) => Said(error.to_string()),
         };
         let mut output = DBOutput::StatementComplete(0);
         for statement in self.session.statements(sql).map_err(said)? {
             let answer = self.session.run(statement, None).await.map_err(said)?;
-            let types: Vec<Type> = answer.schema().fields().iter().map(|field| Type::from(field.data_type())).collect();
+            let types: Vec<Type> =
+                answer.schema().fields().iter().map(|field| Type::from(field.data_type())).collect();
             let rows = sessions::rows(&answer.collect().await.map_err(said)?);
             let shown = |cell: String| if cell.is_empty() { "(empty)".to_owned() } else { cell };
-            let rows: Vec<Vec<String>> = rows.into_iter().map(|row| row.into_iter().map(shown).collect()).collect();
+            let rows: Vec<Vec<String>> =
+                rows.into_iter().map(|row| row.into_iter().map(shown).collect()).collect();
             output = match types.is_empty() {
                 true => DBOutput::StatementComplete(0),
                 false => DBOutput::Rows { types, rows },
@@ -110,7 +116,8 @@ fn folder() -> PathBuf {
 }
 
 fn run_files(name: &'static str, session: fn() -> Session) {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|file| file.extension().is_some_and(|suffix| suffix == "slt"));
     files.sort();
     assert!(files.len() >= 8, "{files:?}");

@@ -91,10 +91,15 @@ pub fn rows(batches: &[RecordBatch]) -> Vec<Vec<String>> {
     let dump = format!("{}/", dump().display());
     let mut rows = Vec::new();
     for batch in batches {
-        let columns: Vec<ArrayFormatter<'_>> =
-            batch.columns().iter().map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap()).collect();
+        let columns: Vec<ArrayFormatter<'_>> = batch
+            .columns()
+            .iter()
+            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options).unwrap())
+            .collect();
         for row in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|column| column.value(row).to_string().replace(&dump, "")).collect());
+            rows.push(
+                columns.iter().map(|column| column.value(row).to_string().replace(&dump, "")).collect(),
+            );
         }
     }
     rows
