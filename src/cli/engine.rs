@@ -24,7 +24,6 @@ use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
-use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
@@ -80,7 +79,7 @@ pub struct Engine {
 /// How a statement ended.
 pub enum Ran {
     /// With a result, in this time.
-    Done(Written, Duration),
+    Done(Duration),
     /// Without one (it created or dropped something).
     Nothing,
     /// Interrupted by Ctrl-C.
@@ -136,7 +135,8 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
+            let tables =
+                Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };
@@ -208,7 +208,8 @@ impl Engine {
                 while let Some(batch) = answer.stream.next().await {
                     writer.write(&batch.map_err(SessionError::from)?)?;
                 }
-                Ok(Ran::Done(writer.finish()?, begun.elapsed()))
+                writer.finish()?;
+                Ok(Ran::Done(begun.elapsed()))
             };
             tokio::select! {
                 ran = work => ran,
@@ -217,7 +218,38 @@ impl Engine {
         })
     }
 
-    fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+    /// Waits for something; `None` where Ctrl-C ends it.
+    pub fn interruptible<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => None,
+                done = work => Some(done),
+            }
+        })
+    }
+
+    /// What it is opened over, in words.
+    pub fn over(&self) -> String {
+        match (&self.raw, &self.store) {
+            (Some(raw), _) => match raw.files() {
+                1 => "1 raw file".to_owned(),
+                files => format!("{files} raw files"),
+            },
+            (None, Some(store)) => format!("the store {}", store.root().display()),
+            (None, None) => "no store yet (flowq ingest makes one)".to_owned(),
+        }
+    }
+
+    /// The rows of a table, where that is known without reading them.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        let store = self.store.as_ref().filter(|_| store::TABLES.contains(&table))?;
+        let snapshot = store.snapshot(table).ok()?;
+        Some(snapshot.map_or(0, |snapshot| snapshot.files.iter().map(|file| file.rows).sum()))
+    }
+
+    /// Says why a statement failed; gives the exit code.
+    pub fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
         let SessionError::Engine(error) = error else {
             printer.error(&error.to_string());
             return Ok(exit::USAGE);
@@ -233,7 +265,7 @@ impl Engine {
     }
 
     /// Says of a column that a statement names and that no log carries, that this is why it is null.
-    fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
+    pub fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
         let state = self.session.context().state();
         let plan = self.runtime.block_on(state.create_logical_plan(sql));
         let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
@@ -284,7 +316,7 @@ impl Engine {
     }
 
     /// Says which lines of raw files could not be read.
-    fn report_refused(&self, printer: &Printer) -> u8 {
+    pub fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
         let summary = raw.quarantine().summary();
         for (file, problem) in &summary.problems {

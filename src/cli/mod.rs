@@ -102,6 +102,12 @@ fn parse_format(text: &str) -> Result<OutputFormat, String> {
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let cli = Cli::parse_from(parameters::spell_out(std::env::args_os().collect(), &Cli::command()));
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::source::aws_parquet::panics_are_caught() {
+            report(panic);
+        }
+    }));
     let level = match cli.global.verbose {
         0 => log::LevelFilter::Error,
         1 => log::LevelFilter::Info,

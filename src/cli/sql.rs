@@ -189,7 +189,7 @@ pub struct RunArgs {
 pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     let bound = library.get(&args.name).map_err(anyhow::Error::from).and_then(|query| {
-        let mut given = parameters(&args.param)?;
+        let mut given = pairs(&args.param)?;
         given.extend(args.from.iter().map(|time| ("from".to_owned(), time.clone())));
         given.extend(args.to.iter().map(|time| ("to".to_owned(), time.clone())));
         Ok((query, query.bind(&given).map_err(with_nearest_option)?))
@@ -209,7 +209,7 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
 }
 
 /// `limit=20` as name and value.
-fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+fn pairs(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let pair = |given: &String| match given.split_once('=') {
         Some((name, value)) => Ok((name.replace('-', "_"), value.to_owned())),
         None => anyhow::bail!("parameter {given} needs a value (--{given} VALUE or --{given}=VALUE)"),
@@ -224,6 +224,28 @@ fn with_nearest_option(error: QueryError) -> QueryError {
     let typed = name.replace('_', "-");
     let near = nearest(&typed, near.as_deref().into_iter().chain(options.iter().map(String::as_str)));
     QueryError::UnknownParam { near: near.map(|near| format!("--{near}")), query, name, takes }
+}
+
+/// `--limit 20 --port=443` as names and values.
+pub(super) fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let mut parameters = Vec::new();
+    let mut words = given.iter();
+    while let Some(word) = words.next() {
+        let Some(name) = word.strip_prefix("--") else {
+            anyhow::bail!(
+                "expected a parameter such as --limit 20, found {word:?} (flowq queries show NAME lists them)"
+            );
+        };
+        let (name, value) = match name.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => match words.next() {
+                Some(value) => (name, value.clone()),
+                None => anyhow::bail!("--{name} needs a value"),
+            },
+        };
+        parameters.push((name.replace('-', "_"), value));
+    }
+    Ok(parameters)
 }
 
 #[derive(Debug, Args)]
@@ -249,19 +271,7 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     match &args.command {
         None | Some(QueriesCommand::List) => {
-            let column = |text: &dyn Fn(&Query) -> String| {
-                Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
-            };
-            let batch = RecordBatch::try_from_iter([
-                ("name", column(&|query| query.name.clone())),
-                ("title", column(&|query| query.title.clone())),
-                (
-                    "parameters",
-                    column(&|query| {
-                        query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ")
-                    }),
-                ),
-            ])?;
+            let batch = query_list(&library)?;
             printer.batches(&batch.schema(), &[batch])?;
         }
         Some(QueriesCommand::Show { name }) => match library.get(name) {
@@ -275,6 +285,20 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// The named queries, a row each.
+pub(super) fn query_list(library: &Library) -> anyhow::Result<RecordBatch> {
+    let column = |text: &dyn Fn(&Query) -> String| {
+        Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
+    };
+    let parameters =
+        |query: &Query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(RecordBatch::try_from_iter([
+        ("name", column(&|query| query.name.clone())),
+        ("title", column(&|query| query.title.clone())),
+        ("parameters", column(&parameters)),
+    ])?)
+}
+
 #[derive(Debug, Args)]
 pub struct FunctionsArgs {
     /// Only functions whose name holds this
@@ -283,19 +307,24 @@ pub struct FunctionsArgs {
 }
 
 pub fn list_functions(args: &FunctionsArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let batch = function_list(&args.name)?;
+    printer.batches(&batch.schema(), &[batch])?;
+    Ok(0)
+}
+
+/// The functions whose name holds a text, a row each.
+pub(super) fn function_list(name: &str) -> anyhow::Result<RecordBatch> {
     let all = functions::catalogue();
-    let found: Vec<_> = all.iter().filter(|function| function.name.contains(args.name.as_str())).collect();
+    let found: Vec<_> = all.iter().filter(|function| function.name.contains(name)).collect();
     let column = |text: &dyn Fn(&functions::FunctionDoc) -> String| {
         Arc::new(StringArray::from_iter_values(found.iter().map(|function| text(function)))) as ArrayRef
     };
-    let batch = RecordBatch::try_from_iter([
+    Ok(RecordBatch::try_from_iter([
         ("function", column(&|function| function.signature.clone())),
         ("what", column(&|function| function.description.to_owned())),
         ("example", column(&|function| function.example.to_owned())),
         ("gives", column(&|function| function.result.to_owned())),
-    ])?;
-    printer.batches(&batch.schema(), &[batch])?;
-    Ok(0)
+    ])?)
 }
 
 #[cfg(test)]

@@ -146,6 +146,8 @@ impl<'a> Worker<'a> {
                 }
             }
         };
+        // Cells of the wrong type are found column by column, after the lines that could not be cut.
+        tally.refused.sort_by_key(|refused| refused.line);
         self.cells = cells;
         self.refusals = refusals;
         outcome

@@ -97,7 +97,7 @@ pub struct Batch<'a> {
 
 enum Feed<'s> {
     Text(ContentReader<'s>),
-    Events(EnvelopeReader<'s>),
+    Events(Box<EnvelopeReader<'s>>),
     Parquet(Box<ParquetFeed>),
 }
 
@@ -206,7 +206,7 @@ impl<'s> Decoder<'s> {
         };
         Ok(match Lines::of(recognise(ContentKind::Text, &block), options) {
             Ok(lines) => {
-                let mut decoder = Decoder::new(Feed::Events(events), lines, located, options);
+                let mut decoder = Decoder::new(Feed::Events(Box::new(events)), lines, located, options);
                 decoder.block = block;
                 decoder.next_line = first.first_event;
                 decoder.begin_block(BlockInfo::default());

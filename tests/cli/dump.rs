@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::delta;
 use crate::support::{Case, flow_lines, project};
 
-fn expected() -> BTreeMap<String, Value> {
+pub fn expected() -> BTreeMap<String, Value> {
     let text = fs::read(project().join("testdata/expected.json")).unwrap();
     serde_json::from_slice(&text).unwrap()
 }

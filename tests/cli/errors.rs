@@ -173,6 +173,17 @@ fn a_damaged_parquet_file_does_not_stop_the_others() {
 }
 
 #[test]
+fn a_parquet_file_that_makes_its_library_panic_does_not_stop_the_others() {
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 3));
+    // A footer with a negative offset.
+    case.write("b.log.parquet", include_bytes!("damaged/negative-offset.parquet"));
+    let run = case.ingest(&["--threads", "1"]).expect(4);
+    assert!(run.err.contains("b.log.parquet") && run.err.contains("metadata"), "{}", run.err);
+    assert_eq!(case.count("flow_logs"), 3);
+}
+
+#[test]
 fn progress_and_notes_never_mix_with_the_result() {
     let case = Case::new();
     case.write("a.log", flow_log(0, 3));

@@ -3,10 +3,12 @@
 //! Expected values come from the specification of the formats and from `testdata/expected.json`, which is counted by a
 //! script that shares no code with flowq; never from what flowq printed once.
 
+mod commands;
 mod crash;
 mod delta;
 mod dump;
 mod errors;
+mod fuzz;
 #[allow(dead_code)]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;

@@ -67,7 +67,11 @@ fn dump(folder: &Path) {
             format!("{} {} {} {} eu-west-1 future-value\n", fields[12], fields[3], fields[10], fields[9])
         })
         .collect();
-    put(folder, "deep/c.log", format!("action srcaddr start bytes region a-future-field\n{custom}").as_bytes());
+    put(
+        folder,
+        "deep/c.log",
+        format!("action srcaddr start bytes region a-future-field\n{custom}").as_bytes(),
+    );
     put(folder, "elb.log", ALB.as_bytes());
     put(folder, "notes.txt", b"not a log at all\n");
 }
@@ -97,7 +101,9 @@ fn rows(batches: &[RecordBatch]) -> Vec<String> {
         let columns: Vec<_> =
             batch.columns().iter().map(|column| ArrayFormatter::try_new(column, &options).unwrap()).collect();
         for row in 0..batch.num_rows() {
-            rows.push(columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"));
+            rows.push(
+                columns.iter().map(|column| column.value(row).to_string()).collect::<Vec<_>>().join("|"),
+            );
         }
     }
     rows.sort();
@@ -150,7 +156,11 @@ async fn what_the_files_do_not_carry_is_known_after_reading() {
 async fn refused_lines_are_told_and_listed_once() {
     let folder = tempfile::tempdir().unwrap();
     let bad = record(7, "192.0.2.7", "abc", "ACCEPT");
-    let text = format!("{HEADER}{}{bad}{}", record(1, "192.0.2.1", "1", "ACCEPT"), record(2, "192.0.2.2", "2", "REJECT"));
+    let text = format!(
+        "{HEADER}{}{bad}{}",
+        record(1, "192.0.2.1", "1", "ACCEPT"),
+        record(2, "192.0.2.2", "2", "REJECT")
+    );
     put(folder.path(), "a.log", text.as_bytes());
     let (session, tables) = open(folder.path());
     for _ in 0..2 {
@@ -176,7 +186,8 @@ async fn the_time_in_a_name_leaves_files_out() {
             "AWSLogs/123456789012/vpcflowlogs/eu-west-1/2026/01/15/123456789012_vpcflowlogs_eu-west-1_\
              fl-0123456789abcdef0_{stamp}_0123abcd.log.gz"
         );
-        let line = record(0, "192.0.2.7", "1", "ACCEPT").replace(&TEN.to_string(), &(TEN + (hour - 10) * 3600).to_string());
+        let line = record(0, "192.0.2.7", "1", "ACCEPT")
+            .replace(&TEN.to_string(), &(TEN + (hour - 10) * 3600).to_string());
         put(folder.path(), &name, &gzip(&format!("{HEADER}{line}")));
     }
     let (session, _) = open(folder.path());
@@ -239,7 +250,11 @@ const TEXTS: [&str; 6] = ["192.0.2.7", "198.51.100.101", "2001:db8::7", "10.0.0.
 
 fn condition() -> impl Strategy<Value = String> {
     let text = || {
-        (prop_oneof![Just("srcaddr"), Just("action"), Just("interface_id"), Just("region")], 0..TEXTS.len(), any::<bool>())
+        (
+            prop_oneof![Just("srcaddr"), Just("action"), Just("interface_id"), Just("region")],
+            0..TEXTS.len(),
+            any::<bool>(),
+        )
             .prop_map(|(column, text, equal)| {
                 format!("{column} {} '{}'", if equal { "=" } else { "<>" }, TEXTS[text])
             })
@@ -265,8 +280,18 @@ fn condition() -> impl Strategy<Value = String> {
 }
 
 const COLUMNS: [&str; 12] = [
-    "srcaddr", "action", "bytes", "start", "interface_id", "region", "source_line", "event_date", "srcport", "extra",
-    "split_part(source_file, '/', -1)", "bytes * 2 + source_line",
+    "srcaddr",
+    "action",
+    "bytes",
+    "start",
+    "interface_id",
+    "region",
+    "source_line",
+    "event_date",
+    "srcport",
+    "extra",
+    "split_part(source_file, '/', -1)",
+    "bytes * 2 + source_line",
 ];
 
 proptest! {
