@@ -343,7 +343,7 @@ fn own_queries_stand_over_those_that_come_with_flowq() {
         assert_eq!(out(over_store(&["run", name, "--queries", queries, "--format", "csv"])), "n\n45\n");
     }
     let listed = out(flowq(&["queries", "list", "--queries", queries, "--format", "csv"]));
-    assert!(listed.contains("\nmine,Mine,\n"), "{listed}");
+    assert!(listed.contains("\nmine,Mine,\"\"\n"), "{listed}");
     assert_eq!(out(flowq(&["queries", "show", "mine", "--queries", queries])), text);
 }
 
