@@ -18,6 +18,7 @@ use futures::StreamExt;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
@@ -37,6 +38,10 @@ pub struct EngineArgs {
     pub from: Vec<String>,
     #[command(flatten)]
     pub input: InputArgs,
+    /// The network configuration by which rejects are attributed: files or folders of AWS CLI JSON, AWS Config or
+    /// Terraform; instead of what the store holds
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub config: Vec<PathBuf>,
     /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory_limit: Option<usize>,
@@ -63,6 +68,8 @@ pub struct Engine {
     runtime: tokio::runtime::Runtime,
     /// Its session.
     pub session: Session,
+    /// The attribution over its flow logs.
+    pub attribution: AttributionTables,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
@@ -102,7 +109,7 @@ impl TableSource for MissingStore {
 
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
-    pub fn open(args: &EngineArgs, global: &Global) -> anyhow::Result<Engine> {
+    pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -136,8 +143,11 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let session = Session::new(options, vec![source], &enrichment)?;
-        Ok(Engine { runtime, session, store: opened, raw, strict: args.input.strict })
+        let network = network(args, printer)?;
+        let attribution = AttributionTables::new(Arc::clone(&source), network);
+        let sources: Vec<Arc<dyn TableSource>> = vec![source, Arc::new(attribution.clone())];
+        let session = Session::new(options, sources, &enrichment)?;
+        Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
     }
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
@@ -272,6 +282,24 @@ impl Engine {
         ));
         if self.strict { exit::REFUSED } else { 0 }
     }
+}
+
+/// The configuration of `--config`; what is wrong in it is said, and the rest is used.
+fn network(args: &EngineArgs, printer: &Printer) -> anyhow::Result<NetworkSource> {
+    if args.config.is_empty() {
+        return Ok(NetworkSource::Nothing);
+    }
+    let (network, problems, errors) = read_network(&args.config);
+    for error in &errors {
+        printer.warn(&error.to_string());
+    }
+    for problem in &problems {
+        printer.warn(&problem.to_string());
+    }
+    if network.interfaces.is_empty() {
+        anyhow::bail!("no network interface in the configuration of --config (describe-network-interfaces is needed)");
+    }
+    Ok(NetworkSource::Given(Arc::new(network)))
 }
 
 fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {

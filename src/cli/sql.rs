@@ -55,13 +55,13 @@ pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result
         Some("-") => texts.push(read_stdin()?),
         Some(sql) => texts.push(sql.to_owned()),
         None if texts.is_empty() && std::io::stdin().is_terminal() => {
-            let engine = Engine::open(&args.engine, global)?;
+            let engine = Engine::open(&args.engine, global, printer)?;
             return shell::run(engine, &args.queries.library()?, printer);
         }
         None if texts.is_empty() => texts.push(read_stdin()?),
         None => {}
     }
-    let engine = match Engine::open(&args.engine, global) {
+    let engine = match Engine::open(&args.engine, global, printer) {
         Ok(engine) => engine,
         Err(error) if error.to_string().starts_with("--log-format") => {
             printer.error(&format!("{error:#}"));
@@ -96,6 +96,9 @@ pub struct RunArgs {
     /// Read raw files instead of the store (repeatable)
     #[arg(long, value_name = "PATH")]
     raw: Vec<String>,
+    /// Attribute rejects by this network configuration (repeatable)
+    #[arg(long, value_name = "PATH")]
+    config: Vec<std::path::PathBuf>,
 }
 
 pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
@@ -114,13 +117,14 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
     let engine = EngineArgs {
         from: args.raw.clone(),
         input: Default::default(),
+        config: args.config.clone(),
         memory_limit: None,
         timeout: None,
         allow_write: false,
         aws_ip_ranges: None,
         geoip: Vec::new(),
     };
-    Engine::open(&engine, global)?.run(&query.sql, Some(&values), printer)
+    Engine::open(&engine, global, printer)?.run(&query.sql, Some(&values), printer)
 }
 
 /// `--limit 20 --port=443` as names and values.
