@@ -19,6 +19,7 @@ use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
 use crate::sql::catalog::TableSource;
+use crate::sql::config_tables::ConfigTables;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
@@ -136,7 +137,7 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let session = Session::new(options, vec![source], &enrichment)?;
+        let session = Session::new(options, vec![source, Arc::new(ConfigTables::new(&global.store))], &enrichment)?;
         Ok(Engine { runtime, session, store: opened, raw, strict: args.input.strict })
     }
 
