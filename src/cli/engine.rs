@@ -20,6 +20,7 @@ use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
 use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
+use crate::sql::config_tables::ConfigTables;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
@@ -143,9 +144,10 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let network = network(args, printer)?;
+        let network = network(args, global, printer)?;
         let attribution = AttributionTables::new(Arc::clone(&source), network);
-        let sources: Vec<Arc<dyn TableSource>> = vec![source, Arc::new(attribution.clone())];
+        let config = ConfigTables::new(&global.store);
+        let sources: Vec<Arc<dyn TableSource>> = vec![source, Arc::new(config), Arc::new(attribution.clone())];
         let session = Session::new(options, sources, &enrichment)?;
         Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
     }
@@ -284,10 +286,16 @@ impl Engine {
     }
 }
 
-/// The configuration of `--config`; what is wrong in it is said, and the rest is used.
-fn network(args: &EngineArgs, printer: &Printer) -> anyhow::Result<NetworkSource> {
+/// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.
+fn network(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<NetworkSource> {
     if args.config.is_empty() {
-        return Ok(NetworkSource::Nothing);
+        let root = global.store.clone();
+        let load = move || match store::config::load(&root) {
+            Ok(network) => Ok(network),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        };
+        return Ok(NetworkSource::Later(Arc::new(load)));
     }
     let (network, problems, errors) = read_network(&args.config);
     for error in &errors {

@@ -4,6 +4,7 @@
 
 pub mod attribution;
 pub mod catalog;
+pub mod config_tables;
 pub mod errors;
 pub mod functions;
 pub mod guard;
