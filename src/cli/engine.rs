@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
@@ -18,6 +19,7 @@ use futures::StreamExt;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::sql::attribution::report::{ReportOptions, report};
 use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
 use crate::sql::config_tables::ConfigTables;
@@ -70,7 +72,7 @@ pub struct Engine {
     /// Its session.
     pub session: Session,
     /// The attribution over its flow logs.
-    pub attribution: AttributionTables,
+    attribution: AttributionTables,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
@@ -152,6 +154,15 @@ impl Engine {
         Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
     }
 
+    /// The report of `flowq attribute`.
+    pub fn attribution_report(&self, options: &ReportOptions<'_>) -> Result<Vec<RecordBatch>, DataFusionError> {
+        self.runtime.block_on(async {
+            let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
+            let table = self.attribution.table().await?.ok_or_else(missing)?;
+            report(self.session.context(), &table, options).await
+        })
+    }
+
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
     /// The exit code is 0 where all have run.
     pub fn run(&self, sql: &str, parameters: Option<&ParamValues>, printer: &Printer) -> anyhow::Result<u8> {
@@ -204,7 +215,7 @@ impl Engine {
         })
     }
 
-    fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+    pub fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
         let SessionError::Engine(error) = error else {
             printer.error(&error.to_string());
             return Ok(exit::USAGE);
@@ -270,7 +281,7 @@ impl Engine {
     }
 
     /// Says which lines of raw files could not be read.
-    fn report_refused(&self, printer: &Printer) -> u8 {
+    pub fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
         let summary = raw.quarantine().summary();
         for (file, problem) in &summary.problems {

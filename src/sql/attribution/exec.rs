@@ -162,7 +162,7 @@ fn judge(
         let (found, evidence) = prepared.attribute(&columns, row, &record, rules.as_deref(), engine);
         let texts = with_texts.then(|| explain(&found, &record, engine.as_mut(), &evidence));
         for filler in fillers.iter_mut().flatten() {
-            filler.add(&found, texts.as_ref());
+            filler.add(&found, &record, texts.as_ref());
         }
     }
     let arrays: Vec<ArrayRef> = sources

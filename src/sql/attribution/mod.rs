@@ -18,6 +18,7 @@ mod evidence;
 mod exec;
 mod output;
 mod provider;
+pub mod report;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -7,7 +7,7 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 
-use crate::attribute::{Attribution, Explanation};
+use crate::attribute::{Attribution, Explanation, Record, would_decide};
 use crate::format;
 
 /// A column of the attribution.
@@ -88,7 +88,7 @@ impl Derived {
 
     /// Whether it costs making texts.
     pub(super) fn is_text(self) -> bool {
-        matches!(self, Explanation | Fix | WouldDecide)
+        matches!(self, Explanation | Fix)
     }
 }
 
@@ -132,7 +132,7 @@ impl Filler {
     }
 
     /// Adds a record's value; `texts` are there if some column needs them.
-    pub(super) fn add(&mut self, found: &Attribution, texts: Option<&Explanation>) {
+    pub(super) fn add(&mut self, found: &Attribution, record: &Record<'_>, texts: Option<&Explanation>) {
         let column = self.column;
         match &mut self.builder {
             Builder::Text(builder) => match column {
@@ -143,7 +143,7 @@ impl Filler {
                 ReasonCode => builder.append_option(found.reason().map(|reason| reason.as_str())),
                 NaclId => builder.append_option(found.nacl_id()),
                 Explanation => builder.append_option(texts.map(|texts| texts.text.as_str())),
-                WouldDecide => builder.append_option(texts.and_then(|texts| texts.would_decide.as_deref())),
+                WouldDecide => builder.append_option(would_decide(found, record)),
                 Fix => builder.append_option(texts.and_then(fix)),
                 _ => builder.append_null(),
             },

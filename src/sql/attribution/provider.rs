@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use datafusion::arrow::datatypes::{Schema, SchemaRef};
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::{Column, Result};
 use datafusion::datasource::provider_as_source;
@@ -174,9 +174,4 @@ impl TableProvider for RejectAttribution {
         };
         Ok(Arc::new(AttributionExec::new(rejects, passes, self.network.clone(), shared, sources, schema)))
     }
-}
-
-/// The table's own columns, for messages and documentation.
-pub fn columns() -> Schema {
-    output::schema(&Arc::new(Schema::empty()), false).0.as_ref().clone()
 }
