@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
@@ -20,7 +21,10 @@ use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
 use crate::source::locate;
+use crate::sql::attribution::report::{ReportOptions, report};
+use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
+use crate::sql::config_tables::ConfigTables;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
@@ -44,6 +48,10 @@ pub struct EngineArgs {
 pub struct EngineOptions {
     #[command(flatten)]
     pub input: InputArgs,
+    /// The network configuration by which rejects are attributed: files or folders of AWS CLI JSON, AWS Config or
+    /// Terraform; instead of what the store holds
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub config: Vec<PathBuf>,
     /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory_limit: Option<usize>,
@@ -70,6 +78,8 @@ pub struct Engine {
     runtime: tokio::runtime::Runtime,
     /// Its session.
     pub session: Session,
+    /// The attribution over its flow logs.
+    attribution: AttributionTables,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
@@ -109,7 +119,7 @@ impl TableSource for MissingStore {
 
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
-    pub fn open(args: &EngineArgs, global: &Global) -> anyhow::Result<Engine> {
+    pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
         let EngineArgs { from, options: args } = args;
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -146,8 +156,21 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let session = Session::new(options, vec![source], &enrichment)?;
-        Ok(Engine { runtime, session, store: opened, raw, strict: args.input.strict })
+        let network = network(args, global, printer)?;
+        let attribution = AttributionTables::new(Arc::clone(&source), network);
+        let config = ConfigTables::new(&global.store);
+        let sources: Vec<Arc<dyn TableSource>> = vec![source, Arc::new(config), Arc::new(attribution.clone())];
+        let session = Session::new(options, sources, &enrichment)?;
+        Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
+    }
+
+    /// The report of `flowq attribute`.
+    pub fn attribution_report(&self, options: &ReportOptions<'_>) -> Result<Vec<RecordBatch>, DataFusionError> {
+        self.runtime.block_on(async {
+            let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
+            let table = self.attribution.table().await?.ok_or_else(missing)?;
+            report(self.session.context(), &table, options).await
+        })
     }
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
@@ -330,6 +353,30 @@ impl Engine {
         ));
         if self.strict { exit::REFUSED } else { 0 }
     }
+}
+
+/// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.
+fn network(args: &EngineOptions, global: &Global, printer: &Printer) -> anyhow::Result<NetworkSource> {
+    if args.config.is_empty() {
+        let root = global.store.clone();
+        let load = move || match store::config::load(&root) {
+            Ok(network) => Ok(network),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        };
+        return Ok(NetworkSource::Later(Arc::new(load)));
+    }
+    let (network, problems, errors) = read_network(&args.config);
+    for error in &errors {
+        printer.warn(&error.to_string());
+    }
+    for problem in &problems {
+        printer.warn(&problem.to_string());
+    }
+    if network.interfaces.is_empty() {
+        anyhow::bail!("no network interface in the configuration of --config (describe-network-interfaces is needed)");
+    }
+    Ok(NetworkSource::Given(Arc::new(network)))
 }
 
 fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {

@@ -1,5 +1,7 @@
 //! The command line: one file per command. What was typed is turned into what it means here, and nothing below knows clap.
 
+mod attribute;
+mod config;
 mod engine;
 mod ingest;
 mod parameters;
@@ -87,6 +89,10 @@ enum Command {
     Queries(sql::QueriesArgs),
     /// The SQL functions that flowq adds, with examples
     Functions(sql::FunctionsArgs),
+    /// What dropped the rejected traffic: how far the configuration explains the logs, then the causes, worst first
+    Attribute(attribute::AttributeArgs),
+    /// The network configuration: import, show, check, diff
+    Config(config::ConfigArgs),
     /// What the store holds
     Info(store::InfoArgs),
     /// Merge small files of the store into large ones
@@ -126,6 +132,8 @@ pub fn main() -> ExitCode {
         Command::Run(args) => sql::run(args, global, &printer),
         Command::Queries(args) => sql::queries(args, &printer),
         Command::Functions(args) => sql::list_functions(args, &printer),
+        Command::Attribute(args) => attribute::run(args, global, &printer),
+        Command::Config(args) => config::run(args, global, &printer),
         Command::Info(args) => store::info(args, global, &printer),
         Command::Optimize(args) => store::optimize(args, global, &printer),
         Command::Forget(args) => store::forget(args, global, &printer),

@@ -107,7 +107,7 @@ pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result
         Some("-") => texts.push(read_stdin()?),
         Some(sql) => texts.push(sql.to_owned()),
         None if texts.is_empty() && std::io::stdin().is_terminal() => {
-            let engine = Engine::open(&engine, global)?;
+            let engine = Engine::open(&engine, global, printer)?;
             return shell::run(engine, &args.queries.library()?, printer);
         }
         None if texts.is_empty() => texts.push(read_stdin()?),
@@ -130,7 +130,7 @@ pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result
 
 /// Opens the engine; `None` where an option is wrong, which has then been said.
 fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Option<Engine>> {
-    match Engine::open(args, global) {
+    match Engine::open(args, global, printer) {
         Ok(engine) => Ok(Some(engine)),
         Err(error) if error.to_string().starts_with("--log-format") => {
             printer.error(&format!("{error:#}"));

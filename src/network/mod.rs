@@ -10,5 +10,5 @@ mod store;
 
 pub use history::{Boundaries, Found, HISTORY_LAG, Observation, Origin, Timeline, Timestamp, Version, View};
 pub use model::*;
-pub use read::{Document, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions};
+pub use read::{Document, Moments, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions};
 pub use store::{Kind, Network};

@@ -9,6 +9,7 @@
 //!   _flowq/store.json               format and writer
 //!   _flowq/lock                     held by the one writer
 //!   _flowq/pending/<batch>.json     a batch that is being committed
+//!   _flowq/config/…                 network configuration as it was imported: see `config`
 //!   flow_logs/_delta_log/…          one Delta table per log type, made when its first rows come
 //!   flow_logs/event_date=2026-01-15/part-<uuid>.zstd.parquet
 //!   quarantine/…                    refused lines
@@ -16,6 +17,7 @@
 //! ```
 
 mod batch;
+pub mod config;
 mod delta;
 pub mod encode;
 mod error;

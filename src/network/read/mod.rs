@@ -4,6 +4,7 @@
 mod aws;
 mod balancers;
 mod config;
+mod count;
 mod groups;
 mod node;
 mod terraform;
@@ -11,6 +12,8 @@ mod terraform_rules;
 #[cfg(test)]
 mod tests;
 mod traffic;
+
+pub use count::Moments;
 
 use super::history::{Observation, Origin, Timeline, Timestamp};
 use super::model::*;

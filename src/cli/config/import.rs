@@ -1,0 +1,177 @@
+//! `flowq config import`.
+
+use clap::Args;
+
+use super::{count_column, parse_time, print, span_text, text_column};
+use crate::cli::{Global, Printer, exit};
+use crate::network::{Problem, Timestamp};
+use crate::source::{ContentReader, Ending, Located, Scratch, locate};
+use crate::store::Store;
+use crate::store::config::{Import, Imported};
+
+/// A larger file of configuration is something else.
+const LARGEST: usize = 4 << 30;
+
+/// How many problems of one file are told one by one.
+const MOST_PROBLEMS: usize = 10;
+
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// Files, folders of any depth, globs, or - for standard input
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// When the files were captured that do not tell themselves: a time (UTC), or `mtime` for when each was last written
+    #[arg(long, value_name = "TIME", value_parser = parse_captured)]
+    captured_at: Option<CapturedAt>,
+    /// The exit code is 3 where a file is refused or something in one cannot be read
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum CapturedAt {
+    Time(Timestamp),
+    Modified,
+}
+
+fn parse_captured(text: &str) -> Result<CapturedAt, String> {
+    if text == "mtime" { Ok(CapturedAt::Modified) } else { parse_time(text).map(CapturedAt::Time) }
+}
+
+impl CapturedAt {
+    fn of(self, object: &Located) -> Option<Timestamp> {
+        match self {
+            CapturedAt::Time(at) => Some(at),
+            CapturedAt::Modified => {
+                Some(object.modified.div_euclid(1_000_000_000)).filter(|_| object.modified != 0)
+            }
+        }
+    }
+}
+
+/// What became of a file.
+struct Line {
+    file: String,
+    what: String,
+    objects: usize,
+    captured: String,
+    problems: usize,
+    state: &'static str,
+}
+
+pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let found = locate(&args.paths, Some(&global.store));
+    let mut refused = 0usize;
+    for problem in &found.problems {
+        printer.error(&problem.to_string());
+        refused = refused.saturating_add(1);
+    }
+    if found.objects.is_empty() {
+        printer.error("nothing to import");
+        return Ok(exit::FAILED);
+    }
+    let store = Store::open_or_create(&global.store)?;
+    let lock = store.lock(&mut || printer.note("an ingest holds the store; waiting for it"))?;
+    let mut import = Import::new(&store, &lock)?;
+    let now = chrono::Utc::now().timestamp();
+    let mut lines = Vec::with_capacity(found.objects.len());
+    let mut scratch = Scratch::new();
+    for object in &found.objects {
+        let at = args.captured_at.and_then(|at| at.of(object));
+        let line = match take(&mut import, object, at, now, &mut scratch) {
+            Ok(imported) => {
+                tell(&imported.problems, printer);
+                line(object, &imported)
+            }
+            Err(error) => {
+                printer.error(&format!("{error:#}"));
+                refused = refused.saturating_add(1);
+                let (file, what) = (object.path.clone(), "not configuration".to_owned());
+                Line { file, what, objects: 0, captured: String::new(), problems: 1, state: "refused" }
+            }
+        };
+        lines.push(line);
+    }
+    import.commit()?;
+    report(&lines, printer)?;
+    let problems: usize = lines.iter().map(|line| line.problems).sum();
+    Ok(if lines.iter().all(|line| line.state == "refused") {
+        exit::FAILED
+    } else if args.strict && (refused > 0 || problems > 0) {
+        exit::REFUSED
+    } else {
+        0
+    })
+}
+
+fn take(
+    import: &mut Import,
+    object: &Located,
+    captured_at: Option<Timestamp>,
+    now: Timestamp,
+    scratch: &mut Scratch,
+) -> anyhow::Result<Imported> {
+    let mut reader = ContentReader::open(object, scratch)?;
+    let mut text = Vec::new();
+    reader.read_all(&mut text, LARGEST)?;
+    let ending = reader.ending();
+    // What follows whole gzip data does not belong to the document.
+    if matches!(ending, Ending::Truncated { .. } | Ending::Corrupt { .. }) {
+        anyhow::bail!("{}: {ending}", object.path);
+    }
+    Ok(import.add(&object.path, &text, captured_at, now)?)
+}
+
+fn line(object: &Located, imported: &Imported) -> Line {
+    let document = &imported.document;
+    Line {
+        file: object.path.clone(),
+        what: document.kind.clone(),
+        objects: document
+            .objects
+            .iter()
+            .map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX))
+            .sum(),
+        captured: span_text(document.first, document.last),
+        problems: imported.problems.len(),
+        state: if imported.known { "held already" } else { "imported" },
+    }
+}
+
+fn tell(problems: &[Problem], printer: &Printer) {
+    for problem in problems.iter().take(MOST_PROBLEMS) {
+        printer.warn(&problem.to_string());
+    }
+    if let Some(problem) = problems.get(MOST_PROBLEMS) {
+        let more = problems.len().saturating_sub(MOST_PROBLEMS);
+        printer.warn(&format!("{}: and {more} more problems", problem.file));
+    }
+}
+
+fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
+    let columns = vec![
+        ("file", text_column(lines.iter().map(|line| &line.file))),
+        ("what", text_column(lines.iter().map(|line| &line.what))),
+        ("objects", count_column(lines.iter().map(|line| line.objects))),
+        ("captured", text_column(lines.iter().map(|line| &line.captured))),
+        ("problems", count_column(lines.iter().map(|line| line.problems))),
+        ("state", text_column(lines.iter().map(|line| line.state))),
+    ];
+    print(columns, printer)?;
+    let of = |state: &str| lines.iter().filter(|line| line.state == state).count();
+    printer.note(&format!(
+        "{} files: {} imported, {} held already, {} refused",
+        lines.len(),
+        of("imported"),
+        of("held already"),
+        of("refused")
+    ));
+    let undated = lines.iter().filter(|line| line.captured == "undated").count();
+    if undated > 0 {
+        printer.warn(&format!(
+            "{undated} files do not tell when they were captured: what they say is taken to hold always and proves \
+             nothing (import them again with --captured-at)"
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! `flowq config`: the network configuration that attribution works from.
+
+mod import;
+mod show;
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
+use clap::{Args, Subcommand};
+
+use super::{Global, Printer};
+use crate::network::Timestamp;
+use crate::store::Store;
+use crate::store::config::{self, Loaded};
+
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    #[command(subcommand)]
+    command: ConfigCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Take in AWS CLI output, AWS Config snapshots and history, Terraform state and plan: recognised per file
+    Import(import::ImportArgs),
+    /// What the store holds, or one object as it was at a time
+    Show(show::ShowArgs),
+}
+
+pub fn run(args: &ConfigArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    match &args.command {
+        ConfigCommand::Import(args) => import::run(args, global, printer),
+        ConfigCommand::Show(args) => show::run(args, global, printer),
+    }
+}
+
+/// The store's configuration; an error with a hint where there is none.
+fn held(global: &Global) -> anyhow::Result<Loaded> {
+    let store = Store::open(&global.store)?;
+    config::load_all(store.root())?.ok_or_else(|| {
+        anyhow::anyhow!("{} holds no configuration (flowq config import DIR)", global.store.display())
+    })
+}
+
+/// A time as users type it: RFC 3339, `2026-01-15 10:00[:00]`, a date (its first second), or Unix seconds. Without an
+/// offset it is UTC.
+fn parse_time(text: &str) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.timestamp());
+    }
+    for format in ["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M"] {
+        let text = text.strip_suffix('Z').unwrap_or(text);
+        if let Ok(time) = NaiveDateTime::parse_from_str(text, format) {
+            return Ok(time.and_utc().timestamp());
+        }
+    }
+    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp());
+    }
+    // Four digits would be a year that somebody left unfinished.
+    if text.len() > 4
+        && let Ok(seconds) = text.parse()
+    {
+        return Ok(seconds);
+    }
+    Err("expected a time such as 2026-01-15T10:00:00Z, \"2026-01-15 10:00\" or 2026-01-15 (UTC)".to_owned())
+}
+
+fn time_text(at: Timestamp) -> String {
+    match DateTime::<Utc>::from_timestamp(at, 0) {
+        Some(time) => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        None => at.to_string(),
+    }
+}
+
+/// From the first to the last, one where they are equal.
+fn span_text(first: Option<Timestamp>, last: Option<Timestamp>) -> String {
+    match (first, last) {
+        (Some(first), Some(last)) if first != last => format!("{} to {}", time_text(first), time_text(last)),
+        (Some(at), _) | (_, Some(at)) => time_text(at),
+        (None, None) => "undated".to_owned(),
+    }
+}
+
+fn text_column<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
+}
+
+fn count_column(values: impl IntoIterator<Item = usize>) -> ArrayRef {
+    Arc::new(Int64Array::from_iter_values(
+        values.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
+    ))
+}
+
+fn print(columns: Vec<(&str, ArrayRef)>, printer: &Printer) -> anyhow::Result<()> {
+    let batch = RecordBatch::try_from_iter(columns)?;
+    printer.batches(&batch.schema(), &[batch])?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_typed_in_many_ways() {
+        for text in ["2026-01-15T10:00:00Z", "2026-01-15 10:00", "2026-01-15T11:00:00+01:00", "1768471200"] {
+            assert_eq!(parse_time(text), Ok(1_768_471_200), "{text}");
+        }
+        assert_eq!(parse_time("2026-01-15"), Ok(1_768_435_200));
+        for text in ["2026", "yesterday", "2026-13-01", ""] {
+            assert!(parse_time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn spans_say_what_they_know() {
+        assert_eq!(span_text(None, None), "undated");
+        assert_eq!(span_text(Some(0), Some(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(span_text(Some(0), Some(60)), "1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z");
+    }
+}

@@ -1,0 +1,213 @@
+//! One object of the configuration, field by field.
+
+use super::known;
+use crate::network::{Destination, Found, Network, View};
+use crate::rules::{entry_text, rule_text};
+
+type Lines = Vec<(String, String)>;
+
+fn start<T>(kind: &str, id: &str, found: &Found<'_, T>) -> Lines {
+    vec![(kind.to_owned(), id.to_owned()), ("known by".to_owned(), known(found))]
+}
+
+fn add(lines: &mut Lines, field: &str, value: impl ToString) {
+    lines.push((field.to_owned(), value.to_string()));
+}
+
+fn opt(lines: &mut Lines, field: &str, value: Option<&str>) {
+    add(lines, field, value.unwrap_or_default());
+}
+
+fn joined<T: ToString>(items: &[T]) -> String {
+    items.iter().map(T::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The object's fields; none where there is no such object then.
+pub(super) fn lines(network: &Network, id: &str, view: View) -> Lines {
+    interface(network, id, view)
+        .or_else(|| group(network, id, view))
+        .or_else(|| acl(network, id, view))
+        .or_else(|| subnet(network, id, view))
+        .or_else(|| vpc(network, id, view))
+        .or_else(|| prefix_list(network, id, view))
+        .or_else(|| route_table(network, id, view))
+        .or_else(|| peering(network, id, view))
+        .or_else(|| instance(network, id, view))
+        .or_else(|| load_balancer(network, id, view))
+        .or_else(|| target_group(network, id, view))
+        .unwrap_or_default()
+}
+
+fn interface(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.interfaces.get(id, view)?;
+    let interface = found.value;
+    let mut lines = start("network interface", id, &found);
+    opt(&mut lines, "account", interface.owner_id.as_deref());
+    opt(&mut lines, "vpc", interface.vpc_id.as_deref());
+    opt(&mut lines, "subnet", interface.subnet_id.as_deref());
+    opt(&mut lines, "type", interface.interface_type.as_deref());
+    opt(&mut lines, "description", interface.description.as_deref());
+    opt(&mut lines, "instance", interface.instance_id.as_deref());
+    add(&mut lines, "addresses", joined(&interface.addresses));
+    add(&mut lines, "delegated prefixes", joined(&interface.prefixes));
+    add(&mut lines, "public addresses", joined(&interface.public_addresses));
+    let groups = match (interface.groups_known, interface.group_ids.is_empty()) {
+        (false, _) => "not known".to_owned(),
+        (true, true) => "none: no group filters it".to_owned(),
+        (true, false) => joined(&interface.group_ids),
+    };
+    add(&mut lines, "security groups", groups);
+    let acl =
+        interface.subnet_id.as_deref().and_then(|id| network.acl_of(id, interface.vpc_id.as_deref(), view));
+    add(&mut lines, "network ACL", acl.map_or("not known", |acl| acl.value.id.as_str()));
+    Some(lines)
+}
+
+fn group(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.groups.get(id, view)?;
+    let group = found.value;
+    let mut lines = start("security group", id, &found);
+    opt(&mut lines, "name", group.name.as_deref());
+    opt(&mut lines, "account", group.owner_id.as_deref());
+    opt(&mut lines, "vpc", group.vpc_id.as_deref());
+    let carried =
+        network.interfaces.all(view).filter(|found| found.value.group_ids.iter().any(|known| known == id));
+    let carriers: Vec<&str> = carried.map(|found| found.value.id.as_str()).collect();
+    add(&mut lines, "interfaces", joined(&carriers));
+    for rule in &group.rules {
+        let description = rule.description.as_deref().map(|text| format!(" ({text})")).unwrap_or_default();
+        add(&mut lines, "rule", format!("{}{description}", rule_text(group, rule)));
+    }
+    Some(lines)
+}
+
+fn acl(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.acls.get(id, view)?;
+    let acl = found.value;
+    let mut lines = start("network ACL", id, &found);
+    opt(&mut lines, "account", acl.owner_id.as_deref());
+    opt(&mut lines, "vpc", acl.vpc_id.as_deref());
+    add(&mut lines, "default of its VPC", if acl.is_default { "yes" } else { "no" });
+    add(&mut lines, "subnets", joined(&acl.subnet_ids));
+    let mut entries: Vec<_> = acl.entries.iter().collect();
+    entries.sort_by_key(|entry| (entry.egress, entry.number));
+    for entry in entries {
+        add(&mut lines, "entry", entry_text(acl, entry));
+    }
+    Some(lines)
+}
+
+fn subnet(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.subnets.get(id, view)?;
+    let subnet = found.value;
+    let mut lines = start("subnet", id, &found);
+    opt(&mut lines, "account", subnet.owner_id.as_deref());
+    opt(&mut lines, "vpc", subnet.vpc_id.as_deref());
+    opt(&mut lines, "availability zone", subnet.availability_zone.as_deref());
+    add(&mut lines, "blocks", joined(&subnet.cidrs));
+    opt(&mut lines, "block public access", subnet.bpa_mode.as_deref());
+    let vpc = subnet.vpc_id.as_deref();
+    let acl = network.acl_of(id, vpc, view);
+    add(&mut lines, "network ACL", acl.map_or("not known", |acl| acl.value.id.as_str()));
+    let table = network.route_table_of(id, vpc, view);
+    add(&mut lines, "route table", table.map_or("not known", |table| table.value.id.as_str()));
+    let interfaces: Vec<&str> =
+        network.interfaces_in(id, view).map(|found| found.value.id.as_str()).collect();
+    add(&mut lines, "interfaces", joined(&interfaces));
+    Some(lines)
+}
+
+fn vpc(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.vpcs.get(id, view)?;
+    let vpc = found.value;
+    let mut lines = start("VPC", id, &found);
+    opt(&mut lines, "account", vpc.owner_id.as_deref());
+    add(&mut lines, "blocks", joined(&vpc.cidrs));
+    opt(&mut lines, "block public access", vpc.bpa_mode.as_deref());
+    opt(&mut lines, "encryption control", vpc.encryption_mode.as_deref());
+    Some(lines)
+}
+
+fn prefix_list(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.prefix_lists.get(id, view)?;
+    let list = found.value;
+    let mut lines = start("prefix list", id, &found);
+    opt(&mut lines, "name", list.name.as_deref());
+    opt(&mut lines, "account", list.owner_id.as_deref());
+    add(
+        &mut lines,
+        "entries",
+        list.entries.as_ref().map_or("not known".to_owned(), |entries| joined(entries)),
+    );
+    Some(lines)
+}
+
+fn route_table(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.route_tables.get(id, view)?;
+    let table = found.value;
+    let mut lines = start("route table", id, &found);
+    opt(&mut lines, "vpc", table.vpc_id.as_deref());
+    add(&mut lines, "main table of its VPC", if table.is_main { "yes" } else { "no" });
+    add(&mut lines, "subnets", joined(&table.subnet_ids));
+    for route in &table.routes {
+        let destination = match &route.destination {
+            Destination::Cidr(cidr) => cidr.to_string(),
+            Destination::PrefixList(list) => list.clone(),
+        };
+        let state = route.state.as_deref().filter(|state| *state != "active");
+        let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
+        add(&mut lines, "route", format!("{destination} to {}{state}", route.target));
+    }
+    Some(lines)
+}
+
+fn peering(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.peerings.get(id, view)?;
+    let peering = found.value;
+    let mut lines = start("peering connection", id, &found);
+    opt(&mut lines, "status", peering.status.as_deref());
+    for (name, end) in [("requester", &peering.requester), ("accepter", &peering.accepter)] {
+        let known = [&end.vpc_id, &end.owner_id, &end.region].into_iter().flatten().cloned();
+        let parts: Vec<String> = known.chain(end.cidrs.iter().map(ToString::to_string)).collect();
+        add(&mut lines, name, joined(&parts));
+    }
+    Some(lines)
+}
+
+fn instance(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.instances.get(id, view)?;
+    let mut lines = start("instance", id, &found);
+    opt(&mut lines, "name", found.value.name.as_deref());
+    opt(&mut lines, "type", found.value.instance_type.as_deref());
+    opt(&mut lines, "vpc", found.value.vpc_id.as_deref());
+    opt(&mut lines, "subnet", found.value.subnet_id.as_deref());
+    Some(lines)
+}
+
+fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.load_balancers.get(id, view)?;
+    let balancer = found.value;
+    let mut lines = start("load balancer", id, &found);
+    add(&mut lines, "name", &balancer.name);
+    add(&mut lines, "kind", &balancer.kind);
+    opt(&mut lines, "scheme", balancer.scheme.as_deref());
+    opt(&mut lines, "vpc", balancer.vpc_id.as_deref());
+    add(&mut lines, "security groups", joined(&balancer.group_ids));
+    add(&mut lines, "subnets", joined(&balancer.subnet_ids));
+    Some(lines)
+}
+
+fn target_group(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.target_groups.get(id, view)?;
+    let group = found.value;
+    let mut lines = start("target group", id, &found);
+    opt(&mut lines, "name", group.name.as_deref());
+    opt(&mut lines, "protocol", group.protocol.as_deref());
+    add(&mut lines, "port", group.port.map(|port| port.to_string()).unwrap_or_default());
+    opt(&mut lines, "target type", group.target_type.as_deref());
+    add(&mut lines, "load balancers", joined(&group.load_balancer_ids));
+    for (target, health) in &group.targets {
+        add(&mut lines, "target", format!("{target} {}", health.as_deref().unwrap_or("health not known")));
+    }
+    Some(lines)
+}
