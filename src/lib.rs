@@ -3,6 +3,7 @@
 //! The way of the data, and which module may use which, is in `ARCHITECTURE.md`.
 
 pub mod attribute;
+pub mod audit;
 pub mod cli;
 pub mod format;
 pub mod ingest;

@@ -21,6 +21,8 @@ use crate::sql::output::OutputFormat;
 
 /// Exit codes that scripts can rely on.
 pub mod exit {
+    /// Findings, where they were asked to count.
+    pub const FINDINGS: u8 = 1;
     /// Usage, or SQL that does not parse.
     pub const USAGE: u8 = 2;
     /// Some input was refused under `--strict`.

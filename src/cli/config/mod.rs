@@ -1,5 +1,6 @@
 //! `flowq config`: the network configuration that attribution works from.
 
+mod check;
 mod import;
 mod show;
 
@@ -26,12 +27,18 @@ enum ConfigCommand {
     Import(import::ImportArgs),
     /// What the store holds, or one object as it was at a time
     Show(show::ShowArgs),
+    /// What is missing, dead, shadowed, forgotten or open to everybody
+    Check(check::CheckArgs),
+    /// What changed between two times, rule by rule
+    Diff(check::DiffArgs),
 }
 
 pub fn run(args: &ConfigArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     match &args.command {
         ConfigCommand::Import(args) => import::run(args, global, printer),
         ConfigCommand::Show(args) => show::run(args, global, printer),
+        ConfigCommand::Check(args) => check::check(args, global, printer),
+        ConfigCommand::Diff(args) => check::diff(args, global, printer),
     }
 }
 

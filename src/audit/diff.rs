@@ -1,0 +1,238 @@
+//! What changed between two times, rule by rule.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::network::{Kind, Network, NetworkAcl, NetworkInterface, SecurityGroup, View};
+use crate::rules::{entry_text, rule_text};
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ChangeKind {
+    /// Only there later.
+    Added,
+    /// Only there before.
+    Removed,
+    /// There at both times, and not the same.
+    Changed,
+}
+
+impl fmt::Display for ChangeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChangeKind::Added => "added",
+            ChangeKind::Removed => "removed",
+            ChangeKind::Changed => "changed",
+        })
+    }
+}
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The kind of the object.
+    pub kind: &'static str,
+    /// Its id.
+    pub object: String,
+    /// What happened to it, or to the part that `detail` names.
+    pub change: ChangeKind,
+    /// The rule, entry or property; empty where the object as a whole came or went.
+    pub detail: String,
+}
+
+/// An object in parts, each one line.
+type Parts<T> = fn(&T) -> Vec<String>;
+
+/// All differences between two views, by kind and id. An object of which nothing was known at one of the times is taken
+/// as its nearest capture shows it, as for verdicts.
+pub fn diff(network: &Network, before: View, after: View) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut walk = Walk { before, after, changes: &mut changes };
+    walk.kind("network interface", &network.interfaces, interface_parts);
+    walk.kind("security group", &network.groups, group_parts);
+    walk.kind("network ACL", &network.acls, acl_parts);
+    walk.kind("subnet", &network.subnets, |subnet| {
+        let mut parts = listed("block", &subnet.cidrs);
+        parts.extend(option("vpc", subnet.vpc_id.as_deref()));
+        parts.extend(option("block public access", subnet.bpa_mode.as_deref()));
+        parts
+    });
+    walk.kind("VPC", &network.vpcs, |vpc| {
+        let mut parts = listed("block", &vpc.cidrs);
+        parts.extend(option("block public access", vpc.bpa_mode.as_deref()));
+        parts.extend(option("encryption control", vpc.encryption_mode.as_deref()));
+        parts
+    });
+    walk.kind("prefix list", &network.prefix_lists, |list| {
+        let mut parts = listed("entry", list.entries.as_deref().unwrap_or_default());
+        parts.extend(option("name", list.name.as_deref()));
+        parts
+    });
+    walk.kind("route table", &network.route_tables, |table| {
+        let routes = table.routes.iter().map(|route| {
+            let destination = match &route.destination {
+                crate::network::Destination::Cidr(cidr) => cidr.to_string(),
+                crate::network::Destination::PrefixList(list) => list.clone(),
+            };
+            let state = route.state.as_deref().filter(|state| *state != "active");
+            let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
+            format!("route {destination} to {}{state}", route.target)
+        });
+        routes.chain(listed("subnet", &table.subnet_ids)).collect()
+    });
+    walk.kind("peering connection", &network.peerings, |peering| {
+        option("status", peering.status.as_deref()).into_iter().collect()
+    });
+    changes
+}
+
+struct Walk<'c> {
+    before: View,
+    after: View,
+    changes: &'c mut Vec<Change>,
+}
+
+impl Walk<'_> {
+    fn kind<T: PartialEq>(&mut self, kind: &'static str, of: &Kind<T>, parts: Parts<T>) {
+        for (id, timeline) in of.timelines() {
+            let before = timeline.pick(self.before).map(|found| found.value);
+            let after = timeline.pick(self.after).map(|found| found.value);
+            let mut add = |change, detail: String| {
+                self.changes.push(Change { kind, object: id.to_owned(), change, detail });
+            };
+            match (before, after) {
+                (None, None) => {}
+                (None, Some(_)) => add(ChangeKind::Added, String::new()),
+                (Some(_), None) => add(ChangeKind::Removed, String::new()),
+                (Some(before), Some(after)) if Arc::ptr_eq(before, after) || before == after => {}
+                (Some(before), Some(after)) => {
+                    let (before, after): (BTreeSet<_>, BTreeSet<_>) =
+                        (parts(before).into_iter().collect(), parts(after).into_iter().collect());
+                    before.difference(&after).for_each(|part| add(ChangeKind::Removed, part.clone()));
+                    after.difference(&before).for_each(|part| add(ChangeKind::Added, part.clone()));
+                    if before == after {
+                        let detail = "something that does not bear on traffic".to_owned();
+                        add(ChangeKind::Changed, detail);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn listed<T: fmt::Display>(name: &str, items: &[T]) -> Vec<String> {
+    items.iter().map(|item| format!("{name} {item}")).collect()
+}
+
+fn option(name: &str, value: Option<&str>) -> Option<String> {
+    value.map(|value| format!("{name} {value}"))
+}
+
+fn interface_parts(interface: &NetworkInterface) -> Vec<String> {
+    let mut parts = listed("address", &interface.addresses);
+    parts.extend(listed("prefix", &interface.prefixes));
+    parts.extend(listed("public address", &interface.public_addresses));
+    parts.extend(listed("security group", &interface.group_ids));
+    parts.extend(option("subnet", interface.subnet_id.as_deref()));
+    parts.extend(option("instance", interface.instance_id.as_deref()));
+    parts.extend(option("description", interface.description.as_deref()));
+    parts.extend(interface.source_dest_check.map(|check| format!("source/destination check {check}")));
+    parts
+}
+
+fn group_parts(group: &SecurityGroup) -> Vec<String> {
+    // By what a rule does: the same rule with another id or description changes no traffic.
+    let rules = group.rules.iter().map(|rule| {
+        let rule = crate::network::SecurityGroupRule { rule_id: None, ..rule.clone() };
+        rule_text(group, &rule)
+    });
+    rules.chain(option("name", group.name.as_deref())).collect()
+}
+
+fn acl_parts(acl: &NetworkAcl) -> Vec<String> {
+    acl.entries.iter().map(|entry| entry_text(acl, entry)).chain(listed("subnet", &acl.subnet_ids)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{NetworkBuilder, ReadOptions};
+
+    const BEFORE: i64 = 1_714_651_200;
+    const AFTER: i64 = BEFORE + 86_400;
+
+    fn group(id: &str, rules: &[(u16, &str)]) -> String {
+        let rules: Vec<String> = (rules.iter())
+            .map(|(port, cidr)| {
+                format!(r#"{{"IpProtocol":"tcp","FromPort":{port},"ToPort":{port},"IpRanges":[{{"CidrIp":"{cidr}"}}]}}"#)
+            })
+            .collect();
+        format!(r#"{{"GroupId":"{id}","GroupName":"{id}","IpPermissions":[{}]}}"#, rules.join(","))
+    }
+
+    fn changes(captures: &[(i64, String)], from: i64, to: i64) -> Vec<String> {
+        let mut builder = NetworkBuilder::new();
+        for (at, groups) in captures {
+            let text = format!(r#"{{"SecurityGroups":[{groups}]}}"#);
+            let options = ReadOptions { captured_at: Some(*at), ..ReadOptions::default() };
+            builder.read("sg.json", text.as_bytes(), &options).unwrap();
+        }
+        let network = builder.finish().0;
+        let view = |at| View { at, after: false };
+        let changes = diff(&network, view(from), view(to));
+        changes.iter().map(|c| format!("{} {} {} {}", c.kind, c.object, c.change, c.detail)).collect()
+    }
+
+    #[test]
+    fn rules_come_and_go() {
+        let one = group("sg-1", &[(22, "203.0.113.0/24"), (443, "0.0.0.0/0")]);
+        let two = group("sg-1", &[(443, "0.0.0.0/0"), (8443, "0.0.0.0/0")]);
+        assert_eq!(
+            changes(&[(BEFORE, one), (AFTER, two)], BEFORE, AFTER),
+            vec![
+                "security group sg-1 removed group sg-1 inbound rule allow tcp 22 from 203.0.113.0/24",
+                "security group sg-1 added group sg-1 inbound rule allow tcp 8443 from 0.0.0.0/0",
+            ]
+        );
+    }
+
+    #[test]
+    fn nothing_changed() {
+        let one = group("sg-1", &[(22, "203.0.113.0/24")]);
+        assert_eq!(changes(&[(BEFORE, one.clone()), (AFTER, one)], BEFORE, AFTER), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_object_of_one_capture_only_did_not_change() {
+        let (one, two) = (group("sg-1", &[]), group("sg-2", &[]));
+        let both = format!("{one},{two}");
+        assert_eq!(
+            changes(&[(BEFORE, one), (AFTER, both)], BEFORE, AFTER),
+            Vec::<String>::new(),
+            "that sg-2 is not in the first capture does not say that it did not exist"
+        );
+    }
+
+    #[test]
+    fn what_config_history_deletes_is_removed() {
+        let item = |at: &str, status: &str| {
+            format!(
+                r#"{{"configurationItemCaptureTime":"{at}","configurationItemStatus":"{status}",
+                "resourceType":"AWS::EC2::SecurityGroup","resourceId":"sg-1","configuration":{{"groupId":"sg-1"}}}}"#
+            )
+        };
+        let text = format!(
+            r#"{{"configurationItems":[{},{}]}}"#,
+            item("2024-05-02T12:00:00Z", "OK"),
+            item("2024-05-02T15:00:00Z", "ResourceDeleted")
+        );
+        let mut builder = NetworkBuilder::new();
+        builder.read("h.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+        let network = builder.finish().0;
+        let view = |at| View { at, after: false };
+        let changes = diff(&network, view(BEFORE), view(AFTER));
+        assert_eq!(changes.len(), 1);
+        assert_eq!((changes[0].change, changes[0].object.as_str()), (ChangeKind::Removed, "sg-1"));
+    }
+}

@@ -1,0 +1,84 @@
+//! `flowq config check` and `flowq config diff`.
+
+use clap::Args;
+
+use super::{held, parse_time, print, text_column, time_text};
+use crate::audit::{self, Severity};
+use crate::cli::{Global, Printer, exit};
+use crate::network::{Timestamp, View};
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The configuration as it was then (UTC) [default: the newest]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<Timestamp>,
+    /// Findings of this severity and worse: error, warning or info
+    #[arg(long, value_name = "SEVERITY", value_parser = parse_severity, default_value = "info")]
+    severity: Severity,
+    /// The exit code is 1 where a finding is an error
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The configuration as it was then (UTC)…
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    from: Timestamp,
+    /// …against then [default: the newest]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    to: Option<Timestamp>,
+}
+
+fn parse_severity(text: &str) -> Result<Severity, String> {
+    [Severity::Error, Severity::Warning, Severity::Info]
+        .into_iter()
+        .find(|severity| severity.to_string() == text)
+        .ok_or_else(|| "expected error, warning or info".to_owned())
+}
+
+fn view(at: Option<Timestamp>) -> View {
+    View { at: at.unwrap_or(Timestamp::MAX), after: false }
+}
+
+pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let loaded = held(global)?;
+    let mut findings = audit::check(&loaded.network, view(args.at));
+    findings.retain(|finding| finding.severity <= args.severity);
+    let columns = vec![
+        ("severity", text_column(findings.iter().map(|finding| finding.severity.to_string()))),
+        ("check", text_column(findings.iter().map(|finding| finding.check))),
+        ("object", text_column(findings.iter().map(|finding| &finding.object))),
+        ("finding", text_column(findings.iter().map(|finding| &finding.finding))),
+        ("advice", text_column(findings.iter().map(|finding| &finding.advice))),
+    ];
+    print(columns, printer)?;
+    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let errors = of(Severity::Error);
+    printer.note(&format!(
+        "{errors} errors, {} warnings, {} notes",
+        of(Severity::Warning),
+        of(Severity::Info)
+    ));
+    Ok(if args.strict && errors > 0 { exit::FINDINGS } else { 0 })
+}
+
+pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let loaded = held(global)?;
+    let changes = audit::diff(&loaded.network, view(Some(args.from)), view(args.to));
+    let columns = vec![
+        ("kind", text_column(changes.iter().map(|change| change.kind))),
+        ("object", text_column(changes.iter().map(|change| &change.object))),
+        ("change", text_column(changes.iter().map(|change| change.change.to_string()))),
+        ("detail", text_column(changes.iter().map(|change| &change.detail))),
+    ];
+    print(columns, printer)?;
+    let to = args.to.map_or_else(|| "the newest".to_owned(), time_text);
+    printer.note(&format!(
+        "{} changes from {} to {to} (an object counts as added or removed only where AWS Config tells so: a capture \
+         that lacks one proves nothing)",
+        changes.len(),
+        time_text(args.from)
+    ));
+    Ok(0)
+}
