@@ -29,6 +29,6 @@ pub use direction::{OwnAddresses, by_configuration};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, Fix, explain, would_decide};
 pub use index::EvidenceIndex;
-pub use tracking::reach;
 pub use record::{Action, Record, RejectReason, Role};
+pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};

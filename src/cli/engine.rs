@@ -159,13 +159,17 @@ impl Engine {
         let network = network(args, global, printer)?;
         let attribution = AttributionTables::new(Arc::clone(&source), network);
         let config = ConfigTables::new(&global.store);
-        let sources: Vec<Arc<dyn TableSource>> = vec![source, Arc::new(config), Arc::new(attribution.clone())];
+        let sources: Vec<Arc<dyn TableSource>> =
+            vec![source, Arc::new(config), Arc::new(attribution.clone())];
         let session = Session::new(options, sources, &enrichment)?;
         Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
     }
 
     /// The report of `flowq attribute`.
-    pub fn attribution_report(&self, options: &ReportOptions<'_>) -> Result<Vec<RecordBatch>, DataFusionError> {
+    pub fn attribution_report(
+        &self,
+        options: &ReportOptions<'_>,
+    ) -> Result<Vec<RecordBatch>, DataFusionError> {
         self.runtime.block_on(async {
             let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
             let table = self.attribution.table().await?.ok_or_else(missing)?;
@@ -374,7 +378,9 @@ fn network(args: &EngineOptions, global: &Global, printer: &Printer) -> anyhow::
         printer.warn(&problem.to_string());
     }
     if network.interfaces.is_empty() {
-        anyhow::bail!("no network interface in the configuration of --config (describe-network-interfaces is needed)");
+        anyhow::bail!(
+            "no network interface in the configuration of --config (describe-network-interfaces is needed)"
+        );
     }
     Ok(NetworkSource::Given(Arc::new(network)))
 }

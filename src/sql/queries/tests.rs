@@ -214,7 +214,10 @@ fn session() -> SessionContext {
     put("flow_logs", table_schema(LogKind::Flow), flows());
     let judged = MemTable::try_new(
         table_schema(LogKind::Flow),
-        vec![vec![batch(table_schema(LogKind::Flow), &flows().into_iter().chain(to_judge()).collect::<Vec<_>>())]],
+        vec![vec![batch(
+            table_schema(LogKind::Flow),
+            &flows().into_iter().chain(to_judge()).collect::<Vec<_>>(),
+        )]],
     );
     let judged = RejectAttribution::new(Arc::new(judged.unwrap()), None);
     ctx.register_table("reject_attribution", Arc::new(judged)).unwrap();
@@ -409,11 +412,7 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
         "verdict=NACL",
         &["eni-a|egress|10.0.1.10|198.51.100.8|52000|tcp|NACL||||STRONG|1|2"],
     ),
-    (
-        "nacl_return_path_blocks",
-        "",
-        &["eni-a|egress|10.0.1.10|443|tcp|||STRONG|1|1|2|10:30:01Z|10:31:01Z"],
-    ),
+    ("nacl_return_path_blocks", "", &["eni-a|egress|10.0.1.10|443|tcp|||STRONG|1|1|2|10:30:01Z|10:31:01Z"]),
     (
         "stale_connections",
         "",
@@ -511,7 +510,9 @@ async fn every_query_answers_as_worked_out_by_hand() {
 #[tokio::test]
 async fn every_query_answers_over_empty_tables() {
     let ctx = session();
-    for table in ["flow_logs", "reject_attribution", "alb_logs", "alb_health_check_logs", "nlb_logs", "quarantine"] {
+    for table in
+        ["flow_logs", "reject_attribution", "alb_logs", "alb_health_check_logs", "nlb_logs", "quarantine"]
+    {
         let provider = ctx.table_provider(table).await.unwrap();
         ctx.deregister_table(table).unwrap();
         let empty = MemTable::try_new(provider.schema(), vec![vec![]]).unwrap();
