@@ -49,7 +49,9 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
     let options = ReportOptions { filter: args.condition.as_deref(), by, limit: args.limit };
     let batches = match engine.attribution_report(&options) {
         Ok(batches) => batches,
-        Err(error) => return engine.failed(error.into(), args.condition.as_deref().unwrap_or_default(), printer),
+        Err(error) => {
+            return engine.failed(error.into(), args.condition.as_deref().unwrap_or_default(), printer);
+        }
     };
     let schema = batches.first().map(|batch| batch.schema()).context("the report has no columns")?;
     printer.batches(&schema, &batches)?;

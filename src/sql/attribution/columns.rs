@@ -80,12 +80,17 @@ fn as_type(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Opti
 
 impl Columns {
     pub(super) fn new(batch: &RecordBatch) -> Result<Columns> {
-        let text = |name| Ok::<_, datafusion::common::DataFusionError>(
-            as_type(batch, name, &DataType::Utf8View)?.map(|column| column.as_string_view().clone()),
-        );
-        let number = |name| Ok::<_, datafusion::common::DataFusionError>(
-            as_type(batch, name, &DataType::Int32)?.map(|column| column.as_primitive::<Int32Type>().clone()),
-        );
+        let text = |name| {
+            Ok::<_, datafusion::common::DataFusionError>(
+                as_type(batch, name, &DataType::Utf8View)?.map(|column| column.as_string_view().clone()),
+            )
+        };
+        let number = |name| {
+            Ok::<_, datafusion::common::DataFusionError>(
+                as_type(batch, name, &DataType::Int32)?
+                    .map(|column| column.as_primitive::<Int32Type>().clone()),
+            )
+        };
         let time = |name| {
             let zone = batch.column_by_name(name).and_then(|column| match column.data_type() {
                 DataType::Timestamp(_, zone) => zone.clone(),

@@ -1,6 +1,6 @@
 //! The passes that read the logs before any REJECT is judged, and what they leave behind.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -10,11 +10,12 @@ use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
+use hashbrown::{HashMap, HashSet};
 
 use super::columns::Columns;
 use crate::attribute::{
-    Action, Attribution, Evidence, EvidenceIndex, OwnAddresses, Record, accept_contradicts, by_configuration, decide,
-    reach,
+    Action, Attribution, Evidence, EvidenceIndex, OwnAddresses, Record, accept_contradicts, by_configuration,
+    decide, reach,
 };
 use crate::network::{Network, View};
 use crate::rules::{Decision, Engine, InterfaceRules};
@@ -81,7 +82,12 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn new(columns: &'a Columns, row: usize, record: &Record<'a>, rules: Option<&'a InterfaceRules>) -> Place<'a> {
+    fn new(
+        columns: &'a Columns,
+        row: usize,
+        record: &Record<'a>,
+        rules: Option<&'a InterfaceRules>,
+    ) -> Place<'a> {
         let subnet = rules.and_then(|rules| rules.interface.subnet_id.as_deref()).or(record.subnet_id);
         let acl = rules.and_then(|rules| rules.acl.as_ref()).map(|acl| acl.acl.id.as_str());
         let vpc = rules.and_then(|rules| rules.interface.vpc_id.as_deref()).or(columns.vpc(row));
@@ -137,7 +143,11 @@ where
 }
 
 impl Prepared {
-    pub(super) async fn new(passes: &Passes, network: Option<Arc<Network>>, task: &Arc<TaskContext>) -> Result<Prepared> {
+    pub(super) async fn new(
+        passes: &Passes,
+        network: Option<Arc<Network>>,
+        task: &Arc<TaskContext>,
+    ) -> Result<Prepared> {
         let memory = MemoryConsumer::new("reject_attribution").register(task.memory_pool());
         let own = Arc::new(own_addresses(&passes.addresses, &network, task).await?);
         let (index, reason_versions) = wanted(&passes.wanted, &network, &own, task).await?;
@@ -161,9 +171,10 @@ impl Prepared {
             .unwrap_or_else(PoisonError::into_inner);
         index.finish();
         let broken = |acl: bool| {
-            let broken = all.consistency.iter().filter(move |(_, found)| {
-                if acl { found.against_acl > 0 } else { found.against_groups > 0 }
-            });
+            let broken = all
+                .consistency
+                .iter()
+                .filter(move |(_, found)| if acl { found.against_acl > 0 } else { found.against_groups > 0 });
             broken.map(|(key, _)| key.clone())
         };
         Ok(Prepared {
@@ -195,7 +206,8 @@ impl Prepared {
         row: usize,
         engine: &mut Option<Engine<'_>>,
     ) -> (Option<Record<'a>>, Option<Arc<InterfaceRules>>) {
-        let Some(mut record) = columns.record(row, |version| self.reason_versions.contains(&version) || version == 8)
+        let Some(mut record) =
+            columns.record(row, |version| self.reason_versions.contains(&version) || version == 8)
         else {
             return (None, None);
         };
@@ -246,7 +258,8 @@ async fn own_addresses(
             while let Some(batch) = stream.next().await {
                 let columns = Columns::new(&batch?)?;
                 for row in 0..columns.rows() {
-                    let (Some(id), Some((src, dst))) = (columns.interface(row), columns.address_texts(row)) else {
+                    let (Some(id), Some((src, dst))) = (columns.interface(row), columns.address_texts(row))
+                    else {
                         continue;
                     };
                     let slot = usize::from(src.contains(':'));
@@ -369,12 +382,13 @@ impl Found {
         if !contradicts {
             return;
         }
-        let denied_by_acl = record.direction.zip(record.direction.and_then(|direction| record.remotes(direction).0)).is_some_and(
-            |(direction, remote)| {
+        let denied_by_acl = record
+            .direction
+            .zip(record.direction.and_then(|direction| record.remotes(direction).0))
+            .is_some_and(|(direction, remote)| {
                 let own = record.local(direction).filter(|own| rules.interface.owns(own));
                 rules.acl_verdict(&record.packet(direction, remote), own).decision == Decision::Deny
-            },
-        );
+            });
         if denied_by_acl {
             counts.against_acl += 1;
         } else {
@@ -418,11 +432,11 @@ impl Observer {
                     find_direction(&mut record, rules.as_deref(), &self.own);
                     let is_accept = record.action == Action::Accept;
                     let local = record.direction.and_then(|direction| record.local(direction));
-                    let new_address = place.subnet.zip(local).is_some_and(|(subnet, local)| {
-                        match addresses.get_mut(subnet) {
-                            Some(known) => known.insert(local),
-                            None => addresses.entry(subnet.to_owned()).or_default().insert(local),
-                        }
+                    let new_address = place.subnet.zip(local).is_some_and(|(subnet, local)| match addresses
+                        .get_mut(subnet)
+                    {
+                        Some(known) => known.insert(local),
+                        None => addresses.entry(subnet.to_owned()).or_default().insert(local),
                     });
                     // The index learns when the logs begin and whether they hold ACCEPTs from the first of each.
                     let first = record.start < least_start || (is_accept && !accept_seen);

@@ -153,7 +153,8 @@ fn judge(
             Source::Derived(column) => Some(Filler::new(*column)),
         })
         .collect();
-    let with_texts = sources.iter().any(|source| matches!(source, Source::Derived(column) if column.is_text()));
+    let with_texts =
+        sources.iter().any(|source| matches!(source, Source::Derived(column) if column.is_text()));
     for row in 0..columns.rows() {
         let (record, rules) = prepared.record(&columns, row, engine);
         let Some(record) = record else {

@@ -3,7 +3,8 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
-    ArrayRef, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StringViewBuilder, TimestampMicrosecondBuilder,
+    ArrayRef, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StringViewBuilder,
+    TimestampMicrosecondBuilder,
 };
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 
@@ -122,9 +123,7 @@ impl Filler {
             DataType::List(_) => Builder::List(ListBuilder::new(StringBuilder::new())),
             DataType::Int32 => Builder::Int32(Int32Builder::new()),
             DataType::Int64 => Builder::Int64(Int64Builder::new()),
-            DataType::Timestamp(..) => {
-                Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC"))
-            }
+            DataType::Timestamp(..) => Builder::Time(TimestampMicrosecondBuilder::new().with_timezone("UTC")),
             // Verdicts and rules repeat; texts of few bytes stand in the view itself.
             _ => Builder::Text(StringViewBuilder::new().with_deduplicate_strings()),
         };
@@ -150,9 +149,15 @@ impl Filler {
             Builder::List(builder) => {
                 let values = builder.values();
                 match column {
-                    BlockingSet => found.blocking_set.iter().for_each(|blocker| values.append_value(blocker.as_str())),
-                    Candidates => found.candidates.iter().for_each(|cause| values.append_value(cause.as_str())),
-                    SecurityGroupIds => found.security_group_ids().iter().for_each(|id| values.append_value(id)),
+                    BlockingSet => {
+                        found.blocking_set.iter().for_each(|blocker| values.append_value(blocker.as_str()))
+                    }
+                    Candidates => {
+                        found.candidates.iter().for_each(|cause| values.append_value(cause.as_str()))
+                    }
+                    SecurityGroupIds => {
+                        found.security_group_ids().iter().for_each(|id| values.append_value(id))
+                    }
                     _ => {}
                 }
                 builder.append(true);

@@ -56,7 +56,14 @@ impl RejectAttribution {
     ) -> RejectAttribution {
         let flow_schema = flow_logs.schema();
         let (schema, derived) = output::schema(&flow_schema, details);
-        RejectAttribution { flow_columns: flow_schema.fields().len(), flow_logs, network, schema, derived, last }
+        RejectAttribution {
+            flow_columns: flow_schema.fields().len(),
+            flow_logs,
+            network,
+            schema,
+            derived,
+            last,
+        }
     }
 
     /// The same table with `would_decide`, `captured_at` and `capture_distance` behind the others.
@@ -134,7 +141,11 @@ impl TableProvider for RejectAttribution {
                 && filter.column_refs().iter().all(|column| flow.column_with_name(&column.name).is_some())
         };
         let supported = |filter: &&Expr| {
-            if own(filter) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Unsupported }
+            if own(filter) {
+                TableProviderFilterPushDown::Exact
+            } else {
+                TableProviderFilterPushDown::Unsupported
+            }
         };
         Ok(filters.iter().map(supported).collect())
     }
@@ -151,13 +162,15 @@ impl TableProvider for RejectAttribution {
         let schema: SchemaRef = Arc::new(self.schema.project(projection)?);
         let filter = rejected(filters);
         let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
-        let derived_of = |at: &usize| at.checked_sub(self.flow_columns).and_then(|at| self.derived.get(at)).copied();
+        let derived_of =
+            |at: &usize| at.checked_sub(self.flow_columns).and_then(|at| self.derived.get(at)).copied();
         if projection.iter().all(|at| derived_of(at).is_none()) {
             return self.read(state, filter, &names).await;
         }
         let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
         let judged_by = read.clone();
-        let flow = projection.iter().zip(&names).filter(|(at, _)| derived_of(at).is_none()).map(|(_, name)| *name);
+        let flow =
+            projection.iter().zip(&names).filter(|(at, _)| derived_of(at).is_none()).map(|(_, name)| *name);
         read.extend(flow.filter(|name| !judged_by.contains(name)));
         let rejects = self.read(state, filter.clone(), &read).await?;
         let sources = projection.iter().zip(&names).map(|(at, name)| match derived_of(at) {
