@@ -1,7 +1,7 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
 use super::evidence::{Evidence, Facts, Timeouts};
-use super::record::Record;
+use super::record::{Record, Role};
 use super::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
 use crate::net::{Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
@@ -60,7 +60,8 @@ pub fn explain(
         let packet = record.packet(direction, remote);
         if attribution.blocking_set.contains(Blocker::Nacl) {
             sentences.extend(acl_sentences(attribution, rules, &packet));
-            explanation.fixes.extend(acl_fix(attribution, rules, &packet));
+            let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow) || is_answer(record, evidence);
+            explanation.fixes.extend(acl_fix(attribution, rules, &packet, answers));
         }
         if attribution.blocking_set.contains(Blocker::SecurityGroup) {
             sentences.extend(group_sentences(engine, rules, &packet));
@@ -271,7 +272,17 @@ fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
     }
 }
 
-fn acl_fix(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
+/// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.
+fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
+    record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
+}
+
+fn acl_fix(
+    attribution: &Attribution,
+    rules: &InterfaceRules,
+    packet: &Packet,
+    is_response: bool,
+) -> Option<Fix> {
     let compiled = rules.acl.as_ref()?;
     let packet = acl_packet(attribution, rules, packet);
     let list = compiled.list(packet.direction, packet.family());
@@ -297,7 +308,6 @@ fn acl_fix(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -
             terraform: String::new(),
         });
     };
-    let is_response = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow);
     let ports = fix_ports(&packet, is_response);
     let (option, cidr_name, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
