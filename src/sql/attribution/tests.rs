@@ -121,15 +121,6 @@ async fn without_configuration_only_the_evidence_speaks() {
 
 #[tokio::test]
 async fn a_filter_on_the_flow_narrows_the_rejects_and_not_the_evidence() {
-<<<<<<< HEAD
-    let context = story(None).await;
-    // The accepted mirrors are ingress records of the same interface, which these filters exclude.
-    for filter in
-        ["srcaddr = '10.0.3.30'", "dstaddr = '203.0.113.44'", "srcport = 443 and srcaddr = '10.0.3.30'"]
-    {
-        let sql = format!("select verdict, count(*) from reject_attribution where {filter} group by 1");
-        assert_eq!(rows(&context, &sql).await, ["NACL|30"], "{filter}");
-=======
     let context = over(records(&traffic(), 16), None);
     // The accepted mirrors and five-tuples that decide are outside of these filters.
     for filter in ["srcport = 443", "dstport = 443 and tcp_flags = 4", "srcaddr = '10.0.1.11'"] {
@@ -146,7 +137,6 @@ async fn a_filter_on_the_flow_narrows_the_rejects_and_not_the_evidence() {
             "{filter}"
         );
         assert_eq!(found, rows(&context, &above).await, "{filter}");
->>>>>>> attr
     }
     let none = "select count(*) from reject_attribution where action = 'ACCEPT'";
     assert_eq!(rows(&context, none).await, ["0"]);
