@@ -27,6 +27,7 @@ pub use consistency::accept_contradicts;
 pub use decide::decide;
 pub use direction::OwnAddresses;
 pub use evidence::{Evidence, Idle, SameKey, Seen};
+pub(crate) use explain::{group_fix, list_fix};
 pub use explain::{Explanation, Fix, explain};
 pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};

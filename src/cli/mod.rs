@@ -2,6 +2,7 @@
 
 mod config;
 mod engine;
+mod explain;
 mod ingest;
 mod printer;
 mod shell;
@@ -91,6 +92,8 @@ enum Command {
     Functions(sql::FunctionsArgs),
     /// The network configuration: import, show, check, diff
     Config(config::ConfigArgs),
+    /// Follow a flow through the configuration, stage by stage, there and back: what blocks it and what would help
+    Explain(explain::ExplainArgs),
     /// What the store holds
     Info(store::InfoArgs),
     /// Merge small files of the store into large ones
@@ -121,6 +124,7 @@ pub fn main() -> ExitCode {
         Command::Queries(args) => sql::queries(args, &printer),
         Command::Functions(args) => sql::list_functions(args, &printer),
         Command::Config(args) => config::run(args, global, &printer),
+        Command::Explain(args) => explain::run(args, global, &printer),
         Command::Info(args) => store::info(args, global, &printer),
         Command::Optimize(args) => store::optimize(args, global, &printer),
         Command::Forget(args) => store::forget(args, global, &printer),
