@@ -6,15 +6,13 @@
 //! with most of the traffic). What a field means and how its values look is the business of the flowq formats; nothing
 //! here is read back by the code under test except the bytes.
 
-mod elb;
-mod flow;
-mod line;
-mod output;
-mod random;
-#[cfg(test)]
-mod tests;
-mod tgw;
-mod world;
+pub mod elb;
+pub mod flow;
+pub mod line;
+pub mod output;
+pub mod random;
+pub mod tgw;
+pub mod world;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -23,9 +23,31 @@ enum Common {
     None,
 }
 
+impl Common {
+    /// What is left when only these addresses can be common.
+    fn keep(self, addresses: &[IpAddr]) -> Common {
+        let kept = |addr: &IpAddr| addresses.contains(addr);
+        match self {
+            Common::Either(one, other) => match (kept(&one), kept(&other)) {
+                (true, true) => self,
+                (true, false) => Common::One(one),
+                (false, true) => Common::One(other),
+                (false, false) => Common::None,
+            },
+            Common::One(one) if kept(&one) => self,
+            Common::One(_) | Common::None => Common::None,
+            Common::Nothing => Common::Nothing,
+        }
+    }
+}
+
 impl OwnAddresses {
     /// Takes a record of the interface into account.
     pub fn observe(&mut self, interface_id: &str, src: IpAddr, dst: IpAddr) {
+        // Such a record tells nothing, and what came before it must not matter.
+        if src == dst {
+            return;
+        }
         let slot = usize::from(Family::of(&src) == Family::V6);
         let Some(common) = self.by_interface.entry_ref(interface_id).or_default().get_mut(slot) else {
             return;
@@ -41,6 +63,21 @@ impl OwnAddresses {
             Common::One(one) if one == src || one == dst => *common,
             Common::One(_) | Common::None => Common::None,
         };
+    }
+
+    /// Takes in what another reader of the same logs has learned. Which of them saw a record does not matter.
+    pub fn merge(&mut self, other: OwnAddresses) {
+        for (interface, theirs) in other.by_interface {
+            let ours = self.by_interface.entry(interface).or_default();
+            for (ours, theirs) in ours.iter_mut().zip(theirs) {
+                *ours = match (*ours, theirs) {
+                    (Common::Nothing, common) | (common, Common::Nothing) => common,
+                    (Common::None, _) | (_, Common::None) => Common::None,
+                    (one, Common::Either(a, b)) | (Common::Either(a, b), one) => one.keep(&[a, b]),
+                    (one, Common::One(a)) => one.keep(&[a]),
+                };
+            }
+        }
     }
 
     /// The interface's own address of a family, once it is certain.
@@ -59,7 +96,7 @@ impl OwnAddresses {
 }
 
 /// By the configuration's addresses: both or none local is unknown.
-pub(super) fn by_configuration(interface: &NetworkInterface, src: IpAddr, dst: IpAddr) -> Option<Direction> {
+pub fn by_configuration(interface: &NetworkInterface, src: IpAddr, dst: IpAddr) -> Option<Direction> {
     by_ownership(interface.owns(&src), interface.owns(&dst))
 }
 

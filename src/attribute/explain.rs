@@ -243,7 +243,7 @@ fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {
 }
 
 /// The datum that would decide: a field to add to the log format or a file to supply.
-fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<String> {
+pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<String> {
     let open = attribution.verdict == Verdict::Undetermined || !attribution.candidates.is_empty();
     if !open {
         return None;

@@ -196,6 +196,55 @@ impl EvidenceIndex {
         }
     }
 
+    /// Whether [`observe`](EvidenceIndex::observe) would keep an ACCEPT record for some rejected one. Lets many threads read
+    /// the logs and only few records wait for the one that writes.
+    pub fn asks_for(&self, record: &Record<'_>, zone: Option<&str>) -> bool {
+        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return false };
+        let interface = self.names.get(id).copied();
+        if let Some(interface) = interface
+            && let Some(key) = EvidenceIndex::flow_key(interface, record, direction)
+            && self.flows.contains_key(&key)
+        {
+            return true;
+        }
+        let zone = zone.and_then(|zone| self.names.get(zone).copied());
+        if interface.is_none() && zone.is_none() {
+            return false;
+        }
+        let Some(key) = EvidenceIndex::service_key(record, direction) else { return false };
+        let in_zone = zone.is_some_and(|zone| self.zones.contains_key(&(zone, key.clone())));
+        in_zone || interface.is_some_and(|interface| self.services.contains_key(&(interface, key)))
+    }
+
+    /// Settles what was observed, so that the order of the records leaves no trace. Call once after the last record.
+    pub fn finish(&mut self) {
+        for flow in self.flows.values_mut() {
+            settle(&mut flow.ingress);
+            settle(&mut flow.egress);
+        }
+        for service in self.services.values_mut().chain(self.zones.values_mut()) {
+            settle_of(&mut service.accepted);
+        }
+        for gaps in self.gaps.values_mut() {
+            gaps.sort_unstable();
+            gaps.dedup_by(|next, known| {
+                let touches = next.0 <= known.1.saturating_add(1);
+                if touches {
+                    known.1 = known.1.max(next.1);
+                }
+                touches
+            });
+        }
+    }
+
+    /// Bytes held, about: keys and runs, without the tables' slack.
+    pub fn memory(&self) -> usize {
+        let flows = self.flows.capacity() * size_of::<(FlowKey, Flow)>();
+        let services =
+            (self.services.capacity() + self.zones.capacity()) * size_of::<((u32, ServiceKey), Service)>();
+        flows.saturating_add(services)
+    }
+
     /// The evidence about a record that was wanted. `reach` is how far back the logs must go for "no mirror" to mean
     /// anything: the idle timeout that applies. What only the caller knows (8.10) is left unset.
     pub fn evidence(
@@ -223,8 +272,10 @@ impl EvidenceIndex {
                 let overlapping = |(other, run): &&(u32, Run)| *other != interface && overlaps(run, record);
                 // Inside a subnet no list applies, so a neighbour's ACCEPT says nothing of it.
                 if !found.intra_subnet {
-                    found.sibling = (service.accepted.iter().find(overlapping))
-                        .and_then(|(other, _)| self.name_list.get(*other as usize).cloned());
+                    found.sibling = (service.accepted.iter().filter(overlapping))
+                        .filter_map(|(other, _)| self.name_list.get(*other as usize))
+                        .min()
+                        .cloned();
                 }
                 found.rejected_everywhere = service.accepted.is_empty() && service.rejecting.len() > 1;
             }
@@ -315,6 +366,38 @@ fn keep(runs: &mut Vec<Run>, run: Run) {
         }
     }
     runs.push(run);
+}
+
+/// What may be joined, whatever the order in which it came.
+fn joins(one: &Run, other: &Run) -> bool {
+    !one.closing
+        && !other.closing
+        && one.role == other.role
+        && one.start <= other.end.saturating_add(1)
+        && other.start <= one.end.saturating_add(1)
+}
+
+fn settle(runs: &mut Vec<Run>) {
+    runs.sort_unstable_by_key(|run| (run.closing, run.role, run.start, run.end));
+    runs.dedup_by(|next, known| {
+        let joined = matches!(known.role, Role::Midstream | Role::Unknown) && joins(known, next);
+        if joined {
+            known.end = known.end.max(next.end);
+        }
+        joined
+    });
+    runs.sort_unstable_by_key(|run| (run.start, run.end, run.role, run.closing));
+}
+
+fn settle_of(runs: &mut Vec<(u32, Run)>) {
+    runs.sort_unstable_by_key(|(of, run)| (*of, run.closing, run.role, run.start, run.end));
+    runs.dedup_by(|next, known| {
+        let joined = known.0 == next.0 && joins(&known.1, &next.1);
+        if joined {
+            known.1.end = known.1.end.max(next.1.end);
+        }
+        joined
+    });
 }
 
 fn keep_of(runs: &mut Vec<(u32, Run)>, interface: u32, run: Run) {

@@ -25,10 +25,11 @@ mod vectors;
 
 pub use consistency::accept_contradicts;
 pub use decide::decide;
-pub use direction::OwnAddresses;
+pub use direction::{OwnAddresses, by_configuration};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub(crate) use explain::{group_fix, list_fix};
-pub use explain::{Explanation, Fix, explain};
+pub use explain::{Explanation, Fix, explain, would_decide};
 pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};
+pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};

@@ -28,7 +28,7 @@ pub enum RejectReason<'a> {
 }
 
 /// Who sent the packets, by the flags (spec 4.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
     /// Sent a SYN and no SYN-ACK: a new connection.
     Initiator,

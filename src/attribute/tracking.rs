@@ -1,8 +1,8 @@
 //! What the configuration says about connection tracking: timeouts, and whether a flow was tracked when it began (spec 2.2).
 
-use super::evidence::{Evidence, Timeouts};
+use super::evidence::{Evidence, OTHER_TIMEOUT, Timeouts};
 use super::record::{Record, Role};
-use crate::net::TCP;
+use crate::net::{TCP, UDP};
 use crate::network::{Origin, Remote, SecurityGroup, Traffic};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use std::sync::Arc;
@@ -23,6 +23,17 @@ pub(super) fn timeouts(rules: &InterfaceRules) -> Timeouts {
         tcp_most,
         udp: interface.udp_timeout.unwrap_or(Timeouts::UNKNOWN.udp),
         udp_stream: interface.udp_stream_timeout.unwrap_or(Timeouts::UNKNOWN.udp_stream),
+    }
+}
+
+/// How far back the logs must go for the absence of a mirror to mean anything: the longest idle timeout that may apply to
+/// the record (spec 8.5), seconds.
+pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
+    let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
+    match record.protocol {
+        TCP => timeouts.tcp_most,
+        UDP => timeouts.udp_stream.max(timeouts.udp),
+        _ => OTHER_TIMEOUT,
     }
 }
 

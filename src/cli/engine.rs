@@ -9,25 +9,28 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
+use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::logical_expr::LogicalPlan;
+use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::format::{self, LogKind};
+use crate::source::locate;
+use crate::sql::attribution::report::{ReportOptions, report};
+use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
 use crate::sql::config_tables::ConfigTables;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
-use crate::sql::output::Written;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::source::locate;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -37,7 +40,18 @@ pub struct EngineArgs {
     #[arg(long = "from", value_name = "PATH", num_args = 1..)]
     pub from: Vec<String>,
     #[command(flatten)]
+    pub options: EngineOptions,
+}
+
+/// How SQL is run, wherever its tables come from.
+#[derive(Clone, Debug, Args)]
+pub struct EngineOptions {
+    #[command(flatten)]
     pub input: InputArgs,
+    /// The network configuration by which rejects are attributed: files or folders of AWS CLI JSON, AWS Config or
+    /// Terraform; instead of what the store holds
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub config: Vec<PathBuf>,
     /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory_limit: Option<usize>,
@@ -64,6 +78,8 @@ pub struct Engine {
     runtime: tokio::runtime::Runtime,
     /// Its session.
     pub session: Session,
+    /// The attribution over its flow logs.
+    attribution: AttributionTables,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
@@ -73,7 +89,7 @@ pub struct Engine {
 /// How a statement ended.
 pub enum Ran {
     /// With a result, in this time.
-    Done(Written, Duration),
+    Done(Duration),
     /// Without one (it created or dropped something).
     Nothing,
     /// Interrupted by Ctrl-C.
@@ -103,7 +119,8 @@ impl TableSource for MissingStore {
 
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
-    pub fn open(args: &EngineArgs, global: &Global) -> anyhow::Result<Engine> {
+    pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
+        let EngineArgs { from, options: args } = args;
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -111,9 +128,10 @@ impl Engine {
             .build()
             .context("cannot start the worker threads")?;
         let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
+        let memory_limit = args.memory_limit.unwrap_or_else(memory::default_limit);
         let mut opened = None;
         let mut raw = None;
-        let source: Arc<dyn TableSource> = if args.from.is_empty() {
+        let source: Arc<dyn TableSource> = if from.is_empty() {
             match Store::open(&global.store) {
                 Ok(store) => {
                     opened = Some(store.clone());
@@ -123,22 +141,40 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         } else {
-            let found = locate(&args.from, Some(&global.store));
+            let found = locate(from, Some(&global.store));
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables = Arc::new(RawTables::new(found.objects, args.input.decode()?));
+            let tables =
+                Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
             raw = Some(tables.clone());
             tables
         };
         let options = SessionOptions {
             threads: NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN),
-            memory_limit: args.memory_limit.unwrap_or_else(memory::default_limit),
+            memory_limit,
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let session = Session::new(options, vec![source, Arc::new(ConfigTables::new(&global.store))], &enrichment)?;
-        Ok(Engine { runtime, session, store: opened, raw, strict: args.input.strict })
+        let network = network(args, global, printer)?;
+        let attribution = AttributionTables::new(Arc::clone(&source), network);
+        let config = ConfigTables::new(&global.store);
+        let sources: Vec<Arc<dyn TableSource>> =
+            vec![source, Arc::new(config), Arc::new(attribution.clone())];
+        let session = Session::new(options, sources, &enrichment)?;
+        Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
+    }
+
+    /// The report of `flowq attribute`.
+    pub fn attribution_report(
+        &self,
+        options: &ReportOptions<'_>,
+    ) -> Result<Vec<RecordBatch>, DataFusionError> {
+        self.runtime.block_on(async {
+            let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
+            let table = self.attribution.table().await?.ok_or_else(missing)?;
+            report(self.session.context(), &table, options).await
+        })
     }
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
@@ -162,10 +198,25 @@ impl Engine {
         Ok(self.report_refused(printer))
     }
 
+    /// How many statements of these texts give a result; those that do not parse are counted when they are run.
+    pub fn results(&self, texts: &[String]) -> usize {
+        use datafusion::sql::sqlparser::ast::Statement as Sql;
+        let gives_none = |statement: &Statement| match statement {
+            Statement::Statement(statement) => matches!(
+                statement.as_ref(),
+                Sql::CreateTable(_) | Sql::CreateView(_) | Sql::Drop { .. } | Sql::Set(_)
+            ),
+            Statement::CreateExternalTable(_) | Statement::Reset(_) => true,
+            _ => false,
+        };
+        let statements = texts.iter().filter_map(|text| self.session.statements(text).ok()).flatten();
+        statements.filter(|statement| !gives_none(statement)).count()
+    }
+
     /// Runs one statement and prints its result. Ctrl-C ends it.
     pub fn run_one(
         &self,
-        statement: datafusion::sql::parser::Statement,
+        statement: Statement,
         parameters: Option<ParamValues>,
         printer: &Printer,
     ) -> anyhow::Result<Ran> {
@@ -184,7 +235,8 @@ impl Engine {
                 while let Some(batch) = answer.stream.next().await {
                     writer.write(&batch.map_err(SessionError::from)?)?;
                 }
-                Ok(Ran::Done(writer.finish()?, begun.elapsed()))
+                writer.finish()?;
+                Ok(Ran::Done(begun.elapsed()))
             };
             tokio::select! {
                 ran = work => ran,
@@ -193,7 +245,38 @@ impl Engine {
         })
     }
 
-    fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+    /// Waits for something; `None` where Ctrl-C ends it.
+    pub fn interruptible<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        self.runtime.block_on(async {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => None,
+                done = work => Some(done),
+            }
+        })
+    }
+
+    /// What it is opened over, in words.
+    pub fn over(&self) -> String {
+        match (&self.raw, &self.store) {
+            (Some(raw), _) => match raw.files() {
+                1 => "1 raw file".to_owned(),
+                files => format!("{files} raw files"),
+            },
+            (None, Some(store)) => format!("the store {}", store.root().display()),
+            (None, None) => "no store yet (flowq ingest makes one)".to_owned(),
+        }
+    }
+
+    /// The rows of a table, where that is known without reading them.
+    pub fn rows(&self, table: &str) -> Option<u64> {
+        let store = self.store.as_ref().filter(|_| store::TABLES.contains(&table))?;
+        let snapshot = store.snapshot(table).ok()?;
+        Some(snapshot.map_or(0, |snapshot| snapshot.files.iter().map(|file| file.rows).sum()))
+    }
+
+    /// Says why a statement failed; gives the exit code.
+    pub fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
         let SessionError::Engine(error) = error else {
             printer.error(&error.to_string());
             return Ok(exit::USAGE);
@@ -209,7 +292,7 @@ impl Engine {
     }
 
     /// Says of a column that a statement names and that no log carries, that this is why it is null.
-    fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
+    pub fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
         let state = self.session.context().state();
         let plan = self.runtime.block_on(state.create_logical_plan(sql));
         let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
@@ -242,7 +325,8 @@ impl Engine {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
             let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty()).then(|| with_provenance(names.map(|column| column.name.to_owned())));
+            return (!carried.is_empty())
+                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
         let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
         if snapshot.files.is_empty() {
@@ -259,7 +343,7 @@ impl Engine {
     }
 
     /// Says which lines of raw files could not be read.
-    fn report_refused(&self, printer: &Printer) -> u8 {
+    pub fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
         let summary = raw.quarantine().summary();
         for (file, problem) in &summary.problems {
@@ -273,6 +357,32 @@ impl Engine {
         ));
         if self.strict { exit::REFUSED } else { 0 }
     }
+}
+
+/// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.
+fn network(args: &EngineOptions, global: &Global, printer: &Printer) -> anyhow::Result<NetworkSource> {
+    if args.config.is_empty() {
+        let root = global.store.clone();
+        let load = move || match store::config::load(&root) {
+            Ok(network) => Ok(network),
+            Err(StoreError::Missing { .. }) => Ok(None),
+            Err(error) => Err(error.to_string()),
+        };
+        return Ok(NetworkSource::Later(Arc::new(load)));
+    }
+    let (network, problems, errors) = read_network(&args.config);
+    for error in &errors {
+        printer.warn(&error.to_string());
+    }
+    for problem in &problems {
+        printer.warn(&problem.to_string());
+    }
+    if network.interfaces.is_empty() {
+        anyhow::bail!(
+            "no network interface in the configuration of --config (describe-network-interfaces is needed)"
+        );
+    }
+    Ok(NetworkSource::Given(Arc::new(network)))
 }
 
 fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {

@@ -34,7 +34,8 @@ impl InputArgs {
     /// What was typed, as the decoder takes it.
     pub fn decode(&self) -> anyhow::Result<DecodeOptions> {
         let layouts = self.log_format.iter().map(|text| Ok(Layout::bind(&parse_log_format(text)?)));
-        let layouts = layouts.collect::<Result<Vec<_>, crate::source::LogFormatError>>().context("--log-format")?;
+        let layouts =
+            layouts.collect::<Result<Vec<_>, crate::source::LogFormatError>>().context("--log-format")?;
         Ok(DecodeOptions { layouts })
     }
 }
@@ -88,6 +89,8 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
             printer.error(&IngestError::Interrupted.to_string());
             return Ok(exit::INTERRUPTED);
         }
+        // Not wrapped, so that its hint is found.
+        Ok(Err(IngestError::Store(error))) => return Err(error.into()),
         Ok(Err(error)) => return Err(error.into()),
         Err(_) => anyhow::bail!("a worker broke off (this is a bug: please report it with the input)"),
     };
@@ -117,7 +120,9 @@ fn follow(watch: &Watch, show: bool, quiet: bool, printer: &Printer, ended: &dyn
         let bar = bar.get_or_insert_with(|| {
             let bar = ProgressBar::with_draw_target(Some(0), ProgressDrawTarget::stderr());
             let style = "{bar:24} {msg}  {bytes}/{total_bytes}  {eta} left";
-            bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+            bar.set_style(
+                ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            );
             bar
         });
         bar.set_length(counters.bytes_planned.load(Ordering::Relaxed));
@@ -151,6 +156,12 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     for problem in &summary.problems {
         printer.error(problem);
     }
+    if summary.nothing_recognised() && (summary.found > 0 || summary.problems.is_empty()) {
+        printer.error(&format!("no AWS network log among {} files{}", summary.found, looks_like(summary)));
+    }
+    if summary.found == 0 && !summary.problems.is_empty() && printer.format() == OutputFormat::Table {
+        return Ok(());
+    }
     notes(printer, "could not be read", &summary.failed, true);
     notes(printer, "refused (--strict)", &summary.refused, true);
     match printer.format() {
@@ -164,7 +175,9 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
             return printer.data(&text);
         }
         OutputFormat::Table => {}
-        other => anyhow::bail!("the summary is a table or json, not {other:?} (query `ingested_files` with flowq sql instead)"),
+        other => anyhow::bail!(
+            "the summary is a table or json, not {other:?} (query `ingested_files` with flowq sql instead)"
+        ),
     }
     if global.quiet {
         return Ok(());
@@ -178,10 +191,19 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     if hidden > 0 {
         printer.note(&format!("quarantined  and {} more", HumanCount(hidden)));
     }
-    if summary.nothing_recognised() {
-        printer.error(&format!("no AWS network log among {} files (see above what they look like)", summary.found));
-    }
     printer.data(&table(summary))
+}
+
+/// What the first of the files that are no logs look like, in parentheses.
+fn looks_like(summary: &Summary) -> String {
+    let mut looks: Vec<&str> = Vec::new();
+    for note in &summary.skipped {
+        if !looks.contains(&note.what.as_str()) {
+            looks.push(&note.what);
+        }
+    }
+    looks.truncate(3);
+    if looks.is_empty() { String::new() } else { format!(" (found: {})", looks.join("; ")) }
 }
 
 /// How many notes of a sort are shown without `--format json`.
@@ -254,7 +276,8 @@ fn table(summary: &Summary) -> String {
         summary.failed.len(),
     );
     if !summary.accounts.is_empty() {
-        let join = |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
+        let join =
+            |set: &std::collections::BTreeSet<String>| set.iter().cloned().collect::<Vec<_>>().join(", ");
         let _ = writeln!(out, "accounts: {}   regions: {}", join(&summary.accounts), join(&summary.regions));
     }
     let _ = write!(

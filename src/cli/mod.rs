@@ -1,9 +1,11 @@
 //! The command line: one file per command. What was typed is turned into what it means here, and nothing below knows clap.
 
+mod attribute;
 mod config;
 mod engine;
 mod explain;
 mod ingest;
+mod parameters;
 mod printer;
 mod shell;
 mod sql;
@@ -12,7 +14,7 @@ mod store;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use printer::{Color, Printer};
 
@@ -90,6 +92,8 @@ enum Command {
     Queries(sql::QueriesArgs),
     /// The SQL functions that flowq adds, with examples
     Functions(sql::FunctionsArgs),
+    /// What dropped the rejected traffic: how far the configuration explains the logs, then the causes, worst first
+    Attribute(attribute::AttributeArgs),
     /// The network configuration: import, show, check, diff
     Config(config::ConfigArgs),
     /// Follow a flow through the configuration, stage by stage, there and back: what blocks it and what would help
@@ -108,7 +112,13 @@ fn parse_format(text: &str) -> Result<OutputFormat, String> {
 
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse_from(parameters::spell_out(std::env::args_os().collect(), &Cli::command()));
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !crate::source::aws_parquet::panics_are_caught() {
+            report(panic);
+        }
+    }));
     let level = match cli.global.verbose {
         0 => log::LevelFilter::Error,
         1 => log::LevelFilter::Info,
@@ -117,12 +127,17 @@ pub fn main() -> ExitCode {
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
     let global = &cli.global;
     let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
+    if printer.file.is_none() && printer.format().needs_file() {
+        printer.error("parquet is not written to a terminal or pipe (name a file with -o)");
+        return ExitCode::from(exit::USAGE);
+    }
     let outcome = match &cli.command {
         Command::Ingest(args) => ingest::run(args, global, &printer),
         Command::Sql(args) => sql::sql(args, global, &printer),
         Command::Run(args) => sql::run(args, global, &printer),
         Command::Queries(args) => sql::queries(args, &printer),
         Command::Functions(args) => sql::list_functions(args, &printer),
+        Command::Attribute(args) => attribute::run(args, global, &printer),
         Command::Config(args) => config::run(args, global, &printer),
         Command::Explain(args) => explain::run(args, global, &printer),
         Command::Info(args) => store::info(args, global, &printer),
@@ -133,7 +148,8 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint = error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
+            let hint =
+                error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
             let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
             printer.error(&format!("{error:#}{hint}"));
             ExitCode::from(exit::FAILED)

@@ -1,8 +1,10 @@
 //! All output goes through here: data on stdout, everything else on stderr, and a closed pipe is silent.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::RecordBatch;
@@ -23,8 +25,18 @@ pub enum Color {
     Never,
 }
 
+/// Opens what results are written to, each anew.
+#[derive(Clone)]
+pub struct Sink(pub Arc<dyn Fn() -> io::Result<Box<dyn Write + Send>> + Send + Sync>);
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Sink")
+    }
+}
+
 /// Where output goes and how it looks.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Printer {
     /// What was asked for with `--format`.
     pub format: Option<OutputFormat>,
@@ -34,6 +46,8 @@ pub struct Printer {
     pub quiet: bool,
     /// Whether messages may be coloured.
     pub color: bool,
+    /// What results are written to instead of stdout or the file: the shell's screen, or the end of its file.
+    pub sink: Option<Sink>,
 }
 
 impl Printer {
@@ -42,9 +56,11 @@ impl Printer {
         let color = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            Color::Auto => {
+                io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+            }
         };
-        Printer { format, file, quiet, color }
+        Printer { format, file, quiet, color, sink: None }
     }
 
     /// The format of results: as asked, else by the file's suffix, else a table.
@@ -56,12 +72,13 @@ impl Printer {
     /// Begins a result on stdout or in the `-o` file.
     pub fn result(&self, schema: &SchemaRef) -> anyhow::Result<ResultWriter<Box<dyn Write + Send>>> {
         let format = self.format();
-        let out: Box<dyn Write + Send> = match &self.file {
-            Some(path) => Box::new(BufWriter::new(create(path)?)),
-            None if format.needs_file() => {
-                anyhow::bail!("{} is not written to a terminal or pipe (name a file with -o)", "parquet");
-            }
-            None => Box::new(BufWriter::new(io::stdout())),
+        if self.file.is_none() && format.needs_file() {
+            anyhow::bail!("{format} is not written to a terminal or pipe (name a file with -o)");
+        }
+        let out: Box<dyn Write + Send> = match (&self.sink, &self.file) {
+            (Some(sink), _) => (sink.0)().context("cannot write the result")?,
+            (None, Some(path)) => Box::new(BufWriter::new(create(path)?)),
+            (None, None) => Box::new(BufWriter::new(io::stdout())),
         };
         Ok(ResultWriter::new(format, schema, out, self.limits())?)
     }
@@ -85,7 +102,9 @@ impl Printer {
     /// Writes text as the result.
     pub fn data(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => create(path)?.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => create(path)?
+                .write_all(text.as_bytes())
+                .with_context(|| format!("cannot write {}", path.display())),
             None => Ok(io::stdout().write_all(text.as_bytes()).map_err(OutputError::Io)?),
         }
     }
@@ -112,6 +131,11 @@ impl Printer {
     /// A word in colour, where colour is on.
     pub fn paint(&self, text: &str, code: &str) -> String {
         if self.color { format!("\u{1b}[1;{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+
+    /// What matters less, where colour is on.
+    pub fn dim(&self, text: &str) -> String {
+        if self.color { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
     }
 
     fn say(&self, text: &str) {

@@ -6,35 +6,81 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use clap::{Args, Subcommand};
+use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 
-use super::engine::{Engine, EngineArgs};
-use super::{Global, Printer, exit, shell};
+use super::engine::{Engine, EngineArgs, EngineOptions};
+use super::{Cli, Global, Printer, exit, shell};
+use crate::sql::errors::nearest;
 use crate::sql::functions;
-use crate::sql::queries::{Library, Query, library};
+use crate::sql::queries::{Library, Query, QueryError, library};
 
 #[derive(Debug, Args)]
 pub struct SqlArgs {
     /// Statements to run; - reads them from standard input; none on a terminal opens the shell
     #[arg(value_name = "SQL")]
     sql: Option<String>,
-    /// Run these statements (repeatable)
-    #[arg(short, long, value_name = "SQL")]
-    command: Vec<String>,
-    /// Run the statements of a file (repeatable)
-    #[arg(short, long, value_name = "FILE")]
-    file: Vec<PathBuf>,
+    #[command(flatten)]
+    texts: Texts,
     #[command(flatten)]
     engine: EngineArgs,
     #[command(flatten)]
     queries: QueryDir,
 }
 
+/// The values of `-c` and `-f`, in the order in which they were typed.
+#[derive(Clone, Debug, Default)]
+struct Texts(Vec<Text>);
+
+#[derive(Clone, Debug)]
+enum Text {
+    Statements(String),
+    File(PathBuf),
+}
+
+impl Args for Texts {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        let repeatable = |id, short, name, help| {
+            Arg::new(id).short(short).long(id).value_name(name).action(ArgAction::Append).help(help)
+        };
+        command.arg(repeatable("command", 'c', "SQL", "Run these statements (repeatable)")).arg(
+            repeatable(
+                "file",
+                'f',
+                "FILE",
+                "Run the statements of a file, - for standard input (repeatable)",
+            )
+            .value_parser(clap::value_parser!(PathBuf)),
+        )
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        Texts::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Texts {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Texts, clap::Error> {
+        let places = |id| matches.indices_of(id).into_iter().flatten();
+        let commands =
+            matches.get_many::<String>("command").into_iter().flatten().cloned().map(Text::Statements);
+        let files = matches.get_many::<PathBuf>("file").into_iter().flatten().cloned().map(Text::File);
+        let mut texts: Vec<(usize, Text)> =
+            places("command").zip(commands).chain(places("file").zip(files)).collect();
+        texts.sort_by_key(|(place, _)| *place);
+        Ok(Texts(texts.into_iter().map(|(_, text)| text).collect()))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Texts::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// Where a user's own queries are.
 #[derive(Clone, Debug, Args)]
 pub struct QueryDir {
     /// A folder of your own named queries, over those that come with flowq
-    #[arg(long, env = "FLOWQ_QUERIES", value_name = "DIR")]
+    #[arg(long, global = true, env = "FLOWQ_QUERIES", value_name = "DIR")]
     queries: Option<PathBuf>,
 }
 
@@ -45,30 +91,34 @@ impl QueryDir {
 }
 
 pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let mut engine = args.engine.clone();
+    let sql = args.sql.clone().or_else(|| statement_among_paths(&mut engine.from));
     let mut texts = Vec::new();
-    for path in &args.file {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        texts.push(text);
+    for text in &args.texts.0 {
+        texts.push(match text {
+            Text::Statements(text) => text.clone(),
+            Text::File(path) if path.as_os_str() == "-" => read_stdin()?,
+            Text::File(path) => {
+                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+            }
+        });
     }
-    texts.extend(args.command.iter().cloned());
-    match args.sql.as_deref() {
+    match sql.as_deref() {
         Some("-") => texts.push(read_stdin()?),
         Some(sql) => texts.push(sql.to_owned()),
         None if texts.is_empty() && std::io::stdin().is_terminal() => {
-            let engine = Engine::open(&args.engine, global)?;
+            let engine = Engine::open(&engine, global, printer)?;
             return shell::run(engine, &args.queries.library()?, printer);
         }
         None if texts.is_empty() => texts.push(read_stdin()?),
         None => {}
     }
-    let engine = match Engine::open(&args.engine, global) {
-        Ok(engine) => engine,
-        Err(error) if error.to_string().starts_with("--log-format") => {
-            printer.error(&format!("{error:#}"));
-            return Ok(exit::USAGE);
-        }
-        Err(error) => return Err(error),
-    };
+    let Some(engine) = open(&engine, global, printer)? else { return Ok(exit::USAGE) };
+    if let Some(file) = printer.file.as_deref().filter(|_| engine.results(&texts) > 1) {
+        let only = "only one statement with a result can be written to a file";
+        printer.error(&format!("{only}, and each would replace {} (run them one by one)", file.display()));
+        return Ok(exit::USAGE);
+    }
     for text in &texts {
         let code = engine.run(text, None, printer)?;
         if code != 0 {
@@ -78,6 +128,33 @@ pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result
     Ok(0)
 }
 
+/// Opens the engine; `None` where an option is wrong, which has then been said.
+fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Option<Engine>> {
+    match Engine::open(args, global, printer) {
+        Ok(engine) => Ok(Some(engine)),
+        Err(error) if error.to_string().starts_with("--log-format") => {
+            printer.error(&format!("{error:#}"));
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// `--from a b "select …"`: an option with several values takes all words up to the next option, the statement too.
+/// It is told from a path by its first word, and by there being no file of that name.
+fn statement_among_paths(paths: &mut Vec<String>) -> Option<String> {
+    const FIRST_WORDS: [&str; 14] = [
+        "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "values", "copy",
+        "insert", "table", "(select",
+    ];
+    let last = paths.last().filter(|_| paths.len() > 1)?;
+    let first_word = last.split_whitespace().next()?.to_ascii_lowercase();
+    let comment = first_word.starts_with("--") || first_word.starts_with("/*");
+    let is_statement =
+        last.contains(char::is_whitespace) && (comment || FIRST_WORDS.contains(&first_word.as_str()));
+    (is_statement && !std::path::Path::new(last).exists()).then(|| paths.pop()).flatten()
+}
+
 fn read_stdin() -> anyhow::Result<String> {
     let mut text = String::new();
     std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
@@ -85,24 +162,37 @@ fn read_stdin() -> anyhow::Result<String> {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Parameters of the query are given as --NAME VALUE; `flowq queries show NAME` lists them."
+)]
 pub struct RunArgs {
     /// The query's name (flowq queries list)
     name: String,
-    /// Its parameters, each as --name value; --from and --to bound the time
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "PARAM")]
-    parameters: Vec<String>,
+    /// A parameter of the query; --NAME VALUE means the same where no option here has that name (repeatable)
+    #[arg(short, long, value_name = "NAME=VALUE")]
+    param: Vec<String>,
+    /// Only records from this time on: 2026-01-15, 2026-01-15T10:30:00Z or Unix seconds, UTC where not said
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Only records before this time
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Read raw files instead of the store: files, folders, globs, or - for standard input
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    raw: Vec<String>,
+    #[command(flatten)]
+    options: EngineOptions,
     #[command(flatten)]
     queries: QueryDir,
-    /// Read raw files instead of the store (repeatable)
-    #[arg(long, value_name = "PATH")]
-    raw: Vec<String>,
 }
 
 pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     let bound = library.get(&args.name).map_err(anyhow::Error::from).and_then(|query| {
-        let given = parameters(&args.parameters)?;
-        Ok((query, query.bind(&given)?))
+        let mut given = pairs(&args.param)?;
+        given.extend(args.from.iter().map(|time| ("from".to_owned(), time.clone())));
+        given.extend(args.to.iter().map(|time| ("to".to_owned(), time.clone())));
+        Ok((query, query.bind(&given).map_err(with_nearest_option)?))
     });
     let (query, values) = match bound {
         Ok(bound) => bound,
@@ -111,25 +201,40 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
             return Ok(exit::USAGE);
         }
     };
-    let engine = EngineArgs {
-        from: args.raw.clone(),
-        input: Default::default(),
-        memory_limit: None,
-        timeout: None,
-        allow_write: false,
-        aws_ip_ranges: None,
-        geoip: Vec::new(),
+    let args = EngineArgs { from: args.raw.clone(), options: args.options.clone() };
+    match open(&args, global, printer)? {
+        Some(engine) => engine.run(&query.sql, Some(&values), printer),
+        None => Ok(exit::USAGE),
+    }
+}
+
+/// `limit=20` as name and value.
+fn pairs(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let pair = |given: &String| match given.split_once('=') {
+        Some((name, value)) => Ok((name.replace('-', "_"), value.to_owned())),
+        None => anyhow::bail!("parameter {given} needs a value (--{given} VALUE or --{given}=VALUE)"),
     };
-    Engine::open(&engine, global)?.run(&query.sql, Some(&values), printer)
+    given.iter().map(pair).collect()
+}
+
+/// What is no parameter may be a mistyped option.
+fn with_nearest_option(error: QueryError) -> QueryError {
+    let QueryError::UnknownParam { query, name, near, takes } = error else { return error };
+    let options = super::parameters::long_options(&Cli::command(), "run");
+    let typed = name.replace('_', "-");
+    let near = nearest(&typed, near.as_deref().into_iter().chain(options.iter().map(String::as_str)));
+    QueryError::UnknownParam { near: near.map(|near| format!("--{near}")), query, name, takes }
 }
 
 /// `--limit 20 --port=443` as names and values.
-fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+pub(super) fn parameters(given: &[String]) -> anyhow::Result<Vec<(String, String)>> {
     let mut parameters = Vec::new();
     let mut words = given.iter();
     while let Some(word) = words.next() {
         let Some(name) = word.strip_prefix("--") else {
-            anyhow::bail!("expected a parameter such as --limit 20, found {word:?} (flowq queries show NAME lists them)");
+            anyhow::bail!(
+                "expected a parameter such as --limit 20, found {word:?} (flowq queries show NAME lists them)"
+            );
         };
         let (name, value) = match name.split_once('=') {
             Some((name, value)) => (name, value.to_owned()),
@@ -166,17 +271,7 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     match &args.command {
         None | Some(QueriesCommand::List) => {
-            let column = |text: &dyn Fn(&Query) -> String| {
-                Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
-            };
-            let batch = RecordBatch::try_from_iter([
-                ("name", column(&|query| query.name.clone())),
-                ("title", column(&|query| query.title.clone())),
-                (
-                    "parameters",
-                    column(&|query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ")),
-                ),
-            ])?;
+            let batch = query_list(&library)?;
             printer.batches(&batch.schema(), &[batch])?;
         }
         Some(QueriesCommand::Show { name }) => match library.get(name) {
@@ -190,6 +285,20 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// The named queries, a row each.
+pub(super) fn query_list(library: &Library) -> anyhow::Result<RecordBatch> {
+    let column = |text: &dyn Fn(&Query) -> String| {
+        Arc::new(StringArray::from_iter_values(library.iter().map(text))) as ArrayRef
+    };
+    let parameters =
+        |query: &Query| query.params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
+    Ok(RecordBatch::try_from_iter([
+        ("name", column(&|query| query.name.clone())),
+        ("title", column(&|query| query.title.clone())),
+        ("parameters", column(&parameters)),
+    ])?)
+}
+
 #[derive(Debug, Args)]
 pub struct FunctionsArgs {
     /// Only functions whose name holds this
@@ -198,17 +307,60 @@ pub struct FunctionsArgs {
 }
 
 pub fn list_functions(args: &FunctionsArgs, printer: &Printer) -> anyhow::Result<u8> {
+    let batch = function_list(&args.name)?;
+    printer.batches(&batch.schema(), &[batch])?;
+    Ok(0)
+}
+
+/// The functions whose name holds a text, a row each.
+pub(super) fn function_list(name: &str) -> anyhow::Result<RecordBatch> {
     let all = functions::catalogue();
-    let found: Vec<_> = all.iter().filter(|function| function.name.contains(args.name.as_str())).collect();
+    let found: Vec<_> = all.iter().filter(|function| function.name.contains(name)).collect();
     let column = |text: &dyn Fn(&functions::FunctionDoc) -> String| {
         Arc::new(StringArray::from_iter_values(found.iter().map(|function| text(function)))) as ArrayRef
     };
-    let batch = RecordBatch::try_from_iter([
+    Ok(RecordBatch::try_from_iter([
         ("function", column(&|function| function.signature.clone())),
         ("what", column(&|function| function.description.to_owned())),
         ("example", column(&|function| function.example.to_owned())),
         ("gives", column(&|function| function.result.to_owned())),
-    ])?;
-    printer.batches(&batch.schema(), &[batch])?;
-    Ok(0)
+    ])?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn parse(words: &[&str]) -> SqlArgs {
+        let cli = Cli::try_parse_from(["flowq", "sql"].iter().chain(words)).unwrap();
+        match cli.command {
+            super::super::Command::Sql(args) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn statements_and_files_keep_their_order() {
+        let args = parse(&["-c", "a", "-f", "b.sql", "--command", "c", "-f", "-", "d"]);
+        let texts: Vec<String> = args.texts.0.iter().map(|text| format!("{text:?}")).collect();
+        assert_eq!(texts, [r#"Statements("a")"#, r#"File("b.sql")"#, r#"Statements("c")"#, r#"File("-")"#]);
+        assert_eq!(args.sql.as_deref(), Some("d"));
+    }
+
+    #[test]
+    fn a_statement_behind_paths_is_no_path() {
+        let taken = |words: &[&str]| {
+            let mut paths = parse(words).engine.from;
+            (statement_among_paths(&mut paths), paths)
+        };
+        let select = "SELECT * from flow_logs";
+        assert_eq!(
+            taken(&["--from", "a", "b", select]),
+            (Some(select.to_owned()), vec!["a".to_owned(), "b".to_owned()])
+        );
+        assert_eq!(taken(&["--from", "a", "my logs"]).0, None);
+        assert_eq!(taken(&["--from", select]).0, None);
+        assert_eq!(taken(&["--from", "a", "-c", select]).0, None);
+    }
 }

@@ -48,7 +48,11 @@ pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Res
         Arc::new(times.with_timezone("UTC")) as ArrayRef
     };
     let batch = RecordBatch::try_from_iter_with_nullable([
-        ("table", Arc::new(StringArray::from_iter_values(tables.iter().map(|table| &table.table))) as ArrayRef, false),
+        (
+            "table",
+            Arc::new(StringArray::from_iter_values(tables.iter().map(|table| &table.table))) as ArrayRef,
+            false,
+        ),
         ("rows", count(&|table| table.rows), false),
         ("files", count(&|table| table.files), false),
         ("bytes", count(&|table| table.bytes), false),
@@ -68,7 +72,9 @@ pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Res
         ));
         if info.replaced_bytes > 0 {
             let bytes = HumanBytes(info.replaced_bytes);
-            printer.note(&format!("{bytes} of replaced files are kept for running queries (flowq optimize frees them)"));
+            printer.note(&format!(
+                "{bytes} of replaced files are kept for running queries (flowq optimize frees them)"
+            ));
         }
     }
     Ok(0)

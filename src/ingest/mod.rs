@@ -198,14 +198,19 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn account(&self, batch: &mut Batch, outcomes: &[FileOutcome], shorter: Vec<LedgerEntry>) -> Result<(), IngestError> {
+    fn account(
+        &self,
+        batch: &mut Batch,
+        outcomes: &[FileOutcome],
+        shorter: Vec<LedgerEntry>,
+    ) -> Result<(), IngestError> {
         let mut replaced = HashSet::new();
         let mut entries = shorter;
         for outcome in outcomes {
-            if let Outcome::Stored { replaces, .. } = &outcome.outcome {
-                replaced.extend(replaces.iter().cloned());
-            }
             entries.extend(outcome.entry.clone());
+            // Of a file that is not stored, nothing is: its refused lines are in the summary only.
+            let Outcome::Stored { replaces, .. } = &outcome.outcome else { continue };
+            replaced.extend(replaces.iter().cloned());
             for refused in outcome.tally.refused.chunks(8192) {
                 batch.add_rows("quarantine", quarantine_rows(&outcome.path, refused)?);
             }
@@ -266,7 +271,12 @@ impl Job<'_> {
     }
 
     /// Takes one object. Only a failure of the store is an error; a bad object is an outcome.
-    fn take(&self, item: &Item, worker: &mut Worker<'_>, scratch: &mut Scratch) -> Result<FileOutcome, IngestError> {
+    fn take(
+        &self,
+        item: &Item,
+        worker: &mut Worker<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<FileOutcome, IngestError> {
         let mut outcome = FileOutcome::new(item);
         let early = if streamed(item) { Identity::of_file(item.located.file()).ok() } else { None };
         let mut opening = match Decoder::open(&item.located, &self.options.decode, scratch) {
@@ -289,7 +299,8 @@ impl Job<'_> {
         };
         let cancelled = || self.watch.cancel.load(Ordering::Relaxed);
         if self.options.strict {
-            let mut checker = Worker::new(Sink::Count, &self.watch.counters).map_err(IngestError::Compressor)?;
+            let mut checker =
+                Worker::new(Sink::Count, &self.watch.counters).map_err(IngestError::Compressor)?;
             let checked = checker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
             if let Err(WorkError::Decode(error)) = checked {
                 return Ok(outcome.failed(error.to_string()));
@@ -326,8 +337,14 @@ fn quarantine_rows(path: &str, refused: &[work::Refused]) -> Result<RecordBatch,
     RecordBatch::try_from_iter([
         ("kind", texts(&|refused| refused.kind.table().to_owned())),
         ("source_file", texts(&|_| path.to_owned())),
-        ("line", Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.line as i64))) as _),
-        ("byte", Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.byte as i64))) as _),
+        (
+            "line",
+            Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.line as i64))) as _,
+        ),
+        (
+            "byte",
+            Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.byte as i64))) as _,
+        ),
         ("reason", texts(&|refused| refused.reason.clone())),
         ("text", texts(&|refused| refused.text.clone())),
         ("ingested_at", Arc::new(now.with_timezone("UTC")) as _),

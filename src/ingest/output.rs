@@ -137,7 +137,8 @@ impl<'a> Output<'a> {
 
     fn close(&self, group: Group, open: Open) -> Result<(), OutputError> {
         let Open { mut writer, path, .. } = open;
-        let metadata = writer.finish().map_err(|source| OutputError::Parquet { path: path.clone(), source })?;
+        let metadata =
+            writer.finish().map_err(|source| OutputError::Parquet { path: path.clone(), source })?;
         writer.inner().sync_all().map_err(|source| OutputError::Io { path: path.clone(), source })?;
         lock(&self.written).push(Written { group, path, metadata });
         Ok(())
@@ -164,7 +165,8 @@ fn create(path: PathBuf, group: &Group) -> Result<Open, OutputError> {
         .set_compression(Compression::ZSTD(level))
         .set_created_by(concat!("flowq ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let writer = SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties)).map_err(fail)?;
+    let writer =
+        SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties)).map_err(fail)?;
     let descr = writer.schema_descr().clone();
     Ok(Open { writer, path, descr: Arc::new(descr) })
 }
@@ -197,7 +199,8 @@ fn encode_extra(
 ) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     use arrow::datatypes::{DataType, Field, Schema};
     // Only the map's leaves are written by the stock writer; the fields before it stand in by number alone.
-    let mut fields: Vec<Field> = (0..before).map(|n| Field::new(format!("c{n}"), DataType::Null, true)).collect();
+    let mut fields: Vec<Field> =
+        (0..before).map(|n| Field::new(format!("c{n}"), DataType::Null, true)).collect();
     let field = Field::new(format::EXTRA, format::extra_type(), true);
     fields.push(field.clone());
     let factory = ArrowRowGroupWriterFactory::new(writer, Arc::new(Schema::new(fields)));

@@ -92,7 +92,10 @@ impl Plan {
 }
 
 fn is_unchanged(known: &LedgerEntry, located: &Located) -> bool {
-    !located.is_stdin() && known.size == located.size && known.modified_ns == located.modified && known.modified_ns != 0
+    !located.is_stdin()
+        && known.size == located.size
+        && known.modified_ns == located.modified
+        && known.modified_ns != 0
 }
 
 fn absolute(located: &Located) -> String {
@@ -122,7 +125,9 @@ pub struct Met {
 impl Met {
     /// Says what to do with an object, now that its content is known; notes it for the copies that may follow.
     pub fn decide(&self, item: &Item, identity: Identity, ledger: Option<&Ledger>) -> Verdict {
-        let by_path = ledger.and_then(|ledger| ledger.by_path(&item.path)).filter(|known| known.status == Status::Stored);
+        let by_path = ledger
+            .and_then(|ledger| ledger.by_path(&item.path))
+            .filter(|known| known.status == Status::Stored);
         if identity.size > 0 {
             let stored = ledger
                 .and_then(|ledger| ledger.by_hash(identity.hash, identity.size))
@@ -142,7 +147,8 @@ impl Met {
         if let Some(known) = by_path {
             return Verdict::Replace(vec![known.path.clone()]);
         }
-        let by_object = item.object_id.as_deref().and_then(|id| ledger.and_then(|ledger| ledger.by_object(id)));
+        let by_object =
+            item.object_id.as_deref().and_then(|id| ledger.and_then(|ledger| ledger.by_object(id)));
         match by_object.filter(|known| known.status == Status::Stored) {
             Some(known) if known.size >= identity.size => Verdict::Shorter(known.path.clone()),
             Some(known) => Verdict::Replace(vec![known.path.clone()]),

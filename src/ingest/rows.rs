@@ -83,8 +83,7 @@ impl Rows {
         columns.push(KeyedColumn::new(ColumnType::Text));
         columns.push(KeyedColumn::new(ColumnType::Int64));
         let extra = group.extra.then(|| {
-            let names =
-                MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
+            let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
             MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
         });
         Rows { group, columns, extra }
@@ -112,7 +111,13 @@ impl Rows {
 
     /// Adds a batch of cells, whose slots are this group's columns. Cells that are not of their column's type come back
     /// as `(slot, cell)`; then nothing has been added.
-    pub fn push(&mut self, block: &[u8], cells: &Cells, source: &str, layout: Option<&Layout>) -> Vec<(usize, BadCell)> {
+    pub fn push(
+        &mut self,
+        block: &[u8],
+        cells: &Cells,
+        source: &str,
+        layout: Option<&Layout>,
+    ) -> Vec<(usize, BadCell)> {
         let before = self.len();
         let mut bad = Vec::new();
         let mut bad_cells = Vec::new();
@@ -226,7 +231,9 @@ fn push_extra(
         while let Some(extra) = extras.next_if(|extra| extra.row <= row) {
             let text = extra.span.of(block);
             let name = match extra.field {
-                ExtraField::Header(field) => layout.and_then(|layout| layout.names.get(usize::from(field))).cloned(),
+                ExtraField::Header(field) => {
+                    layout.and_then(|layout| layout.names.get(usize::from(field))).cloned()
+                }
                 ExtraField::Position(position) => Some(format!("field_{position}")),
             };
             let Some(name) = name else { continue };

@@ -290,7 +290,10 @@ impl Summary {
     pub fn planned(&mut self, plan: &Plan) {
         self.unchanged = plan.unchanged;
         for (item, of) in &plan.shorter {
-            self.duplicates.push(Note { file: item.located.path.clone(), what: format!("less of the same object as {of}") });
+            self.duplicates.push(Note {
+                file: item.located.path.clone(),
+                what: format!("less of the same object as {of}"),
+            });
             self.shorter_entries.push(LedgerEntry {
                 status: Status::Duplicate,
                 duplicate_of: Some(of.clone()),
@@ -310,7 +313,8 @@ impl Summary {
             Outcome::Skipped(skip) => self.skipped.push(note(skip.what.clone())),
             Outcome::Refused => {
                 let first = file.tally.refused.first();
-                let first = first.map_or_else(String::new, |line| format!("line {}: {}", line.line, line.reason));
+                let first =
+                    first.map_or_else(String::new, |line| format!("line {}: {}", line.line, line.reason));
                 self.refused.push(note(format!("{} refused lines; {first}", file.tally.refused.len())));
             }
             Outcome::Failed(why) => self.failed.push(note(why.clone())),
@@ -319,13 +323,18 @@ impl Summary {
                     self.replaced.push(note(format!("replaces what {} gave", replaces.join(", "))));
                 }
                 if let Some(problem) = problem {
-                    self.failed.push(note(format!("{problem}; what came before is stored, and the next run tries again")));
+                    self.failed.push(note(format!(
+                        "{problem}; what came before is stored, and the next run tries again"
+                    )));
                 }
                 if file.report.ending != Ending::Complete {
                     self.warnings.push(note(file.report.ending.to_string()));
                 }
                 if file.report.short > 0 {
-                    self.warnings.push(note(format!("{} rows have fewer fields than their header", file.report.short)));
+                    self.warnings.push(note(format!(
+                        "{} rows have fewer fields than their header",
+                        file.report.short
+                    )));
                 }
                 for line in file.tally.refused.iter().take(SHOWN.saturating_sub(self.refusals.len())) {
                     self.refusals.push(Note {

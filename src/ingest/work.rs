@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::output::{Output, OutputError};
 use super::rows::{DAY, Days, Group, Rows};
-use crate::format::{Column, ColumnType, LogKind};
+use crate::format::{ColumnType, LogKind};
 use crate::parse::cells::{Cells, Extra, Refusal, Wanted};
+use crate::parse::columns::refusal_reason;
 use crate::parse::keyed::BadCell;
 use crate::parse::values;
 use crate::source::decode::{Batch, DecodeError, Decoder};
@@ -145,6 +146,8 @@ impl<'a> Worker<'a> {
                 }
             }
         };
+        // Cells of the wrong type are found column by column, after the lines that could not be cut.
+        tally.refused.sort_by_key(|refused| refused.line);
         self.cells = cells;
         self.refusals = refusals;
         outcome
@@ -185,7 +188,8 @@ impl<'a> Worker<'a> {
         let Some(slot) = slot else {
             return self.push_day(group, batch, cells, source, tally);
         };
-        let ty = time.and_then(|time| group.kind.columns().get(time)).map_or(ColumnType::Time, |column| column.ty);
+        let ty =
+            time.and_then(|time| group.kind.columns().get(time)).map_or(ColumnType::Time, |column| column.ty);
         let spans = cells.spans.get(slot).map(Vec::as_slice).unwrap_or_default();
         let micros = |row: usize| spans.get(row).and_then(|span| time_of(ty, span.of(batch.block)));
         let guess = micros(0).map(|micros| micros.div_euclid(DAY) as i32);
@@ -333,7 +337,13 @@ fn time_of(ty: ColumnType, token: &[u8]) -> Option<i64> {
 }
 
 /// Says of each row what is wrong with the first of its bad cells.
-fn bad_rows(kind: LogKind, columns: &[usize], block: &[u8], cells: &Cells, bad: &[(usize, BadCell)]) -> Vec<Refusal> {
+fn bad_rows(
+    kind: LogKind,
+    columns: &[usize],
+    block: &[u8],
+    cells: &Cells,
+    bad: &[(usize, BadCell)],
+) -> Vec<Refusal> {
     let mut seen = HashSet::new();
     let mut refusals = Vec::new();
     for (slot, cell) in bad {
@@ -347,26 +357,11 @@ fn bad_rows(kind: LogKind, columns: &[usize], block: &[u8], cells: &Cells, bad: 
             line: cells.lines.get(row).copied().unwrap_or(0),
             start: whole.start,
             len: whole.len,
-            reason: column.map_or_else(String::new, |column| wrong_type(column, cell.span.of(block))),
+            reason: column.map_or_else(String::new, |column| refusal_reason(column, cell.span.of(block))),
         });
     }
     refusals.sort_by_key(|refusal| refusal.line);
     refusals
-}
-
-/// The reason of a refusal for a cell that is not of its column's type.
-pub fn wrong_type(column: &Column, found: &[u8]) -> String {
-    let expected = match column.ty {
-        ColumnType::Int32 => "an integer of 32 bits",
-        ColumnType::Int64 => "an integer",
-        ColumnType::Float64 => "a number",
-        ColumnType::EpochSeconds => "unix seconds",
-        ColumnType::Time => "an ISO 8601 time",
-        ColumnType::Address => "an IP address",
-        ColumnType::Text | ColumnType::PercentText => "less text than 4 GiB in a row group",
-    };
-    let found = String::from_utf8_lossy(found.get(..found.len().min(80)).unwrap_or_default());
-    format!("{}: expected {expected}, found \"{found}\"", column.log_name)
 }
 
 /// Keeps the rows that are marked.

@@ -97,12 +97,9 @@ impl Converter {
                 |small| small,
                 values::parse_i64,
             )),
-            ColumnType::Float64 => Arc::new(others::<arrow::datatypes::Float64Type>(
-                block,
-                spans,
-                bad,
-                values::parse_f64,
-            )),
+            ColumnType::Float64 => {
+                Arc::new(others::<arrow::datatypes::Float64Type>(block, spans, bad, values::parse_f64))
+            }
             ColumnType::EpochSeconds => {
                 Arc::new(times(block, spans, bad, values::parse_epoch_seconds).with_timezone("UTC"))
             }
@@ -376,8 +373,13 @@ pub fn extras(block: &[u8], cells: &Cells, names: &[String]) -> MapArray {
     let mut counts = vec![0usize; rows];
     let mut validity = Validity::new(rows);
     let mut keys: Vec<String> = Vec::with_capacity(cells.extra.len());
-    let mut texts: Vec<Option<String>> = Vec::with_capacity(cells.extra.len());
+    let mut texts: Vec<String> = Vec::with_capacity(cells.extra.len());
     for extra in &cells.extra {
+        let text = extra.span.of(block);
+        // A field without a value is as good as one that is not there; the store leaves it out as well.
+        if is_null(text) || text == b"\"-\"" {
+            continue;
+        }
         let Some(count) = counts.get_mut(extra.row as usize) else { continue };
         *count += 1;
         keys.push(match extra.field {
@@ -386,12 +388,9 @@ pub fn extras(block: &[u8], cells: &Cells, names: &[String]) -> MapArray {
             }
             ExtraField::Position(position) => format!("field_{position}"),
         });
-        let text = extra.span.of(block);
-        texts.push((!is_null(text)).then(|| {
-            let mut kept = Vec::new();
-            escape_invalid(text, &mut kept);
-            String::from_utf8_lossy(&kept).into_owned()
-        }));
+        let mut kept = Vec::new();
+        escape_invalid(text, &mut kept);
+        texts.push(String::from_utf8_lossy(&kept).into_owned());
     }
     for (row, count) in counts.iter().enumerate() {
         if *count == 0 {

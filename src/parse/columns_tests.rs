@@ -42,7 +42,8 @@ fn addresses_are_kept_as_text_and_checked() {
         ColumnType::Address,
         &[b"10.0.1.20", b"-", b"198.51.100.127", b"198.51.100.127", b"2001:db8::1", b"10.0.1.256", b""],
     );
-    let expected = [Some("10.0.1.20"), None, Some("198.51.100.127"), Some("198.51.100.127"), Some("2001:db8::1")];
+    let expected =
+        [Some("10.0.1.20"), None, Some("198.51.100.127"), Some("198.51.100.127"), Some("2001:db8::1")];
     assert_eq!(values.iter().map(Option::as_deref).take(5).collect::<Vec<_>>(), expected);
     assert_eq!(values[5..], [None, None]);
     assert_eq!(bad, [5]);
@@ -52,8 +53,12 @@ fn addresses_are_kept_as_text_and_checked() {
 fn percent_text_is_decoded_and_other_text_is_not() {
     let (values, _) = text_of(ColumnType::PercentText, &[b"web%20tier", b"100%", b"%FF", b"caf%C3%A9"]);
     assert_eq!(values, ["web tier", "100%", "%FF", "café"].map(|value| Some(value.to_owned())));
-    let (values, _) = text_of(ColumnType::Text, &[b"web%20tier", b"a\xFFb", "eni-0123456789abcdef0é".as_bytes()]);
-    assert_eq!(values, ["web%20tier", "a\\xFFb", "eni-0123456789abcdef0é"].map(|value| Some(value.to_owned())));
+    let (values, _) =
+        text_of(ColumnType::Text, &[b"web%20tier", b"a\xFFb", "eni-0123456789abcdef0é".as_bytes()]);
+    assert_eq!(
+        values,
+        ["web%20tier", "a\\xFFb", "eni-0123456789abcdef0é"].map(|value| Some(value.to_owned()))
+    );
 }
 
 #[test]

@@ -281,14 +281,16 @@ impl FlowCutter {
                 }
             }
         }
-        for &field in &self.unknown {
-            cells.extra.extend(at.chunks_exact(count).zip(whole).enumerate().map(
-                |(offset, (row, whole))| Extra {
-                    row: (first_row + offset) as u32,
-                    field: ExtraField::Header(field as u16),
-                    span: between(if field == 0 { whole.start } else { row[field - 1] + 1 }, row[field]),
-                },
-            ));
+        if self.unknown.is_empty() {
+            return;
+        }
+        // Row by row: whoever reads them expects them in the order of the rows.
+        for (offset, (row, whole)) in at.chunks_exact(count).zip(whole).enumerate() {
+            cells.extra.extend(self.unknown.iter().map(|&field| Extra {
+                row: (first_row + offset) as u32,
+                field: ExtraField::Header(field as u16),
+                span: between(if field == 0 { whole.start } else { row[field - 1] + 1 }, row[field]),
+            }));
         }
     }
 

@@ -120,7 +120,8 @@ fn lines_without_a_header_are_read_by_the_format_that_fits() {
     let wide = Layout::bind(&["interface-id", "srcaddr", "dstaddr", "action"]);
     let swapped = Layout::bind(&["srcaddr", "dstaddr", "action", "interface-id"]);
     let wanted = Wanted::all(wide.kind.columns().len());
-    let mut cutter = FlowCutter::new(wide, wanted.clone()).with_alternatives(&[swapped, Layout::flow_default()]);
+    let mut cutter =
+        FlowCutter::new(wide, wanted.clone()).with_alternatives(&[swapped, Layout::flow_default()]);
     let mut cells = Cells::default();
     cells.reset(&wanted);
     let text = b"eni-1 10.0.0.1 10.0.0.2 ACCEPT\n10.0.0.3 10.0.0.4 REJECT eni-2\n\
@@ -128,7 +129,10 @@ fn lines_without_a_header_are_read_by_the_format_that_fits() {
     cutter.cut_block(text, 1, 0, 100, &mut cells, &mut Vec::new());
     let column = |name: &str| {
         let at = LogKind::Flow.column_index(name).unwrap();
-        cells.spans[at].iter().map(|span| String::from_utf8_lossy(span.of(text)).into_owned()).collect::<Vec<_>>()
+        cells.spans[at]
+            .iter()
+            .map(|span| String::from_utf8_lossy(span.of(text)).into_owned())
+            .collect::<Vec<_>>()
     };
     assert_eq!(column("interface_id"), ["eni-1", "eni-2", "eni-3"]);
     assert_eq!(column("srcaddr"), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);

@@ -82,7 +82,7 @@ impl KeyedColumn {
                 }),
                 ColumnType::EpochSeconds => push_seconds(ints, block, spans, &mut self.keys, bad),
                 ColumnType::Time => push_times(ints, block, spans, &mut self.keys, bad),
-                _ => push_ints(ints, block, spans, &mut self.keys, bad, |token| values::parse_i64(token)),
+                _ => push_ints(ints, block, spans, &mut self.keys, bad, values::parse_i64),
             },
             Values::Float(floats) => {
                 for (row, span) in spans.iter().enumerate() {
@@ -377,7 +377,8 @@ fn ten_digits(block: &[u8], span: Span) -> Option<i64> {
 #[inline(always)]
 fn eight_digits(digits: u64) -> Option<i64> {
     let not_digits = (digits & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
-    let above_nine = (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
+    let above_nine =
+        (digits.wrapping_add(0x0606_0606_0606_0606) & 0xF0F0_F0F0_F0F0_F0F0) ^ 0x3030_3030_3030_3030;
     if not_digits | above_nine != 0 {
         return None;
     }
@@ -733,7 +734,7 @@ fn packed(block: &[u8], span: Span) -> Option<(u64, u64)> {
 
 #[inline(always)]
 fn pack(bytes: [u8; 16], len: usize) -> (u64, u64) {
-    let kept = u128::from_le_bytes(bytes) & ((1u128 << (8 * len as u32 & 127)) - 1);
+    let kept = u128::from_le_bytes(bytes) & ((1u128 << ((8 * len as u32) & 127)) - 1);
     (kept as u64, (kept >> 64) as u64 | (len as u64) << 56)
 }
 

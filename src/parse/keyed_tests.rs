@@ -36,7 +36,9 @@ fn naive(ty: ColumnType, cell: &str) -> Worth {
         ColumnType::Int64 => cell.parse::<i64>().ok().filter(|_| plain_digits(cell)).map(|v| v.to_string()),
         ColumnType::EpochSeconds => {
             let seconds = cell.parse::<i64>().ok().filter(|_| cell.bytes().all(|byte| byte.is_ascii_digit()));
-            seconds.filter(|seconds| *seconds <= values::MAX_EPOCH_SECONDS).map(|v| (v * 1_000_000).to_string())
+            seconds
+                .filter(|seconds| *seconds <= values::MAX_EPOCH_SECONDS)
+                .map(|v| (v * 1_000_000).to_string())
         }
         ColumnType::Address => cell.parse::<std::net::IpAddr>().ok().map(|_| cell.to_owned()),
         ColumnType::PercentText => {

@@ -4,8 +4,10 @@
 //! literal `-`; missing integers may be null or anything, so on rows that are not `OK` the flow's own fields are taken as
 //! missing, and a traffic path of zero or less as well.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
 use arrow::compute::cast;
@@ -24,10 +26,41 @@ const WRAPPED: usize = 1 << 30;
 
 /// Fields that a NODATA or SKIPDATA record cannot have.
 const FLOW_FIELDS: [&str; 17] = [
-    "srcaddr", "dstaddr", "srcport", "dstport", "protocol", "packets", "bytes", "action", "tcp_flags", "type",
-    "pkt_srcaddr", "pkt_dstaddr", "traffic_path", "flow_direction", "pkt_src_aws_service", "pkt_dst_aws_service",
+    "srcaddr",
+    "dstaddr",
+    "srcport",
+    "dstport",
+    "protocol",
+    "packets",
+    "bytes",
+    "action",
+    "tcp_flags",
+    "type",
+    "pkt_srcaddr",
+    "pkt_dstaddr",
+    "traffic_path",
+    "flow_direction",
+    "pkt_src_aws_service",
+    "pkt_dst_aws_service",
     "reject_reason",
 ];
+
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would be the Parquet library's and become an error: then nobody needs to be told.
+pub fn panics_are_caught() -> bool {
+    GUARDED.get()
+}
+
+/// The library panics on some damaged files (negative offsets in the footer, for one), which must not end the run.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    let before = GUARDED.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(work));
+    GUARDED.set(before);
+    outcome.unwrap_or_else(|_| Err(ParquetError::General("its metadata contradict the file".to_owned())))
+}
 
 /// Reads one Parquet object.
 pub struct ParquetFeed {
@@ -48,12 +81,14 @@ impl ParquetFeed {
             if identity.is_none() {
                 identity = Identity::of_file(&path).ok();
             }
-            ParquetRecordBatchReaderBuilder::try_new(File::open(path)?)?.with_batch_size(4096).build()?
+            let file = File::open(path)?;
+            guarded(|| ParquetRecordBatchReaderBuilder::try_new(file)?.with_batch_size(4096).build())?
         } else {
             let mut bytes = Vec::new();
             content.read_all(&mut bytes, WRAPPED).map_err(|error| ParquetError::External(Box::new(error)))?;
             identity = identity.or(content.identity());
-            ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes))?.with_batch_size(4096).build()?
+            let bytes = Bytes::from(bytes);
+            guarded(|| ParquetRecordBatchReaderBuilder::try_new(bytes)?.with_batch_size(4096).build())?
         };
         let schema = reader.schema();
         let names: Vec<String> = schema.fields().iter().map(|field| field.name().replace('_', "-")).collect();
@@ -97,8 +132,8 @@ impl ParquetFeed {
     ) -> Result<bool> {
         let (batch, from) = match self.at_hand.take() {
             Some(at_hand) => at_hand,
-            None => match self.reader.next() {
-                Some(batch) => (batch?, 0),
+            None => match guarded(|| self.reader.next().transpose().map_err(ParquetError::from))? {
+                Some(batch) => (batch, 0),
                 None => return Ok(false),
             },
         };
@@ -129,7 +164,9 @@ impl ParquetFeed {
 
     /// Which rows hold a flow: those whose status is `OK`; `None` where there is no status.
     fn rows_with_flows(&self, batch: &RecordBatch) -> Result<Option<Vec<bool>>> {
-        let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else { return Ok(None) };
+        let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else {
+            return Ok(None);
+        };
         let status = cast(batch.column(place), &DataType::Utf8)?;
         let status = status.as_string::<i32>();
         Ok(Some(status.iter().map(|status| status.is_none_or(|status| status == "OK")).collect()))

@@ -97,7 +97,7 @@ pub struct Batch<'a> {
 
 enum Feed<'s> {
     Text(ContentReader<'s>),
-    Events(EnvelopeReader<'s>),
+    Events(Box<EnvelopeReader<'s>>),
     Parquet(Box<ParquetFeed>),
 }
 
@@ -130,6 +130,8 @@ pub struct Decoder<'s> {
     /// The last line, where it broke off with the compressed data.
     torn: bool,
     at: usize,
+    /// Where the next header may stand in the block, searched up to there; only kept where there is a needle.
+    header: Option<usize>,
     info: BlockInfo,
     next_line: u64,
     report: FileReport,
@@ -170,7 +172,12 @@ impl<'s> Decoder<'s> {
                     timestamped: false,
                     carried: feed.layout().carried(),
                 };
-                return Ok(Opening::Log(Box::new(Decoder::new(Feed::Parquet(Box::new(feed)), lines, located, options))));
+                return Ok(Opening::Log(Box::new(Decoder::new(
+                    Feed::Parquet(Box::new(feed)),
+                    lines,
+                    located,
+                    options,
+                ))));
             }
             ContentKind::Text => {}
             other => return Ok(skip(other.refusal().unwrap_or("binary data"), false)),
@@ -199,13 +206,15 @@ impl<'s> Decoder<'s> {
         };
         Ok(match Lines::of(recognise(ContentKind::Text, &block), options) {
             Ok(lines) => {
-                let mut decoder = Decoder::new(Feed::Events(events), lines, located, options);
+                let mut decoder = Decoder::new(Feed::Events(Box::new(events)), lines, located, options);
                 decoder.block = block;
                 decoder.next_line = first.first_event;
                 decoder.begin_block(BlockInfo::default());
                 Opening::Log(Box::new(decoder))
             }
-            Err(skip) => Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip }),
+            Err(skip) => {
+                Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip })
+            }
         })
     }
 
@@ -214,10 +223,12 @@ impl<'s> Decoder<'s> {
         let mut alternatives = options.layouts.clone();
         alternatives.push(Layout::flow_default());
         let headed = matches!(feed, Feed::Parquet(_)) || lines.layout.is_none();
+        let alternatives = if headed || options.layouts.is_empty() { Vec::new() } else { alternatives };
+        let lines = lines.carrying(&alternatives);
         Decoder {
             feed,
             previous: lines.clone(),
-            alternatives: if headed || options.layouts.is_empty() { Vec::new() } else { alternatives },
+            alternatives,
             lines,
             wanted: None,
             cutter: None,
@@ -225,6 +236,7 @@ impl<'s> Decoder<'s> {
             text: 0,
             torn: false,
             at: 0,
+            header: None,
             info: BlockInfo::default(),
             next_line: 1,
             report: FileReport::default(),
@@ -314,7 +326,7 @@ impl<'s> Decoder<'s> {
             let any = cells.rows() > 0 || !refused.is_empty();
             if let Some(layout) = progress.rebound {
                 // What has been cut belongs to the old layout; if that is nothing, the new one begins at once.
-                let new = Lines::flow(layout, self.lines.timestamped);
+                let new = Lines::flow(layout, self.lines.timestamped).carrying(&self.alternatives);
                 self.previous = std::mem::replace(&mut self.lines, new);
                 self.wanted = None;
                 self.cutter = None;
@@ -361,6 +373,7 @@ impl<'s> Decoder<'s> {
 
     fn begin_block(&mut self, info: BlockInfo) {
         self.at = 0;
+        self.header = None;
         self.info = info;
         self.text = self.block.len();
         self.report.bytes += self.text as u64;
@@ -405,23 +418,42 @@ impl<'s> Decoder<'s> {
         }
         let cutter = self.cutter.get_or_insert_with(|| self.lines.cutter(wanted, &self.alternatives));
         let text = self.block.get(..self.text).unwrap_or_default();
-        match needle {
-            Some(needle) if !holds_header(text, self.at) => {
+        let Some(needle) = needle else {
+            return cutter.cut(text, self.at, self.next_line, max_rows, cells, refused);
+        };
+        let header = match self.header {
+            Some(header) if header >= self.at => header,
+            _ => next_header(text, self.at),
+        };
+        self.header = Some(header);
+        let line = memchr::memrchr(b'\n', text.get(self.at..header).unwrap_or_default());
+        match line {
+            // Up to the line with the header, and then that line alone, are cut differently.
+            Some(end) => {
+                let before = text.get(..self.at + end + 1).unwrap_or(text);
+                let (progress, passed) =
+                    cut_matching(cutter, before, self.at, self.next_line, needle, max_rows, cells, refused);
+                self.report.passed_over += passed;
+                progress
+            }
+            None if header >= text.len() => {
                 let (progress, passed) =
                     cut_matching(cutter, text, self.at, self.next_line, needle, max_rows, cells, refused);
                 self.report.passed_over += passed;
                 progress
             }
-            _ => cutter.cut(text, self.at, self.next_line, max_rows, cells, refused),
+            None => {
+                let rest = text.get(header..).unwrap_or_default();
+                let end = memchr::memchr(b'\n', rest).map_or(text.len(), |end| header + end + 1);
+                let line = text.get(..end).unwrap_or(text);
+                cutter.cut(line, self.at, self.next_line, max_rows, cells, refused)
+            }
         }
     }
 
     fn torn_line(&self) -> Refusal {
         let reason = match self.info.cut {
-            Some(dropped) => format!(
-                "the line is longer than {} bytes",
-                self.block.len() as u64 + dropped
-            ),
+            Some(dropped) => format!("the line is longer than {} bytes", self.block.len() as u64 + dropped),
             None => format!("the line breaks off: {}", self.ending()),
         };
         let len = (self.block.len() - self.text) as u32;
@@ -463,6 +495,16 @@ impl Lines {
         Lines { kind: layout.kind, carried: layout.carried(), layout: Some(layout), timestamped }
     }
 
+    /// A line may also be of one of these layouts, so their columns can come too.
+    fn carrying(mut self, alternatives: &[Layout]) -> Lines {
+        for layout in alternatives.iter().filter(|layout| layout.kind == self.kind) {
+            self.carried.extend(layout.carried());
+        }
+        self.carried.sort_unstable();
+        self.carried.dedup();
+        self
+    }
+
     fn elb(kind: LogKind) -> Lines {
         Lines { kind, layout: None, timestamped: false, carried: (0..kind.columns().len()).collect() }
     }
@@ -473,7 +515,9 @@ impl Lines {
         let refuse = |what: String, expected: bool| Err(Skip { what, expected });
         Ok(match recognition {
             Recognition::FlowHeader { fields, .. } => Lines::flow(Layout::bind(&fields), false),
-            Recognition::FlowDefault => Lines::flow(given.cloned().unwrap_or_else(Layout::flow_default), false),
+            Recognition::FlowDefault => {
+                Lines::flow(given.cloned().unwrap_or_else(Layout::flow_default), false)
+            }
             Recognition::TgwDefault => {
                 Lines::flow(given.cloned().unwrap_or_else(Layout::transit_gateway_default), false)
             }
@@ -489,7 +533,9 @@ impl Lines {
                     );
                 }
             },
-            Recognition::CloudWatchExport(inner) => Lines { timestamped: true, ..Lines::of(*inner, options)? },
+            Recognition::CloudWatchExport(inner) => {
+                Lines { timestamped: true, ..Lines::of(*inner, options)? }
+            }
             Recognition::Alb => Lines::elb(LogKind::Alb),
             Recognition::AlbConnection => Lines::elb(LogKind::AlbConnection),
             Recognition::AlbHealthCheck => Lines::elb(LogKind::AlbHealthCheck),
@@ -535,10 +581,10 @@ impl Cutter {
     }
 }
 
-/// Whether a flow log header may stand in the text from `from` on: searching past it would miss a change of layout.
-/// Every header that names an address holds this text, and no record does, unless in a tag.
-fn holds_header(text: &[u8], from: usize) -> bool {
-    text.get(from..).is_some_and(|rest| memmem::find(rest, b"addr").is_some())
+/// Where, from `from` on, a flow log header may stand: passing over it would miss a change of layout. The text's length if
+/// nowhere. Every header that names an address holds this text, and no record does, unless in a tag.
+fn next_header(text: &[u8], from: usize) -> usize {
+    text.get(from..).and_then(|rest| memmem::find(rest, b"addr")).map_or(text.len(), |at| from + at)
 }
 
 /// Cuts only the lines that hold the needle; returns also how many were passed over.
@@ -567,7 +613,10 @@ fn cut_matching(
         progress.lines += lines;
         progress.next += skipped;
         let Some(at) = found else { break };
-        let end = rest.get(at..).and_then(|tail| memchr::memchr(b'\n', tail)).map_or(rest.len(), |end| at + end + 1);
+        let end = rest
+            .get(at..)
+            .and_then(|tail| memchr::memchr(b'\n', tail))
+            .map_or(rest.len(), |end| at + end + 1);
         let line_end = progress.next - skipped + end;
         let line = text.get(..line_end).unwrap_or(text);
         let one = cutter.cut(line, progress.next, first_line + progress.lines, max_rows, cells, refused);

@@ -6,8 +6,8 @@
 
 pub mod aws_parquet;
 pub mod content;
-pub mod decode;
 mod content_kind;
+pub mod decode;
 pub mod envelope;
 pub mod gzip;
 mod identity;

@@ -8,13 +8,17 @@ use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Forbidden {
     /// It would write files.
-    #[error("{statement} writes files, and this session is read-only (start it with --allow-write to permit it)")]
+    #[error(
+        "{statement} writes files, and this session is read-only (start it with --allow-write to permit it)"
+    )]
     Writes {
         /// Its first words.
         statement: &'static str,
     },
     /// It has no meaning here.
-    #[error("{statement} is not supported (views and tables of this run can be created and dropped, nothing else)")]
+    #[error(
+        "{statement} is not supported (views and tables of this run can be created and dropped, nothing else)"
+    )]
     Unsupported {
         /// Its first words.
         statement: &'static str,

@@ -2,6 +2,7 @@
 //!
 //! What a line means is `format`'s, where rows come from is the tables' own business; nothing here reads a log.
 
+pub mod attribution;
 pub mod catalog;
 pub mod config_tables;
 pub mod errors;

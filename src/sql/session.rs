@@ -152,7 +152,8 @@ impl Session {
         };
         let Some((until, timeout)) = deadline else { return Ok(answer) };
         let sleep = Box::pin(tokio::time::sleep_until(until));
-        let stream = Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
+        let stream =
+            Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
         Ok(Answer { stream, plan: answer.plan })
     }
 
@@ -183,7 +184,8 @@ impl Session {
     }
 }
 
-/// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs.
+/// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs,
+/// or because they change what is shown and say why.
 fn config(threads: NonZeroUsize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads.get())
@@ -196,6 +198,8 @@ fn config(threads: NonZeroUsize) -> SessionConfig {
     options.execution.parquet.reorder_filters = true;
     options.execution.planning_concurrency = threads.get();
     options.explain.logical_plan_only = false;
+    // Whoever sorts by the largest first does not ask for the rows without a value.
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     config
 }
 

@@ -126,7 +126,8 @@ mod tests {
             "maxValues":{"srcport":443,"srcaddr":"10.0.0.9","start":"2026-01-15T11:00:00.000Z"},
             "nullCount":{"srcport":1,"vpc_id":3}}"#;
         let ranges = ranges(stats, &format::table_schema(LogKind::Flow));
-        let of = |name: &str| ranges.iter().find(|(column, _)| column == name).map(|(_, range)| range.clone());
+        let of =
+            |name: &str| ranges.iter().find(|(column, _)| column == name).map(|(_, range)| range.clone());
         assert_eq!(
             of("srcport"),
             Some(Range {

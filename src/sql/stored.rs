@@ -149,7 +149,9 @@ impl StoredTable {
         Statistics {
             num_rows: exactly(file.rows),
             total_byte_size: Precision::Absent,
-            column_statistics: columns.map(|field| column_statistics(self.range(file, field.name()))).collect(),
+            column_statistics: columns
+                .map(|field| column_statistics(self.range(file, field.name())))
+                .collect(),
         }
     }
 

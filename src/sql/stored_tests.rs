@@ -109,7 +109,8 @@ async fn rows_come_with_their_date_and_absent_columns_are_null() {
     assert_eq!(one_value(&session, "select count(extra) from flow_logs").await, "0");
     assert_eq!(one_value(&session, "select max(event_date) from flow_logs").await, "2026-01-16");
     assert_eq!(one_value(&session, "select arrow_typeof(srcaddr) from flow_logs limit 1").await, "Utf8View");
-    let day = "select string_agg(srcaddr, ' ' order by srcaddr) from flow_logs where event_date = '2026-01-16'";
+    let day =
+        "select string_agg(srcaddr, ' ' order by srcaddr) from flow_logs where event_date = '2026-01-16'";
     assert_eq!(one_value(&session, day).await, "10.0.0.1 192.0.2.1");
     let columns = answer(&session, "describe flow_logs").await;
     assert_eq!(columns.lines().count(), 54 + 4 + 4);
@@ -152,8 +153,16 @@ async fn a_limit_takes_only_the_files_it_needs() {
     let session = two_days(folder.path());
     let plan = answer(&session, "explain select srcaddr from flow_logs limit 2").await;
     assert_eq!(plan.matches(".parquet").count(), 1, "{plan}");
-    assert_eq!(session.query("select srcaddr from flow_logs limit 4").await.unwrap()
-        .iter().map(RecordBatch::num_rows).sum::<usize>(), 4);
+    assert_eq!(
+        session
+            .query("select srcaddr from flow_logs limit 4")
+            .await
+            .unwrap()
+            .iter()
+            .map(RecordBatch::num_rows)
+            .sum::<usize>(),
+        4
+    );
 }
 
 #[tokio::test]
@@ -161,8 +170,14 @@ async fn a_table_without_rows_has_all_its_columns() {
     let session = session(Vec::new());
     assert_eq!(one_value(&session, "select count(*) from flow_logs where action = 'REJECT'").await, "0");
     assert_eq!(answer(&session, "describe flow_logs").await.lines().count(), 54 + 4 + 4);
-    assert!(session.query("select srcaddr, sum(bytes) from flow_logs group by 1").await.unwrap()
-        .iter().all(|batch| batch.num_rows() == 0));
+    assert!(
+        session
+            .query("select srcaddr, sum(bytes) from flow_logs group by 1")
+            .await
+            .unwrap()
+            .iter()
+            .all(|batch| batch.num_rows() == 0)
+    );
 }
 
 #[test]

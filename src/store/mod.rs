@@ -91,6 +91,26 @@ pub fn quarantine_schema() -> SchemaRef {
     ]))
 }
 
+/// Takes the operating system's lock on the store's lock file; calls `waiting` once if another process has it.
+fn lock_file(root: &Path, waiting: &mut dyn FnMut()) -> Result<File, StoreError> {
+    let path = root.join(files::OWN).join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(StoreError::io("open", &path))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            waiting();
+            file.lock().map_err(StoreError::io("lock", &path))?;
+        }
+        Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
+    }
+    Ok(file)
+}
+
 fn is_partitioned(table: &str) -> bool {
     LogKind::from_table(table).is_some()
 }
@@ -126,25 +146,35 @@ struct Identity {
 impl Store {
     /// Opens the store, or makes one in a new or empty folder.
     pub fn open_or_create(root: &Path) -> Result<Store, StoreError> {
-        let own = root.join(files::OWN);
-        if !own.join("store.json").exists() {
-            let mut others = files::names(root)?;
-            // What an interrupted creation leaves.
-            others.retain(|name| name != files::OWN);
-            let started = files::names(&own)?;
-            if !others.is_empty() || started.iter().any(|name| name.ends_with(".json")) {
-                return Err(StoreError::NotAStore { path: root.to_path_buf() });
-            }
-            files::create_folder(&pending::folder(root))?;
-            let identity =
-                Identity { format: FORMAT, written_by: format!("flowq {}", env!("CARGO_PKG_VERSION")) };
-            let path = own.join("store.json");
-            let bytes = serde_json::to_vec(&identity)
-                .map_err(|error| StoreError::Damaged { path: path.clone(), what: error.to_string() })?;
-            files::write_whole(&path, &bytes)?;
-            files::sync_folder(root)?;
+        let path = root.join(files::OWN).join("store.json");
+        if !path.exists() {
+            Store::create(root, &path)?;
         }
         Store::open(root)
+    }
+
+    fn create(root: &Path, path: &Path) -> Result<(), StoreError> {
+        let mut others = files::names(root)?;
+        // What an interrupted creation leaves.
+        others.retain(|name| name != files::OWN);
+        let started = files::names(&root.join(files::OWN))?;
+        let foreign = !others.is_empty() || started.iter().any(|name| name.ends_with(".json"));
+        // Another process may have made the store since it was looked for.
+        if foreign && !path.exists() {
+            return Err(StoreError::NotAStore { path: root.to_path_buf() });
+        }
+        files::create_folder(&pending::folder(root))?;
+        // One at a time: whoever has the lock afterwards clears away the temporary files of all others.
+        let _making = lock_file(root, &mut || {})?;
+        if path.exists() {
+            return Ok(());
+        }
+        let identity =
+            Identity { format: FORMAT, written_by: format!("flowq {}", env!("CARGO_PKG_VERSION")) };
+        let bytes = serde_json::to_vec(&identity)
+            .map_err(|error| StoreError::Damaged { path: path.to_path_buf(), what: error.to_string() })?;
+        files::write_whole(path, &bytes)?;
+        files::sync_folder(root)
     }
 
     /// Opens a store that is there.
@@ -184,21 +214,7 @@ impl Store {
     /// once if another has it, and then waits; a thread that has it already waits for ever.
     pub fn lock(&self, waiting: &mut dyn FnMut()) -> Result<StoreLock, StoreError> {
         files::create_folder(&pending::folder(self.root()))?;
-        let path = self.root().join(files::OWN).join("lock");
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(StoreError::io("open", &path))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                waiting();
-                file.lock().map_err(StoreError::io("lock", &path))?;
-            }
-            Err(TryLockError::Error(error)) => return Err(StoreError::io("lock", &path)(error)),
-        }
+        let file = lock_file(self.root(), waiting)?;
         let lock = StoreLock(Arc::new(LockFile { root: self.root().to_path_buf(), _file: file }));
         pending::recover(self.root(), self.tables())?;
         Ok(lock)

@@ -3,11 +3,13 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, new_null_array};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field, Schema};
+use datafusion::catalog::TableProvider;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::*;
 use crate::format::{LogKind, table_schema};
+use crate::sql::attribution::RejectAttribution;
 use crate::sql::functions::{Enrichment, register};
 
 /// A row: columns and texts. Columns that are not there are NULL.
@@ -142,6 +144,24 @@ fn flows() -> Vec<Row> {
     rows
 }
 
+/// What `reject_attribution` is made of beyond [`flows`]: an answer that is dropped, a late packet, a service that another
+/// connection reaches in the same minute.
+fn to_judge() -> Vec<Row> {
+    let rows = [
+        ("10:30:00 eni-a ingress 198.51.100.8 10.0.1.10 52000>443 6 5 500 ACCEPT", None),
+        ("10:30:01 eni-a egress 10.0.1.10 198.51.100.8 443>52000 6 2 120 REJECT", None),
+        ("10:40:00 eni-a ingress 198.51.100.7 10.0.1.10 51000>443 6 1 40 REJECT", None),
+        ("11:20:00 eni-b ingress 203.0.113.50 10.0.2.20 53000>443 6 2 120 ACCEPT", Some("2")),
+        ("11:20:10 eni-b ingress 203.0.113.50 10.0.2.20 53001>443 6 2 120 REJECT", Some("2")),
+    ];
+    let row = |(text, flags): (&'static str, Option<&str>)| {
+        let mut row = flow(text);
+        row.extend(flags.map(|flags| ("tcp_flags", flags.to_owned())));
+        row
+    };
+    rows.into_iter().map(row).collect()
+}
+
 fn requests() -> Vec<Row> {
     const OLD_TLS: &str = " ssl_protocol=TLSv1.2 ssl_cipher=ECDHE-RSA-AES128-GCM-SHA256";
     const NEW_TLS: &str = " ssl_protocol=TLSv1.3 ssl_cipher=TLS-AES-128";
@@ -192,6 +212,15 @@ fn session() -> SessionContext {
         ctx.register_table(name, Arc::new(MemTable::try_new(all.schema(), vec![halves]).unwrap())).unwrap();
     };
     put("flow_logs", table_schema(LogKind::Flow), flows());
+    let judged = MemTable::try_new(
+        table_schema(LogKind::Flow),
+        vec![vec![batch(
+            table_schema(LogKind::Flow),
+            &flows().into_iter().chain(to_judge()).collect::<Vec<_>>(),
+        )]],
+    );
+    let judged = RejectAttribution::new(Arc::new(judged.unwrap()), None);
+    ctx.register_table("reject_attribution", Arc::new(judged)).unwrap();
     put("alb_logs", table_schema(LogKind::Alb), requests());
     let checks = [
         "time=2026-01-15T10:00:00Z target_addr=10.0.1.10:8080 status=PASS latency=0.01 target_group_id=tg-1",
@@ -369,6 +398,36 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
         ],
     ),
     (
+        "reject_summary",
+        "",
+        &[
+            "UNDETERMINED|NONE|CONFIG_MISSING|7|12|3|2|10:10:00Z|11:06:00Z",
+            "CONFIG_MISMATCH|WEAK|CONFIG_CHANGED_IN_WINDOW|1|2|1|1|11:20:10Z|11:21:10Z",
+            "NACL|STRONG|RESPONSE_OF_ACCEPTED_FLOW|1|2|1|1|10:30:01Z|10:31:01Z",
+            "STALE_CONNECTION|WEAK|OUT_OF_STATE|1|1|1|1|10:40:00Z|10:41:00Z",
+        ],
+    ),
+    (
+        "reject_attribution",
+        "verdict=NACL",
+        &["eni-a|egress|10.0.1.10|198.51.100.8|52000|tcp|NACL||||STRONG|1|2"],
+    ),
+    ("nacl_return_path_blocks", "", &["eni-a|egress|10.0.1.10|443|tcp|||STRONG|1|1|2|10:30:01Z|10:31:01Z"]),
+    (
+        "stale_connections",
+        "",
+        &["eni-a|198.51.100.7|10.0.1.10|443|tcp|OUT_OF_STATE|WEAK|1|1|10:40:00Z|10:41:00Z"],
+    ),
+    (
+        "undetermined_rejects",
+        "limit=2",
+        &[
+            "eni-b|ingress|22|tcp|CONFIG_MISSING|NACL, SECURITY_GROUP|2|2|3",
+            "eni-a|ingress|0|gre|CONFIG_MISSING|NACL, SECURITY_GROUP|1|1|4",
+        ],
+    ),
+    ("config_mismatches", "", &["eni-b|||CONFIG_CHANGED_IN_WINDOW|WEAK|1|11:20:10Z|11:21:10Z"]),
+    (
         "elb_requests_over_time",
         "",
         &["10:00:00Z|app/shop/1|4|0|2|300|3010", "10:05:00Z|app/shop/1|4|3|1|130|10"],
@@ -451,7 +510,9 @@ async fn every_query_answers_as_worked_out_by_hand() {
 #[tokio::test]
 async fn every_query_answers_over_empty_tables() {
     let ctx = session();
-    for table in ["flow_logs", "alb_logs", "alb_health_check_logs", "nlb_logs", "quarantine"] {
+    for table in
+        ["flow_logs", "reject_attribution", "alb_logs", "alb_health_check_logs", "nlb_logs", "quarantine"]
+    {
         let provider = ctx.table_provider(table).await.unwrap();
         ctx.deregister_table(table).unwrap();
         let empty = MemTable::try_new(provider.schema(), vec![vec![]]).unwrap();
@@ -464,16 +525,22 @@ async fn every_query_answers_over_empty_tables() {
 
 #[test]
 fn what_a_query_needs_exists() {
+    let none = MemTable::try_new(table_schema(LogKind::Flow), vec![vec![]]).unwrap();
+    let attributed = RejectAttribution::new(Arc::new(none), None);
     for query in library(None).unwrap().iter() {
         assert!(!query.needs.is_empty(), "{}", query.name);
         for need in &query.needs {
             assert!(query.sql.contains(&need.table), "{}", query.name);
-            let Some(kind) = LogKind::from_table(&need.table) else {
-                assert_eq!(need.table, "quarantine");
-                continue;
+            let schema = match (LogKind::from_table(&need.table), need.table.as_str()) {
+                (Some(kind), _) => table_schema(kind),
+                (None, "reject_attribution") => attributed.schema(),
+                (None, table) => {
+                    assert_eq!(table, "quarantine");
+                    continue;
+                }
             };
             for column in &need.columns {
-                assert!(table_schema(kind).column_with_name(column).is_some(), "{}: {column}", query.name);
+                assert!(schema.column_with_name(column).is_some(), "{}: {column}", query.name);
                 assert!(query.sql.contains(column.as_str()), "{}: {column}", query.name);
             }
         }

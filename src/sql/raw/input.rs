@@ -1,14 +1,16 @@
 //! The files of a session over raw logs, and what has been learned about them so far.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::format::LogKind;
 use crate::parse::{Cells, Refusal};
 use crate::source::decode::{DecodeOptions, Skip};
-use crate::source::{ContentKind, KeyKind, Located, ReadError, Recognition, Scratch, recognise};
+use crate::source::{
+    ContentKind, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch, recognise,
+};
 
 use super::quarantine::Quarantine;
 
@@ -18,6 +20,9 @@ const SMALL: u64 = 256 * 1024;
 const HEAD: usize = 64 * 1024;
 /// So much of its text is looked at.
 const HEAD_TEXT: usize = 16 * 1024;
+
+/// Files of one size are compared by so many bytes at their end before they are compared whole.
+const TAIL: u64 = 64;
 
 /// What a file turned out to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,10 +38,46 @@ pub enum Holds {
 pub struct RawFile {
     /// Where it is.
     pub located: Located,
+    /// Its absolute path, which is what `source_file` holds, as it does in a store.
+    pub path: String,
     holds: OnceLock<Holds>,
+    tail: OnceLock<Option<Vec<u8>>>,
+    identity: OnceLock<Option<Identity>>,
 }
 
 impl RawFile {
+    fn new(located: Located) -> RawFile {
+        let absolute = (!located.is_stdin()).then(|| std::path::absolute(located.file()).ok()).flatten();
+        let path = absolute.map_or_else(|| located.path.clone(), |path| path.to_string_lossy().into_owned());
+        RawFile { located, path, holds: OnceLock::new(), tail: OnceLock::new(), identity: OnceLock::new() }
+    }
+
+    /// Whether the other file holds the same bytes. Little is read unless they are alike.
+    pub fn is_copy_of(&self, other: &RawFile) -> bool {
+        let alike =
+            self.located.size == other.located.size && self.tail().is_some() && self.tail() == other.tail();
+        alike
+            && self
+                .identity()
+                .is_some_and(|own| other.identity().is_some_and(|others| own.hash == others.hash))
+    }
+
+    /// The last bytes. Of a gzip file they hold the checksum and the size of what is compressed.
+    fn tail(&self) -> Option<&[u8]> {
+        let read = || {
+            let mut file = File::open(self.located.file()).ok()?;
+            file.seek(SeekFrom::Start(self.located.size.saturating_sub(TAIL))).ok()?;
+            let mut tail = Vec::new();
+            file.take(TAIL).read_to_end(&mut tail).ok()?;
+            Some(tail)
+        };
+        self.tail.get_or_init(read).as_deref()
+    }
+
+    fn identity(&self) -> Option<&Identity> {
+        self.identity.get_or_init(|| Identity::of_file(self.located.file()).ok()).as_ref()
+    }
+
     /// What the file holds, if it has been opened before.
     pub fn holds(&self) -> Option<&Holds> {
         self.holds.get()
@@ -97,7 +138,7 @@ impl RawFile {
 }
 
 /// Buffers of one reader, kept from file to file.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Workspace {
     /// For reading and decompressing.
     pub scratch: Scratch,
@@ -116,6 +157,7 @@ pub struct RawInput {
     pub decode: DecodeOptions,
     /// What could not be read.
     pub quarantine: Quarantine,
+    limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
     workspaces: Mutex<Vec<Workspace>>,
@@ -123,11 +165,12 @@ pub struct RawInput {
 
 impl RawInput {
     /// These files, read in this way.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawInput {
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits) -> RawInput {
         RawInput {
-            files: objects.into_iter().map(|located| RawFile { located, holds: OnceLock::new() }).collect(),
+            files: objects.into_iter().map(RawFile::new).collect(),
             decode,
             quarantine: Quarantine::default(),
+            limits,
             stdin: OnceLock::new(),
             carried: Mutex::default(),
             workspaces: Mutex::default(),
@@ -166,13 +209,38 @@ impl RawInput {
     pub fn note_skip(&self, file: &RawFile, skip: &Skip) {
         file.learn(Holds::Nothing);
         if !skip.expected {
-            self.quarantine.add_skipped(&file.located.path, &skip.what);
+            self.quarantine.add_skipped(&file.path, &skip.what);
         }
+    }
+
+    /// Of these files, those that are no copy of one before them: the same log synced twice, restored beside the
+    /// original or saved under another name counts once.
+    pub fn without_copies<'a>(&self, files: Vec<(usize, &'a RawFile)>) -> Vec<(usize, &'a RawFile)> {
+        let mut by_size: HashMap<u64, Vec<&RawFile>> = HashMap::with_capacity(files.len());
+        let mut originals = Vec::with_capacity(files.len());
+        for (number, file) in files {
+            let of_size = by_size.entry(file.located.size).or_default();
+            // Pipes have no size before they are read.
+            let comparable = file.located.size > 0 && !file.located.is_stdin();
+            match of_size.iter().find(|other| comparable && file.is_copy_of(other)) {
+                Some(other) => {
+                    self.quarantine.add_skipped(&file.path, &format!("the same content as {}", other.path))
+                }
+                None => {
+                    of_size.push(file);
+                    originals.push((number, file));
+                }
+            }
+        }
+        originals
     }
 
     /// Buffers that no other reader uses; give them back when done.
     pub fn borrow_workspace(&self) -> Workspace {
-        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+        self.workspaces.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_else(|| {
+            let scratch = Scratch::with_limits(self.limits);
+            Workspace { scratch, cells: Cells::default(), refused: Vec::new() }
+        })
     }
 
     /// Takes buffers back.

@@ -64,7 +64,11 @@ mod tests {
         binary(col(name, &schema).unwrap(), Operator::Eq, text, &schema).unwrap()
     }
 
-    fn join(left: Arc<dyn PhysicalExpr>, op: Operator, right: Arc<dyn PhysicalExpr>) -> Arc<dyn PhysicalExpr> {
+    fn join(
+        left: Arc<dyn PhysicalExpr>,
+        op: Operator,
+        right: Arc<dyn PhysicalExpr>,
+    ) -> Arc<dyn PhysicalExpr> {
         let schema = crate::sql::schema::log_table(LogKind::Flow);
         binary(left, op, right, &schema).unwrap()
     }

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileOpenFuture, FileOpener};
-use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_expr::PhysicalExpr;
+use datafusion::physical_expr::projection::ProjectionExprs;
 use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricBuilder};
-use datafusion::arrow::array::RecordBatch;
 use futures::{FutureExt, StreamExt};
 use memchr::memmem::Finder;
 
@@ -34,6 +34,8 @@ pub struct Counters {
     pub files_pruned: Count,
     /// Files left out, or closed again, because they hold another log.
     pub files_of_other_kinds: Count,
+    /// Files left out because another one holds the same bytes.
+    pub files_duplicate: Count,
     files_read: Count,
     lines_read: Count,
     lines_skipped: Count,
@@ -49,6 +51,7 @@ impl Counters {
         Counters {
             files_pruned: counter("files_pruned"),
             files_of_other_kinds: counter("files_of_other_kinds"),
+            files_duplicate: counter("files_duplicate"),
             files_read: counter("files_read"),
             lines_read: counter("lines_read"),
             lines_skipped: counter("lines_skipped"),
@@ -80,7 +83,8 @@ impl Work {
         batch_size: usize,
         counters: Counters,
     ) -> Result<Work> {
-        let needle = filter.and_then(|filter| needle(kind, filter)).map(|text| Finder::new(&text).into_owned());
+        let needle =
+            filter.and_then(|filter| needle(kind, filter)).map(|text| Finder::new(&text).into_owned());
         let columns = Columns::new(kind, schema, projection, filter)?;
         Ok(Work { input, kind, columns, needle, batch_size: batch_size.max(1), counters })
     }
@@ -124,7 +128,7 @@ async fn read_file(work: &Work, file: &RawFile, workspace: &mut Workspace, giver
         work.counters.files_of_other_kinds.add(1);
         return;
     }
-    let path = &file.located.path;
+    let path = &file.path;
     let Workspace { scratch, cells, refused } = workspace;
     let decoder = match open(work, file, scratch) {
         Ok(Opening::Log(decoder)) => *decoder,

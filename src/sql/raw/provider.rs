@@ -1,6 +1,7 @@
 //! The tables over raw files: which files a query has to open at all.
 
 use std::collections::HashSet;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -23,12 +24,12 @@ use datafusion::physical_plan::ExecutionPlan;
 use super::input::{Holds, RawFile, RawInput};
 use super::opener::FileNumber;
 use super::quarantine::Quarantine;
-use super::source::RawSource;
+use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
-use crate::source::{KeyKind, Located};
+use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
-use crate::sql::schema;
+use crate::sql::{memory, schema};
 use crate::store;
 
 /// The tables over raw files: one per kind, whether or not there are files of it, and `quarantine`.
@@ -40,7 +41,17 @@ pub struct RawTables {
 impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
     pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
-        RawTables { input: Arc::new(RawInput::new(objects, decode)) }
+        let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        RawTables::bounded(objects, decode, threads, memory::default_limit())
+    }
+
+    /// The same where `threads` readers may hold about a quarter of `memory` bytes together. Files whose text does not
+    /// fit into the share of one are read in pieces, which is slower where they are compressed.
+    pub fn bounded(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+        let share = memory / 4 / threads.max(1);
+        let defaults = Limits::default();
+        let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
     }
 
     /// What has not been read so far, and why.
@@ -72,7 +83,8 @@ impl TableSource for RawTables {
         }
         Ok(LogKind::from_table(name).map(|kind| {
             let table_schema = TableSchema::from(schema::log_table(kind));
-            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema }) as Arc<dyn TableProvider>
+            Arc::new(RawTable { input: Arc::clone(&self.input), kind, table_schema })
+                as Arc<dyn TableProvider>
         }))
     }
 }
@@ -87,7 +99,12 @@ struct RawTable {
 
 impl RawTable {
     /// For each file, whether its name allows rows for which the filters are true.
-    fn may_match(&self, state: &dyn Session, files: &[(usize, &RawFile)], filters: &[Expr]) -> Result<Vec<bool>> {
+    fn may_match(
+        &self,
+        state: &dyn Session,
+        files: &[(usize, &RawFile)],
+        filters: &[Expr],
+    ) -> Result<Vec<bool>> {
         let all = vec![true; files.len()];
         let Some(filter) = conjunction(filters.iter().cloned()) else { return Ok(all) };
         let schema = self.table_schema.table_schema();
@@ -126,22 +143,27 @@ impl TableProvider for RawTable {
         let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
         let of_other_kinds = self.input.files.len() - candidates.len();
         let keep = self.may_match(state, &candidates, filters)?;
-        let files: Vec<PartitionedFile> = candidates
-            .iter()
-            .zip(&keep)
-            .filter(|(_, keep)| **keep)
-            .map(|((number, file), _)| {
-                PartitionedFile::new(file.located.path.as_str(), file.located.size).with_extension(FileNumber(*number))
+        let kept = candidates.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(candidate, _)| *candidate);
+        let kept: Vec<(usize, &RawFile)> = kept.collect();
+        let (by_time, with_copies) = (candidates.len() - kept.len(), kept.len());
+        // After pruning, so that only files that have to be opened anyway are compared. Of an original that its name
+        // rules out no copy has a matching row.
+        let files: Vec<PartitionedFile> = self
+            .input
+            .without_copies(kept)
+            .into_iter()
+            .map(|(number, file)| {
+                PartitionedFile::new(file.located.path.as_str(), file.located.size)
+                    .with_extension(FileNumber(number))
             })
             .collect();
-        let pruned = candidates.len() - files.len();
+        let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };
         // Which partition a file is listed under does not matter: they all take from one queue.
         let groups = match files.len() {
             0 => vec![FileGroup::default()],
             count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
         };
-        let source =
-            RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), (pruned, of_other_kinds));
+        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?
@@ -151,14 +173,18 @@ impl TableProvider for RawTable {
     }
 }
 
-/// The times that the names of flow log objects allow: a record's start and end lie within a quarter of an hour of the
-/// time in the name (documented; the name's time has meant both ends of the interval).
+/// The times that the names of flow log objects allow. Which end of the interval the name's time means has changed
+/// (documented), and an hourly object may be named for its first minute; records that are late come in an object named
+/// for the time at which they came. AWS names no bound for that; losing records is worse than opening files.
 struct NamedTimes<'a> {
     kind: LogKind,
     files: &'a [(usize, &'a RawFile)],
 }
 
-const MARGIN: i64 = 15 * 60;
+/// So long after the time in the name a record may lie, in seconds.
+const AFTER_NAME: i64 = 60 * 60;
+/// So long before it.
+const BEFORE_NAME: i64 = 6 * 60 * 60;
 const DAY: i64 = 24 * 60 * 60;
 
 impl NamedTimes<'_> {
@@ -186,11 +212,11 @@ impl NamedTimes<'_> {
 
 impl PruningStatistics for NamedTimes<'_> {
     fn min_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, -MARGIN)
+        self.bounds(column, -BEFORE_NAME)
     }
 
     fn max_values(&self, column: &Column) -> Option<ArrayRef> {
-        self.bounds(column, MARGIN)
+        self.bounds(column, AFTER_NAME)
     }
 
     fn num_containers(&self) -> usize {

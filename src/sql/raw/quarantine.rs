@@ -106,7 +106,8 @@ impl Quarantine {
     pub fn summary(&self) -> Summary {
         let kept = self.kept();
         let first = kept.lines.first_key_value();
-        let pairs = |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
+        let pairs =
+            |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
         Summary {
             lines: kept.counts.values().sum(),
             files: kept.counts.len(),

@@ -81,18 +81,29 @@ impl Columns {
                 format::SOURCE_FILE => Origin::File,
                 format::SOURCE_LINE => Origin::Line,
                 format::EXTRA => Origin::Extra,
-                name => match kind.column_index(if name == format::EVENT_DATE { kind.time_column() } else { name }) {
+                name => match kind.column_index(if name == format::EVENT_DATE {
+                    kind.time_column()
+                } else {
+                    name
+                }) {
                     Some(column) if name == format::EVENT_DATE => Origin::Date { slot: slot_of(column) },
                     Some(column) => Origin::Cell { slot: slot_of(column), column },
-                    None => return Err(DataFusionError::Internal(format!("no column {name} in {}", kind.table()))),
+                    None => {
+                        return Err(DataFusionError::Internal(format!(
+                            "no column {name} in {}",
+                            kind.table()
+                        )));
+                    }
                 },
             });
         }
         let extra = origins.contains(&Origin::Extra);
         let needed_schema = Arc::new(schema.project(&needed)?);
-        let filter_schema =
-            Arc::new(Schema::new(needed_schema.fields().iter().take(filter_columns).cloned().collect::<Vec<_>>()));
-        let filter = filter.map(|filter| reassign_expr_columns(Arc::clone(filter), &filter_schema)).transpose()?;
+        let filter_schema = Arc::new(Schema::new(
+            needed_schema.fields().iter().take(filter_columns).cloned().collect::<Vec<_>>(),
+        ));
+        let filter =
+            filter.map(|filter| reassign_expr_columns(Arc::clone(filter), &filter_schema)).transpose()?;
         let projected = projection.iter().map(|projected| {
             let expr = reassign_expr_columns(Arc::clone(&projected.expr), &needed_schema)?;
             Ok(ProjectionExpr::new(expr, projected.alias.clone()))
@@ -118,7 +129,8 @@ impl Columns {
 
     /// A reader of the rows of one file.
     pub fn reader<'a>(&'a self, path: &'a str, batch_size: usize) -> Rows<'a> {
-        let of_slot = |column: &usize| self.kind.columns().get(*column).map(|column| Converter::new(column.ty));
+        let of_slot =
+            |column: &usize| self.kind.columns().get(*column).map(|column| Converter::new(column.ty));
         let coalescer = self
             .filter
             .is_some()
@@ -153,7 +165,11 @@ pub struct Rows<'a> {
 
 impl Rows<'_> {
     /// The rows of these cells that pass the filter. Rows that cannot be converted are added to `refused`.
-    pub fn convert(&mut self, source: &Source<'_>, refused: &mut Vec<Refusal>) -> Result<Option<RecordBatch>> {
+    pub fn convert(
+        &mut self,
+        source: &Source<'_>,
+        refused: &mut Vec<Refusal>,
+    ) -> Result<Option<RecordBatch>> {
         if source.cells.rows() == 0 {
             return Ok(None);
         }
@@ -281,7 +297,8 @@ impl Rows<'_> {
         let spans = match &kept.rows {
             None => spans,
             Some(rows) => {
-                chosen = rows.iter().map(|row| spans.get(*row as usize).copied().unwrap_or_default()).collect();
+                chosen =
+                    rows.iter().map(|row| spans.get(*row as usize).copied().unwrap_or_default()).collect();
                 &chosen
             }
         };

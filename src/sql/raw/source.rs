@@ -34,8 +34,18 @@ pub struct RawSource {
     filter: Option<Arc<dyn PhysicalExpr>>,
     batch_size: usize,
     metrics: ExecutionPlanMetricsSet,
-    /// How many files were left out before opening: by the date in their name, and because they hold something else.
-    left_out: (usize, usize),
+    left_out: LeftOut,
+}
+
+/// How many files a scan leaves out before it opens any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// By the time in their name.
+    pub by_time: usize,
+    /// Because they are known to hold something else.
+    pub of_other_kinds: usize,
+    /// Because another file holds the same bytes.
+    pub duplicate: usize,
 }
 
 impl RawSource {
@@ -44,7 +54,7 @@ impl RawSource {
         input: Arc<RawInput>,
         kind: LogKind,
         table_schema: TableSchema,
-        left_out: (usize, usize),
+        left_out: LeftOut,
     ) -> RawSource {
         let schema = table_schema.table_schema();
         let all: Vec<usize> = (0..schema.fields().len()).collect();
@@ -70,8 +80,9 @@ impl FileSource for RawSource {
     ) -> Result<Arc<dyn FileOpener>> {
         let counters = Counters::new(&self.metrics, partition);
         if partition == 0 {
-            counters.files_pruned.add(self.left_out.0);
-            counters.files_of_other_kinds.add(self.left_out.1);
+            counters.files_pruned.add(self.left_out.by_time);
+            counters.files_of_other_kinds.add(self.left_out.of_other_kinds);
+            counters.files_duplicate.add(self.left_out.duplicate);
         }
         let work = Work::new(
             Arc::clone(&self.input),

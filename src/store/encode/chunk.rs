@@ -203,7 +203,6 @@ impl<'a> Chunk<'a> {
             count: page_count,
         });
         pages.close()?;
-        drop(pages);
 
         let mut levels = LevelHistogram::try_new(1);
         if let Some(levels) = &mut levels {
@@ -357,8 +356,8 @@ impl<'a> Chunk<'a> {
                 };
                 let least = least.map(|key| text.get(key as usize));
                 let most = most.map(|key| text.get(key as usize));
-                let (least, least_exact) = least.map_or((None, true), |text| lower_bound(text));
-                let (most, most_exact) = most.map_or((None, true), |text| upper_bound(text));
+                let (least, least_exact) = least.map_or((None, true), lower_bound);
+                let (most, most_exact) = most.map_or((None, true), upper_bound);
                 Some(Statistics::ByteArray(
                     ValueStatistics::new(least, most, None, nulls, false)
                         .with_min_is_exact(least_exact)

@@ -47,7 +47,11 @@ fn round_trip(ty: ColumnType, groups: &[Vec<String>]) -> (Vec<RecordBatch>, Byte
         group.close().unwrap();
     }
     let bytes = Bytes::from(writer.into_inner().unwrap());
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone()).unwrap().with_batch_size(100_000).build().unwrap();
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes.clone())
+        .unwrap()
+        .with_batch_size(100_000)
+        .build()
+        .unwrap();
     (reader.map(Result::unwrap).collect(), bytes)
 }
 
@@ -101,8 +105,8 @@ proptest! {
         let cells: Vec<String> = values.iter().flat_map(|(value, count, null)| {
             std::iter::repeat_n(if *null == 0 { "-".to_owned() } else { value.clone() }, *count)
         }).collect();
-        let (batches, bytes) = round_trip(ColumnType::Text, &[cells.clone()]);
-        prop_assert_eq!(cells_of(ColumnType::Text, &batches), expected(&[cells.clone()]));
+        let (batches, bytes) = round_trip(ColumnType::Text, std::slice::from_ref(&cells));
+        prop_assert_eq!(cells_of(ColumnType::Text, &batches), expected(std::slice::from_ref(&cells)));
         let footer = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
         let statistics = footer.metadata().row_group(0).column(0).statistics().cloned();
         if let Some(Statistics::ByteArray(found)) = statistics {
@@ -119,7 +123,7 @@ fn every_width_of_keys_comes_back_over_several_pages() {
     for distinct in [1usize, 2, 3, 17, 255, 256, 257, 40_000, 70_000] {
         let cells: Vec<String> =
             (0..150_000usize).map(|row| ((row * 7919) % distinct + 100_000).to_string()).collect();
-        let (batches, _) = round_trip(ColumnType::Int64, &[cells.clone()]);
+        let (batches, _) = round_trip(ColumnType::Int64, std::slice::from_ref(&cells));
         assert_eq!(cells_of(ColumnType::Int64, &batches), expected(&[cells]), "{distinct} values");
     }
 }
@@ -127,14 +131,16 @@ fn every_width_of_keys_comes_back_over_several_pages() {
 #[test]
 fn values_that_do_not_repeat_come_back_as_deltas_and_plain_texts() {
     let numbers: Vec<String> = (0..100_000i64).map(|row| (row * row * 31 - 5_000_000).to_string()).collect();
-    let (batches, _) = round_trip(ColumnType::Int64, &[numbers.clone()]);
+    let (batches, _) = round_trip(ColumnType::Int64, std::slice::from_ref(&numbers));
     assert_eq!(cells_of(ColumnType::Int64, &batches), expected(&[numbers]));
-    let texts: Vec<String> = (0..60_000).map(|row| format!("https://www.example.com/{row:x}/{}", "a".repeat(row % 90))).collect();
-    let (batches, bytes) = round_trip(ColumnType::Text, &[texts.clone()]);
-    assert_eq!(cells_of(ColumnType::Text, &batches), expected(&[texts.clone()]));
+    let texts: Vec<String> =
+        (0..60_000).map(|row| format!("https://www.example.com/{row:x}/{}", "a".repeat(row % 90))).collect();
+    let (batches, bytes) = round_trip(ColumnType::Text, std::slice::from_ref(&texts));
+    assert_eq!(cells_of(ColumnType::Text, &batches), expected(std::slice::from_ref(&texts)));
     // A cut statistic must still bound what it stands for.
     let footer = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
-    let Some(Statistics::ByteArray(found)) = footer.metadata().row_group(0).column(0).statistics().cloned() else {
+    let Some(Statistics::ByteArray(found)) = footer.metadata().row_group(0).column(0).statistics().cloned()
+    else {
         panic!("text has statistics");
     };
     for text in &texts {
@@ -145,10 +151,12 @@ fn values_that_do_not_repeat_come_back_as_deltas_and_plain_texts() {
 
 #[test]
 fn times_and_decimals_come_back() {
-    let times: Vec<String> = (0..5000).map(|row| if row % 50 == 7 { "-".into() } else { (1_768_471_200 + row % 300).to_string() }).collect();
-    let (batches, _) = round_trip(ColumnType::EpochSeconds, &[times.clone()]);
+    let times: Vec<String> = (0..5000)
+        .map(|row| if row % 50 == 7 { "-".into() } else { (1_768_471_200 + row % 300).to_string() })
+        .collect();
+    let (batches, _) = round_trip(ColumnType::EpochSeconds, std::slice::from_ref(&times));
     assert_eq!(cells_of(ColumnType::EpochSeconds, &batches), expected(&[times]));
     let decimals: Vec<String> = ["0.5", "-1", "0.00008", "-", "12.25"].map(str::to_owned).to_vec();
-    let (batches, _) = round_trip(ColumnType::Float64, &[decimals.clone()]);
+    let (batches, _) = round_trip(ColumnType::Float64, std::slice::from_ref(&decimals));
     assert_eq!(cells_of(ColumnType::Float64, &batches), expected(&[decimals]));
 }

@@ -1,0 +1,48 @@
+//! The one benchmark binary: `cargo bench -- COMMAND`.
+//!
+//! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `table` runs flowq beside DuckDB
+//! and Polars over the same files and prints the README's table. Everything is measured on the machine at hand, so only
+//! ratios within one run mean anything elsewhere.
+
+mod corpus;
+mod generate;
+mod process;
+mod stages;
+mod table;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "cargo bench -- COMMAND
+
+stages [--data DIR] [--rows N] [--runs N]
+    what each stage of an ingest costs, on one thread
+table [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks ingest,raw,store]
+    flowq beside DuckDB and Polars (as far as $FLOWQ_BENCH_PYTHON or python3 has them) on the same work
+";
+
+fn main() -> ExitCode {
+    // cargo adds `--bench` to whatever it was given.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let (command, rest) = match args.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[] as &[String]),
+    };
+    let outcome = match command {
+        "generate" => generate::run(rest),
+        "stages" => stages::run(rest),
+        "table" => table::run(rest),
+        "inflate" => table::inflate(rest),
+        "help" | "--help" | "-h" => {
+            println!("{USAGE}{}", generate::USAGE);
+            Ok(())
+        }
+        other => Err(format!("unknown command {other}\n{USAGE}{}", generate::USAGE)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}

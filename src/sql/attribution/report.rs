@@ -1,0 +1,173 @@
+//! The report on all REJECTs: how far the configuration can be trusted, what dropped them, and what stayed open.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::catalog::TableProvider;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::datasource::MemTable;
+use datafusion::prelude::SessionContext;
+
+use super::RejectAttribution;
+
+/// The names of the tables that a report makes for itself; they are gone afterwards.
+const JUDGED: &str = "attributed_rejects";
+const COUNTED: &str = "attributed_groups";
+const TRUST: &str = "attributed_trust";
+
+/// What the REJECTs are put together by, instead of the whole report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The network ACL and its entry.
+    Nacl,
+    /// The interface's groups.
+    Group,
+    /// The interface.
+    Interface,
+    /// The address at the other end.
+    Remote,
+    /// Destination port and protocol.
+    Port,
+}
+
+/// Which report.
+#[derive(Clone, Copy, Debug)]
+pub struct ReportOptions<'a> {
+    /// A condition in SQL on the columns of `reject_attribution`.
+    pub filter: Option<&'a str>,
+    /// One table by this instead of the sections.
+    pub by: Option<By>,
+    /// So many rows of each section.
+    pub limit: usize,
+}
+
+/// Makes the report. Sections: `accepts` (worst explained first), `verdict`, `rule`, `interface`, `remote`, `undecided`,
+/// `capture`.
+pub async fn report(
+    context: &SessionContext,
+    table: &RejectAttribution,
+    options: &ReportOptions<'_>,
+) -> Result<Vec<RecordBatch>> {
+    let made = [JUDGED, COUNTED, TRUST];
+    let result = sections(context, table, options).await;
+    for name in made {
+        context.deregister_table(name)?;
+    }
+    result
+}
+
+async fn sections(
+    context: &SessionContext,
+    table: &RejectAttribution,
+    options: &ReportOptions<'_>,
+) -> Result<Vec<RecordBatch>> {
+    context.register_table(JUDGED, Arc::new(table.detailed()))?;
+    let filter = options.filter.map_or_else(String::new, |filter| format!("where ({filter}\n)"));
+    // Once through the REJECTs; all sections are sums over these groups.
+    let grouped = format!(
+        "select verdict, confidence, reason_code, nacl_id, nacl_rule_number, \
+           array_to_string(security_group_ids, ', ') as groups, interface_id, dstport, protocol, \
+           case when direction = 'egress' then coalesce(pkt_dstaddr, dstaddr) else coalesce(pkt_srcaddr, srcaddr) end as remote, \
+           would_decide, captured_at, capture_distance / 3600 as hours_away, count(*) as records, sum(packets) as packets, \
+           min(start) as first_seen, max(\"end\") as last_seen \
+         from {JUDGED} {filter} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
+    );
+    let frame = context.sql(&grouped).await?;
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let groups = frame.collect().await?;
+    context.register_table(COUNTED, Arc::new(MemTable::try_new(schema, vec![groups])?))?;
+    if let Some(by) = options.by {
+        return context.sql(&by_sql(by, options.limit)).await?.collect().await;
+    }
+    context.register_table(TRUST, trust(table)?)?;
+    context.sql(&report_sql(options.limit)).await?.collect().await
+}
+
+fn by_sql(by: By, limit: usize) -> String {
+    let keys = match by {
+        By::Nacl => "nacl_id, nacl_rule_number",
+        By::Group => "groups",
+        By::Interface => "interface_id",
+        By::Remote => "remote",
+        By::Port => "dstport, protocol",
+    };
+    // What a network ACL or a group did is a row of its own; the others show every verdict beside the key.
+    format!(
+        "select {keys}, verdict, sum(records) as records, sum(packets) as packets, count(distinct remote) as remotes, \
+           min(first_seen) as first_seen, max(last_seen) as last_seen \
+         from {COUNTED} group by {keys}, verdict order by records desc, {keys}, verdict limit {limit}"
+    )
+}
+
+fn report_sql(limit: usize) -> String {
+    let section = |order: u8, name: &str, subject: &str, detail: &str, keep: &str| {
+        format!(
+            "(select {order} as place, '{name}' as section, {subject} as subject, {detail} as detail, \
+               cast(sum(records) as bigint) as records, \
+               round(100.0 * sum(records) / (select sum(records) from {COUNTED}), 1) as percent \
+             from {COUNTED} where {keep} group by 3, 4 order by records desc, subject, detail limit {limit})"
+        )
+    };
+    let rule = "case when verdict in ('NACL', 'NACL_AND_SECURITY_GROUP') and nacl_id is not null \
+        then nacl_id || ' rule ' || coalesce(cast(nacl_rule_number as varchar), 'unknown') \
+        when verdict = 'SECURITY_GROUP' and groups <> '' then groups else 'no rule' end";
+    let capture = "coalesce(cast(captured_at as varchar), \
+        case when hours_away is null then 'no configuration used' else 'configuration without a time' end)";
+    let away = "coalesce(cast(hours_away as varchar) || ' h away', '')";
+    let undecided = "coalesce(would_decide, 'unknown')";
+    let parts = [
+        section(2, "verdict", "verdict", "confidence", "true"),
+        section(3, "rule", rule, "verdict", "true"),
+        section(4, "interface", "coalesce(interface_id, '-')", "verdict", "true"),
+        section(5, "remote", "coalesce(remote, '-')", "verdict", "true"),
+        section(6, "undecided", undecided, "'would decide'", "verdict = 'UNDETERMINED'"),
+        section(7, "capture", capture, away, "true"),
+    ];
+    format!(
+        "select section, subject, detail, records, percent from ( \
+           (select 1 as place, 'accepts' as section, subject, detail, contradicted as records, percent from {TRUST} \
+            order by contradicted desc, subject limit {limit}) \
+           union all {}) order by place, records desc, subject, detail",
+        parts.join(" union all ")
+    )
+}
+
+/// How well the configuration explains the ACCEPTs, a row for each network ACL and interface.
+fn trust(table: &RejectAttribution) -> Result<Arc<dyn TableProvider>> {
+    let (found, accepts) = table.consistency().unwrap_or_default();
+    let mut subjects = Vec::new();
+    let mut details = Vec::new();
+    let mut contradicted = Vec::new();
+    let mut percents = Vec::new();
+    for (interface, acl, counts) in &found {
+        subjects.push(format!("{} {interface}", acl.as_deref().unwrap_or("no network ACL")));
+        details.push(format!(
+            "{} ACCEPTs checked: {} against the network ACL given, {} against the groups given",
+            counts.checked, counts.against_acl, counts.against_groups
+        ));
+        let against = i64::try_from(counts.contradicted()).unwrap_or(i64::MAX);
+        contradicted.push(against);
+        percents.push((counts.checked > 0).then(|| {
+            let explained = counts.checked.saturating_sub(counts.contradicted());
+            (1000.0 * explained as f64 / counts.checked as f64).round() / 10.0
+        }));
+    }
+    if found.is_empty() {
+        subjects.push("no check".to_owned());
+        details.push(match (table.network().is_some(), accepts) {
+            (_, 0) => "no ACCEPT is logged: what the logs lack proves nothing".to_owned(),
+            (false, _) => format!("no configuration given; {accepts} ACCEPTs are evidence only"),
+            (true, _) => format!("none of the {accepts} ACCEPTs is at an interface of the configuration"),
+        });
+        contradicted.push(0);
+        percents.push(None);
+    }
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("subject", Arc::new(StringArray::from(subjects)) as ArrayRef, false),
+        ("detail", Arc::new(StringArray::from(details)) as ArrayRef, false),
+        ("contradicted", Arc::new(Int64Array::from(contradicted)) as ArrayRef, false),
+        ("percent", Arc::new(datafusion::arrow::array::Float64Array::from(percents)) as ArrayRef, true),
+    ])
+    .map_err(|error| DataFusionError::ArrowError(Box::new(error), None))?;
+    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+}
