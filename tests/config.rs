@@ -52,6 +52,13 @@ fn configuration_is_imported_shown_checked_and_queried() {
         out(&store, &["config", "diff", "--from", "2026-01-01", "--to", "2026-02-01", "--format", "csv"]);
     assert_eq!(same.lines().count(), 1, "one capture never differs from itself: {same}");
 
+    // What the sample's story tells of 10:30: the partner's call comes in, and no answer leaves.
+    let ask = ["explain", "--src", "203.0.113.44", "--dst", "10.0.3.30", "--dport", "443", "--format", "csv"];
+    let stages = out(&store, &ask);
+    let denied: Vec<&str> = stages.lines().filter(|line| line.contains(",deny,")).collect();
+    assert_eq!(denied.len(), 1, "{stages}");
+    assert!(denied[0].starts_with("back,network_acl,egress,subnet-0dddddddddddddddd,deny,"), "{stages}");
+
     let sql = "select direction, action, traffic, cidr from network_acl_entries \
                where nacl_id = 'acl-02000000000000000' and rule_number = 80";
     let entry = out(&store, &["sql", "--format", "csv", sql]);

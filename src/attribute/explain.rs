@@ -6,7 +6,8 @@ use super::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
 use crate::net::{Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
 use crate::rules::{
-    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry, rule_text,
+    CompiledAcl, Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry,
+    rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -285,8 +286,19 @@ fn acl_fix(
 ) -> Option<Fix> {
     let compiled = rules.acl.as_ref()?;
     let packet = acl_packet(attribution, rules, packet);
+    let is_response = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow);
+    list_fix(compiled, &packet, attribution.nacl_rule_number?, is_response)
+}
+
+/// The entry to add to the list of the packet's direction, in front of the entry that denies it.
+pub(crate) fn list_fix(
+    compiled: &CompiledAcl,
+    packet: &Packet,
+    denied_by: u32,
+    is_response: bool,
+) -> Option<Fix> {
     let list = compiled.list(packet.direction, packet.family());
-    let denying = list.iter().find(|entry| Some(entry.number) == attribution.nacl_rule_number)?;
+    let denying = list.iter().find(|entry| entry.number == denied_by)?;
     let numbers: Vec<u32> =
         list.iter().filter(|entry| !entry.is_default()).map(|entry| entry.number).collect();
     // Before the denying entry; for the default deny after the last one, in steps of ten as the console does.
@@ -308,7 +320,11 @@ fn acl_fix(
             terraform: String::new(),
         });
     };
+<<<<<<< HEAD
     let ports = fix_ports(&packet, is_response);
+=======
+    let ports = fix_ports(packet, is_response);
+>>>>>>> config
     let (option, cidr_name, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
         IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block", host),
@@ -346,7 +362,8 @@ fn acl_fix(
     Some(Fix { text, command, terraform })
 }
 
-fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
+/// The rule to add to a group of the interface.
+pub(crate) fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
     let group = rules.interface.group_ids.first()?;
     let host = Prefix::host(packet.remote);
     let ports = fix_ports(packet, false);

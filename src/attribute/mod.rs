@@ -27,6 +27,7 @@ pub use consistency::accept_contradicts;
 pub use decide::decide;
 pub use direction::{OwnAddresses, by_configuration};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
+pub(crate) use explain::{group_fix, list_fix};
 pub use explain::{Explanation, Fix, explain, would_decide};
 pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};

@@ -168,13 +168,11 @@ impl Report<'_> {
             };
             let blocked = blocked_ports(opposite, cidr, protocol);
             let Some(first) = blocked.first() else { continue };
-            let lost: usize = blocked
-                .iter()
-                .map(|(low, high)| usize::from(high.saturating_sub(*low)).saturating_add(1))
-                .sum();
-            let everything = lost == usize::from(EPHEMERAL.1 - EPHEMERAL.0) + 1;
+            let everything = blocked.as_slice() == [EPHEMERAL];
+            // A few open ports below do not help those that connect from the usual ones.
+            let all_usual = blocked.iter().any(|(low, high)| *low <= USUAL && *high == EPHEMERAL.1);
             let usual = blocked.iter().any(|(_, high)| *high >= USUAL);
-            let severity = match (wide, everything, usual) {
+            let severity = match (wide, all_usual, usual) {
                 // A wide allow is as likely there for answers to the other direction, where nobody connects this way.
                 (true, ..) => Severity::Info,
                 (false, true, _) => Severity::Error,
@@ -185,9 +183,9 @@ impl Report<'_> {
             let ports = if everything {
                 format!("the {other} list lets no answer pass (ports {}-{})", EPHEMERAL.0, EPHEMERAL.1)
             } else {
-                let more = blocked.len().saturating_sub(1);
-                let more = if more > 0 { format!(" and {more} more ranges") } else { String::new() };
-                format!("the {other} list drops answers to ports {}-{}{more}", first.0, first.1)
+                let ranges: Vec<String> = blocked.iter().map(|(low, high)| format!("{low}-{high}")).collect();
+                let ranges: Vec<&str> = ranges.iter().map(String::as_str).collect();
+                format!("the {other} list drops answers to ports {}", super::some(&ranges))
             };
             let clients =
                 if everything || usual { "" } else { " (those of load balancers, NAT gateways and Lambda)" };
@@ -368,6 +366,11 @@ mod tests {
             of(&format!("{inbound}; out 100 allow tcp 443 0.0.0.0/0")).len(),
             2,
             "each waits for the other"
+        );
+        assert_eq!(
+            of(&format!("{inbound}; out 100 allow tcp 5432 10.0.2.0/24")),
+            vec!["error nacl_return_path acl-1", "error nacl_return_path acl-1"],
+            "one open port is no way back, and its own answers are dropped too"
         );
         assert_eq!(
             of(&format!("{inbound}; out 100 allow tcp 49152-65535 0.0.0.0/0")),

@@ -3,6 +3,7 @@
 mod attribute;
 mod config;
 mod engine;
+mod explain;
 mod ingest;
 mod parameters;
 mod printer;
@@ -95,6 +96,8 @@ enum Command {
     Attribute(attribute::AttributeArgs),
     /// The network configuration: import, show, check, diff
     Config(config::ConfigArgs),
+    /// Follow a flow through the configuration, stage by stage, there and back: what blocks it and what would help
+    Explain(explain::ExplainArgs),
     /// What the store holds
     Info(store::InfoArgs),
     /// Merge small files of the store into large ones
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Functions(args) => sql::list_functions(args, &printer),
         Command::Attribute(args) => attribute::run(args, global, &printer),
         Command::Config(args) => config::run(args, global, &printer),
+        Command::Explain(args) => explain::run(args, global, &printer),
         Command::Info(args) => store::info(args, global, &printer),
         Command::Optimize(args) => store::optimize(args, global, &printer),
         Command::Forget(args) => store::forget(args, global, &printer),

@@ -43,7 +43,7 @@ pub fn run(args: &ConfigArgs, global: &Global, printer: &Printer) -> anyhow::Res
 }
 
 /// The store's configuration; an error with a hint where there is none.
-fn held(global: &Global) -> anyhow::Result<Loaded> {
+pub(super) fn held(global: &Global) -> anyhow::Result<Loaded> {
     let store = Store::open(&global.store)?;
     config::load_all(store.root())?.ok_or_else(|| {
         anyhow::anyhow!("{} holds no configuration (flowq config import DIR)", global.store.display())
@@ -52,7 +52,7 @@ fn held(global: &Global) -> anyhow::Result<Loaded> {
 
 /// A time as users type it: RFC 3339, `2026-01-15 10:00[:00]`, a date (its first second), or Unix seconds. Without an
 /// offset it is UTC.
-fn parse_time(text: &str) -> Result<Timestamp, String> {
+pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     let text = text.trim();
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.timestamp());
@@ -91,7 +91,7 @@ fn span_text(first: Option<Timestamp>, last: Option<Timestamp>) -> String {
     }
 }
 
-fn text_column<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
+pub(super) fn text_column<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
@@ -101,7 +101,7 @@ fn count_column(values: impl IntoIterator<Item = usize>) -> ArrayRef {
     ))
 }
 
-fn print(columns: Vec<(&str, ArrayRef)>, printer: &Printer) -> anyhow::Result<()> {
+pub(super) fn print(columns: Vec<(&str, ArrayRef)>, printer: &Printer) -> anyhow::Result<()> {
     let batch = RecordBatch::try_from_iter(columns)?;
     printer.batches(&batch.schema(), &[batch])?;
     Ok(())

@@ -1,0 +1,119 @@
+//! `flowq explain`.
+
+use std::net::IpAddr;
+
+use clap::Args;
+
+use super::config::{held, parse_time, print, text_column};
+use super::{Global, Printer, exit};
+use crate::net::{ICMP, ICMPV6, TCP, protocol_number};
+use crate::network::{Timestamp, View};
+use crate::sql::output::OutputFormat;
+use crate::trace::{Flow, Trace, trace};
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// Who starts the flow
+    #[arg(long, value_name = "ADDRESS")]
+    src: IpAddr,
+    /// With whom: a private or a public address
+    #[arg(long, value_name = "ADDRESS")]
+    dst: IpAddr,
+    /// The client's port [default: those that clients usually have]
+    #[arg(long, value_name = "PORT")]
+    sport: Option<u16>,
+    /// The service's port
+    #[arg(long, value_name = "PORT")]
+    dport: Option<u16>,
+    /// Protocol, by name or number [default: tcp, or icmp with --icmp-type]
+    #[arg(long, value_name = "PROTOCOL", value_parser = parse_protocol)]
+    proto: Option<u8>,
+    /// ICMP type, or type/code
+    #[arg(long, value_name = "TYPE", value_parser = parse_icmp)]
+    icmp_type: Option<(u8, Option<u8>)>,
+    /// The interface that is meant, where several hold one of the addresses
+    #[arg(long, value_name = "ID")]
+    eni: Option<String>,
+    /// By the configuration as it was then (UTC) [default: the newest]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<Timestamp>,
+}
+
+fn parse_protocol(text: &str) -> Result<u8, String> {
+    let number = text.parse().ok().or_else(|| protocol_number(text));
+    number.ok_or_else(|| "expected a protocol such as tcp, udp, icmp or 50".to_owned())
+}
+
+fn parse_icmp(text: &str) -> Result<(u8, Option<u8>), String> {
+    let parsed = match text.split_once('/') {
+        None => text.parse().ok().map(|kind| (kind, None)),
+        Some((kind, code)) => kind.parse().ok().zip(code.parse().ok()).map(|(kind, code)| (kind, Some(code))),
+    };
+    parsed.ok_or_else(|| "expected a type such as 8, or type/code such as 3/4".to_owned())
+}
+
+pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let protocol = match (args.proto, args.icmp_type) {
+        // People say icmp for both.
+        (Some(ICMP), _) | (None, Some(_)) => {
+            if args.dst.is_ipv6() {
+                ICMPV6
+            } else {
+                ICMP
+            }
+        }
+        (Some(protocol), _) => protocol,
+        (None, None) => TCP,
+    };
+    if args.icmp_type.is_some() && !matches!(protocol, ICMP | ICMPV6) {
+        printer.error("--icmp-type is for icmp only (leave --proto away)");
+        return Ok(exit::USAGE);
+    }
+    let flow = Flow {
+        src: args.src,
+        dst: args.dst,
+        protocol,
+        src_port: args.sport,
+        dst_port: args.dport,
+        icmp: args.icmp_type,
+        interface: args.eni.clone(),
+    };
+    let loaded = held(global)?;
+    let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
+    let trace = trace(&loaded.network, flow, view)?;
+    match printer.format() {
+        OutputFormat::Table => printer.data(&trace.text())?,
+        OutputFormat::Json => printer.data(&format!("{}\n", serde_json::to_string_pretty(&trace.json())?))?,
+        OutputFormat::Ndjson => printer.data(&format!("{}\n", trace.json()))?,
+        _ => stages(&trace, printer)?,
+    }
+    Ok(0)
+}
+
+fn stages(trace: &Trace, printer: &Printer) -> anyhow::Result<()> {
+    let stages = &trace.stages;
+    let direction = |stage: &crate::trace::Stage| stage.direction.map(|d| d.to_string()).unwrap_or_default();
+    let columns = vec![
+        ("way", text_column(stages.iter().map(|stage| stage.way.to_string()))),
+        ("layer", text_column(stages.iter().map(|stage| stage.layer.to_string()))),
+        ("direction", text_column(stages.iter().map(direction))),
+        ("at", text_column(stages.iter().map(|stage| &stage.at))),
+        ("outcome", text_column(stages.iter().map(|stage| stage.outcome.to_string()))),
+        ("rule", text_column(stages.iter().map(|stage| stage.rule.as_deref().unwrap_or_default()))),
+        ("reason", text_column(stages.iter().map(|stage| &stage.reason))),
+    ];
+    print(columns, printer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn protocols_and_types_are_typed_by_name_and_number() {
+        assert_eq!((parse_protocol("udp"), parse_protocol("50")), (Ok(17), Ok(50)));
+        assert!(parse_protocol("nonsense").is_err());
+        assert_eq!((parse_icmp("8"), parse_icmp("3/4")), (Ok((8, None)), Ok((3, Some(4)))));
+        assert!(parse_icmp("echo").is_err() && parse_icmp("300").is_err());
+    }
+}

@@ -1,0 +1,257 @@
+//! The stages that filter: network ACLs and security groups, rule by rule.
+
+use super::walk::{End, Local, Walk};
+use super::{Layer, RuleLine, Stage, Way};
+use crate::attribute::{group_fix, list_fix};
+use crate::net::{TCP, UDP};
+use crate::network::{NaclEntry, RuleAction, Traffic};
+use crate::rules::{
+    Decision, Direction, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, check_acl, entry_text,
+    match_entry, rule_text,
+};
+
+/// The ports that clients may have (spec 3.3): whose they are, and the first and last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ClientPorts {
+    pub(super) first: u16,
+    pub(super) last: u16,
+    pub(super) whose: &'static str,
+}
+
+impl Walk<'_> {
+    /// Which ports the client's answers go to; `None` where one was given or the protocol has none.
+    pub(super) fn client_ports(&self, source: &End) -> Option<ClientPorts> {
+        if self.flow.src_port.is_some() || !matches!(self.flow.protocol, TCP | UDP) {
+            return None;
+        }
+        let is_service = source.local.as_ref().is_some_and(|local| {
+            let interface = &local.rules.interface;
+            let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
+            balancer
+                || ["nat_gateway", "lambda", "network_load_balancer"]
+                    .iter()
+                    .any(|kind| interface.is_type(kind))
+        });
+        Some(if is_service {
+            ClientPorts { first: 1024, last: 65535, whose: "load balancers, NAT gateways and Lambda" }
+        } else {
+            ClientPorts { first: 32768, last: 65535, whose: "Linux and Windows" }
+        })
+    }
+
+    /// A network ACL's stage. With `ports`, the answers' destination port is any of these.
+    pub(super) fn acl(&mut self, way: Way, local: &Local, packet: &Packet, ports: Option<ClientPorts>) {
+        let rules = &local.rules;
+        let at = rules.interface.subnet_id.clone().unwrap_or_else(|| rules.interface.id.clone());
+        let mut stage = Stage::new(way, Layer::NetworkAcl, at, Decision::NotApplicable, String::new());
+        stage.direction = Some(packet.direction);
+        if let Some(service) = rules.unfiltered(&packet.remote) {
+            stage.reason = format!("network ACLs do not filter {service}");
+            self.stages.push(stage);
+            return;
+        }
+        let scope = rules.scope(packet, Some(local.own));
+        if scope.applies == Ternary::No {
+            stage.reason = scope_text(scope.reason).to_owned();
+            self.stages.push(stage);
+            return;
+        }
+        let Some(compiled) = &rules.acl else {
+            stage.outcome = Decision::Unknown;
+            stage.reason =
+                "the subnet's network ACL is not in the configuration (describe-network-acls)".to_owned();
+            self.stages.push(stage);
+            return;
+        };
+        let sample = |port: Option<u16>| Packet { port, ..*packet };
+        // The ports at which the answer may change, each with what is decided there.
+        let mut decided: Vec<(u16, u16, Decision)> = Vec::new();
+        if let Some(range) = ports {
+            let lists = scope.lists.iter().flatten();
+            let entries = lists.flat_map(|list| compiled.list(list.direction, packet.family()));
+            for (first, last) in segments(entries, packet.protocol, range) {
+                let decision = rules.acl_verdict(&sample(Some(first)), Some(local.own)).decision;
+                match decided.last_mut() {
+                    Some((_, end, same)) if *same == decision => *end = last,
+                    _ => decided.push((first, last, decision)),
+                }
+            }
+        }
+        // Where ports differ, the first that is dropped shows which rule is in the way.
+        let worst = decided.iter().find(|(.., decision)| *decision == Decision::Deny).or(decided.first());
+        let asked = sample(worst.map(|(first, ..)| *first).or(packet.port));
+        let verdict = rules.acl_verdict(&asked, Some(local.own));
+        stage.outcome = if decided.len() > 1 { Decision::Unknown } else { verdict.decision };
+        stage.direction = Some(verdict.direction);
+        stage.rule = verdict.entry.map(|entry| entry_text(&compiled.acl, entry));
+        let mut reason = match verdict.decision {
+            Decision::Allow => "an entry lets it pass".to_owned(),
+            Decision::Deny => "the first entry that matches denies it".to_owned(),
+            Decision::Unknown if scope.applies == Ternary::Maybe => {
+                format!("whether the list applies is not known: {}", scope_text(scope.reason))
+            }
+            _ => "an entry may match, and that decides".to_owned(),
+        };
+        if let Some(range) = ports {
+            let dropped: Vec<String> = (decided.iter())
+                .filter(|(.., decision)| *decision == Decision::Deny)
+                .map(|(first, last, _)| format!("{first}-{last}"))
+                .collect();
+            reason = match (decided.len() > 1, dropped.is_empty()) {
+                (true, false) => {
+                    format!("answers to ports {} are dropped, to others not", dropped.join(", "))
+                }
+                (true, true) => "what happens depends on the client's port".to_owned(),
+                (false, _) => {
+                    format!("{reason}, for ports {}-{} of {}", range.first, range.last, range.whose)
+                }
+            };
+        }
+        for list in scope.lists.iter().flatten() {
+            let seen = Packet { direction: list.direction, remote: list.address, ..asked };
+            let entries = compiled.list(list.direction, asked.family());
+            let deciding = check_acl(entries, &seen).deciding.last().copied();
+            for (index, entry) in entries.iter().enumerate() {
+                let reached = deciding.is_none_or(|deciding| index <= deciding);
+                let (matched, mismatch) = match_entry(entry, &seen);
+                if !reached
+                    && matched == Ternary::Yes
+                    && entry.action == Some(RuleAction::Allow)
+                    && verdict.decision == Decision::Deny
+                {
+                    reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
+                }
+                let because = match mismatch {
+                    Some(mismatch) => Some(mismatch.to_string()),
+                    None => (!reached).then(|| "not reached".to_owned()),
+                };
+                stage.rules.push(RuleLine { text: entry_text(&compiled.acl, entry), matched, because });
+            }
+            let is_dropped = verdict.decision == Decision::Deny && verdict.direction == list.direction;
+            if let (true, Some(entry)) = (is_dropped, verdict.entry) {
+                stage.fix = list_fix(compiled, &seen, entry.number, way == Way::Back && ports.is_some());
+            }
+        }
+        stage.reason = reason;
+        self.stages.push(stage);
+    }
+
+    /// The stage of an interface's security groups, as for a new flow.
+    pub(super) fn groups(&mut self, way: Way, rules: &InterfaceRules, packet: &Packet) {
+        let mut stage = Stage::new(
+            way,
+            Layer::SecurityGroup,
+            rules.interface.id.clone(),
+            Decision::NotApplicable,
+            String::new(),
+        );
+        stage.direction = Some(packet.direction);
+        let Some(groups) = &rules.groups else {
+            stage.reason = "the interface carries no security group, so none filters".to_owned();
+            self.stages.push(stage);
+            return;
+        };
+        if let Some(service) = rules.unfiltered(&packet.remote) {
+            stage.reason = format!("security groups do not filter {service}");
+            self.stages.push(stage);
+            return;
+        }
+        let verdict = rules.group_verdict(packet);
+        stage.outcome = verdict.decision;
+        stage.rule = verdict.rule.map(|(group, rule)| rule_text(group, rule));
+        let word = packet.direction.rule_word();
+        let ids = rules.interface.group_ids.join(", ");
+        stage.reason = match verdict.decision {
+            Decision::Allow => format!("an {word} rule allows it"),
+            Decision::Deny => format!("no {word} rule of {ids} allows it"),
+            _ if !groups.missing.is_empty() => {
+                format!("not in the configuration: {}", groups.missing.join(", "))
+            }
+            _ if !rules.groups_known => "the interface's groups are not known".to_owned(),
+            _ => "a rule may match".to_owned(),
+        };
+        let mut nearest: Option<(u8, String)> = None;
+        if let Some(check) = self.engine.explain_groups(rules, packet) {
+            for (group, check) in &check.checks {
+                let Some(group) = groups.groups.get(*group) else { continue };
+                let Some(rule) = group.rules.get(check.index) else { continue };
+                let text = rule_text(group, rule);
+                let because = check.mismatch.map(|mismatch| mismatch.to_string());
+                if let Some(close) = check.mismatch.and_then(closeness)
+                    && nearest.as_ref().is_none_or(|(best, _)| close > *best)
+                {
+                    nearest = Some((close, format!("{text} ({})", because.as_deref().unwrap_or_default())));
+                }
+                stage.rules.push(RuleLine { text, matched: check.matched, because });
+            }
+        }
+        if verdict.decision == Decision::Deny {
+            stage.nearest = nearest.map(|(_, text)| text);
+            stage.fix = group_fix(rules, packet);
+        }
+        self.stages.push(stage);
+    }
+
+    /// Answers: the groups let them pass because they let the flow pass.
+    pub(super) fn state(&mut self, rules: &InterfaceRules, direction: Direction) {
+        let reason = "groups keep state: answers to a flow that they let pass need no rule";
+        let mut stage = Stage::new(
+            Way::Back,
+            Layer::SecurityGroup,
+            rules.interface.id.clone(),
+            Decision::NotApplicable,
+            reason,
+        );
+        stage.direction = Some(direction);
+        self.stages.push(stage);
+    }
+}
+
+/// Stretches of ports within which no entry begins or ends.
+fn segments<'e>(
+    entries: impl Iterator<Item = &'e NaclEntry>,
+    protocol: u8,
+    range: ClientPorts,
+) -> Vec<(u16, u16)> {
+    let mut starts = std::collections::BTreeSet::from([range.first]);
+    for entry in entries {
+        if let Traffic::Ports { protocol: other, ports } = &entry.traffic
+            && *other == protocol
+        {
+            starts.extend([Some(ports.first()), ports.last().checked_add(1)].into_iter().flatten());
+        }
+    }
+    let starts: Vec<u16> =
+        starts.into_iter().filter(|start| (range.first..=range.last).contains(start)).collect();
+    let ends = starts.iter().skip(1).map(|next| next.saturating_sub(1)).chain([range.last]);
+    starts.iter().copied().zip(ends).collect()
+}
+
+fn scope_text(reason: ScopeReason) -> &'static str {
+    match reason {
+        ScopeReason::IntraSubnet => "both ends are in one subnet, whose border it does not cross",
+        ScopeReason::IntraSubnetUnsure => "the other end may be in the same subnet",
+        ScopeReason::ClassicLoadBalancer => {
+            "a Classic Load Balancer's traffic is filtered inside the subnet too"
+        }
+        ScopeReason::ToTransitGateway => "to the transit gateway's attachment in the same subnet",
+        ScopeReason::FromTransitGateway => "from the transit gateway's attachment in the same subnet",
+        ScopeReason::AtTransitGateway => "at the transit gateway's attachment",
+        ScopeReason::ToGatewayEndpoint => "to a Gateway Load Balancer endpoint in the same subnet",
+        ScopeReason::FromGatewayEndpoint => "from a Gateway Load Balancer endpoint in the same subnet",
+        ScopeReason::GatewayUnsure => "a gateway's interface is in the subnet and its route is not known",
+        ScopeReason::Border => "it crosses the subnet's border",
+        ScopeReason::SubnetUnknown => "the subnet's blocks are not known",
+    }
+}
+
+/// The nearest miss fails last in the order in which rules are checked by hand.
+fn closeness(mismatch: Mismatch) -> Option<u8> {
+    match mismatch {
+        Mismatch::Protocol | Mismatch::Family => None,
+        Mismatch::IcmpType => Some(1),
+        Mismatch::Port => Some(2),
+        Mismatch::StaleReference => Some(3),
+        Mismatch::Address => Some(4),
+    }
+}

@@ -1,0 +1,201 @@
+//! The way of one flow through the network, stage by stage, as one troubleshoots by hand: whose addresses these are, each
+//! subnet's route, each network ACL entry and group rule, there and back.
+//!
+//! The flow is hypothetical: no log is looked at. What the configuration does not hold is named as not checked.
+
+mod filters;
+mod render;
+mod route;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::IpAddr;
+
+use crate::attribute::Fix;
+use crate::rules::{Decision, Direction, Ternary};
+
+pub use walk::trace;
+
+/// What is asked about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flow {
+    /// Who starts it.
+    pub src: IpAddr,
+    /// With whom.
+    pub dst: IpAddr,
+    /// Protocol number.
+    pub protocol: u8,
+    /// The client's port; `None`: what clients usually have.
+    pub src_port: Option<u16>,
+    /// The service's port.
+    pub dst_port: Option<u16>,
+    /// ICMP type and code.
+    pub icmp: Option<(u8, Option<u8>)>,
+    /// The interface that is meant, where several hold one of the addresses.
+    pub interface: Option<String>,
+}
+
+/// Why nothing can be traced.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TraceError {
+    /// Two families.
+    #[error("{src} and {dst} are not of one address family")]
+    Family {
+        /// One.
+        src: IpAddr,
+        /// The other.
+        dst: IpAddr,
+    },
+    /// Nobody's addresses.
+    #[error(
+        "neither {src} nor {dst} is an address of an interface in the configuration then (flowq config show lists them)"
+    )]
+    Nobody {
+        /// One.
+        src: IpAddr,
+        /// The other.
+        dst: IpAddr,
+    },
+    /// The interface asked for has nothing to do with it.
+    #[error("{interface} holds neither {src} nor {dst} then")]
+    OtherInterface {
+        /// The interface.
+        interface: String,
+        /// One.
+        src: IpAddr,
+        /// The other.
+        dst: IpAddr,
+    },
+}
+
+/// Towards the destination, or back with the answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From the source to the destination.
+    There,
+    /// The answers.
+    Back,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Way::There => "there",
+            Way::Back => "back",
+        })
+    }
+}
+
+/// What kind of thing a stage asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Layer {
+    /// Whose address it is, and whether it can be reached from the other.
+    Address,
+    /// A subnet's route.
+    Route,
+    /// A network ACL.
+    NetworkAcl,
+    /// The security groups of an interface.
+    SecurityGroup,
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Layer::Address => "address",
+            Layer::Route => "route",
+            Layer::NetworkAcl => "network_acl",
+            Layer::SecurityGroup => "security_group",
+        })
+    }
+}
+
+/// One rule that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleLine {
+    /// The rule in one line.
+    pub text: String,
+    /// Whether it matches.
+    pub matched: Ternary,
+    /// Why it does not match, or that it is not reached.
+    pub because: Option<String>,
+}
+
+/// One stage of the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// There or back.
+    pub way: Way,
+    /// What is asked.
+    pub layer: Layer,
+    /// Where: an interface, a subnet, or an address.
+    pub at: String,
+    /// The direction of the rules.
+    pub direction: Option<Direction>,
+    /// The answer.
+    pub outcome: Decision,
+    /// The rule or route that decides.
+    pub rule: Option<String>,
+    /// Why, in words.
+    pub reason: String,
+    /// Every rule of the stage in order.
+    pub rules: Vec<RuleLine>,
+    /// Where no rule allows: the rule that comes closest.
+    pub nearest: Option<String>,
+    /// The smallest change that lets it pass.
+    pub fix: Option<Fix>,
+}
+
+impl Stage {
+    fn new(
+        way: Way,
+        layer: Layer,
+        at: impl Into<String>,
+        outcome: Decision,
+        reason: impl Into<String>,
+    ) -> Stage {
+        Stage {
+            way,
+            layer,
+            at: at.into(),
+            direction: None,
+            outcome,
+            rule: None,
+            reason: reason.into(),
+            rules: Vec::new(),
+            nearest: None,
+            fix: None,
+        }
+    }
+}
+
+/// The whole way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// The flow.
+    pub flow: Flow,
+    /// The stages in order.
+    pub stages: Vec<Stage>,
+    /// What was not checked.
+    pub not_checked: Vec<String>,
+}
+
+impl Trace {
+    /// The stages that drop it, in order: the first is the first blocker.
+    pub fn blockers(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| stage.outcome == Decision::Deny)
+    }
+
+    /// Whether flow and answers pass: deny where a stage drops them, unknown where one cannot be told.
+    pub fn outcome(&self) -> Decision {
+        let any = |outcome| self.stages.iter().any(|stage| stage.outcome == outcome);
+        match (any(Decision::Deny), any(Decision::Unknown)) {
+            (true, _) => Decision::Deny,
+            (false, true) => Decision::Unknown,
+            (false, false) => Decision::Allow,
+        }
+    }
+}

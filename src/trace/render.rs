@@ -1,0 +1,122 @@
+//! A trace as text for people and as JSON for programs.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::{RuleLine, Stage, Trace};
+use crate::net::protocol_name;
+use crate::rules::{Decision, Ternary};
+
+fn matched(line: &RuleLine) -> &'static str {
+    match line.matched {
+        Ternary::Yes => "matches",
+        Ternary::Maybe => "may match",
+        Ternary::No => "does not match",
+    }
+}
+
+impl Trace {
+    fn subject(&self) -> String {
+        let flow = &self.flow;
+        let name =
+            protocol_name(flow.protocol).map_or_else(|| format!("protocol {}", flow.protocol), str::to_owned);
+        let port = |port: Option<u16>| port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let icmp = flow.icmp.map(|(kind, _)| format!(" type {kind}")).unwrap_or_default();
+        format!("{name}{icmp} {}{} to {}{}", flow.src, port(flow.src_port), flow.dst, port(flow.dst_port))
+    }
+
+    /// One stage after the other, what is in the way, and what to do about it.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a string does not fail.
+        let _ = writeln!(out, "{}: {}", self.subject(), verdict(self.outcome()));
+        for (at, stage) in self.stages.iter().enumerate() {
+            let direction =
+                stage.direction.map(|direction| format!(" {}", direction.rule_word())).unwrap_or_default();
+            let layer = stage.layer.to_string().replace('_', " ");
+            let number = at.saturating_add(1);
+            let _ = writeln!(
+                out,
+                "{number:>3}. {} {layer}{direction} at {}: {}: {}",
+                stage.way, stage.at, stage.outcome, stage.reason
+            );
+            if let (true, Some(rule)) = (stage.rules.is_empty(), &stage.rule) {
+                let _ = writeln!(out, "       {rule}");
+            }
+            for line in &stage.rules {
+                let because =
+                    line.because.as_deref().map(|because| format!(" ({because})")).unwrap_or_default();
+                let _ = writeln!(out, "       {}: {}{because}", line.text, matched(line));
+            }
+        }
+        for (at, stage) in self.blockers().enumerate() {
+            let name = if at == 0 { "first blocker" } else { "would also block" };
+            let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+            let _ = writeln!(out, "{name}: {} at {}: {}{rule}", stage.layer, stage.at, stage.reason);
+            if let Some(nearest) = &stage.nearest {
+                let _ = writeln!(out, "  nearest: {nearest}");
+            }
+        }
+        for stage in &self.stages {
+            if let Some(fix) = &stage.fix {
+                let _ = writeln!(out, "smallest fix at {}: {}\n  {}", stage.at, fix.text, fix.command);
+                fix.terraform.lines().for_each(|line| {
+                    let _ = writeln!(out, "  {line}");
+                });
+            }
+        }
+        for text in &self.not_checked {
+            let _ = writeln!(out, "not checked: {text}");
+        }
+        out
+    }
+
+    /// The same facts as JSON.
+    pub fn json(&self) -> Value {
+        let flow = &self.flow;
+        json!({
+            "src": flow.src.to_string(),
+            "dst": flow.dst.to_string(),
+            "protocol": flow.protocol,
+            "src_port": flow.src_port,
+            "dst_port": flow.dst_port,
+            "icmp_type": flow.icmp.map(|(kind, _)| kind),
+            "outcome": self.outcome().to_string(),
+            "first_blocker": self.stages.iter().position(|stage| stage.outcome == Decision::Deny),
+            "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
+            "not_checked": self.not_checked,
+        })
+    }
+}
+
+fn stage(stage: &Stage) -> Value {
+    json!({
+        "way": stage.way.to_string(),
+        "layer": stage.layer.to_string(),
+        "at": stage.at,
+        "direction": stage.direction.map(|direction| direction.to_string()),
+        "outcome": stage.outcome.to_string(),
+        "rule": stage.rule,
+        "reason": stage.reason,
+        "rules": stage.rules.iter().map(|line| json!({
+            "rule": line.text,
+            "matched": match line.matched { Ternary::Yes => "yes", Ternary::Maybe => "maybe", Ternary::No => "no" },
+            "because": line.because,
+        })).collect::<Vec<_>>(),
+        "nearest": stage.nearest,
+        "fix": stage.fix.as_ref().map(|fix| json!({
+            "text": fix.text,
+            "command": fix.command,
+            "terraform": fix.terraform,
+        })),
+    })
+}
+
+fn verdict(outcome: Decision) -> &'static str {
+    match outcome {
+        Decision::Deny => "blocked",
+        Decision::Unknown => "cannot be told from the configuration",
+        Decision::Allow | Decision::NotApplicable => "passes",
+    }
+}
