@@ -61,7 +61,8 @@ pub fn explain(
         let packet = record.packet(direction, remote);
         if attribution.blocking_set.contains(Blocker::Nacl) {
             sentences.extend(acl_sentences(attribution, rules, &packet));
-            let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow) || is_answer(record, evidence);
+            let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow)
+                || is_answer(record, evidence);
             explanation.fixes.extend(acl_fix(attribution, rules, &packet, answers));
         }
         if attribution.blocking_set.contains(Blocker::SecurityGroup) {
@@ -286,7 +287,6 @@ fn acl_fix(
 ) -> Option<Fix> {
     let compiled = rules.acl.as_ref()?;
     let packet = acl_packet(attribution, rules, packet);
-    let is_response = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow);
     list_fix(compiled, &packet, attribution.nacl_rule_number?, is_response)
 }
 
@@ -320,11 +320,7 @@ pub(crate) fn list_fix(
             terraform: String::new(),
         });
     };
-<<<<<<< HEAD
-    let ports = fix_ports(&packet, is_response);
-=======
     let ports = fix_ports(packet, is_response);
->>>>>>> config
     let (option, cidr_name, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
         IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block", host),

@@ -42,6 +42,9 @@ fn column(name: &str) -> Expr {
     Expr::Column(Column::new_unqualified(name))
 }
 
+/// An interface, its subnet's network ACL where that is known, and how the configuration explains its ACCEPTs.
+pub type ConsistencyRow = (String, Option<String>, Consistency);
+
 impl RejectAttribution {
     /// Over these flow logs; without a network the logs alone decide.
     pub fn new(flow_logs: Arc<dyn TableProvider>, network: Option<Arc<Network>>) -> RejectAttribution {
@@ -79,7 +82,7 @@ impl RejectAttribution {
 
     /// How the configuration explains the ACCEPTs, by interface and network ACL, and how many ACCEPTs the logs hold; known
     /// once a query over the table has run.
-    pub fn consistency(&self) -> Option<(Vec<(String, Option<String>, Consistency)>, u64)> {
+    pub fn consistency(&self) -> Option<(Vec<ConsistencyRow>, u64)> {
         let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         let prepared: Arc<Prepared> = Arc::clone(last.as_ref()?.1.get()?);
         let rows = prepared.consistency().iter();
