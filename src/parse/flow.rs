@@ -202,7 +202,8 @@ impl FlowCutter {
         let mut first = 0; // the line's first separator
         let mut line = 0;
         while line < separators.newlines.len() && cells.rows() < max_rows && progress.rebound.is_none() {
-            if !careful {
+            // The first line alone may be a header that begins with a name that is not known.
+            if !careful && first_line + progress.lines != 1 {
                 let room = max_rows - cells.rows();
                 let rows = self.plain_rows(block, separators, first, line, progress.next, room);
                 if rows > 0 {
@@ -245,7 +246,7 @@ impl FlowCutter {
             let end = end as usize;
             if *newline as usize + 1 != due
                 || end.checked_sub(1).and_then(|last| block.get(last)) == Some(&b'\r')
-                || begins_with_a_name(block, start, token_end as usize)
+                || self.may_be_header(block, start, token_end as usize)
             {
                 break;
             }
@@ -388,9 +389,25 @@ impl FlowCutter {
         Line::Row
     }
 
+    /// What every header but that of the first line begins with: a name that is known, or that the header in force
+    /// begins with.
+    #[inline(always)]
+    fn may_be_header(&self, block: &[u8], start: usize, end: usize) -> bool {
+        block.get(start).is_some_and(u8::is_ascii_lowercase)
+            && block.get(start..end).is_some_and(|first| self.begins_header(first))
+    }
+
+    fn begins_header(&self, first: &[u8]) -> bool {
+        is_field_name(first) || self.layout.names.first().is_some_and(|name| name.as_bytes() == first)
+    }
+
     /// A line is a header if every field of it is a name. One name alone is a header only on the first line: a tag's
     /// value may look like a name.
     fn header(&self, block: &[u8], tokens: &[Span], number: u64) -> Option<Line> {
+        // Both ways of cutting have to agree on this, or the rows would depend on how a file is read.
+        if number != 1 && !tokens.first().is_some_and(|first| self.begins_header(first.of(block))) {
+            return None;
+        }
         let known = tokens.iter().filter(|token| is_field_name(token.of(block))).count();
         let unknown = tokens.len() - known;
         // A later version's header holds names that are not known yet; a record never holds three known ones.
@@ -455,11 +472,6 @@ fn looks_like(name: &str, ty: ColumnType, text: &[u8]) -> bool {
 #[inline(always)]
 fn between(start: u32, end: u32) -> Span {
     Span { start, len: end.wrapping_sub(start) }
-}
-
-#[inline(always)]
-fn begins_with_a_name(block: &[u8], start: usize, end: usize) -> bool {
-    block.get(start).is_some_and(u8::is_ascii_lowercase) && block.get(start..end).is_some_and(is_field_name)
 }
 
 /// The runs of bytes that are neither spaces nor a carriage return at the end.

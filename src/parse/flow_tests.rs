@@ -138,3 +138,11 @@ fn lines_without_a_header_are_read_by_the_format_that_fits() {
     assert_eq!(column("srcaddr"), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);
     assert_eq!(column("action"), ["ACCEPT", "REJECT", "ACCEPT"]);
 }
+
+#[test]
+fn a_first_line_that_begins_with_an_unknown_name_is_a_header() {
+    let names = ["brand-new-field", "srcaddr", "dstaddr", "action"];
+    let text = b"brand-new-field srcaddr dstaddr action\nx 10.0.0.1 10.0.0.2 ACCEPT\nbrand-new-field srcaddr dstaddr action\n";
+    let (rows, _, total) = cut(text, Layout::bind(&names), 100);
+    assert_eq!((rows.len(), total.headers), (1, 2));
+}

@@ -8,6 +8,7 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use flowq::ingest::{IngestOptions, Watch, ingest};
 use flowq::source::decode::DecodeOptions;
 use flowq::source::locate;
+use flowq::sql::attribution::{AttributionTables, NetworkSource};
 use flowq::sql::catalog::TableSource;
 use flowq::sql::functions::Enrichment;
 use flowq::sql::raw::RawTables;
@@ -54,7 +55,8 @@ fn enrichment() -> Arc<Enrichment> {
 
 fn session(tables: Arc<dyn TableSource>) -> Session {
     let options = SessionOptions { threads: 2.try_into().unwrap(), ..SessionOptions::default() };
-    Session::new(options, vec![tables], &enrichment()).unwrap()
+    let attribution = AttributionTables::new(Arc::clone(&tables), NetworkSource::Nothing);
+    Session::new(options, vec![tables, Arc::new(attribution)], &enrichment()).unwrap()
 }
 
 /// A session over the store.

@@ -28,6 +28,8 @@ pub enum Offer {
 
 /// What can stand at a byte of what was typed.
 pub fn offer(line: &str, at: usize, names: &Vocabulary) -> Offer {
+    // Within a character or behind the end, where a caller may only be by mistake, is the place before it.
+    let at = line.floor_char_boundary(at);
     let before = line.get(..at).unwrap_or(line);
     if before.trim_start().starts_with(['.', '\\']) {
         return command(before, names);
