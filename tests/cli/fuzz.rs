@@ -1,6 +1,6 @@
 //! Mutated logs: nothing makes the parsers panic, hang or lose count of a line.
 //!
-//! Each target starts from `testdata/` and changes it at random for `FLOWQ_FUZZ_SECONDS` (default 5), from a seed that
+//! Each target starts from `testdata/` and changes it at random for `FLOWQ_FUZZ_SECONDS` (default 3), from a seed that
 //! `FLOWQ_FUZZ_SEED` sets (default 1), so that a failure comes again. The input that failed is left in the folder for
 //! temporary files and named in the message.
 
@@ -142,7 +142,7 @@ fn fuzz(target: &str, corpus: &[Vec<u8>], mut check: impl FnMut(&[u8], &mut Rand
     let number = |name: &str, otherwise| {
         std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
     };
-    let seconds: f64 = number("FLOWQ_FUZZ_SECONDS", 5.0);
+    let seconds: f64 = number("FLOWQ_FUZZ_SECONDS", 3.0);
     let seed = number("FLOWQ_FUZZ_SEED", 1.0) as u64;
     let begun = Instant::now();
     let mut rounds = 0u64;
