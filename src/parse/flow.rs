@@ -390,14 +390,18 @@ impl FlowCutter {
     }
 
     /// What every header but that of the first line begins with: a name that is known, or that the header in force
-    /// begins with.
+    /// begins with, in lower case. [`next_wordy_line`](super::scan::next_wordy_line) finds all of these.
     #[inline(always)]
     fn may_be_header(&self, block: &[u8], start: usize, end: usize) -> bool {
-        block.get(start).is_some_and(u8::is_ascii_lowercase)
-            && block.get(start..end).is_some_and(|first| self.begins_header(first))
+        block.get(start..end).is_some_and(|first| self.begins_header(first))
     }
 
+    #[inline(always)]
     fn begins_header(&self, first: &[u8]) -> bool {
+        first.first().is_some_and(u8::is_ascii_lowercase) && self.is_first_name(first)
+    }
+
+    fn is_first_name(&self, first: &[u8]) -> bool {
         is_field_name(first) || self.layout.names.first().is_some_and(|name| name.as_bytes() == first)
     }
 

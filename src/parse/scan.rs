@@ -3,6 +3,51 @@
 //! The positions come out of 64-byte steps as bit masks. The vector forms and [`find_naive`] agree on all input
 //! (property test below).
 
+/// Where, from `from` (where a line begins) on, a line begins with a lower-case letter or a space, or goes on so behind a
+/// time, where `timestamped`. The text's length if none does.
+///
+/// Records begin with a digit, so that this finds next to nothing but headers.
+pub fn next_wordy_line(text: &[u8], from: usize, timestamped: bool) -> usize {
+    let Some(rest) = text.get(from..) else { return text.len() };
+    if begins_wordy(rest, timestamped) {
+        return from;
+    }
+    let found = if timestamped {
+        memchr::memchr_iter(b'\n', rest)
+            .map(|end| end + 1)
+            .find(|start| rest.get(*start..).is_some_and(|line| begins_wordy(line, true)))
+    } else {
+        wordy_start(rest)
+    };
+    found.map_or(text.len(), |start| from + start)
+}
+
+fn is_wordy(byte: u8) -> bool {
+    byte.wrapping_sub(b'a') < 26 || byte == b' '
+}
+
+fn begins_wordy(line: &[u8], timestamped: bool) -> bool {
+    let wordy_at = |at: usize| line.get(at).is_some_and(|byte| is_wordy(*byte));
+    let space = || {
+        let found = line.iter().take(40).position(|byte| matches!(byte, b' ' | b'\n'));
+        found.filter(|at| line.get(*at) == Some(&b' '))
+    };
+    wordy_at(0) || timestamped && space().is_some_and(|space| wordy_at(space + 1))
+}
+
+/// The first place behind a newline where a wordy line begins. Whether a step holds one is asked first: without a way
+/// out of the loop that is done in vectors, at the speed of reading memory.
+fn wordy_start(text: &[u8]) -> Option<usize> {
+    const STEP: usize = 4096;
+    let is_start = |(before, at): (&u8, &u8)| (*before == b'\n') & is_wordy(*at);
+    let behind = text.get(1..)?;
+    text.chunks(STEP).zip(behind.chunks(STEP)).enumerate().find_map(|(step, (before, at))| {
+        let any = before.iter().zip(at).fold(false, |any, pair| any | is_start(pair));
+        let place = any.then(|| before.iter().zip(at).position(is_start)).flatten()?;
+        Some(step * STEP + place + 1)
+    })
+}
+
 /// The separators of a stretch of text.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Separators {
@@ -10,7 +55,8 @@ pub struct Separators {
     pub at: Vec<u32>,
     /// For each newline, its index in `at`.
     pub newlines: Vec<u32>,
-    /// Whether two separators stand next to each other: runs of spaces, blank lines, trailing spaces.
+    /// Whether a separator stands at the beginning or next to another one: runs of spaces, blank lines, leading and
+    /// trailing spaces.
     pub adjacent: bool,
 }
 
@@ -24,7 +70,7 @@ impl Separators {
         let from = from.min(to);
         #[cfg(target_arch = "x86_64")]
         {
-            if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("bmi1") {
+            if x86::is_supported() {
                 // SAFETY: the features that `x86::find` is compiled for have just been detected.
                 unsafe { x86::find(self, block, from, to) };
                 return;
@@ -42,7 +88,7 @@ impl Separators {
     /// The portable form: the masks are built byte by byte, which compilers turn into vector compares.
     fn find_words(&mut self, block: &[u8], from: usize, to: usize) {
         let Some(text) = block.get(from..to) else { return };
-        let mut carry = 0;
+        let mut carry = 1; // what lies before `from` is the end of a line, or of nothing
         let mut base = from as u32;
         for step in text.chunks(64) {
             let (mut spaces, mut ends) = (0u64, 0u64);
@@ -92,7 +138,7 @@ impl Separators {
 /// What [`Separators::find`] has to agree with.
 pub fn find_naive(block: &[u8], from: usize, to: usize) -> Separators {
     let mut found = Separators::default();
-    let mut last = None;
+    let mut last = from.checked_sub(1).or(Some(usize::MAX));
     for (at, &byte) in block.iter().enumerate().take(to).skip(from) {
         if byte == b' ' || byte == b'\n' {
             if byte == b'\n' {
@@ -111,15 +157,24 @@ mod x86 {
     use super::Separators;
     use std::arch::x86_64::*;
 
+    /// Whether the processor has what [`find`] is compiled for.
+    pub fn is_supported() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("lzcnt")
+    }
+
     /// # Safety
-    /// The processor must have AVX2 and BMI1. `from <= to <= block.len()` is not needed for safety: a step that
+    /// [`is_supported`] must have said so. `from <= to <= block.len()` is not needed for safety: a step that
     /// does not lie within the block is taken by the portable form.
     #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
     pub unsafe fn find(found: &mut Separators, block: &[u8], from: usize, to: usize) {
         let space = _mm256_set1_epi8(b' ' as i8);
         let end = _mm256_set1_epi8(b'\n' as i8);
         let Some(text) = block.get(from..to) else { return };
-        let mut carry = 0;
+        let mut carry = 1;
         let mut base = from as u32;
         let mut steps = text.chunks_exact(64);
         for step in &mut steps {
@@ -153,6 +208,20 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn wordy_lines_are_found(text in "[aZ \n]{0,100}", pad in 0usize..9000, timestamped: bool) {
+            let text = [&b"2".repeat(pad)[..], text.as_bytes()].concat();
+            let mut start = 0;
+            let naive = text.split_inclusive(|byte| *byte == b'\n').find_map(|line| {
+                let here = start;
+                start += line.len();
+                let word = |at: usize| line.get(at).is_some_and(|byte| matches!(byte, b'a'..=b'z' | b' '));
+                let second = line.iter().take(40).position(|byte| *byte == b' ');
+                (word(0) || timestamped && second.is_some_and(|at| word(at + 1))).then_some(here)
+            });
+            prop_assert_eq!(next_wordy_line(&text, 0, timestamped), naive.unwrap_or(text.len()));
+        }
+
         #[test]
         fn all_forms_agree(text in "[ab \n]{0,300}", from in 0usize..310, to in 0usize..310) {
             let block = text.as_bytes();

@@ -16,6 +16,7 @@ use crate::parse::cells::{Cells, Refusal, Span, Wanted};
 use crate::parse::elb::ElbCutter;
 use crate::parse::flow::{FlowCutter, Layout};
 use crate::parse::progress::Progress;
+use crate::parse::scan::next_wordy_line;
 
 /// How objects are to be read.
 #[derive(Clone, Debug, Default)]
@@ -423,7 +424,8 @@ impl<'s> Decoder<'s> {
         };
         let header = match self.header {
             Some(header) if header >= self.at => header,
-            _ => next_header(text, self.at),
+            _ if self.next_line == 1 => self.at,
+            _ => self.lines.next_header(text, self.at),
         };
         self.header = Some(header);
         let line = memchr::memrchr(b'\n', text.get(self.at..header).unwrap_or_default());
@@ -552,6 +554,12 @@ impl Lines {
         })
     }
 
+    /// Where, from `from` (a line's begin) on, a line begins that may be a header: passing over it would miss a change
+    /// of layout. The text's length if nowhere.
+    fn next_header(&self, text: &[u8], from: usize) -> usize {
+        if self.layout.is_none() { text.len() } else { next_wordy_line(text, from, self.timestamped) }
+    }
+
     fn cutter(&self, wanted: &Wanted, alternatives: &[Layout]) -> Cutter {
         match &self.layout {
             Some(layout) => Cutter::Flow(Box::new(
@@ -579,12 +587,6 @@ impl Cutter {
             Cutter::Elb(cutter) => cutter.cut_block(text, first_line, from, max_rows, cells, refused),
         }
     }
-}
-
-/// Where, from `from` on, a flow log header may stand: passing over it would miss a change of layout. The text's length if
-/// nowhere. Every header that names an address holds this text, and no record does, unless in a tag.
-fn next_header(text: &[u8], from: usize) -> usize {
-    text.get(from..).and_then(|rest| memmem::find(rest, b"addr")).map_or(text.len(), |at| from + at)
 }
 
 /// Cuts only the lines that hold the needle; returns also how many were passed over.
