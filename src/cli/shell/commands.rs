@@ -157,7 +157,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 fn unknown(name: &str) -> CommandError {
-    let dotted = || names().filter(|known| known.starts_with('.'));
+    let dotted = || names().chain([".exit"]).filter(|known| known.starts_with('.'));
     // The beginning of a name is as good as a near one.
     let begins = || dotted().find(|known| name.len() > 2 && known.starts_with(name));
     let near = nearest(name, dotted()).and_then(|near| dotted().find(|known| *known == near)).or_else(begins);
@@ -249,6 +249,7 @@ mod tests {
             (".table", "no command .table; did you mean .tables?"),
             (".inspct flow_logs", "no command .inspct; did you mean .inspect?"),
             (".sch", "no command .sch; did you mean .schema?"),
+            (".exti", "no command .exti; did you mean .exit?"),
             (".vacuum", "no command .vacuum; .help lists them"),
             (".", "no command .; .help lists them"),
             (".inspect", "usage: .inspect TABLE"),

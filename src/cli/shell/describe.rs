@@ -10,6 +10,8 @@ use datafusion::catalog::SchemaProvider;
 
 use crate::cli::engine::Engine;
 use crate::format::{self, LogKind};
+use crate::sql::attribution;
+use crate::sql::config_tables::CONFIG_TABLES;
 use crate::sql::errors::nearest;
 use crate::store;
 
@@ -45,6 +47,8 @@ pub fn tables(engine: &Engine) -> anyhow::Result<RecordBatch> {
         (_, Some(kind)) => format!("{}s", kind.title()),
         (store::QUARANTINE_TABLE, _) => "lines that could not be read".to_owned(),
         (name, _) if store::TABLES.contains(&name) => "the files that were ingested".to_owned(),
+        (attribution::TABLE, _) => "why flows were rejected, by the network configuration".to_owned(),
+        (name, _) if CONFIG_TABLES.contains(&name) => "network configuration".to_owned(),
         _ => "made in this session".to_owned(),
     });
     let holds: ArrayRef = Arc::new(StringArray::from_iter_values(holds));
