@@ -9,6 +9,7 @@ pub mod output;
 pub mod plan;
 pub mod rows;
 pub mod summary;
+pub mod team;
 pub mod work;
 
 use std::collections::HashSet;
@@ -27,6 +28,7 @@ use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Store, StoreError, Sto
 use output::{Output, OutputError};
 use plan::{Item, Met, Plan, Verdict};
 use summary::{FileOutcome, Outcome, Summary};
+use team::{Help, Team};
 use work::{Counters, Sink, Tally, WorkError, Worker};
 
 /// What to ingest and how.
@@ -237,32 +239,45 @@ impl Job<'_> {
         let outcomes = Mutex::new(Vec::with_capacity(self.items.len()));
         let failed: Mutex<Option<IngestError>> = Mutex::new(None);
         let stop = AtomicBool::new(false);
-        let work = || -> Result<(), IngestError> {
+        let team = Team::default();
+        let threads = self.options.threads.max(1);
+        let mut begun: Vec<_> = (0..threads).map(|_| team.begin()).collect();
+        let work = |working| -> Result<(), IngestError> {
+            let working = working;
             let mut worker = Worker::new(sink(), &self.watch.counters).map_err(IngestError::Compressor)?;
             let mut scratch = Scratch::new();
             while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(item) = self.items.get(at) else { break };
-                let outcome = self.take(item, &mut worker, &mut scratch)?;
+                let outcome = self.take(item, &mut worker, &mut scratch, &team)?;
                 let counters = &self.watch.counters;
                 counters.files.fetch_add(1, Ordering::Relaxed);
                 counters.bytes.fetch_add(item.located.size, Ordering::Relaxed);
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
             }
+            drop(scratch);
+            drop(working);
+            while !stop.load(Ordering::Relaxed)
+                && let Some(help) = team.next()
+            {
+                self.help(help, &mut worker)?;
+            }
             worker.finish()?;
             Ok(())
         };
+        let work = &work;
+        let (stop, failed) = (&stop, &failed);
         self.pool.scope(|scope| {
-            for _ in 0..self.options.threads.max(1) {
-                scope.spawn(|_| {
-                    if let Err(error) = work() {
+            for working in begun.drain(..) {
+                scope.spawn(move |_| {
+                    if let Err(error) = work(working) {
                         stop.store(true, Ordering::Relaxed);
                         failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     }
                 });
             }
         });
-        if let Some(error) = failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        if let Some(error) = failed.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(error);
         }
         let mut outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -276,6 +291,7 @@ impl Job<'_> {
         item: &Item,
         worker: &mut Worker<'_>,
         scratch: &mut Scratch,
+        team: &Team,
     ) -> Result<FileOutcome, IngestError> {
         let mut outcome = FileOutcome::new(item);
         let early = if streamed(item) { Identity::of_file(item.located.file()).ok() } else { None };
@@ -317,15 +333,39 @@ impl Job<'_> {
                 Err(error) => return Ok(outcome.failed(error.to_string())),
             };
         }
+        let text = if self.options.threads > 1 { opening.share() } else { None };
+        let shared = text.map(|text| team.offer(&item.located, &item.path, text));
         let taken = worker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
         outcome.report = opening.report();
-        let identity = identity.or_else(|| opening.identity());
-        let problem = match taken {
+        let mut problem = match taken {
             Ok(()) => None,
             Err(WorkError::Output(error)) => return Err(error.into()),
             Err(WorkError::Decode(error)) => Some(error.to_string()),
         };
+        if let Some(shared) = shared {
+            let helped = team.gather(&shared);
+            outcome.tally.merge(helped.tally);
+            outcome.report.merge(&helped.report);
+            outcome.report.ending = opening.report().ending;
+            problem = problem.or(helped.problem);
+        }
+        let identity = identity.or_else(|| opening.identity());
         Ok(outcome.stored(item, identity, replaces, problem))
+    }
+
+    /// Takes blocks of an object that another worker has opened. Only a failure of the store is an error.
+    fn help(&self, help: Help<'_>, worker: &mut Worker<'_>) -> Result<(), IngestError> {
+        let shared = &help.shared;
+        let mut decoder = Decoder::of_shared(Arc::clone(&shared.text), &shared.located, &self.options.decode);
+        let mut tally = Tally::default();
+        let cancelled = || self.watch.cancel.load(Ordering::Relaxed);
+        let problem = match worker.take(&mut decoder, &shared.path, &mut tally, &cancelled) {
+            Ok(()) => None,
+            Err(WorkError::Output(error)) => return Err(error.into()),
+            Err(WorkError::Decode(error)) => Some(error.to_string()),
+        };
+        help.done(&decoder, tally, problem);
+        Ok(())
     }
 }
 

@@ -10,7 +10,7 @@ use arrow::datatypes::{Field, Schema, SchemaRef};
 use crate::format::{self, ColumnType, LogKind};
 use crate::parse::cells::{Cells, ExtraField};
 use crate::parse::flow::Layout;
-use crate::parse::keyed::{BadCell, KeyedColumn, NULL, Values};
+use crate::parse::keyed::{BadCell, KeyedColumn, Values};
 
 /// What the rows of one Parquet file have in common.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,8 +155,8 @@ impl Rows {
         let Values::Int(ints) = &column.values else { return None };
         let mut days = Days { least: i64::MAX, most: i64::MIN, missing: false };
         for key in column.keys.get(from..).unwrap_or_default() {
-            match ints.values.get(*key as usize) {
-                Some(&micros) if *key != NULL => {
+            match ints.get(*key) {
+                Some(micros) => {
                     days.least = days.least.min(micros);
                     days.most = days.most.max(micros);
                 }

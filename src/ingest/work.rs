@@ -296,6 +296,23 @@ impl<'a> Worker<'a> {
 }
 
 impl Tally {
+    /// Adds what another worker has counted of the same file.
+    pub fn merge(&mut self, other: Tally) {
+        self.rows += other.rows;
+        self.nodata += other.nodata;
+        self.skipdata += other.skipdata;
+        self.least = [self.least, other.least].into_iter().flatten().min();
+        self.most = [self.most, other.most].into_iter().flatten().max();
+        for (kind, rows) in other.kinds {
+            match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
+                Some((_, known)) => *known += rows,
+                None => self.kinds.push((kind, rows)),
+            }
+        }
+        self.refused.extend(other.refused);
+        self.refused.sort_by_key(|refused| refused.line);
+    }
+
     fn count(&mut self, rows: &Rows, before: usize, count: usize, days: Option<Days>) {
         self.rows += count as u64;
         let [nodata, skipdata] = rows.count_texts("log_status", before, [b"NODATA", b"SKIPDATA"]);

@@ -171,7 +171,7 @@ proptest! {
                 .reinterpret_cast::<arrow::datatypes::Int64Type>(),
         };
         for (row, value) in wide.iter().enumerate() {
-            let kept = (keyed.keys[row] != NULL).then(|| values.values[keyed.keys[row] as usize]);
+            let kept = (keyed.keys[row] != NULL).then(|| values.get(keyed.keys[row]).unwrap());
             prop_assert_eq!(value, kept);
         }
         prop_assert_eq!(bad, keyed_bad);

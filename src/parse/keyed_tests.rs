@@ -63,7 +63,7 @@ fn worth(column: &KeyedColumn, row: usize, bad: &[BadCell]) -> Worth {
         NULL => Worth::Null,
         key => Worth::Value(match &column.values {
             Values::Text(text) => String::from_utf8(text.get(key as usize).to_vec()).unwrap(),
-            Values::Int(ints) => ints.values[key as usize].to_string(),
+            Values::Int(ints) => ints.get(key).unwrap().to_string(),
             Values::Float(floats) => floats[key as usize].to_string(),
         }),
     }

@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use memchr::{memchr, memrchr};
@@ -142,9 +143,35 @@ enum State {
     End,
 }
 
+/// Buffers of the caller's, or the reader's own.
+enum Held<'s> {
+    Borrowed(&'s mut Scratch),
+    Own(Box<Scratch>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Scratch;
+
+    fn deref(&self) -> &Scratch {
+        match self {
+            Held::Borrowed(scratch) => scratch,
+            Held::Own(scratch) => scratch,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Scratch {
+        match self {
+            Held::Borrowed(scratch) => scratch,
+            Held::Own(scratch) => scratch,
+        }
+    }
+}
+
 /// One object's decoded text.
 pub struct ContentReader<'s> {
-    scratch: &'s mut Scratch,
+    scratch: Held<'s>,
     path: String,
     modified: i64,
     state: State,
@@ -211,7 +238,7 @@ impl<'s> ContentReader<'s> {
         let at = scratch.raw.len() as u64;
         read.map_err(|source| ReadError::Io { path: shown.to_owned(), at, source })?;
         let mut reader = ContentReader {
-            scratch,
+            scratch: Held::Borrowed(scratch),
             path: shown.to_owned(),
             modified,
             state: State::Whole,
@@ -286,6 +313,31 @@ impl<'s> ContentReader<'s> {
         }
         self.state = State::Stream(source);
         Ok(())
+    }
+
+    /// Whether the text comes in blocks, being too long to be one.
+    pub fn is_stream(&self) -> bool {
+        matches!(self.state, State::Stream(_))
+    }
+
+    /// Moves the rest of a stream to a reader that needs none of the caller's buffers; this one is at its end.
+    pub(super) fn detach(&mut self) -> ContentReader<'static> {
+        let limits = self.scratch.limits;
+        let text = if self.is_stream() { Vec::new() } else { std::mem::take(&mut self.scratch.text) };
+        let own = Scratch { limits, inflater: None, raw: Vec::new(), text };
+        ContentReader {
+            scratch: Held::Own(Box::new(own)),
+            path: self.path.clone(),
+            modified: self.modified,
+            state: std::mem::replace(&mut self.state, State::End),
+            carry: std::mem::take(&mut self.carry),
+            offset: self.offset,
+            layers: self.layers,
+            kind: self.kind,
+            ending: self.ending,
+            tally: self.tally.clone(),
+            identity: self.identity,
+        }
     }
 
     fn failed(&self, source: io::Error) -> ReadError {

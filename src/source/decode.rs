@@ -3,20 +3,22 @@
 //! This is the one way in for the ingest and for SQL over raw files, so that both see the same rows, the same refusals
 //! and the same counts.
 
+use std::sync::Arc;
+
 use memchr::memmem;
 
 use super::aws_parquet::ParquetFeed;
 use super::content::{BlockInfo, ContentKind, ContentReader, Identity, ReadError, Scratch};
 use super::envelope::{EnvelopeError, EnvelopeReader, EnvelopeStats};
 use super::gzip::Ending;
+use super::lines::{Cutter, Lines, cut_matching, describe};
 use super::locate::Located;
 use super::recognise::{JsonKind, Recognition, recognise};
+use super::shared::SharedText;
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Refusal, Span, Wanted};
-use crate::parse::elb::ElbCutter;
-use crate::parse::flow::{FlowCutter, Layout};
+use crate::parse::flow::Layout;
 use crate::parse::progress::Progress;
-use crate::parse::scan::next_wordy_line;
 
 /// How objects are to be read.
 #[derive(Clone, Debug, Default)]
@@ -82,6 +84,18 @@ pub struct FileReport {
     pub envelope: EnvelopeStats,
 }
 
+impl FileReport {
+    /// Adds the lines that another thread has counted of the same text.
+    pub fn merge(&mut self, other: &FileReport) {
+        self.lines += other.lines;
+        self.blank += other.blank;
+        self.headers += other.headers;
+        self.short += other.short;
+        self.passed_over += other.passed_over;
+        self.bytes += other.bytes;
+    }
+}
+
 /// Cut rows, and the text that their cells point into.
 pub struct Batch<'a> {
     /// The text.
@@ -98,22 +112,10 @@ pub struct Batch<'a> {
 
 enum Feed<'s> {
     Text(ContentReader<'s>),
+    /// Every block that this thread gets of a text that several read.
+    Shared(Arc<SharedText>),
     Events(Box<EnvelopeReader<'s>>),
     Parquet(Box<ParquetFeed>),
-}
-
-enum Cutter {
-    Flow(Box<FlowCutter>),
-    Elb(Box<ElbCutter>),
-}
-
-/// What the lines that come next are.
-#[derive(Clone)]
-struct Lines {
-    kind: LogKind,
-    layout: Option<Layout>,
-    timestamped: bool,
-    carried: Vec<usize>,
 }
 
 /// Reads one object.
@@ -136,6 +138,8 @@ pub struct Decoder<'s> {
     info: BlockInfo,
     next_line: u64,
     report: FileReport,
+    /// How a shared text ended, as far as this thread has seen.
+    last_ending: Ending,
     from_key: [Option<String>; 2],
     key_spans: [Span; 2],
     done: bool,
@@ -219,6 +223,28 @@ impl<'s> Decoder<'s> {
         })
     }
 
+    /// Takes its share of a text that several threads read; `located` is what it is of.
+    pub fn of_shared(
+        shared: Arc<SharedText>,
+        located: &Located,
+        options: &DecodeOptions,
+    ) -> Decoder<'static> {
+        let lines = shared.lines();
+        Decoder::new(Feed::Shared(shared), lines, located, options)
+    }
+
+    /// Lets several threads read the object, where that is worth it: a long text of which nothing has been taken. This
+    /// one reads on as one of them.
+    pub fn share(&mut self) -> Option<Arc<SharedText>> {
+        let Feed::Text(reader) = &mut self.feed else { return None };
+        if !reader.is_stream() || self.next_line != 1 || self.at < self.block.len() {
+            return None;
+        }
+        let shared = Arc::new(SharedText::new(reader.detach(), self.lines.clone()));
+        self.feed = Feed::Shared(Arc::clone(&shared));
+        Some(shared)
+    }
+
     fn new(feed: Feed<'s>, lines: Lines, located: &Located, options: &DecodeOptions) -> Decoder<'s> {
         // Lines without a header may be of the default format beside the given ones.
         let mut alternatives = options.layouts.clone();
@@ -241,6 +267,7 @@ impl<'s> Decoder<'s> {
             info: BlockInfo::default(),
             next_line: 1,
             report: FileReport::default(),
+            last_ending: Ending::Complete,
             from_key: [located.key.load_balancer.clone(), located.key.node_ip.clone()],
             key_spans: [Span::NONE; 2],
             done: false,
@@ -262,6 +289,7 @@ impl<'s> Decoder<'s> {
         let mut report = self.report;
         match &self.feed {
             Feed::Text(reader) => report.ending = reader.ending(),
+            Feed::Shared(shared) => report.ending = shared.ending(),
             Feed::Events(events) => {
                 report.ending = events.content().ending();
                 report.envelope = events.stats();
@@ -275,6 +303,7 @@ impl<'s> Decoder<'s> {
     pub fn identity(&self) -> Option<Identity> {
         match &self.feed {
             Feed::Text(reader) => reader.identity(),
+            Feed::Shared(shared) => shared.identity(),
             Feed::Events(events) => events.content().identity(),
             Feed::Parquet(feed) => feed.identity(),
         }
@@ -294,6 +323,10 @@ impl<'s> Decoder<'s> {
         refused: &mut Vec<Refusal>,
     ) -> Result<Option<Batch<'_>>, DecodeError> {
         loop {
+            let blockless = self.at >= self.text && !self.torn && !matches!(self.feed, Feed::Parquet(_));
+            if blockless && !self.next_block()? {
+                return Ok(None);
+            }
             let wanted = match &self.wanted {
                 Some(wanted) => wanted.clone(),
                 None => match want(self.lines.kind, &self.lines.carried) {
@@ -313,9 +346,6 @@ impl<'s> Decoder<'s> {
                 self.next_line += cells.rows() as u64;
                 self.report.lines += cells.rows() as u64;
                 return Ok(Some(self.batch_of(&self.lines)));
-            }
-            if self.at >= self.text && !self.torn && !self.next_block()? {
-                return Ok(None);
             }
             let progress = self.cut(&wanted, needle, max_rows, cells, refused);
             self.at = progress.next;
@@ -363,6 +393,17 @@ impl<'s> Decoder<'s> {
                 self.next_line = events.first_event;
                 BlockInfo::default()
             }),
+            Feed::Shared(shared) => shared.take(&mut self.block)?.map(|taken| {
+                self.next_line = taken.first_line;
+                self.last_ending = taken.ending;
+                let lines = taken.lines.carrying(&self.alternatives);
+                if lines != self.lines {
+                    self.lines = lines;
+                    self.wanted = None;
+                    self.cutter = None;
+                }
+                taken.info
+            }),
             Feed::Parquet(_) => None,
         };
         match info {
@@ -399,6 +440,7 @@ impl<'s> Decoder<'s> {
     fn ending(&self) -> Ending {
         match &self.feed {
             Feed::Text(reader) => reader.ending(),
+            Feed::Shared(_) => self.last_ending,
             Feed::Events(events) => events.content().ending(),
             Feed::Parquet(_) => Ending::Complete,
         }
@@ -490,157 +532,4 @@ impl Drop for Decoder<'_> {
 
 fn skip<'s>(what: &str, expected: bool) -> Opening<'s> {
     Opening::Skip(Skip { what: what.to_owned(), expected })
-}
-
-impl Lines {
-    fn flow(layout: Layout, timestamped: bool) -> Lines {
-        Lines { kind: layout.kind, carried: layout.carried(), layout: Some(layout), timestamped }
-    }
-
-    /// A line may also be of one of these layouts, so their columns can come too.
-    fn carrying(mut self, alternatives: &[Layout]) -> Lines {
-        for layout in alternatives.iter().filter(|layout| layout.kind == self.kind) {
-            self.carried.extend(layout.carried());
-        }
-        self.carried.sort_unstable();
-        self.carried.dedup();
-        self
-    }
-
-    fn elb(kind: LogKind) -> Lines {
-        Lines { kind, layout: None, timestamped: false, carried: (0..kind.columns().len()).collect() }
-    }
-
-    /// What lines so recognised are, or why they are not read.
-    fn of(recognition: Recognition, options: &DecodeOptions) -> Result<Lines, Skip> {
-        let given = options.layouts.first();
-        let refuse = |what: String, expected: bool| Err(Skip { what, expected });
-        Ok(match recognition {
-            Recognition::FlowHeader { fields, .. } => Lines::flow(Layout::bind(&fields), false),
-            Recognition::FlowDefault => {
-                Lines::flow(given.cloned().unwrap_or_else(Layout::flow_default), false)
-            }
-            Recognition::TgwDefault => {
-                Lines::flow(given.cloned().unwrap_or_else(Layout::transit_gateway_default), false)
-            }
-            Recognition::FlowHeaderless { tokens } => match given {
-                Some(layout) => Lines::flow(layout.clone(), false),
-                None => {
-                    return refuse(
-                        format!(
-                            "flow log records of {tokens} fields without a header (say which with --log-format \
-                             '<fields>', as `aws ec2 describe-flow-logs` shows)"
-                        ),
-                        false,
-                    );
-                }
-            },
-            Recognition::CloudWatchExport(inner) => {
-                Lines { timestamped: true, ..Lines::of(*inner, options)? }
-            }
-            Recognition::Alb => Lines::elb(LogKind::Alb),
-            Recognition::AlbConnection => Lines::elb(LogKind::AlbConnection),
-            Recognition::AlbHealthCheck => Lines::elb(LogKind::AlbHealthCheck),
-            Recognition::Clb => Lines::elb(LogKind::Clb),
-            Recognition::Nlb => Lines::elb(LogKind::Nlb),
-            Recognition::TestObject => return refuse("load balancer test object".to_owned(), true),
-            Recognition::Empty => return refuse("nothing but blank lines".to_owned(), true),
-            Recognition::Json(kind) => return refuse(describe(kind).to_owned(), false),
-            Recognition::Parquet => return refuse("Parquet within something else".to_owned(), false),
-            Recognition::Other { what } => match given {
-                Some(layout) if what == "text" => Lines::flow(layout.clone(), false),
-                _ => return refuse(what, false),
-            },
-        })
-    }
-
-    /// Where, from `from` (a line's begin) on, a line begins that may be a header: passing over it would miss a change
-    /// of layout. The text's length if nowhere.
-    fn next_header(&self, text: &[u8], from: usize) -> usize {
-        if self.layout.is_none() { text.len() } else { next_wordy_line(text, from, self.timestamped) }
-    }
-
-    fn cutter(&self, wanted: &Wanted, alternatives: &[Layout]) -> Cutter {
-        match &self.layout {
-            Some(layout) => Cutter::Flow(Box::new(
-                FlowCutter::new(layout.clone(), wanted.clone())
-                    .timestamped(self.timestamped)
-                    .with_alternatives(alternatives),
-            )),
-            None => Cutter::Elb(Box::new(ElbCutter::new(self.kind, wanted))),
-        }
-    }
-}
-
-impl Cutter {
-    fn cut(
-        &mut self,
-        text: &[u8],
-        from: usize,
-        first_line: u64,
-        max_rows: usize,
-        cells: &mut Cells,
-        refused: &mut Vec<Refusal>,
-    ) -> Progress {
-        match self {
-            Cutter::Flow(cutter) => cutter.cut_block(text, first_line, from, max_rows, cells, refused),
-            Cutter::Elb(cutter) => cutter.cut_block(text, first_line, from, max_rows, cells, refused),
-        }
-    }
-}
-
-/// Cuts only the lines that hold the needle; returns also how many were passed over.
-#[allow(clippy::too_many_arguments)]
-fn cut_matching(
-    cutter: &mut Cutter,
-    text: &[u8],
-    from: usize,
-    first_line: u64,
-    needle: &memmem::Finder<'_>,
-    max_rows: usize,
-    cells: &mut Cells,
-    refused: &mut Vec<Refusal>,
-) -> (Progress, u64) {
-    let mut progress = Progress { next: from, ..Progress::default() };
-    let mut passed = 0;
-    while progress.next < text.len() && cells.rows() < max_rows && progress.rebound.is_none() {
-        let rest = text.get(progress.next..).unwrap_or_default();
-        let found = needle.find(rest);
-        let skipped = match found {
-            Some(at) => memchr::memrchr(b'\n', rest.get(..at).unwrap_or_default()).map_or(0, |end| end + 1),
-            None => rest.len(),
-        };
-        let lines = count_lines(rest.get(..skipped).unwrap_or_default());
-        passed += lines;
-        progress.lines += lines;
-        progress.next += skipped;
-        let Some(at) = found else { break };
-        let end = rest
-            .get(at..)
-            .and_then(|tail| memchr::memchr(b'\n', tail))
-            .map_or(rest.len(), |end| at + end + 1);
-        let line_end = progress.next - skipped + end;
-        let line = text.get(..line_end).unwrap_or(text);
-        let one = cutter.cut(line, progress.next, first_line + progress.lines, max_rows, cells, refused);
-        progress.lines += one.lines;
-        progress.blank += one.blank;
-        progress.headers += one.headers;
-        progress.rebound = one.rebound;
-        progress.next = one.next.max(line_end);
-    }
-    (progress, passed)
-}
-
-fn count_lines(text: &[u8]) -> u64 {
-    let ended = memchr::memchr_iter(b'\n', text).count() as u64;
-    ended + u64::from(text.last().is_some_and(|last| *last != b'\n'))
-}
-
-fn describe(kind: JsonKind) -> &'static str {
-    match kind {
-        JsonKind::FilterLogEvents => "CloudWatch Logs events",
-        JsonKind::Subscription => "CloudWatch Logs subscription envelopes",
-        JsonKind::Message => "Firehose records",
-        JsonKind::Vended(_) => "load balancer records as JSON",
-    }
 }

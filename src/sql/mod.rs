@@ -5,6 +5,7 @@
 pub mod attribution;
 pub mod catalog;
 pub mod config_tables;
+pub mod cooperative;
 pub mod errors;
 pub mod functions;
 pub mod guard;

@@ -23,6 +23,7 @@ use futures::Stream;
 use tokio::time::Sleep;
 
 use super::catalog::{Catalog, TableSource, Tables};
+use super::cooperative::CooperativeJoins;
 use super::functions;
 use super::guard::{self, Forbidden};
 use super::memory;
@@ -110,6 +111,7 @@ impl Session {
             .with_config(config(options.threads))
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
         let context = SessionContext::new_with_state(state);
         context.register_catalog(Catalog::NAME, Arc::new(Catalog::new(Arc::clone(&tables))));

@@ -68,3 +68,11 @@ async fn sorting_spills_where_memory_is_short() {
     let sorted = "select min(v), count(*) from (select value * 7919 % 1000003 as v from generate_series(1, 4000000) order by 1)";
     assert!(answer(&session(options), sorted).await.contains("4000000"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_that_makes_many_rows_of_few_ends_at_its_timeout() {
+    let options = SessionOptions { timeout: Some(Duration::from_millis(200)), ..SessionOptions::default() };
+    let endless =
+        "select sum(a.value * b.value) from generate_series(1, 10000000) a, generate_series(1, 10000000) b";
+    assert!(refusal(&session(options), endless).await.contains("--timeout"));
+}

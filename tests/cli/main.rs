@@ -12,8 +12,10 @@ mod fuzz;
 #[allow(dead_code)]
 #[path = "../../benches/generate/mod.rs"]
 mod generate;
+mod large;
 mod once;
 mod quirks_elb;
 mod quirks_flow;
 mod samples;
+mod shell;
 mod support;

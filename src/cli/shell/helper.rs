@@ -13,8 +13,8 @@ use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::history::FileHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
-    Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler,
-    Helper, Hinter, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    CharSearch, Cmd, CompletionType, ConditionalEventHandler, Config, Context, Editor, Event, EventContext,
+    EventHandler, Helper, Hinter, KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
 };
 
 use super::complete::{self, Offer, Vocabulary};
@@ -99,9 +99,16 @@ impl Completer for ShellHelper {
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         match complete::offer(line, at, &self.names) {
             Offer::File => self.files.complete(line, at, context),
-            Offer::Words(begin, words) => {
-                let pair =
-                    |word: String| Pair { display: word.trim_end_matches('(').to_owned(), replacement: word };
+            Offer::Words(begin, mut words) => {
+                if let [command] = words.as_mut_slice()
+                    && command.starts_with('.')
+                {
+                    command.push(' ');
+                }
+                let pair = |word: String| Pair {
+                    display: word.trim_end_matches(['(', ' ']).to_owned(),
+                    replacement: word,
+                };
                 Ok((begin, words.into_iter().map(pair).collect()))
             }
         }
@@ -171,8 +178,9 @@ fn before<'c>(context: &'c EventContext) -> &'c str {
     context.line().get(..context.pos()).unwrap_or("")
 }
 
-/// The margin and the line end before it, in characters.
-const MARGIN_AND_END: RepeatCount = 8;
+/// Back over the margin and the line end before it. (Not by a number of characters: the editor puts the count that was
+/// typed, one, in its place.)
+const OVER_MARGIN: Movement = Movement::ViCharSearch(1, CharSearch::Backward('\n'));
 
 fn is_after_margin(context: &EventContext) -> bool {
     before(context).strip_suffix(MARGIN).is_some_and(|rest| rest.ends_with('\n'))
@@ -183,7 +191,7 @@ struct BackOverMargin;
 
 impl ConditionalEventHandler for BackOverMargin {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
-        is_after_margin(context).then_some(Cmd::Kill(Movement::BackwardChar(MARGIN_AND_END)))
+        is_after_margin(context).then_some(Cmd::Kill(OVER_MARGIN))
     }
 }
 
@@ -192,7 +200,7 @@ struct LeftOverMargin;
 
 impl ConditionalEventHandler for LeftOverMargin {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
-        is_after_margin(context).then_some(Cmd::Move(Movement::BackwardChar(MARGIN_AND_END)))
+        is_after_margin(context).then_some(Cmd::Move(OVER_MARGIN))
     }
 }
 
@@ -202,9 +210,10 @@ struct HomeOfLine;
 impl ConditionalEventHandler for HomeOfLine {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
         let (_, line) = before(context).rsplit_once('\n')?;
-        let length = line.strip_prefix(MARGIN)?.chars().count();
-        let length = RepeatCount::try_from(length).unwrap_or(RepeatCount::MAX);
-        Some(if length == 0 { Cmd::Noop } else { Cmd::Move(Movement::BackwardChar(length)) })
+        let typed = line.strip_prefix(MARGIN)?;
+        // What is typed may hold a no-break space too; then Home goes behind that one.
+        let behind_margin = Movement::ViCharSearch(1, CharSearch::BackwardAfter('\u{a0}'));
+        Some(if typed.is_empty() { Cmd::Noop } else { Cmd::Move(behind_margin) })
     }
 }
 
@@ -222,7 +231,6 @@ mod tests {
         assert_eq!(typed(&kept(text)), text);
         assert_eq!(MARGIN.chars().count(), PROMPT.chars().count());
         assert_eq!(CONTINUATION.chars().count(), PROMPT.chars().count());
-        assert_eq!(MARGIN.chars().count() + 1, usize::from(MARGIN_AND_END));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits;
-use crate::parse::keyed::{KeyedColumn, NULL, TextValues, Values};
+use crate::parse::keyed::{KeyedColumn, NULL, Order, TextValues, Values};
 
 /// Rows of a data page: what a reader has to decode to get at one of them.
 const PAGE_ROWS: usize = 64 * 1024;
@@ -96,6 +96,8 @@ struct Chunk<'a> {
     form: Form,
     /// The rank of each text among the sorted ones, where they are few.
     ranks: Option<Ranks>,
+    /// The dictionary of integers.
+    order: Option<Order<'a>>,
 }
 
 struct Ranks {
@@ -105,17 +107,23 @@ struct Ranks {
 
 impl<'a> Chunk<'a> {
     fn new(descr: &'a ColumnDescPtr, column: &'a KeyedColumn) -> Chunk<'a> {
+        let order = match &column.values {
+            Values::Int(ints) if !ints.is_plain() => Some(ints.order()),
+            _ => None,
+        };
         let form = match &column.values {
             Values::Text(text) if !text.plain => Form::Dictionary { width: bits::width_of(text.len()) },
             Values::Text(_) | Values::Float(_) => Form::Plain,
-            Values::Int(ints) if ints.plain => Form::Delta,
-            Values::Int(ints) => Form::Dictionary { width: bits::width_of(ints.values.len()) },
+            Values::Int(_) => match &order {
+                Some(order) => Form::Dictionary { width: bits::width_of(order.len()) },
+                None => Form::Delta,
+            },
         };
         let ranks = match &column.values {
             Values::Text(text) if !text.plain && text.len() <= RANKED => Some(rank(text)),
             _ => None,
         };
-        Chunk { descr, column, physical: descr.physical_type(), form, ranks }
+        Chunk { descr, column, physical: descr.physical_type(), form, ranks, order }
     }
 
     fn write(&self, encoder: &mut Encoder, options: ChunkOptions) -> Result<EncodedChunk> {
@@ -258,13 +266,15 @@ impl<'a> Chunk<'a> {
         encoder.page.clear();
         let nulls = keys.iter().filter(|key| **key == NULL).count();
         definition_levels(keys, nulls, &mut encoder.page);
-        let present = if nulls == 0 {
-            keys
-        } else {
-            encoder.present.clear();
-            encoder.present.extend(keys.iter().filter(|key| **key != NULL));
-            &encoder.present
-        };
+        let keys_present = keys.iter().filter(|key| **key != NULL);
+        encoder.present.clear();
+        match &self.order {
+            Some(order) if nulls == 0 => encoder.present.extend(keys.iter().map(|key| order.place(*key))),
+            Some(order) => encoder.present.extend(keys_present.map(|key| order.place(*key))),
+            None if nulls == 0 => {}
+            None => encoder.present.extend(keys_present),
+        }
+        let present = if self.order.is_none() && nulls == 0 { keys } else { &encoder.present };
         match (self.form, &self.column.values) {
             (Form::Dictionary { width }, _) => {
                 encoder.page.push(width);
@@ -272,7 +282,7 @@ impl<'a> Chunk<'a> {
             }
             (_, Values::Int(ints)) => {
                 encoder.numbers.clear();
-                encoder.numbers.extend(present.iter().filter_map(|key| ints.values.get(*key as usize)));
+                encoder.numbers.extend(present.iter().filter_map(|key| ints.get(*key)));
                 bits::delta(&encoder.numbers, &mut encoder.page);
             }
             (_, Values::Text(text)) => {
@@ -292,14 +302,15 @@ impl<'a> Chunk<'a> {
                 (0..text.len()).for_each(|key| plain_text(text.get(key), out));
                 text.len()
             }
-            Values::Int(ints) => {
-                for value in &ints.values {
+            Values::Int(_) => {
+                let Some(order) = &self.order else { return 0 };
+                for value in order.values() {
                     match self.physical {
-                        PhysicalType::INT32 => out.extend_from_slice(&(*value as i32).to_le_bytes()),
+                        PhysicalType::INT32 => out.extend_from_slice(&(value as i32).to_le_bytes()),
                         _ => out.extend_from_slice(&value.to_le_bytes()),
                     }
                 }
-                ints.values.len()
+                order.len()
             }
             Values::Float(_) => 0,
         }
@@ -310,7 +321,7 @@ impl<'a> Chunk<'a> {
         let keys = self.column.keys.get(rows)?.iter().filter(|key| **key != NULL);
         match &self.column.values {
             Values::Int(ints) => {
-                let mut values = keys.filter_map(|key| ints.values.get(*key as usize).copied());
+                let mut values = keys.filter_map(|key| ints.get(*key));
                 let first = values.next()?;
                 let (least, most) = values.fold((first, first), |(a, b), value| (a.min(value), b.max(value)));
                 let bytes = |value: i64| match self.physical {
@@ -337,8 +348,7 @@ impl<'a> Chunk<'a> {
         let nulls = Some(nulls);
         match &self.column.values {
             Values::Int(ints) => {
-                let least = ints.values.iter().min().copied();
-                let most = ints.values.iter().max().copied();
+                let (least, most) = ints.bounds().unzip();
                 Some(match self.physical {
                     PhysicalType::INT32 => {
                         Statistics::int32(least.map(|v| v as i32), most.map(|v| v as i32), None, nulls, false)

@@ -1,0 +1,362 @@
+//! Distinct texts.
+
+use super::{BadCell, NULL, Span, TRIAL, hash, is_null};
+use crate::format::ColumnType;
+use crate::parse::values;
+
+/// Texts with their tables: one for those of up to fifteen bytes, held in the slots themselves, one for longer ones.
+#[derive(Debug, Default)]
+pub struct TextValues {
+    /// All values, one after another.
+    pub bytes: Vec<u8>,
+    /// Where each value ends in `bytes`.
+    pub ends: Vec<u32>,
+    /// Whether a value may stand there more than once.
+    pub plain: bool,
+    short: Vec<ShortSlot>,
+    short_used: usize,
+    long: Vec<LongSlot>,
+    long_used: usize,
+    seen: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ShortSlot {
+    low: u64,
+    high: u64,
+    key: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LongSlot {
+    tag: u32,
+    key: u32,
+}
+
+const EMPTY_SHORT: ShortSlot = ShortSlot { low: 0, high: 0, key: NULL };
+const EMPTY_LONG: LongSlot = LongSlot { tag: 0, key: NULL };
+
+impl TextValues {
+    /// The value of a key.
+    pub fn get(&self, key: usize) -> &[u8] {
+        let start = match key.checked_sub(1) {
+            Some(before) => self.ends.get(before).copied().unwrap_or(0),
+            None => 0,
+        };
+        let end = self.ends.get(key).copied().unwrap_or(start);
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+        self.plain = false;
+        self.short.fill(EMPTY_SHORT);
+        self.short_used = 0;
+        self.long.fill(EMPTY_LONG);
+        self.long_used = 0;
+        self.seen = 0;
+    }
+
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+            + self.ends.capacity() * 4
+            + self.short.capacity() * size_of::<ShortSlot>()
+            + self.long.capacity() * size_of::<LongSlot>()
+    }
+
+    pub(super) fn push_spans(
+        &mut self,
+        ty: ColumnType,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut Vec<u32>,
+        bad: &mut Vec<BadCell>,
+    ) {
+        self.seen += spans.len();
+        if !self.plain && self.seen >= TRIAL && self.ends.len() * 4 > self.seen * 3 {
+            self.plain = true;
+        }
+        if !self.plain && self.short.len() >= LARGE_TABLE {
+            self.push_prefetched(ty, block, spans, keys, bad);
+            return;
+        }
+        let mut last = (0u64, 0u64, NULL);
+        let mut last_long: (&[u8], u32) = (&[], NULL);
+        for (row, span) in spans.iter().enumerate() {
+            let key = match packed(block, *span) {
+                Some((low, high)) if !self.plain => {
+                    if low == DASH.0 && high == DASH.1 {
+                        keys.push(NULL);
+                        continue;
+                    }
+                    if (low, high) == (last.0, last.1) {
+                        keys.push(last.2);
+                        continue;
+                    }
+                    let key = self.key_short(ty, low, high, block, *span);
+                    if let Some(key) = key {
+                        last = (low, high, key);
+                    }
+                    key
+                }
+                _ => {
+                    let token = span.of(block);
+                    if is_null(token) {
+                        keys.push(NULL);
+                        continue;
+                    }
+                    if token == last_long.0 && !self.plain {
+                        keys.push(last_long.1);
+                        continue;
+                    }
+                    let key = self.key(ty, token);
+                    if let Some(key) = key {
+                        last_long = (token, key);
+                    }
+                    key
+                }
+            };
+            match key {
+                Some(key) => keys.push(key),
+                None => {
+                    keys.push(NULL);
+                    bad.push(BadCell { row: row as u32, span: *span });
+                }
+            }
+        }
+    }
+
+    /// For a table larger than the cache: a stretch of rows asks for its slots before it looks at any of them.
+    fn push_prefetched(
+        &mut self,
+        ty: ColumnType,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut Vec<u32>,
+        bad: &mut Vec<BadCell>,
+    ) {
+        let mut ready = [(0u64, 0u64); 64];
+        for (stretch, chunk) in spans.chunks(ready.len()).enumerate() {
+            let mask = self.short.len().wrapping_sub(1);
+            for (place, span) in ready.iter_mut().zip(chunk) {
+                *place = packed(block, *span).unwrap_or((0, 0));
+                if let Some(slot) = self.short.get(hash(place.0, place.1) as usize & mask) {
+                    prefetch(slot);
+                }
+            }
+            for (offset, (&(low, high), span)) in ready.iter().zip(chunk).enumerate() {
+                let key = if (low, high) == DASH {
+                    Some(NULL)
+                } else if high != 0 {
+                    self.key_short(ty, low, high, block, *span)
+                } else {
+                    let token = span.of(block);
+                    if is_null(token) { Some(NULL) } else { self.key(ty, token) }
+                };
+                keys.push(key.unwrap_or(NULL));
+                if key.is_none() {
+                    bad.push(BadCell { row: (stretch * ready.len() + offset) as u32, span: *span });
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn key_short(&mut self, ty: ColumnType, low: u64, high: u64, block: &[u8], span: Span) -> Option<u32> {
+        let mask = self.short.len().wrapping_sub(1);
+        let mut slot = hash(low, high) as usize & mask;
+        while let Some(found) = self.short.get(slot) {
+            if found.low == low && found.high == high {
+                return Some(found.key);
+            }
+            if found.key == NULL {
+                break;
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.insert_short(ty, low, high, span.of(block))
+    }
+
+    #[cold]
+    fn insert_short(&mut self, ty: ColumnType, low: u64, high: u64, token: &[u8]) -> Option<u32> {
+        let key = self.insert(ty, token)?;
+        if (self.short_used + 1) * 2 > self.short.len() {
+            let size = (self.short.len() * 2).max(512);
+            let old = std::mem::replace(&mut self.short, vec![EMPTY_SHORT; size]);
+            old.into_iter().filter(|slot| slot.key != NULL).for_each(|slot| self.place_short(slot));
+        }
+        self.place_short(ShortSlot { low, high, key });
+        self.short_used += 1;
+        Some(key)
+    }
+
+    fn place_short(&mut self, new: ShortSlot) {
+        let mask = self.short.len().wrapping_sub(1);
+        let mut slot = hash(new.low, new.high) as usize & mask;
+        while self.short.get(slot).is_some_and(|slot| slot.key != NULL) {
+            slot = (slot + 1) & mask;
+        }
+        if let Some(place) = self.short.get_mut(slot) {
+            *place = new;
+        }
+    }
+
+    /// The key of a text of any length.
+    pub(super) fn key(&mut self, ty: ColumnType, token: &[u8]) -> Option<u32> {
+        if self.plain {
+            return self.insert(ty, token);
+        }
+        if token.len() < 16 {
+            let mut padded = [0u8; 16];
+            padded.iter_mut().zip(token).for_each(|(place, byte)| *place = *byte);
+            let (low, high) = pack(padded, token.len());
+            return self.key_short(ty, low, high, token, Span::new(0, token.len()));
+        }
+        let hash = hash_long(token);
+        let tag = (hash >> 32) as u32;
+        let mask = self.long.len().wrapping_sub(1);
+        let mut slot = hash as usize & mask;
+        while let Some(found) = self.long.get(slot) {
+            if found.key == NULL {
+                break;
+            }
+            if found.tag == tag && self.get(found.key as usize) == token {
+                return Some(found.key);
+            }
+            slot = (slot + 1) & mask;
+        }
+        self.insert_long(ty, hash, token)
+    }
+
+    #[cold]
+    fn insert_long(&mut self, ty: ColumnType, hash: u64, token: &[u8]) -> Option<u32> {
+        let key = self.insert(ty, token)?;
+        if self.get(key as usize) != token {
+            // Kept in another form (decoded, escaped): the table would never find it again, so each one is kept.
+            return Some(key);
+        }
+        if (self.long_used + 1) * 2 > self.long.len() {
+            let size = (self.long.len() * 2).max(512);
+            let old = std::mem::replace(&mut self.long, vec![EMPTY_LONG; size]);
+            for slot in old.into_iter().filter(|slot| slot.key != NULL) {
+                let hash = hash_long(self.get(slot.key as usize));
+                self.place_long(hash, slot);
+            }
+        }
+        self.place_long(hash, LongSlot { tag: (hash >> 32) as u32, key });
+        self.long_used += 1;
+        Some(key)
+    }
+
+    fn place_long(&mut self, hash: u64, new: LongSlot) {
+        let mask = self.long.len().wrapping_sub(1);
+        let mut slot = hash as usize & mask;
+        while self.long.get(slot).is_some_and(|slot| slot.key != NULL) {
+            slot = (slot + 1) & mask;
+        }
+        if let Some(place) = self.long.get_mut(slot) {
+            *place = new;
+        }
+    }
+
+    /// Checks a new value and keeps it; `None` where it is not of the column's type.
+    fn insert(&mut self, ty: ColumnType, token: &[u8]) -> Option<u32> {
+        if self.bytes.len() + 2 * token.len() + 16 > u32::MAX as usize {
+            return None;
+        }
+        let start = self.bytes.len();
+        match ty {
+            ColumnType::Address if !values::is_ip_address(token) => return None,
+            ColumnType::PercentText => {
+                if !values::percent_decode(token, &mut self.bytes) {
+                    self.bytes.truncate(start);
+                    self.bytes.extend_from_slice(token);
+                }
+            }
+            _ => self.bytes.extend_from_slice(token),
+        }
+        if self.bytes.get(start..).is_some_and(|kept| !kept.is_ascii() && std::str::from_utf8(kept).is_err())
+        {
+            let kept = self.bytes.split_off(start);
+            escape_invalid(&kept, &mut self.bytes);
+        }
+        let key = self.ends.len() as u32;
+        self.ends.push(self.bytes.len() as u32);
+        Some(key)
+    }
+}
+
+/// Slots of a table that does not fit into the second-level cache beside everything else.
+const LARGE_TABLE: usize = 16 * 1024;
+
+/// Asks for the cache line of a slot that will be read soon.
+#[inline(always)]
+fn prefetch(slot: &ShortSlot) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has SSE, and prefetching reads nothing; the address is that of a live slot.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = slot;
+}
+
+/// `-`, packed.
+const DASH: (u64, u64) = (b'-' as u64, 1 << 56);
+
+/// A text of up to fifteen bytes as two words, its length in the last byte; `None` if it is longer or empty, or so near
+/// the end of the block that sixteen bytes cannot be read.
+#[inline(always)]
+fn packed(block: &[u8], span: Span) -> Option<(u64, u64)> {
+    let start = span.start as usize;
+    if span.len.wrapping_sub(1) >= 15 {
+        return None;
+    }
+    let bytes: [u8; 16] = block.get(start..start + 16)?.try_into().ok()?;
+    Some(pack(bytes, span.len as usize))
+}
+
+#[inline(always)]
+fn pack(bytes: [u8; 16], len: usize) -> (u64, u64) {
+    let kept = u128::from_le_bytes(bytes) & ((1u128 << ((8 * len as u32) & 127)) - 1);
+    (kept as u64, (kept >> 64) as u64 | (len as u64) << 56)
+}
+
+fn hash_long(token: &[u8]) -> u64 {
+    let mut state = token.len() as u64;
+    let (chunks, rest) = token.as_chunks::<16>();
+    for chunk in chunks {
+        let word = u128::from_le_bytes(*chunk);
+        state = hash(state ^ word as u64, (word >> 64) as u64);
+    }
+    if !rest.is_empty() {
+        // The last sixteen bytes, overlapping what has been hashed: as good as the rest alone, and one read.
+        if let Some(last) = token.last_chunk::<16>() {
+            let word = u128::from_le_bytes(*last);
+            state = hash(state ^ word as u64, (word >> 64) as u64);
+        }
+    }
+    state
+}
+
+/// Writes bytes that are not UTF-8 as `\xHH`, the form that load balancers use, so that nothing is lost.
+pub fn escape_invalid(bytes: &[u8], out: &mut Vec<u8>) {
+    for chunk in bytes.utf8_chunks() {
+        out.extend_from_slice(chunk.valid().as_bytes());
+        for byte in chunk.invalid() {
+            out.extend_from_slice(format!("\\x{byte:02X}").as_bytes());
+        }
+    }
+}
