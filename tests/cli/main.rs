@@ -14,6 +14,7 @@ mod fuzz;
 mod generate;
 mod large;
 mod once;
+mod pull;
 mod quirks_elb;
 mod quirks_flow;
 mod samples;

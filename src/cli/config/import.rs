@@ -7,7 +7,7 @@ use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, Timestamp};
 use crate::source::{ContentReader, Ending, Located, Scratch, locate};
 use crate::store::Store;
-use crate::store::config::{Import, Imported};
+use crate::store::config::{Import, Imported, StoredDocument};
 
 /// A larger file of configuration is something else.
 const LARGEST: usize = 4 << 30;
@@ -127,18 +127,21 @@ fn line(object: &Located, imported: &Imported) -> Line {
     Line {
         file: object.path.clone(),
         what: document.kind.clone(),
-        objects: document
-            .objects
-            .iter()
-            .map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX))
-            .sum(),
+        objects: objects(document),
         captured: span_text(document.first, document.last),
         problems: imported.problems.len(),
         state: if imported.known { "held already" } else { "imported" },
     }
 }
 
-fn tell(problems: &[Problem], printer: &Printer) {
+/// How many objects a document holds.
+pub(super) fn objects(document: &StoredDocument) -> usize {
+    let counts = document.objects.iter().map(|(_, count)| usize::try_from(*count).unwrap_or(usize::MAX));
+    counts.fold(0, usize::saturating_add)
+}
+
+/// Names what could not be read.
+pub(super) fn tell(problems: &[Problem], printer: &Printer) {
     for problem in problems.iter().take(MOST_PROBLEMS) {
         printer.warn(&problem.to_string());
     }

@@ -2,6 +2,7 @@
 
 mod check;
 mod import;
+mod pull;
 mod show;
 
 use std::sync::Arc;
@@ -25,6 +26,8 @@ pub struct ConfigArgs {
 enum ConfigCommand {
     /// Take in AWS CLI output, AWS Config snapshots and history, Terraform state and plan: recognised per file
     Import(import::ImportArgs),
+    /// Ask AWS for all of it by your own aws command, keep the answers as files, and import them
+    Pull(pull::PullArgs),
     /// What the store holds, or one object as it was at a time
     Show(show::ShowArgs),
     /// What is missing, dead, shadowed, forgotten or open to everybody
@@ -36,6 +39,7 @@ enum ConfigCommand {
 pub fn run(args: &ConfigArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     match &args.command {
         ConfigCommand::Import(args) => import::run(args, global, printer),
+        ConfigCommand::Pull(args) => pull::run(args, global, printer),
         ConfigCommand::Show(args) => show::run(args, global, printer),
         ConfigCommand::Check(args) => check::check(args, global, printer),
         ConfigCommand::Diff(args) => check::diff(args, global, printer),
