@@ -160,3 +160,20 @@ fn bytes_that_are_not_utf8_are_kept_as_escapes() {
     assert_eq!(text.get(0), b"caf\\xE9");
     assert_eq!(text.get(1), b"x");
 }
+
+#[test]
+fn texts_of_every_length_are_told_apart() {
+    let mut values = TextValues::default();
+    values.key_of("a");
+    values.clear();
+    let text = "abcdefghijklmnopqrstuvwxyz";
+    let all: Vec<String> = (0..text.len())
+        .flat_map(|len| [text[..len].to_owned(), format!("{}!", &text[..len]), "\0".repeat(len + 1)])
+        .collect();
+    for round in 0..2 {
+        for (key, text) in all.iter().enumerate() {
+            assert_eq!(values.key_of(text), key as u32, "{text:?} in round {round}");
+            assert_eq!(values.get(key), text.as_bytes());
+        }
+    }
+}

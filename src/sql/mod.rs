@@ -9,6 +9,7 @@ pub mod cooperative;
 pub mod errors;
 pub mod functions;
 pub mod guard;
+mod kept;
 pub mod memory;
 pub mod output;
 pub mod queries;

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::{DataFusionError, ParamValues};
+use datafusion::common::{DFSchema, DataFusionError, ParamValues};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
+use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
@@ -26,6 +27,7 @@ use super::catalog::{Catalog, TableSource, Tables};
 use super::cooperative::CooperativeJoins;
 use super::functions;
 use super::guard::{self, Forbidden};
+use super::kept;
 use super::memory;
 
 /// What bounds a session.
@@ -168,6 +170,15 @@ impl Session {
         guard::check(&plan, self.options.allow_write)?;
         if let Some(parameters) = parameters {
             plan = plan.with_param_values(parameters)?;
+        }
+        if !self.options.allow_write
+            && let Some(create) = kept::asked(&plan)
+        {
+            kept::keep(&self.context, create).await?;
+            plan = LogicalPlan::EmptyRelation(EmptyRelation {
+                produce_one_row: false,
+                schema: Arc::new(DFSchema::empty()),
+            });
         }
         let frame = self.context.execute_logical_plan(plan).await?;
         let task = Arc::new(frame.task_ctx());

@@ -76,3 +76,23 @@ async fn a_join_that_makes_many_rows_of_few_ends_at_its_timeout() {
         "select sum(a.value * b.value) from generate_series(1, 10000000) a, generate_series(1, 10000000) b";
     assert!(refusal(&session(options), endless).await.contains("--timeout"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_made_of_answers_are_kept_and_counted_against_the_memory() {
+    let session = self::session(SessionOptions::default());
+    let made = "create table t as select value as n, concat('text ', value % 7) as s from generate_series(1, 600000)";
+    session.query(made).await.unwrap();
+    assert_eq!(
+        answer(&session, "select count(*) as c, sum(n) as n, count(distinct s) as s from t").await,
+        "+--------+--------------+---+\n| c      | n            | s |\n+--------+--------------+---+\n| 600000 | 180000300000 | 7 |\n+--------+--------------+---+"
+    );
+    assert!(refusal(&session, made).await.contains("already exists"));
+    session.query("create or replace table t as select s from t where n = 8").await.unwrap();
+    assert!(answer(&session, "select * from t").await.contains("| text 1 |"));
+    assert!(refusal(&session, "create table u as select 1 as a, 2 as a").await.contains('a'));
+    session.query("create table e as select * from t where false").await.unwrap();
+    assert!(answer(&session, "select count(*) as c from e").await.contains("| 0 |"));
+    let small = self::session(SessionOptions { memory_limit: 1 << 20, ..SessionOptions::default() });
+    let large = "create table t as select value * value * 7919 as n from generate_series(1, 3000000)";
+    assert!(refusal(&small, large).await.contains("create table"));
+}

@@ -57,7 +57,13 @@ impl TextValues {
         self.ends.is_empty()
     }
 
-    pub(super) fn clear(&mut self) {
+    /// The key of a text, which is kept if it is new.
+    pub fn key_of(&mut self, text: &str) -> u32 {
+        self.key(ColumnType::Text, text.as_bytes()).unwrap_or(NULL)
+    }
+
+    /// Forgets all values.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
         self.plain = false;
@@ -217,10 +223,9 @@ impl TextValues {
         if self.plain {
             return self.insert(ty, token);
         }
-        if token.len() < 16 {
-            let mut padded = [0u8; 16];
-            padded.iter_mut().zip(token).for_each(|(place, byte)| *place = *byte);
-            let (low, high) = pack(padded, token.len());
+        // The empty text would look like an empty slot.
+        if (1..16).contains(&token.len()) {
+            let (low, high) = pack(padded(token), token.len());
             return self.key_short(ty, low, high, token, Span::new(0, token.len()));
         }
         let hash = hash_long(token);
@@ -326,6 +331,27 @@ fn packed(block: &[u8], span: Span) -> Option<(u64, u64)> {
     }
     let bytes: [u8; 16] = block.get(start..start + 16)?.try_into().ok()?;
     Some(pack(bytes, span.len as usize))
+}
+
+/// A text of fewer than sixteen bytes, filled up with zeros.
+#[inline(always)]
+fn padded(token: &[u8]) -> [u8; 16] {
+    // Two reads that overlap: a loop over the bytes costs more than looking the text up.
+    let word = match (token.first_chunk::<8>(), token.last_chunk::<8>()) {
+        (Some(first), Some(last)) => {
+            let over = 8 * (16 - token.len() as u32);
+            u128::from(u64::from_le_bytes(*first))
+                | u128::from(u64::from_le_bytes(*last).checked_shr(over).unwrap_or(0)) << 64
+        }
+        _ => match (token.first_chunk::<4>(), token.last_chunk::<4>()) {
+            (Some(first), Some(last)) => {
+                let at = 8 * (token.len() as u32 - 4);
+                u128::from(u32::from_le_bytes(*first)) | u128::from(u32::from_le_bytes(*last)) << at
+            }
+            _ => token.iter().rev().fold(0, |word, byte| word << 8 | u128::from(*byte)),
+        },
+    };
+    word.to_le_bytes()
 }
 
 #[inline(always)]

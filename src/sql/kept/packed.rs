@@ -1,0 +1,377 @@
+//! Rows packed by column: texts as keys, numbers as distances from the least, everything else as it came.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{
+    Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray, StringViewArray,
+    UInt32Array,
+};
+use datafusion::arrow::buffer::NullBuffer;
+use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::datatypes::{
+    ArrowPrimitiveType, DataType, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
+};
+use datafusion::common::Result;
+
+use crate::parse::keyed::{NULL, TextValues};
+
+/// Unsigned numbers in as few bytes as the largest of them needs.
+#[derive(Debug)]
+enum Narrow {
+    One(Vec<u8>),
+    Two(Vec<u16>),
+    Four(Vec<u32>),
+}
+
+impl Narrow {
+    fn of(numbers: &[u32], most: u32) -> Narrow {
+        if most <= u32::from(u8::MAX) {
+            Narrow::One(numbers.iter().map(|number| *number as u8).collect())
+        } else if most <= u32::from(u16::MAX) {
+            Narrow::Two(numbers.iter().map(|number| *number as u16).collect())
+        } else {
+            Narrow::Four(numbers.to_vec())
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Narrow::One(numbers) => numbers.capacity(),
+            Narrow::Two(numbers) => numbers.capacity() * 2,
+            Narrow::Four(numbers) => numbers.capacity() * 4,
+        }
+    }
+
+    /// `count` numbers from `from` on, fewer at the end, each as `convert` makes it.
+    fn read<T>(&self, from: usize, count: usize, convert: impl Fn(u32) -> T) -> Vec<T> {
+        fn part<N>(numbers: &[N], from: usize, count: usize) -> &[N] {
+            let rest = numbers.get(from..).unwrap_or_default();
+            rest.get(..count).unwrap_or(rest)
+        }
+        match self {
+            Narrow::One(numbers) => {
+                part(numbers, from, count).iter().map(|n| convert(u32::from(*n))).collect()
+            }
+            Narrow::Two(numbers) => {
+                part(numbers, from, count).iter().map(|n| convert(u32::from(*n))).collect()
+            }
+            Narrow::Four(numbers) => part(numbers, from, count).iter().map(|n| convert(*n)).collect(),
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Column {
+    /// Texts as keys into the distinct ones.
+    Text { keys: Narrow, values: ArrayRef, nulls: Option<NullBuffer> },
+    /// Numbers as distances from the least one.
+    Number { least: i64, above: Narrow, nulls: Option<NullBuffer> },
+    /// Anything else.
+    Other(ArrayRef),
+}
+
+/// Packed rows.
+#[derive(Debug)]
+pub struct Chunk {
+    rows: usize,
+    columns: Vec<Column>,
+}
+
+impl Chunk {
+    /// How many rows it has.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// About how many bytes it takes.
+    pub fn memory(&self) -> usize {
+        let nulls = |nulls: &Option<NullBuffer>| nulls.as_ref().map_or(0, |nulls| nulls.len() / 8);
+        self.columns
+            .iter()
+            .map(|column| match column {
+                Column::Text { keys, values, nulls: n } => {
+                    keys.memory() + values.get_array_memory_size() + nulls(n)
+                }
+                Column::Number { above, nulls: n, .. } => above.memory() + nulls(n),
+                Column::Other(array) => array.get_array_memory_size(),
+            })
+            .sum()
+    }
+
+    /// At most `count` rows from `from` on, of these columns, which `schema` describes.
+    pub fn unpack(
+        &self,
+        schema: &SchemaRef,
+        columns: &[usize],
+        from: usize,
+        count: usize,
+    ) -> Result<RecordBatch> {
+        let count = count.min(self.rows.saturating_sub(from));
+        let arrays: Result<Vec<ArrayRef>> = columns
+            .iter()
+            .zip(schema.fields())
+            .filter_map(|(column, field)| Some((self.columns.get(*column)?, field)))
+            .map(|(column, field)| column.unpack(field.data_type(), from, count))
+            .collect();
+        let options = RecordBatchOptions::new().with_row_count(Some(count));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays?, &options)?)
+    }
+}
+
+impl Column {
+    fn unpack(&self, ty: &DataType, from: usize, count: usize) -> Result<ArrayRef> {
+        let slice = |nulls: &Option<NullBuffer>| nulls.as_ref().map(|nulls| nulls.slice(from, count));
+        Ok(match self {
+            Column::Text { keys, values, nulls } => {
+                let keys = UInt32Array::new(keys.read(from, count, |key| key).into(), slice(nulls));
+                take(values, &keys, None)?
+            }
+            Column::Number { least, above, nulls } => match ty {
+                DataType::Int32 => numbers::<Int32Type>(
+                    above.read(from, count, |above| least.wrapping_add(i64::from(above)) as i32),
+                    slice(nulls),
+                    ty,
+                ),
+                DataType::Timestamp(..) => numbers::<TimestampMicrosecondType>(
+                    above.read(from, count, |above| least.wrapping_add(i64::from(above))),
+                    slice(nulls),
+                    ty,
+                ),
+                _ => numbers::<Int64Type>(
+                    above.read(from, count, |above| least.wrapping_add(i64::from(above))),
+                    slice(nulls),
+                    ty,
+                ),
+            },
+            Column::Other(array) => array.slice(from, count),
+        })
+    }
+}
+
+fn numbers<T: ArrowPrimitiveType>(
+    values: Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+    ty: &DataType,
+) -> ArrayRef {
+    Arc::new(PrimitiveArray::<T>::new(values.into(), nulls).with_data_type(ty.clone()))
+}
+
+/// Packs rows as they come.
+pub struct Packer {
+    columns: Vec<Packing>,
+    rows: usize,
+}
+
+enum Packing {
+    Text { view: bool, values: TextValues, keys: Vec<u32> },
+    Number { arrays: Vec<ArrayRef>, ty: DataType },
+    Other(Vec<ArrayRef>),
+}
+
+impl Packer {
+    /// Packs rows of this schema.
+    pub fn new(schema: &SchemaRef) -> Packer {
+        let packing = |ty: &DataType| match ty {
+            DataType::Utf8View | DataType::Utf8 => Packing::Text {
+                view: *ty == DataType::Utf8View,
+                values: TextValues::default(),
+                keys: Vec::new(),
+            },
+            DataType::Int32 | DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
+                Packing::Number { arrays: Vec::new(), ty: ty.clone() }
+            }
+            _ => Packing::Other(Vec::new()),
+        };
+        Packer { columns: schema.fields().iter().map(|field| packing(field.data_type())).collect(), rows: 0 }
+    }
+
+    /// How many rows wait to be packed.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Adds rows.
+    pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
+        for (packing, array) in self.columns.iter_mut().zip(batch.columns()) {
+            match packing {
+                Packing::Text { view: true, values, keys } => {
+                    push_texts(values, keys, array.as_string_view().iter())
+                }
+                Packing::Text { values, keys, .. } => {
+                    push_texts(values, keys, array.as_string::<i32>().iter())
+                }
+                Packing::Number { arrays, .. } | Packing::Other(arrays) => arrays.push(Arc::clone(array)),
+            }
+        }
+        self.rows += batch.num_rows();
+        Ok(())
+    }
+
+    /// The rows so far as a chunk.
+    pub fn finish(&mut self) -> Result<Chunk> {
+        let columns: Result<Vec<Column>> = self.columns.iter_mut().map(Packing::finish).collect();
+        Ok(Chunk { rows: std::mem::take(&mut self.rows), columns: columns? })
+    }
+}
+
+fn push_texts<'t>(
+    values: &mut TextValues,
+    keys: &mut Vec<u32>,
+    texts: impl Iterator<Item = Option<&'t str>>,
+) {
+    let mut last = ("", NULL);
+    keys.extend(texts.map(|text| match text {
+        None => NULL,
+        Some(text) if last.1 != NULL && text == last.0 => last.1,
+        Some(text) => {
+            let key = values.key_of(text);
+            last = (text, key);
+            key
+        }
+    }));
+}
+
+impl Packing {
+    fn finish(&mut self) -> Result<Column> {
+        Ok(match self {
+            Packing::Text { view, values, keys } => {
+                let texts = (0..values.len()).map(|key| String::from_utf8_lossy(values.get(key)));
+                let array: ArrayRef = match *view {
+                    true => Arc::new(StringViewArray::from_iter_values(texts)),
+                    false => Arc::new(StringArray::from_iter_values(texts)),
+                };
+                let nulls = keys.contains(&NULL).then(|| keys.iter().map(|key| *key != NULL).collect());
+                if nulls.is_some() {
+                    keys.iter_mut().filter(|key| **key == NULL).for_each(|key| *key = 0);
+                }
+                let narrow = Narrow::of(keys, values.len() as u32);
+                keys.clear();
+                values.clear();
+                if array.is_empty() {
+                    // No text at all: there is none for the key 0.
+                    Column::Other(datafusion::arrow::array::new_null_array(
+                        array.data_type(),
+                        narrow_len(&narrow),
+                    ))
+                } else {
+                    Column::Text { keys: narrow, values: array, nulls }
+                }
+            }
+            Packing::Number { arrays, ty } => {
+                let arrays = std::mem::take(arrays);
+                let packed = match ty {
+                    DataType::Int32 => pack::<Int32Type>(&arrays, i64::from),
+                    DataType::Timestamp(..) => pack::<TimestampMicrosecondType>(&arrays, |value| value),
+                    _ => pack::<Int64Type>(&arrays, |value| value),
+                };
+                match packed {
+                    Some(packed) => packed,
+                    None => Column::Other(joined(&arrays)?),
+                }
+            }
+            Packing::Other(arrays) => Column::Other(joined(&std::mem::take(arrays))?),
+        })
+    }
+}
+
+fn narrow_len(narrow: &Narrow) -> usize {
+    match narrow {
+        Narrow::One(numbers) => numbers.len(),
+        Narrow::Two(numbers) => numbers.len(),
+        Narrow::Four(numbers) => numbers.len(),
+    }
+}
+
+fn joined(arrays: &[ArrayRef]) -> Result<ArrayRef> {
+    let arrays: Vec<&dyn Array> = arrays.iter().map(AsRef::as_ref).collect();
+    Ok(concat(&arrays)?)
+}
+
+/// Numbers as distances from the least; `None` where four bytes do not hold these.
+fn pack<T: ArrowPrimitiveType>(arrays: &[ArrayRef], wide: impl Fn(T::Native) -> i64) -> Option<Column> {
+    let arrays: Vec<&PrimitiveArray<T>> = arrays.iter().map(|array| array.as_primitive::<T>()).collect();
+    let present = || arrays.iter().flat_map(|array| array.iter().flatten()).map(&wide);
+    let plain = arrays.iter().all(|array| array.null_count() == 0);
+    let (mut least, mut most) = (i64::MAX, i64::MIN);
+    if plain {
+        for value in arrays.iter().flat_map(|array| array.values().iter()) {
+            let value = wide(*value);
+            (least, most) = (least.min(value), most.max(value));
+        }
+    } else {
+        present().for_each(|value| (least, most) = (least.min(value), most.max(value)));
+    }
+    if least > most {
+        return None;
+    }
+    let span = u32::try_from(most.checked_sub(least)?).ok()?;
+    // What stands under a null may be anything; there it is nothing.
+    let distance = |value: T::Native| wide(value).wrapping_sub(least) as u32;
+    let above: Vec<u32> = match plain {
+        true => arrays.iter().flat_map(|array| array.values().iter()).map(|value| distance(*value)).collect(),
+        false => {
+            arrays.iter().flat_map(|array| array.iter()).map(|value| value.map_or(0, distance)).collect()
+        }
+    };
+    let nulls = (!plain)
+        .then(|| arrays.iter().flat_map(|array| (0..array.len()).map(|row| array.is_valid(row))).collect());
+    Some(Column::Number { least, above: Narrow::of(&above, span), nulls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use datafusion::arrow::array::{Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray};
+    use proptest::prelude::*;
+
+    fn batch(rows: &[(Option<String>, Option<i32>, Option<i64>, Option<i64>)]) -> RecordBatch {
+        let column = |values: Vec<Option<i64>>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
+        RecordBatch::try_from_iter_with_nullable([
+            (
+                "view",
+                Arc::new(rows.iter().map(|row| row.0.as_deref()).collect::<StringViewArray>()) as ArrayRef,
+                true,
+            ),
+            ("text", Arc::new(rows.iter().map(|row| row.0.as_deref()).collect::<StringArray>()) as _, true),
+            ("int", Arc::new(rows.iter().map(|row| row.1).collect::<Int32Array>()) as _, true),
+            ("long", Arc::new(rows.iter().map(|row| row.2).collect::<Int64Array>()) as _, true),
+            ("time", Arc::new(column(rows.iter().map(|row| row.3).collect())) as _, true),
+            (
+                "float",
+                Arc::new(rows.iter().map(|row| row.1.map(f64::from)).collect::<Float64Array>()) as _,
+                true,
+            ),
+        ])
+        .unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_packed_comes_out_again(
+            batches in prop::collection::vec(prop::collection::vec((
+                prop::option::weighted(0.8, prop_oneof!["[ab]{0,2}", "[0-9.]{10,20}", "é{1,9}"]),
+                prop::option::weighted(0.9, prop_oneof![any::<i32>(), 0..300i32]),
+                prop::option::weighted(0.9, prop_oneof![Just(i64::MIN), Just(i64::MAX), 0..70_000i64]),
+                prop::option::weighted(0.9, 1_700_000_000_000_000..1_700_000_900_000_000i64),
+            ), 0..40), 1..5),
+            from in 0usize..120,
+            count in 1usize..60,
+        ) {
+            let all: Vec<RecordBatch> = batches.iter().map(|rows| batch(rows)).collect();
+            let schema = all[0].schema();
+            let whole = datafusion::arrow::compute::concat_batches(&schema, &all).unwrap();
+            let mut packer = Packer::new(&schema);
+            // A packer packs again and again.
+            packer.push(&all[0]).unwrap();
+            packer.finish().unwrap();
+            all.iter().for_each(|batch| packer.push(batch).unwrap());
+            let chunk = packer.finish().unwrap();
+            prop_assert_eq!(chunk.rows(), whole.num_rows());
+            let columns = [5, 0, 1, 2, 3, 4];
+            let from = from.min(whole.num_rows());
+            let found = chunk.unpack(&Arc::new(schema.project(&columns).unwrap()), &columns, from, count).unwrap();
+            let wanted = whole.slice(from, count.min(whole.num_rows() - from)).project(&columns).unwrap();
+            prop_assert_eq!(found, wanted);
+        }
+    }
+}
