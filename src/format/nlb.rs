@@ -2,7 +2,7 @@
 //!
 //! `time` is the end of the connection; times carry no zone and are UTC. Durations are milliseconds.
 
-use super::ColumnType::{Int32, Int64, Text, Time};
+use super::ColumnType::{Int32, Int64, PercentText, Text, Time};
 use super::{Column, column};
 
 /// The columns of `nlb_logs`.
@@ -26,7 +26,7 @@ pub static COLUMNS: &[Column] = &[
     column("tls_cipher", "tls_cipher", Text, 0, "Cipher."),
     column("tls_protocol_version", "tls_protocol_version", Text, 0, "tlsv10 .. tlsv13."),
     column("tls_keyexchange", "tls_keyexchange", Text, 0, "Key exchange."),
-    column("domain_name", "domain_name", Text, 0, "SNI, URL-decoded."),
+    column("domain_name", "domain_name", PercentText, 0, "SNI, URL-decoded."),
     column("alpn_fe_protocol", "alpn_fe_protocol", Text, 0, "Front-end protocol."),
     column("alpn_be_protocol", "alpn_be_protocol", Text, 0, "Back-end protocol."),
     column("alpn_client_preference_list", "alpn_client_preference_list", Text, 0, "As logged."),

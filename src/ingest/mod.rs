@@ -244,7 +244,8 @@ impl Job<'_> {
         let mut begun: Vec<_> = (0..threads).map(|_| team.begin()).collect();
         let work = |working| -> Result<(), IngestError> {
             let working = working;
-            let mut worker = Worker::new(sink(), &self.watch.counters).map_err(IngestError::Compressor)?;
+            let worker = Worker::new(sink(), &self.watch.counters).map_err(IngestError::Compressor)?;
+            let mut worker = worker.one_of(threads);
             let mut scratch = Scratch::new();
             while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);

@@ -103,8 +103,11 @@ fn absolute(located: &Located) -> String {
         // Each stream is an object of its own.
         return format!("stdin:{}", uuid::Uuid::new_v4());
     }
-    std::path::absolute(located.file())
-        .map_or_else(|_| located.path.clone(), |path| path.to_string_lossy().into_owned())
+    let file = located.file();
+    // `a/../b` names what `b` does; where a link is followed by `..`, only the file system knows what it names.
+    let goes_up = file.components().any(|part| part == std::path::Component::ParentDir);
+    let path = if goes_up { std::fs::canonicalize(file) } else { std::path::absolute(file) };
+    path.map_or_else(|_| located.path.clone(), |path| path.to_string_lossy().into_owned())
 }
 
 /// AWS puts account, region, time and a random part into a log object's name, so the name alone says which it is.

@@ -19,8 +19,11 @@ pub const BATCH_ROWS: usize = 4096;
 /// Rows of a row group.
 const ROW_GROUP: usize = 512 * 1024;
 
-/// A worker's rows are written out beyond this many bytes.
-const MEMORY: usize = 160 << 20;
+/// The workers' rows are written out beyond this many bytes for all of them together.
+const MEMORY: usize = 224 << 20;
+
+/// A worker has at least this many bytes for its rows: fewer would make row groups that are slow to read.
+const LEAST_MEMORY: usize = 48 << 20;
 
 /// The longest piece of a refused line that is kept.
 const REFUSED_TEXT: usize = 4096;
@@ -89,6 +92,7 @@ pub struct Worker<'a> {
     builders: HashMap<Group, Rows>,
     cells: Cells,
     refusals: Vec<Refusal>,
+    memory: usize,
     counters: &'a Counters,
 }
 
@@ -112,8 +116,14 @@ impl<'a> Worker<'a> {
             builders: HashMap::new(),
             cells: Cells::default(),
             refusals: Vec::new(),
+            memory: MEMORY,
             counters,
         })
+    }
+
+    /// Leaves room for so many workers in all.
+    pub fn one_of(self, workers: usize) -> Worker<'a> {
+        Worker { memory: (MEMORY / workers.max(1)).max(LEAST_MEMORY), ..self }
     }
 
     /// Takes all rows of an object. `cancelled` is asked between batches.
@@ -271,7 +281,7 @@ impl<'a> Worker<'a> {
                 }
             }
         }
-        if self.builders.values().map(Rows::memory).sum::<usize>() > MEMORY
+        if self.builders.values().map(Rows::memory).sum::<usize>() > self.memory
             && let (Sink::Store(output), Some(largest)) =
                 (&self.sink, self.builders.values_mut().max_by_key(|rows| rows.memory()))
         {

@@ -144,7 +144,7 @@ impl Lines {
                     .timestamped(self.timestamped)
                     .with_alternatives(alternatives),
             )),
-            None => Cutter::Elb(Box::new(ElbCutter::new(self.kind, wanted))),
+            None => Cutter::Elb(Box::new(ElbCutter::new(self.kind, wanted).timestamped(self.timestamped))),
         }
     }
 }

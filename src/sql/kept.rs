@@ -27,7 +27,7 @@ use tokio::task::JoinSet;
 use packed::{Chunk, Packer};
 
 /// Rows of a chunk: many enough for texts to repeat, few enough to look them up in the cache.
-const CHUNK_ROWS: usize = 256 * 1024;
+const CHUNK_ROWS: usize = 512 * 1024;
 
 /// A table in memory.
 pub struct KeptTable {
@@ -62,7 +62,10 @@ pub fn asked(plan: &LogicalPlan) -> Option<&CreateMemoryTable> {
 pub async fn keep(context: &SessionContext, create: &CreateMemoryTable) -> Result<()> {
     let exists = context.table_exist(create.name.clone())?;
     if exists && !create.or_replace {
-        return exec_err!("table {} already exists (use create or replace table)", create.name);
+        return exec_err!(
+            "table '{}' already exists (choose another name, or use create or replace table)",
+            create.name
+        );
     }
     let input = create.input.as_ref().clone();
     let mut names = std::collections::HashSet::new();

@@ -17,6 +17,7 @@ use datafusion::common::pruning::PruningStatistics;
 use datafusion::common::stats::Precision;
 use datafusion::common::{Column, ColumnStatistics, DFSchema, Result, ScalarValue, Statistics};
 use datafusion::datasource::listing::PartitionedFile;
+use datafusion::datasource::physical_plan::parquet::CachedParquetFileReaderFactory;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
@@ -35,6 +36,10 @@ use crate::format;
 /// Up to so many files carry their statistics into the plan, where they prune by what is only known while running (the
 /// least of the ten newest rows, say). More would cost more to carry than they save.
 const FILES_WITH_STATISTICS: usize = 256;
+
+/// Files are shared among the threads in pieces of about so many bytes, some row groups each: where a filter rules out
+/// half of a file, halves of the whole would leave a thread without work.
+const PIECE: u64 = 16 << 20;
 
 /// The least and greatest value of a column in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -295,11 +300,19 @@ impl TableProvider for StoredTable {
         }
         let statistics = self.statistics_of(&files);
         let options = state.default_table_options().parquet;
-        let source = ParquetSource::new(self.table_schema.clone()).with_table_parquet_options(options);
+        // The footer of a file is read once, not by each thread that takes a piece of it.
+        let runtime = state.runtime_env();
+        let footers = CachedParquetFileReaderFactory::new(
+            runtime.object_store(&self.object_store)?,
+            runtime.cache_manager.get_file_metadata_cache(),
+        );
+        let source = ParquetSource::new(self.table_schema.clone())
+            .with_table_parquet_options(options)
+            .with_parquet_file_reader_factory(Arc::new(footers));
         let carry_statistics = files.len() <= FILES_WITH_STATISTICS;
         let partitioned: Vec<PartitionedFile> = files
             .iter()
-            .map(|file| {
+            .flat_map(|file| {
                 let mut partitioned = PartitionedFile::new_from_meta(ObjectMeta {
                     location: file.location.clone(),
                     last_modified: file.modified,
@@ -313,7 +326,7 @@ impl TableProvider for StoredTable {
                 if carry_statistics {
                     partitioned.statistics = Some(Arc::new(self.file_statistics(file)));
                 }
-                partitioned
+                pieces(partitioned)
             })
             .collect();
         let groups = if partitioned.is_empty() {
@@ -329,6 +342,17 @@ impl TableProvider for StoredTable {
             .build();
         Ok(DataSourceExec::from_data_source(config))
     }
+}
+
+/// A file in pieces of about [`PIECE`] bytes; a row group is of the piece in which it begins.
+fn pieces(file: PartitionedFile) -> Vec<PartitionedFile> {
+    let size = file.object_meta.size;
+    let count = size.div_ceil(PIECE);
+    if count < 2 {
+        return vec![file];
+    }
+    let bound = |piece: u64| i64::try_from(size.saturating_mul(piece) / count).unwrap_or(i64::MAX);
+    (0..count).map(|piece| file.clone().with_range(bound(piece), bound(piece + 1))).collect()
 }
 
 /// As many of the files as are needed for so many rows.

@@ -350,3 +350,15 @@ fn the_same_dump_copied_elsewhere_is_recognised_as_a_whole() {
         .sum();
     assert_eq!(stored, rows);
 }
+
+#[test]
+fn a_path_that_goes_up_and_down_again_names_the_same_file() {
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 10));
+    case.write("b/c.log", flow_log(10, 10));
+    case.ingest(&[]).expect(0);
+    let roundabout = case.input().join("b/../../in");
+    let summary = case.ingest_paths(&[roundabout], &[]).expect(0).json();
+    assert_eq!(summary["unchanged"], json!(2), "{summary:#}");
+    assert_eq!(case.count("ingested_files"), 2);
+}

@@ -418,3 +418,30 @@ fn an_unknown_type_is_still_an_access_log() {
     let rows = read("alb_logs", "a.log", alb(|fields| fields[0] = "h3"), &[]);
     assert_columns(&rows[0], json!({"type": "h3", "elb": "app/my-loadbalancer/50dc6c495c0c9188"}));
 }
+
+#[test]
+fn lines_exported_from_cloudwatch_lose_the_event_time_only() {
+    const CONNECTION: &str = "2026-01-15T10:00:00.514108Z 203.0.113.1 36280 443 TLSv1.2 ECDHE-RSA-AES128-GCM-SHA256 4.036 \"-\" - - Success TID_3180a73013c8ca4bac2f731159d4b0fe";
+    let line = alb(|_| ());
+    let rows =
+        read("alb_logs", "a.log", format!("2026-01-15T10:00:05.000Z {line}2026-01-15T10:00:06Z {line}"), &[]);
+    assert_eq!(rows.len(), 2);
+    for row in &rows {
+        assert_columns(
+            row,
+            json!({"type": "https", "time": "2026-01-15T10:00:00.186641Z", "client_ip": "198.51.100.39",
+                   "elb": "app/my-loadbalancer/50dc6c495c0c9188"}),
+        );
+    }
+    let rows = read("alb_connection_logs", "a.log", format!("2026-01-15T10:00:05.000Z {CONNECTION}\n"), &[]);
+    assert_columns(
+        &rows[0],
+        json!({"time": "2026-01-15T10:00:00.514108Z", "client_ip": "203.0.113.1", "client_port": 36280}),
+    );
+}
+
+#[test]
+fn the_server_name_of_an_nlb_line_is_decoded() {
+    let text = NLB.replace("api.example.com", "api%2Eexample%2Ecom") + "\n";
+    assert_columns(&read("nlb_logs", "a.log", text, &[])[0], json!({"domain_name": "api.example.com"}));
+}

@@ -10,6 +10,7 @@ use super::tokenizer::{Next, Token, Tokenizer};
 use super::{Progress, shape};
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
+use crate::parse::flow::is_event_time;
 
 /// Where the columns of one field go.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,7 @@ pub struct ElbCutter {
     row: Vec<Span>,
     /// What lay beyond the known fields of that row.
     extra: Vec<(ExtraField, Span)>,
+    timestamped: bool,
 }
 
 impl ElbCutter {
@@ -88,7 +90,35 @@ impl ElbCutter {
             reach = layout.fields.len();
         }
         let row = vec![Span::NONE; wanted.columns().len()];
-        ElbCutter { kind, layout, steps, reach, beyond: wanted.extra, row, extra: Vec::new() }
+        ElbCutter {
+            kind,
+            layout,
+            steps,
+            reach,
+            beyond: wanted.extra,
+            row,
+            extra: Vec::new(),
+            timestamped: false,
+        }
+    }
+
+    /// Drops the event time that a CloudWatch Logs export writes before each line.
+    pub fn timestamped(self, timestamped: bool) -> ElbCutter {
+        ElbCutter { timestamped, ..self }
+    }
+
+    /// How many bytes of a line are the event time of an export and what parts it from the record.
+    fn event_time(&self, line: &[u8]) -> usize {
+        let space = line.iter().take(40).position(|byte| *byte == b' ');
+        let Some((time, rest)) = space.and_then(|space| line.split_at_checked(space)) else { return 0 };
+        let record = rest.trim_ascii_start();
+        // A line without an event time keeps the time that is its own.
+        let begins_with_time = matches!(self.kind, LogKind::Clb | LogKind::AlbConnection);
+        let second = record.split(|byte| *byte == b' ').next().unwrap_or_default();
+        if !is_event_time(time) || (begins_with_time && !is_event_time(second)) {
+            return 0;
+        }
+        line.len() - record.len()
     }
 
     /// The kind of log it cuts.
@@ -128,7 +158,9 @@ impl ElbCutter {
                 progress.blank += 1;
                 continue;
             }
-            match self.cut_line(line, start, newline.is_some()) {
+            let dropped = if self.timestamped { self.event_time(line) } else { 0 };
+            let record = line.get(dropped..).unwrap_or_default();
+            match self.cut_line(record, start + dropped, newline.is_some()) {
                 Ok(()) => {
                     self.push_row(number, Span::new(start, start + line.len()), cells);
                     rows_left -= 1;

@@ -324,7 +324,9 @@ mod tests {
     use datafusion::arrow::array::{Float64Array, Int32Array, Int64Array, TimestampMicrosecondArray};
     use proptest::prelude::*;
 
-    fn batch(rows: &[(Option<String>, Option<i32>, Option<i64>, Option<i64>)]) -> RecordBatch {
+    type Row = (Option<String>, Option<i32>, Option<i64>, Option<i64>);
+
+    fn batch(rows: &[Row]) -> RecordBatch {
         let column = |values: Vec<Option<i64>>| TimestampMicrosecondArray::from(values).with_timezone("UTC");
         RecordBatch::try_from_iter_with_nullable([
             (
