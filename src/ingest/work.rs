@@ -20,10 +20,10 @@ pub const BATCH_ROWS: usize = 4096;
 const ROW_GROUP: usize = 512 * 1024;
 
 /// The workers' rows are written out beyond this many bytes for all of them together.
-const MEMORY: usize = 224 << 20;
+const MEMORY: usize = 128 << 20;
 
 /// A worker has at least this many bytes for its rows: fewer would make row groups that are slow to read.
-const LEAST_MEMORY: usize = 48 << 20;
+const LEAST_MEMORY: usize = 40 << 20;
 
 /// The longest piece of a refused line that is kept.
 const REFUSED_TEXT: usize = 4096;
