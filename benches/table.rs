@@ -19,23 +19,48 @@ use crate::stages::inflate_members;
 const TOP: &str = "SELECT srcaddr, count(*) AS n FROM flow_logs WHERE action = 'REJECT' \
                    GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10";
 
+const PORTS: &str =
+    "SELECT dstport, sum(bytes) AS n FROM flow_logs GROUP BY dstport ORDER BY n DESC, dstport LIMIT 10";
+
+const NETWORK: &str = "SELECT srcaddr, sum(bytes) AS n FROM flow_logs WHERE cidr_contains('10.0.0.0/16', srcaddr) \
+                       GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10";
+
 /// What is asked of each program.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Task {
     Ingest,
     Raw,
     Store,
+    Ports,
+    Network,
 }
 
 impl Task {
-    const ALL: [Task; 3] = [Task::Ingest, Task::Raw, Task::Store];
+    const ALL: [Task; 5] = [Task::Ingest, Task::Raw, Task::Store, Task::Ports, Task::Network];
 
     fn name(self) -> &'static str {
         match self {
             Task::Ingest => "ingest",
             Task::Raw => "raw",
             Task::Store => "store",
+            Task::Ports => "ports",
+            Task::Network => "network",
         }
+    }
+
+    /// The question, in flowq's SQL.
+    fn sql(self) -> &'static str {
+        match self {
+            Task::Ingest => "SELECT count(*), sum(bytes) FROM flow_logs",
+            Task::Raw | Task::Store => TOP,
+            Task::Ports => PORTS,
+            Task::Network => NETWORK,
+        }
+    }
+
+    /// Whether it reads what the ingest has written.
+    fn is_over_store(self) -> bool {
+        !matches!(self, Task::Ingest | Task::Raw)
     }
 
     fn title(self) -> &'static str {
@@ -43,6 +68,8 @@ impl Task {
             Task::Ingest => "gz to typed Parquet, zstd",
             Task::Raw => "top 10 rejected sources, straight from gz",
             Task::Store => "top 10 rejected sources, over the Parquet that it wrote itself",
+            Task::Ports => "top 10 ports by bytes, over the Parquet that it wrote itself",
+            Task::Network => "top 10 sources of a /16 by bytes, over the Parquet that it wrote itself",
         }
     }
 }
@@ -76,16 +103,17 @@ impl Program {
                 command.arg("--store").arg(output).arg("--threads").arg(threads.to_string());
                 match task {
                     Task::Ingest => command.arg("ingest").arg("-q").arg(&corpus.folder),
-                    Task::Raw => command
-                        .arg("sql")
-                        .arg("--from")
-                        .arg(&corpus.folder)
-                        .args(["--format", "csv", "-c", TOP]),
-                    Task::Store => command.args(["sql", "--format", "csv", "-c", TOP]),
+                    Task::Raw => command.arg("sql").arg("--from").arg(&corpus.folder).args([
+                        "--format",
+                        "csv",
+                        "-c",
+                        task.sql(),
+                    ]),
+                    _ => command.args(["sql", "--format", "csv", "-c", task.sql()]),
                 };
             }
             Program::Inflate => {
-                if task == Task::Store {
+                if task.is_over_store() {
                     return None;
                 }
                 command = Command::new(std::env::current_exe().ok()?);
@@ -106,7 +134,7 @@ impl Program {
             Program::Flowq => {
                 command = Command::new(env!("CARGO_BIN_EXE_flowq"));
                 command.arg("--store").arg(output).args(["sql", "--format", "csv", "-c"]);
-                command.arg("SELECT count(*), sum(bytes) FROM flow_logs");
+                command.arg(Task::Ingest.sql());
             }
             Program::Inflate => return None,
             Program::Python { python, script, .. } => {
@@ -195,7 +223,7 @@ fn measure(
             std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
             if task == Task::Ingest {
                 let _ = std::fs::remove_dir_all(&output);
-            } else if task == Task::Store && !output.exists() {
+            } else if task.is_over_store() && !output.exists() {
                 // The store is an ingest of its own where that was not asked for.
                 if let Some(mut command) = program.command(Task::Ingest, corpus, &output, options.threads) {
                     process::run(&mut command, &log)?;

@@ -35,5 +35,11 @@ elif task == "raw":
     print_rows(db.execute(top(from_logs())).fetchall())
 elif task == "store":
     print_rows(db.execute(top(from_parquet())).fetchall())
+elif task == "ports":
+    print_rows(db.execute(f"SELECT dstport, sum(bytes)::BIGINT AS n FROM {from_parquet()} "
+                          "GROUP BY dstport ORDER BY n DESC, dstport LIMIT 10").fetchall())
+elif task == "network":
+    print_rows(db.execute(f"SELECT srcaddr, sum(bytes)::BIGINT AS n FROM {from_parquet()} WHERE srcaddr LIKE '10.0.%' "
+                          "GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10").fetchall())
 elif task == "count":
     print_rows(db.execute(f"SELECT count(*), sum(bytes)::BIGINT FROM {from_parquet()}").fetchall())

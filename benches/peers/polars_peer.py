@@ -39,5 +39,12 @@ elif task == "raw":
     print_rows(rows(top(from_logs())))
 elif task == "store":
     print_rows(rows(top(from_parquet())))
+elif task == "ports":
+    counted = from_parquet().group_by("dstport").agg(pl.col("bytes").sum().alias("n"))
+    print_rows(rows(counted.sort(["n", "dstport"], descending=[True, False]).head(10)))
+elif task == "network":
+    within = from_parquet().filter(pl.col("srcaddr").str.starts_with("10.0."))
+    counted = within.group_by("srcaddr").agg(pl.col("bytes").sum().alias("n"))
+    print_rows(rows(counted.sort(["n", "srcaddr"], descending=[True, False]).head(10)))
 elif task == "count":
     print_rows(rows(from_parquet().select(pl.len(), pl.col("bytes").sum())))
