@@ -177,6 +177,9 @@ pub struct RunArgs {
     /// Only records before this time
     #[arg(long, value_name = "TIME")]
     to: Option<String>,
+    /// Only records of the last so many minutes, hours, days or weeks: 90m, 6h, 2d, 1w
+    #[arg(long, value_name = "SPAN", conflicts_with = "from", value_parser = span)]
+    since: Option<chrono::TimeDelta>,
     /// Read raw files instead of the store: files, folders, globs, or - for standard input
     #[arg(long, value_name = "PATH", num_args = 1..)]
     raw: Vec<String>,
@@ -191,6 +194,8 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
     let bound = library.get(&args.name).map_err(anyhow::Error::from).and_then(|query| {
         let mut given = pairs(&args.param)?;
         given.extend(args.from.iter().map(|time| ("from".to_owned(), time.clone())));
+        let since = args.since.and_then(|span| chrono::Utc::now().checked_sub_signed(span));
+        given.extend(since.map(|time| ("from".to_owned(), time.timestamp().to_string())));
         given.extend(args.to.iter().map(|time| ("to".to_owned(), time.clone())));
         Ok((query, query.bind(&given).map_err(with_nearest_option)?))
     });
@@ -206,6 +211,21 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
         Some(engine) => engine.run(&query.sql, Some(&values), printer),
         None => Ok(exit::USAGE),
     }
+}
+
+/// `90m`, `6h`, `2d` or `1w`.
+fn span(text: &str) -> Result<chrono::TimeDelta, String> {
+    let parsed = text.split_at_checked(text.len().saturating_sub(1)).and_then(|(number, unit)| {
+        let number = number.parse::<u32>().ok().map(i64::from)?;
+        match unit {
+            "m" => chrono::TimeDelta::try_minutes(number),
+            "h" => chrono::TimeDelta::try_hours(number),
+            "d" => chrono::TimeDelta::try_days(number),
+            "w" => chrono::TimeDelta::try_weeks(number),
+            _ => None,
+        }
+    });
+    parsed.ok_or_else(|| "expected a number and m, h, d or w, as in 90m or 2d".to_owned())
 }
 
 /// `limit=20` as name and value.

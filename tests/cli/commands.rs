@@ -209,3 +209,25 @@ fn sql_that_does_not_parse_ends_with_two() {
     }
     assert!(flowq(["queries"]).expect(0).out.contains("top_talkers"));
 }
+
+#[test]
+fn a_query_of_the_last_days_leaves_out_what_is_older() {
+    let case = Case::new();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let line = |age: u64, source: u8| {
+        let start = now - age;
+        format!(
+            "2 123456789012 eni-0a1b2c3d4e5f60718 192.0.2.{source} 10.0.0.5 40000 443 6 1 100 {start} {} ACCEPT OK\n",
+            start + 10
+        )
+    };
+    case.write("a.log", format!("{HEADER}{}{}", line(3600, 1), line(3 * 86_400, 2)));
+    case.ingest(&[]).expect(0);
+    let talkers = |since: &str| run(&case, &["run", "top_talkers", "--since", since]);
+    let recent = talkers("2h").expect(0).out;
+    assert!(recent.contains("192.0.2.1") && !recent.contains("192.0.2.2"), "{recent}");
+    assert!(talkers("1w").expect(0).out.contains("192.0.2.2"));
+    for wrong in ["2", "h", "2y", "", "2ｈ"] {
+        assert!(talkers(wrong).expect(2).err.contains("as in 90m or 2d"), "{wrong}");
+    }
+}
