@@ -87,3 +87,59 @@ fn what_is_no_configuration_is_told_and_stops_nothing() {
     let nothing = flowq(&folder.path().join("other"), &["config", "show"]);
     assert_eq!(nothing.status.code(), Some(4));
 }
+
+#[test]
+fn explanations_show_the_records_of_the_flow() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    // The five minutes of the sample in which the partner calls and no answer leaves.
+    let log = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/testdata/s3-dump/AWSLogs/111122223333/vpcflowlogs/us-east-1/2026/01/15/",
+        "111122223333_vpcflowlogs_us-east-1_fl-0a1b2c3d4e5f60718_20260115T1030Z_de1e3199.log.gz"
+    );
+    let ask =
+        ["explain", "--src", "203.0.113.44", "--dst", "10.0.3.30", "--dport", "443", "--format", "json"];
+    let explain = |more: &[&str]| -> serde_json::Value {
+        let arguments: Vec<&str> = ask.iter().chain(more).copied().collect();
+        serde_json::from_str(&out(&store, &arguments)).unwrap()
+    };
+    // Neither a store nor an import is needed. Around 10:30 there are the calls of 10:30:00, :15, :30 and 10:31:00.
+    let raw = ["--config", SAMPLE, "--from", log, "--at", "2026-01-15T10:30:00Z", "--within", "60"];
+    let found = explain(&raw);
+    assert_eq!((&found["logs"]["found"], &found["logs"]["rejects"]), (&8.into(), &4.into()), "{found}");
+    let records = found["logs"]["records"].as_array().unwrap();
+    assert_eq!(records.len(), 8);
+    assert_eq!(records[0]["start"], "2026-01-15T10:30:00Z");
+    for record in records {
+        let is_reject = record["action"] == "REJECT";
+        assert_eq!(is_reject, record["srcaddr"] == "10.0.3.30", "{record}");
+        assert_eq!(
+            record["verdict"],
+            if is_reject { "NACL".into() } else { serde_json::Value::Null },
+            "{record}"
+        );
+    }
+    assert_eq!(found["contradiction"], serde_json::Value::Null, "the configuration blocks the answers too");
+    let stage = &found["stages"][found["first_blocker"].as_u64().unwrap() as usize];
+    assert_eq!((&stage["layer"], &stage["way"]), (&"network_acl".into(), &"back".into()));
+    assert_eq!(stage["subnet"], "subnet-0dddddddddddddddd");
+
+    let one: Vec<&str> = raw.iter().copied().chain(["--sport", "51091"]).collect();
+    assert_eq!(explain(&one)["logs"]["found"], 2, "the call of 10:30:15 and its answer");
+    let none: Vec<&str> = raw.iter().copied().chain(["--records", "0"]).collect();
+    assert_eq!(explain(&none)["logs"], serde_json::Value::Null);
+
+    // The same out of a store.
+    out(&store, &["ingest", log]);
+    out(&store, &["config", "import", SAMPLE, "--captured-at", TIME]);
+    let stored = explain(&["--at", "2026-01-15T10:30:00Z", "--within", "60"]);
+    assert_eq!((&stored["logs"]["found"], &stored["logs"]["rejects"]), (&8.into(), &4.into()));
+    let text = out(&store, &["explain", "--src", "203.0.113.44", "--dst", "10.0.3.30", "--dport", "443"]);
+    assert!(text.contains("records of this flow") && text.contains(": NACL, "), "{text}");
+
+    // A statement behind options with several values is no path.
+    let count = "select count(*) as n from flow_logs where srcaddr = '203.0.113.44' and \"end\" < '2026-01-15T10:30:20Z'";
+    let counted = out(&store, &["sql", "--format", "csv", "--from", log, "--config", SAMPLE, count]);
+    assert_eq!(counted, "n\n1\n", "10:30:00 to :14; the next ends at :29");
+}

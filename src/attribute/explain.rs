@@ -274,6 +274,12 @@ fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
     }
 }
 
+/// ICMP type and code, -1 for all: a log does not show them, and who asks by hand may say them.
+fn fix_icmp(packet: &Packet) -> (i32, i32) {
+    let Some((kind, code)) = packet.icmp.filter(|_| packet.is_icmp()) else { return (-1, -1) };
+    (i32::from(kind), code.map_or(-1, i32::from))
+}
+
 /// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.
 fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
     record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
@@ -321,6 +327,7 @@ pub(crate) fn list_fix(
         });
     };
     let ports = fix_ports(packet, is_response);
+    let (kind, code) = fix_icmp(packet);
     let (option, cidr_name, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
         IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block", host),
@@ -328,7 +335,7 @@ pub(crate) fn list_fix(
     let flag = if packet.direction.is_egress() { "--egress" } else { "--ingress" };
     let port_option = match (ports, packet.is_icmp()) {
         (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
-        (None, true) => " --icmp-type-code Type=-1,Code=-1".to_string(),
+        (None, true) => format!(" --icmp-type-code Type={kind},Code={code}"),
         (None, false) => String::new(),
     };
     let command = format!(
@@ -338,7 +345,7 @@ pub(crate) fn list_fix(
     );
     let port_lines = match (ports, packet.is_icmp()) {
         (Some((from, to)), _) => format!("\n  from_port      = {from}\n  to_port        = {to}"),
-        (None, true) => "\n  icmp_type      = -1\n  icmp_code      = -1".to_string(),
+        (None, true) => format!("\n  icmp_type      = {kind}\n  icmp_code      = {code}"),
         (None, false) => String::new(),
     };
     let terraform = format!(
@@ -370,7 +377,8 @@ pub(crate) fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> 
         58 => "icmpv6".to_string(),
         number => number.to_string(),
     };
-    let (from, to) = ports.map_or((-1, -1), |(from, to)| (i32::from(from), i32::from(to)));
+    // For ICMP the two hold type and code.
+    let (from, to) = ports.map_or_else(|| fix_icmp(packet), |(from, to)| (i32::from(from), i32::from(to)));
     let (ranges, member, tf_cidr) = match packet.remote {
         IpAddr::V4(_) => ("IpRanges", "CidrIp", "cidr_ipv4"),
         IpAddr::V6(_) => ("Ipv6Ranges", "CidrIpv6", "cidr_ipv6"),

@@ -120,6 +120,16 @@ impl TableSource for MissingStore {
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
     pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
+        let network = network(&args.options, global, printer)?;
+        Engine::with_network(args, global, network)
+    }
+
+    /// As [`open`](Engine::open), with this configuration.
+    pub fn with_network(
+        args: &EngineArgs,
+        global: &Global,
+        network: NetworkSource,
+    ) -> anyhow::Result<Engine> {
         let EngineArgs { from, options: args } = args;
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -156,7 +166,6 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let network = network(args, global, printer)?;
         let attribution = AttributionTables::new(Arc::clone(&source), network);
         let config = ConfigTables::new(&global.store);
         let sources: Vec<Arc<dyn TableSource>> =
@@ -360,7 +369,11 @@ impl Engine {
 }
 
 /// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.
-fn network(args: &EngineOptions, global: &Global, printer: &Printer) -> anyhow::Result<NetworkSource> {
+pub(super) fn network(
+    args: &EngineOptions,
+    global: &Global,
+    printer: &Printer,
+) -> anyhow::Result<NetworkSource> {
     if args.config.is_empty() {
         let root = global.store.clone();
         let load = move || match store::config::load(&root) {

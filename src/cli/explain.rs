@@ -1,13 +1,18 @@
 //! `flowq explain`.
 
+mod logs;
+
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use clap::Args;
 
 use super::config::{held, parse_time, print, text_column};
+use super::engine::{EngineArgs, network};
 use super::{Global, Printer, exit};
 use crate::net::{ICMP, ICMPV6, TCP, protocol_number};
 use crate::network::{Timestamp, View};
+use crate::sql::attribution::NetworkSource;
 use crate::sql::output::OutputFormat;
 use crate::trace::{Flow, Trace, trace};
 
@@ -34,9 +39,17 @@ pub struct ExplainArgs {
     /// The interface that is meant, where several hold one of the addresses
     #[arg(long, value_name = "ID")]
     eni: Option<String>,
-    /// By the configuration as it was then (UTC) [default: the newest]
+    /// By the configuration as it was then, and with the log records around then (UTC) [default: the newest]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
+    /// How many seconds before and after --at records of the flow are looked for
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(i64).range(0..))]
+    within: i64,
+    /// So many of these records are shown, the nearest to --at, or the newest; 0: the logs are not read
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    records: usize,
+    #[command(flatten)]
+    engine: EngineArgs,
 }
 
 fn parse_protocol(text: &str) -> Result<u8, String> {
@@ -78,9 +91,15 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         icmp: args.icmp_type,
         interface: args.eni.clone(),
     };
-    let loaded = held(global)?;
+    let network = match network(&args.engine.options, global, printer)? {
+        NetworkSource::Given(network) => network,
+        _ => Arc::new(held(global)?.network),
+    };
     let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
-    let trace = trace(&loaded.network, flow, view)?;
+    let mut trace = trace(&network, flow, view)?;
+    if let Err(code) = logs::read(&mut trace, args, network, global, printer)? {
+        return Ok(code);
+    }
     match printer.format() {
         OutputFormat::Table => printer.data(&trace.text())?,
         OutputFormat::Json => printer.data(&format!("{}\n", serde_json::to_string_pretty(&trace.json())?))?,

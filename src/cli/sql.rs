@@ -92,7 +92,7 @@ impl QueryDir {
 
 pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let mut engine = args.engine.clone();
-    let sql = args.sql.clone().or_else(|| statement_among_paths(&mut engine.from));
+    let sql = args.sql.clone().or_else(|| statement_among_paths(&mut engine));
     let mut texts = Vec::new();
     for text in &args.texts.0 {
         texts.push(match text {
@@ -140,19 +140,31 @@ fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result
     }
 }
 
-/// `--from a b "select …"`: an option with several values takes all words up to the next option, the statement too.
-/// It is told from a path by its first word, and by there being no file of that name.
-fn statement_among_paths(paths: &mut Vec<String>) -> Option<String> {
-    const FIRST_WORDS: [&str; 14] = [
-        "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "values", "copy",
-        "insert", "table", "(select",
+/// `--from a --config b "select …"`: an option with several values takes all words up to the next option, the statement
+/// too. It is told from a path by its first word, and by there being no file of that name.
+fn statement_among_paths(engine: &mut EngineArgs) -> Option<String> {
+    let is_last = |last: &str, len: usize| len > 1 && is_statement(last);
+    let from = &mut engine.from;
+    if from.last().is_some_and(|last| is_last(last, from.len())) {
+        return from.pop();
+    }
+    let config = &mut engine.options.config;
+    let last = config.last()?.to_str()?.to_owned();
+    is_last(&last, config.len()).then(|| config.pop()).flatten().map(|_| last)
+}
+
+fn is_statement(text: &str) -> bool {
+    const FIRST_WORDS: [&str; 18] = [
+        "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "reset", "values",
+        "copy", "insert", "update", "delete", "alter", "table", "analyze",
     ];
-    let last = paths.last().filter(|_| paths.len() > 1)?;
-    let first_word = last.split_whitespace().next()?.to_ascii_lowercase();
-    let comment = first_word.starts_with("--") || first_word.starts_with("/*");
-    let is_statement =
-        last.contains(char::is_whitespace) && (comment || FIRST_WORDS.contains(&first_word.as_str()));
-    (is_statement && !std::path::Path::new(last).exists()).then(|| paths.pop()).flatten()
+    let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
+    let end = begins.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(begins.len());
+    let (word, rest) = begins.split_at(end);
+    let comment = begins.starts_with("--") || begins.starts_with("/*");
+    let is_keyword = FIRST_WORDS.contains(&word.to_ascii_lowercase().as_str())
+        && rest.starts_with(|c: char| c.is_whitespace() || "*('\"".contains(c));
+    (comment || is_keyword) && !std::path::Path::new(text).exists()
 }
 
 fn read_stdin() -> anyhow::Result<String> {
@@ -371,14 +383,23 @@ mod tests {
     #[test]
     fn a_statement_behind_paths_is_no_path() {
         let taken = |words: &[&str]| {
-            let mut paths = parse(words).engine.from;
-            (statement_among_paths(&mut paths), paths)
+            let mut engine = parse(words).engine;
+            let sql = statement_among_paths(&mut engine);
+            (sql, engine.from, engine.options.config.len())
         };
         let select = "SELECT * from flow_logs";
+        let one = || vec!["a".to_owned()];
         assert_eq!(
             taken(&["--from", "a", "b", select]),
-            (Some(select.to_owned()), vec!["a".to_owned(), "b".to_owned()])
+            (Some(select.to_owned()), vec!["a".to_owned(), "b".to_owned()], 0)
         );
+        assert_eq!(taken(&["--from", "a", "--config", "c", select]), (Some(select.to_owned()), one(), 1));
+        assert_eq!(taken(&["--config", "c", "--from", "a", select]), (Some(select.to_owned()), one(), 1));
+        for text in ["select*from x", "(select 1)", "with a as (select 1) select * from a"] {
+            assert_eq!(taken(&["--from", "a", text]).0.as_deref(), Some(text));
+        }
+        assert_eq!(taken(&["--from", "a", "selected/logs"]).0, None);
+        assert_eq!(taken(&["--from", "a", "show.json"]).0, None);
         assert_eq!(taken(&["--from", "a", "my logs"]).0, None);
         assert_eq!(taken(&["--from", select]).0, None);
         assert_eq!(taken(&["--from", "a", "-c", select]).0, None);

@@ -9,7 +9,9 @@
 //! sg-1 in tcp 22 203.0.113.0/24        (or a group, or a prefix list, or account/group)
 //! sg-1                                  (a group without rules)
 //! list pl-1 10.0.0.0/8 192.168.0.0/16   (or `list pl-1 unknown`)
-//! route subnet-1 10.9.0.0/16 tgw-1
+//! route subnet-1 10.9.0.0/16 tgw-1      (or to a list: route subnet-1 pl-1 vpce-1)
+//! zone subnet-1 us-east-1a
+//! attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 subnet-2
 //! peering pcx-1 vpc-1 vpc-2
 //! bpa subnet-1 block-bidirectional
 //! instance i-1 m8g.large
@@ -30,6 +32,7 @@ pub(crate) struct Fixture {
     pub lists: BTreeMap<String, PrefixList>,
     pub tables: BTreeMap<String, RouteTable>,
     pub peerings: BTreeMap<String, Peering>,
+    pub attachments: BTreeMap<String, TransitGatewayAttachment>,
     pub instances: BTreeMap<String, Instance>,
 }
 
@@ -118,7 +121,10 @@ impl Fixture {
                     subnet_ids: vec![words[1].into()],
                     ..RouteTable::default()
                 });
-                let destination = Destination::Cidr(words[2].parse().unwrap());
+                let destination = match words[2].starts_with("pl-") {
+                    true => Destination::PrefixList(words[2].into()),
+                    false => Destination::Cidr(words[2].parse().unwrap()),
+                };
                 table.routes.push(Route {
                     destination,
                     target: words[3].into(),
@@ -134,6 +140,19 @@ impl Fixture {
                     accepter: end(words[3]),
                 };
                 self.peerings.insert(words[1].into(), peering);
+            }
+            "zone" => {
+                self.subnets.get_mut(words[1]).unwrap().availability_zone = Some(words[2].into());
+            }
+            "attachment" => {
+                let attachment = TransitGatewayAttachment {
+                    id: words[1].into(),
+                    gateway_id: Some(words[2].into()),
+                    vpc_id: Some(words[3].into()),
+                    subnet_ids: texts(4),
+                    ..TransitGatewayAttachment::default()
+                };
+                self.attachments.insert(words[1].into(), attachment);
             }
             "bpa" => self.subnets.get_mut(words[1]).unwrap().bpa_mode = Some(words[2].into()),
             "instance" => {
@@ -223,6 +242,7 @@ impl Fixture {
         fill(&mut network.prefix_lists, self.lists);
         fill(&mut network.route_tables, self.tables);
         fill(&mut network.peerings, self.peerings);
+        fill(&mut network.transit_attachments, self.attachments);
         fill(&mut network.instances, self.instances);
         network.finish();
         network

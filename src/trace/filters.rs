@@ -1,7 +1,7 @@
 //! The stages that filter: network ACLs and security groups, rule by rule.
 
 use super::walk::{End, Local, Walk};
-use super::{Layer, RuleLine, Stage, Way};
+use super::{ClientLine, Layer, RuleLine, Stage, Way};
 use crate::attribute::{group_fix, list_fix};
 use crate::net::{TCP, UDP};
 use crate::network::{NaclEntry, RuleAction, Traffic};
@@ -10,7 +10,7 @@ use crate::rules::{
     match_entry, rule_text,
 };
 
-/// The ports that clients may have (spec 3.3): whose they are, and the first and last.
+/// The ports that a kind of client may have (spec 3.3): whose they are, and the first and last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ClientPorts {
     pub(super) first: u16,
@@ -18,29 +18,35 @@ pub(super) struct ClientPorts {
     pub(super) whose: &'static str,
 }
 
+const LINUX: ClientPorts = ClientPorts { first: 32768, last: 61000, whose: "Linux clients" };
+const WINDOWS: ClientPorts = ClientPorts { first: 49152, last: 65535, whose: "Windows clients" };
+/// Load balancers, NAT gateways and Lambda functions.
+const SERVICES: ClientPorts =
+    ClientPorts { first: 1024, last: 65535, whose: "load balancers, NAT gateways and Lambda" };
+/// Whoever is outside may be behind an address translation of its own.
+const TRANSLATED: ClientPorts = ClientPorts { first: 1024, last: 65535, whose: "clients behind a NAT" };
+
 impl Walk<'_> {
-    /// Which ports the client's answers go to; `None` where one was given or the protocol has none.
-    pub(super) fn client_ports(&self, source: &End) -> Option<ClientPorts> {
+    /// Which ports the client's answers go to, by kind of client; none where one was given or the protocol has none.
+    pub(super) fn client_ports(&self, source: &End) -> Vec<ClientPorts> {
         if self.flow.src_port.is_some() || !matches!(self.flow.protocol, TCP | UDP) {
-            return None;
+            return Vec::new();
         }
-        let is_service = source.local.as_ref().is_some_and(|local| {
-            let interface = &local.rules.interface;
-            let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
-            balancer
-                || ["nat_gateway", "lambda", "network_load_balancer"]
-                    .iter()
-                    .any(|kind| interface.is_type(kind))
-        });
-        Some(if is_service {
-            ClientPorts { first: 1024, last: 65535, whose: "load balancers, NAT gateways and Lambda" }
-        } else {
-            ClientPorts { first: 32768, last: 65535, whose: "Linux and Windows" }
-        })
+        let Some(local) = &source.local else { return vec![LINUX, WINDOWS, TRANSLATED] };
+        let interface = &local.rules.interface;
+        let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
+        let is_service = balancer
+            || ["nat_gateway", "lambda", "network_load_balancer"].iter().any(|kind| interface.is_type(kind));
+        if is_service { vec![SERVICES] } else { vec![LINUX, WINDOWS] }
     }
 
-    /// A network ACL's stage. With `ports`, the answers' destination port is any of these.
-    pub(super) fn acl(&mut self, way: Way, local: &Local, packet: &Packet, ports: Option<ClientPorts>) {
+    /// Which ports a NAT gateway's answers go to.
+    pub(super) fn nat_ports(&self) -> Vec<ClientPorts> {
+        if matches!(self.flow.protocol, TCP | UDP) { vec![SERVICES] } else { Vec::new() }
+    }
+
+    /// A network ACL's stage. With `ports`, the answers' destination port is any of these, by kind of client.
+    pub(super) fn acl(&mut self, way: Way, local: &Local, packet: &Packet, ports: &[ClientPorts]) {
         let rules = &local.rules;
         let at = rules.interface.subnet_id.clone().unwrap_or_else(|| rules.interface.id.clone());
         let mut stage = Stage::new(way, Layer::NetworkAcl, at, Decision::NotApplicable, String::new());
@@ -64,24 +70,27 @@ impl Walk<'_> {
             return;
         };
         let sample = |port: Option<u16>| Packet { port, ..*packet };
-        // The ports at which the answer may change, each with what is decided there.
-        let mut decided: Vec<(u16, u16, Decision)> = Vec::new();
-        if let Some(range) = ports {
+        // The stretches of ports within which the decision is the same, for each kind of client.
+        let mut decided: Vec<(u16, Decision)> = Vec::new();
+        for range in ports {
             let lists = scope.lists.iter().flatten();
             let entries = lists.flat_map(|list| compiled.list(list.direction, packet.family()));
-            for (first, last) in segments(entries, packet.protocol, range) {
-                let decision = rules.acl_verdict(&sample(Some(first)), Some(local.own)).decision;
-                match decided.last_mut() {
-                    Some((_, end, same)) if *same == decision => *end = last,
-                    _ => decided.push((first, last, decision)),
-                }
-            }
+            let stretches: Vec<(u16, u16, Decision)> = segments(entries, packet.protocol, *range)
+                .into_iter()
+                .map(|(first, last)| {
+                    let decision = rules.acl_verdict(&sample(Some(first)), Some(local.own)).decision;
+                    (first, last, decision)
+                })
+                .collect();
+            decided.extend(stretches.iter().map(|(first, _, decision)| (*first, *decision)));
+            stage.clients.push(client_line(*range, &stretches));
         }
         // Where ports differ, the first that is dropped shows which rule is in the way.
-        let worst = decided.iter().find(|(.., decision)| *decision == Decision::Deny).or(decided.first());
-        let asked = sample(worst.map(|(first, ..)| *first).or(packet.port));
+        let worst = decided.iter().find(|(_, decision)| *decision == Decision::Deny).or(decided.first());
+        let asked = sample(worst.map(|(first, _)| *first).or(packet.port));
         let verdict = rules.acl_verdict(&asked, Some(local.own));
-        stage.outcome = if decided.len() > 1 { Decision::Unknown } else { verdict.decision };
+        let agreed = decided.iter().all(|(_, decision)| *decision == verdict.decision);
+        stage.outcome = if agreed { verdict.decision } else { Decision::Unknown };
         stage.direction = Some(verdict.direction);
         stage.rule = verdict.entry.map(|entry| entry_text(&compiled.acl, entry));
         let mut reason = match verdict.decision {
@@ -92,21 +101,17 @@ impl Walk<'_> {
             }
             _ => "an entry may match, and that decides".to_owned(),
         };
-        if let Some(range) = ports {
-            let dropped: Vec<String> = (decided.iter())
-                .filter(|(.., decision)| *decision == Decision::Deny)
-                .map(|(first, last, _)| format!("{first}-{last}"))
+        if !agreed {
+            let told: Vec<String> = stage.clients.iter().map(client_text).collect();
+            reason = format!("it depends on the client's port: {}", told.join("; "));
+        } else if !ports.is_empty() {
+            let whose: Vec<String> = ports
+                .iter()
+                .map(|range| format!("{}-{} of {}", range.first, range.last, range.whose))
                 .collect();
-            reason = match (decided.len() > 1, dropped.is_empty()) {
-                (true, false) => {
-                    format!("answers to ports {} are dropped, to others not", dropped.join(", "))
-                }
-                (true, true) => "what happens depends on the client's port".to_owned(),
-                (false, _) => {
-                    format!("{reason}, for ports {}-{} of {}", range.first, range.last, range.whose)
-                }
-            };
+            reason = format!("{reason}, for ports {}", whose.join(", "));
         }
+        let mut nearest: Option<(u8, String)> = None;
         for list in scope.lists.iter().flatten() {
             let seen = Packet { direction: list.direction, remote: list.address, ..asked };
             let entries = compiled.list(list.direction, asked.family());
@@ -121,6 +126,13 @@ impl Walk<'_> {
                 {
                     reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
                 }
+                if let Some(close) = mismatch.and_then(closeness)
+                    && entry.action == Some(RuleAction::Allow)
+                    && nearest.as_ref().is_none_or(|(best, _)| close > *best)
+                {
+                    let because = mismatch.map(|mismatch| mismatch.to_string()).unwrap_or_default();
+                    nearest = Some((close, format!("{} ({because})", entry_text(&compiled.acl, entry))));
+                }
                 let because = match mismatch {
                     Some(mismatch) => Some(mismatch.to_string()),
                     None => (!reached).then(|| "not reached".to_owned()),
@@ -129,8 +141,11 @@ impl Walk<'_> {
             }
             let is_dropped = verdict.decision == Decision::Deny && verdict.direction == list.direction;
             if let (true, Some(entry)) = (is_dropped, verdict.entry) {
-                stage.fix = list_fix(compiled, &seen, entry.number, way == Way::Back && ports.is_some());
+                stage.fix = list_fix(compiled, &seen, entry.number, way == Way::Back && !ports.is_empty());
             }
+        }
+        if verdict.decision == Decision::Deny {
+            stage.nearest = nearest.map(|(_, text)| text);
         }
         stage.reason = reason;
         self.stages.push(stage);
@@ -205,6 +220,32 @@ impl Walk<'_> {
         stage.direction = Some(direction);
         self.stages.push(stage);
     }
+}
+
+fn client_line(range: ClientPorts, stretches: &[(u16, u16, Decision)]) -> ClientLine {
+    let mut dropped: Vec<(u16, u16)> = Vec::new();
+    for (first, last, _) in stretches.iter().filter(|(.., decision)| *decision == Decision::Deny) {
+        match dropped.last_mut() {
+            Some((_, end)) if end.checked_add(1) == Some(*first) => *end = *last,
+            _ => dropped.push((*first, *last)),
+        }
+    }
+    let mut decisions = stretches.iter().map(|(.., decision)| *decision);
+    let first = decisions.next().unwrap_or(Decision::Unknown);
+    let outcome = if decisions.all(|decision| decision == first) { first } else { Decision::Unknown };
+    ClientLine { clients: range.whose, first: range.first, last: range.last, outcome, dropped }
+}
+
+fn client_text(line: &ClientLine) -> String {
+    let ClientLine { clients, first, last, outcome, dropped } = line;
+    let at: Vec<String> = dropped.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+    let what = match outcome {
+        Decision::Allow | Decision::NotApplicable => "pass".to_owned(),
+        Decision::Deny => "are dropped".to_owned(),
+        Decision::Unknown if dropped.is_empty() => "may pass".to_owned(),
+        Decision::Unknown => format!("are dropped at ports {}", at.join(", ")),
+    };
+    format!("answers to {clients} ({first}-{last}) {what}")
 }
 
 /// Stretches of ports within which no entry begins or ends.

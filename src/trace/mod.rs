@@ -1,13 +1,18 @@
 //! The way of one flow through the network, stage by stage, as one troubleshoots by hand: whose addresses these are, each
 //! subnet's route, each network ACL entry and group rule, there and back.
 //!
-//! The flow is hypothetical: no log is looked at. What the configuration does not hold is named as not checked.
+//! The flow may be hypothetical: no log is looked at here, and records that bear on it are given by whoever has read them.
+//! What the configuration does not hold is named as not checked.
 
 mod filters;
+mod gateway;
+mod logged;
 mod render;
 mod route;
 mod walk;
 
+#[cfg(test)]
+mod gateway_tests;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +22,7 @@ use std::net::IpAddr;
 use crate::attribute::Fix;
 use crate::rules::{Decision, Direction, Ternary};
 
+pub use logged::{LogRecord, Logged, Window};
 pub use walk::trace;
 
 /// What is asked about.
@@ -100,6 +106,10 @@ pub enum Layer {
     NetworkAcl,
     /// The security groups of an interface.
     SecurityGroup,
+    /// A gateway between VPCs.
+    Gateway,
+    /// VPC Block Public Access, at what leads to the internet.
+    PublicAccess,
 }
 
 impl fmt::Display for Layer {
@@ -109,6 +119,8 @@ impl fmt::Display for Layer {
             Layer::Route => "route",
             Layer::NetworkAcl => "network_acl",
             Layer::SecurityGroup => "security_group",
+            Layer::Gateway => "gateway",
+            Layer::PublicAccess => "vpc_block_public_access",
         })
     }
 }
@@ -143,6 +155,8 @@ pub struct Stage {
     pub reason: String,
     /// Every rule of the stage in order.
     pub rules: Vec<RuleLine>,
+    /// On the way back: what becomes of the answers to each kind of client.
+    pub clients: Vec<ClientLine>,
     /// Where no rule allows: the rule that comes closest.
     pub nearest: Option<String>,
     /// The smallest change that lets it pass.
@@ -166,10 +180,26 @@ impl Stage {
             rule: None,
             reason: reason.into(),
             rules: Vec::new(),
+            clients: Vec::new(),
             nearest: None,
             fix: None,
         }
     }
+}
+
+/// Answers to one kind of client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientLine {
+    /// Whose ports these are.
+    pub clients: &'static str,
+    /// The first port that such a client may have (spec 3.3).
+    pub first: u16,
+    /// The last.
+    pub last: u16,
+    /// What becomes of answers to these ports; unknown where it depends on the port.
+    pub outcome: Decision,
+    /// The ports at which they are dropped.
+    pub dropped: Vec<(u16, u16)>,
 }
 
 /// The whole way.
@@ -181,6 +211,12 @@ pub struct Trace {
     pub stages: Vec<Stage>,
     /// What was not checked.
     pub not_checked: Vec<String>,
+    /// Every address of the source and of the destination by which records may show them.
+    pub addresses: (Vec<IpAddr>, Vec<IpAddr>),
+    /// Whether the destination sees the source under a NAT gateway's address and port.
+    pub translated: bool,
+    /// What the logs hold about it; `None` where they were not read.
+    pub logged: Option<Logged>,
 }
 
 impl Trace {

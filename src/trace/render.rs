@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::{RuleLine, Stage, Trace};
+use super::{LogRecord, RuleLine, Stage, Trace};
 use crate::net::protocol_name;
 use crate::rules::{Decision, Ternary};
 
@@ -44,6 +44,16 @@ impl Trace {
             if let (true, Some(rule)) = (stage.rules.is_empty(), &stage.rule) {
                 let _ = writeln!(out, "       {rule}");
             }
+            for line in &stage.clients {
+                let at: Vec<String> =
+                    line.dropped.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+                let at = if at.is_empty() { String::new() } else { format!(" (dropped: {})", at.join(", ")) };
+                let _ = writeln!(
+                    out,
+                    "       answers to {}, ports {}-{}: {}{at}",
+                    line.clients, line.first, line.last, line.outcome
+                );
+            }
             for line in &stage.rules {
                 let because =
                     line.because.as_deref().map(|because| format!(" ({because})")).unwrap_or_default();
@@ -66,10 +76,37 @@ impl Trace {
                 });
             }
         }
+        if let Some(logged) = &self.logged {
+            let _ = writeln!(
+                out,
+                "the logs {}: {} records of this flow, {} of them REJECT",
+                logged.period(),
+                logged.found,
+                logged.rejects
+            );
+            for record in &logged.records {
+                let _ = writeln!(out, "  {}", record.text());
+                if let Some((_, _, explanation)) = &record.verdict {
+                    let _ = writeln!(out, "    {explanation}");
+                }
+            }
+        }
+        if let Some(text) = self.contradiction() {
+            let _ = writeln!(out, "{text}");
+        }
         for text in &self.not_checked {
             let _ = writeln!(out, "not checked: {text}");
         }
         out
+    }
+
+    /// What to say where the logs show rejects of what the configuration lets pass.
+    fn contradiction(&self) -> Option<&'static str> {
+        let rejects = self.logged.as_ref().is_some_and(|logged| logged.rejects > 0);
+        (rejects && self.outcome() == Decision::Allow).then_some(
+            "the configuration lets the flow pass, and yet records were rejected: it was another then, or these packets \
+             belonged to no connection any more (the verdicts beside the records say which)",
+        )
     }
 
     /// The same facts as JSON.
@@ -82,9 +119,17 @@ impl Trace {
             "src_port": flow.src_port,
             "dst_port": flow.dst_port,
             "icmp_type": flow.icmp.map(|(kind, _)| kind),
+            "icmp_code": flow.icmp.and_then(|(_, code)| code),
             "outcome": self.outcome().to_string(),
             "first_blocker": self.stages.iter().position(|stage| stage.outcome == Decision::Deny),
             "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
+            "logs": self.logged.as_ref().map(|logged| json!({
+                "period": logged.period(),
+                "found": logged.found,
+                "rejects": logged.rejects,
+                "records": logged.records.iter().map(LogRecord::json).collect::<Vec<_>>(),
+            })),
+            "contradiction": self.contradiction(),
             "not_checked": self.not_checked,
         })
     }
@@ -95,6 +140,8 @@ fn stage(stage: &Stage) -> Value {
         "way": stage.way.to_string(),
         "layer": stage.layer.to_string(),
         "at": stage.at,
+        "interface": Some(&stage.at).filter(|at| at.starts_with("eni-")),
+        "subnet": Some(&stage.at).filter(|at| at.starts_with("subnet-")),
         "direction": stage.direction.map(|direction| direction.to_string()),
         "outcome": stage.outcome.to_string(),
         "rule": stage.rule,
@@ -103,6 +150,13 @@ fn stage(stage: &Stage) -> Value {
             "rule": line.text,
             "matched": match line.matched { Ternary::Yes => "yes", Ternary::Maybe => "maybe", Ternary::No => "no" },
             "because": line.because,
+        })).collect::<Vec<_>>(),
+        "clients": stage.clients.iter().map(|line| json!({
+            "clients": line.clients,
+            "first_port": line.first,
+            "last_port": line.last,
+            "outcome": line.outcome.to_string(),
+            "dropped": line.dropped,
         })).collect::<Vec<_>>(),
         "nearest": stage.nearest,
         "fix": stage.fix.as_ref().map(|fix| json!({

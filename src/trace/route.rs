@@ -1,34 +1,46 @@
 //! The route that a subnet has for an address: the longest prefix, and what its target does.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::net::is_internet;
-use crate::network::{Destination, Route};
+use crate::network::{Destination, Route, RouteTable};
 use crate::rules::Decision;
 
+/// Where a route leads, as far as the stages behind it depend on that.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hop {
+    /// Over an internet gateway.
+    Internet,
+    /// Over an egress-only internet gateway.
+    EgressOnly,
+    /// Over a NAT gateway.
+    Nat(String),
+    /// Over a transit gateway.
+    Transit(String),
+    /// Within the VPC, over a peering connection, or nowhere.
+    Other,
+}
+
+/// The route with the longest prefix that holds an address.
+pub(super) struct Best {
+    pub(super) table: Arc<RouteTable>,
+    pub(super) route: Option<(Route, String)>,
+    /// Routes to lists whose entries are not known.
+    pub(super) unknown: Vec<String>,
+}
+
 impl Walk<'_> {
-    /// The stage of the route from an interface's subnet to a remote address.
-    pub(super) fn route(&mut self, way: Way, local: &Local, remote: IpAddr) {
+    /// The best route of an interface's subnet; `None` where its table is not in the configuration.
+    pub(super) fn best_route(&self, local: &Local, remote: IpAddr) -> Option<Best> {
         let interface = &local.rules.interface;
-        let subnet = interface.subnet_id.as_deref();
-        let at = subnet.unwrap_or(&interface.id).to_owned();
-        if local.rules.unfiltered(&remote).is_some() {
-            let reason = "a service of the VPC itself needs no route";
-            self.stages.push(Stage::new(way, Layer::Route, at, Decision::NotApplicable, reason));
-            return;
-        }
-        let table =
-            subnet.and_then(|id| self.network.route_table_of(id, interface.vpc_id.as_deref(), self.view));
-        let Some(table) = table else {
-            let reason = "the subnet's route table is not in the configuration (describe-route-tables)";
-            self.stages.push(Stage::new(way, Layer::Route, at, Decision::Unknown, reason));
-            return;
-        };
+        let vpc = interface.vpc_id.as_deref();
+        let table = self.network.route_table_of(interface.subnet_id.as_deref()?, vpc, self.view)?;
         let table = table.value.clone();
         let mut best: Option<(u8, &Route, String)> = None;
-        let mut unknown_list = None;
+        let mut unknown = Vec::new();
         for route in &table.routes {
             let blocks = match &route.destination {
                 Destination::Cidr(cidr) => vec![*cidr],
@@ -37,7 +49,10 @@ impl Walk<'_> {
                     match list.and_then(|list| list.value.entries.clone()) {
                         Some(entries) => entries,
                         None => {
-                            unknown_list = Some((id.clone(), route.target.clone()));
+                            unknown.push(format!(
+                                "the route of {} over {} to {id}, whose entries are not in the configuration",
+                                table.id, route.target
+                            ));
                             continue;
                         }
                     }
@@ -49,66 +64,144 @@ impl Walk<'_> {
                 }
             }
         }
-        if let Some((list, target)) = unknown_list {
-            self.not_checked.push(format!(
-                "the route of {} over {target} to {list}, whose entries are not in the configuration",
-                table.id
-            ));
+        let route = best.map(|(_, route, block)| (route.clone(), block));
+        Some(Best { table, route, unknown })
+    }
+
+    /// The stage of the route from an interface's subnet to a remote address, which `far` holds if it is known.
+    pub(super) fn route(&mut self, way: Way, local: &Local, remote: IpAddr, far: Option<&Local>) -> Hop {
+        let interface = &local.rules.interface;
+        let at = interface.subnet_id.as_deref().unwrap_or(&interface.id).to_owned();
+        if local.rules.unfiltered(&remote).is_some() {
+            let reason = "a service of the VPC itself needs no route";
+            self.stages.push(Stage::new(way, Layer::Route, at, Decision::NotApplicable, reason));
+            return Hop::Other;
         }
-        let Some((_, route, block)) = best else {
-            let reason = format!("{} has no route to {remote}", table.id);
-            self.stages.push(Stage::new(way, Layer::Route, at, Decision::Deny, reason));
-            return;
+        let Some(Best { table, route, unknown }) = self.best_route(local, remote) else {
+            let reason = "the subnet's route table is not in the configuration (describe-route-tables)";
+            self.stages.push(Stage::new(way, Layer::Route, at, Decision::Unknown, reason));
+            return Hop::Other;
         };
-        let (outcome, reason) = self.target(way, local, remote, route);
+        let may_be_elsewhere = !unknown.is_empty();
+        self.not_checked.extend(unknown);
+        let Some((route, block)) = route else {
+            let reason = format!("{} has no route to {remote}", table.id);
+            let outcome = if may_be_elsewhere { Decision::Unknown } else { Decision::Deny };
+            self.stages.push(Stage::new(way, Layer::Route, at, outcome, reason));
+            return Hop::Other;
+        };
+        let (outcome, reason, hop) = self.target(way, local, remote, far, &route);
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);
+        hop
     }
 
-    fn target(&mut self, way: Way, local: &Local, remote: IpAddr, route: &Route) -> (Decision, String) {
+    fn target(
+        &mut self,
+        way: Way,
+        local: &Local,
+        remote: IpAddr,
+        far: Option<&Local>,
+        route: &Route,
+    ) -> (Decision, String, Hop) {
+        use Decision::{Allow, Deny, Unknown};
         let target = route.target.as_str();
         let interface = &local.rules.interface;
+        let is_public = is_internet(&remote);
         if route.state.as_deref() == Some("blackhole") {
-            return (Decision::Deny, format!("the route is a blackhole: {target} is gone"));
+            return (Deny, format!("the route is a blackhole: {target} is gone"), Hop::Other);
         }
         if target == "local" {
-            return (Decision::Allow, "within the VPC".to_owned());
+            let (own, other) = (&interface.vpc_id, far.and_then(|far| far.rules.interface.vpc_id.as_ref()));
+            return match (own, other) {
+                (Some(own), Some(other)) if own != other => {
+                    let reason = format!(
+                        "{remote} lies in a block of {own} itself, so nothing for {other} leaves it (overlapping blocks)"
+                    );
+                    (Deny, reason, Hop::Other)
+                }
+                _ => (Allow, "within the VPC".to_owned(), Hop::Other),
+            };
         }
-        let kind = target.split('-').next().unwrap_or_default();
-        match kind {
-            "igw" if !is_internet(&remote) => {
-                (Decision::Deny, "an internet gateway does not carry private addresses".to_owned())
+        match target.split('-').next().unwrap_or_default() {
+            "igw" if !is_public => {
+                (Deny, "an internet gateway does not carry private addresses".to_owned(), Hop::Other)
             }
-            "igw" if remote.is_ipv4() && !interface.public_addresses.iter().any(IpAddr::is_ipv4) => (
-                Decision::Deny,
-                format!("{} has no public address, so the internet gateway drops it", interface.id),
-            ),
-            "igw" => (Decision::Allow, "over the internet gateway".to_owned()),
+            "igw" if remote.is_ipv4() && !interface.public_addresses.iter().any(IpAddr::is_ipv4) => {
+                let reason =
+                    format!("{} has no public address, so the internet gateway drops it", interface.id);
+                (Deny, reason, Hop::Internet)
+            }
+            "igw" => (Allow, "over the internet gateway".to_owned(), Hop::Internet),
             "eigw" if way == Way::There => {
-                (Decision::Allow, "over the egress-only internet gateway".to_owned())
+                (Allow, "over the egress-only internet gateway".to_owned(), Hop::EgressOnly)
             }
             "eigw" => {
                 let reason = "an egress-only internet gateway lets in no flow that starts outside";
-                (Decision::Deny, reason.to_owned())
+                (Deny, reason.to_owned(), Hop::EgressOnly)
             }
             "nat" if way == Way::There => {
-                self.not_checked.push(format!("the network ACL and routes of the subnet of {target}"));
-                (Decision::Allow, "over the NAT gateway, under its address".to_owned())
+                (Allow, "over the NAT gateway, under its address".to_owned(), Hop::Nat(target.to_owned()))
             }
             "nat" => {
                 let reason = "the answer would leave through a NAT gateway under another address, and the client drops it";
-                (Decision::Deny, reason.to_owned())
+                (Deny, reason.to_owned(), Hop::Other)
             }
-            "pcx" => self.peering(local, remote, target),
+            "pcx" => {
+                let (outcome, reason) = self.peering(local, remote, far, target);
+                (outcome, reason, Hop::Other)
+            }
+            "tgw" => (Allow, format!("over the transit gateway {target}"), Hop::Transit(target.to_owned())),
+            "vpce" if matches!(route.destination, Destination::PrefixList(_)) => {
+                self.not_checked.push(format!("the policy of the gateway endpoint {target}"));
+                (Allow, format!("over the gateway endpoint {target}, without leaving AWS"), Hop::Other)
+            }
+            "vpce" => {
+                self.not_checked
+                    .push(format!("the appliances behind the Gateway Load Balancer endpoint {target}"));
+                (Unknown, format!("over {target} to appliances, which decide themselves"), Hop::Other)
+            }
+            "vgw" => {
+                self.not_checked.push(format!(
+                    "the VPN connections and Direct Connect gateways of {target}, and the network behind them"
+                ));
+                let reason = format!(
+                    "over the virtual private gateway {target}, whose far end is not in the configuration"
+                );
+                (Unknown, reason, Hop::Other)
+            }
+            "eni" | "i" => self.appliance(target),
             _ => {
                 self.not_checked.push(format!("what lies behind {target}"));
-                (Decision::Unknown, format!("over {target}, whose own routes are not in the configuration"))
+                let reason = format!("over {target}, whose own routes are not in the configuration");
+                (Unknown, reason, Hop::Other)
             }
         }
     }
 
-    fn peering(&mut self, local: &Local, remote: IpAddr, id: &str) -> (Decision, String) {
+    /// An interface that packets for others are sent to.
+    fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
+        let checks = self.network.interfaces.all(self.view).any(|found| {
+            let interface = found.value;
+            (interface.id == target || interface.instance_id.as_deref() == Some(target))
+                && interface.source_dest_check == Some(true)
+        });
+        if checks {
+            let reason = format!("{target} checks source and destination, so it drops what is for others");
+            return (Decision::Deny, reason, Hop::Other);
+        }
+        self.not_checked.push(format!("what the appliance {target} does, and its own filters"));
+        (Decision::Unknown, format!("over the appliance {target}, which decides itself"), Hop::Other)
+    }
+
+    fn peering(
+        &mut self,
+        local: &Local,
+        remote: IpAddr,
+        holder: Option<&Local>,
+        id: &str,
+    ) -> (Decision, String) {
         let Some(found) = self.network.peerings.get(id, self.view) else {
             return (
                 Decision::Unknown,
@@ -124,6 +217,15 @@ impl Walk<'_> {
             true => &peering.accepter,
             false => &peering.requester,
         };
+        let holder = holder.and_then(|holder| holder.rules.interface.vpc_id.as_deref());
+        if let (Some(far), Some(holder)) = (far.vpc_id.as_deref(), holder)
+            && far != holder
+        {
+            return (
+                Decision::Deny,
+                format!("{id} leads to {far}, not to {holder}, and peering is not transitive"),
+            );
+        }
         let vpc = far.vpc_id.as_deref().and_then(|vpc| self.network.vpcs.get(vpc, self.view));
         let cidrs = match (far.cidrs.is_empty(), vpc) {
             (true, Some(vpc)) => vpc.value.cidrs.clone(),

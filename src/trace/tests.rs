@@ -61,6 +61,7 @@ fn from_the_internet_to_a_public_address() {
         vec![
             "there address 198.51.100.7 not_applicable",
             "there address 192.0.2.10 allow",
+            "there vpc_block_public_access subnet-1 allow",
             "there network_acl inbound subnet-1 allow",
             "there security_group inbound eni-web allow",
             "back security_group outbound eni-web not_applicable",
@@ -152,7 +153,13 @@ fn answers_that_only_some_clients_get() {
     let mut trace = run(&text, "10.0.1.10", "10.0.2.10", 443);
     assert_eq!(trace.outcome(), Decision::Unknown);
     let stage = trace.stages.iter().find(|stage| stage.outcome == Decision::Unknown).unwrap();
-    assert_eq!(stage.reason, "answers to ports 32768-49151 are dropped, to others not");
+    assert_eq!(
+        stage.reason,
+        "it depends on the client's port: answers to Linux clients (32768-61000) are dropped at ports 32768-49151; \
+         answers to Windows clients (49152-65535) pass"
+    );
+    let clients: Vec<_> = stage.clients.iter().map(|line| (line.first, line.last, line.outcome)).collect();
+    assert_eq!(clients, [(32768, 61000, Decision::Unknown), (49152, 65535, Decision::Allow)]);
     let network = Fixture::new(&text).network();
     for (port, outcome) in [(50_000, Decision::Allow), (40_000, Decision::Deny)] {
         trace.flow.src_port = Some(port);
@@ -171,10 +178,12 @@ fn routes_decide_too() {
     assert_eq!(out(NETWORK).0, Decision::Allow);
     let narrower = format!("{NETWORK}\n route subnet-1 198.51.100.0/24 tgw-1");
     assert_eq!(
-        out(&narrower).0,
-        Decision::Unknown,
-        "the longest prefix wins, and the gateway's routes are not known"
+        out(&narrower),
+        (Decision::Allow, "over the transit gateway tgw-1".to_owned()),
+        "the longest prefix"
     );
+    let whole = run(&narrower, "10.0.1.10", "198.51.100.7", 443);
+    assert_eq!(whole.outcome(), Decision::Unknown, "the gateway's routes are not known");
     let none = NETWORK.replace("route subnet-1 0.0.0.0/0 igw-1", "");
     assert_eq!(out(&none).0, Decision::Deny);
     let other = run(NETWORK, "10.0.1.11", "198.51.100.7", 443);

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::gateway::Nat;
+use super::route::Hop;
 use super::{Flow, Layer, Stage, Trace, TraceError, Way};
 use crate::net::{ICMP, ICMPV6, is_internet};
 use crate::network::{Network, NetworkInterface, View};
@@ -16,6 +18,7 @@ pub(super) struct End {
     pub(super) local: Option<Local>,
 }
 
+#[derive(Debug, Clone)]
 pub(super) struct Local {
     pub(super) rules: Arc<InterfaceRules>,
     /// Its private address.
@@ -31,6 +34,8 @@ pub(super) struct Walk<'n> {
     pub(super) flow: Flow,
     pub(super) stages: Vec<Stage>,
     pub(super) not_checked: Vec<String>,
+    /// The NAT gateway on the way, if there is one.
+    pub(super) nat: Option<Nat>,
 }
 
 /// Traces a flow through the configuration of a moment.
@@ -46,6 +51,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         flow,
         stages: Vec::new(),
         not_checked: Vec::new(),
+        nat: None,
     };
     let (mut source, mut target) = (walk.end(src), walk.end(dst));
     if source.local.is_none() && target.local.is_none() {
@@ -58,11 +64,24 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
             return Err(TraceError::OtherInterface { interface, src, dst });
         }
     }
+    let mut addresses = (known_as(&source), known_as(&target));
+    if let Some(local) = source.local.clone() {
+        walk.nat = walk.nat_of(&local, dst);
+    }
+    if let Some(nat) = &walk.nat {
+        addresses.0.extend(nat.local.iter().flat_map(|local| &local.rules.interface.addresses));
+        addresses.0.extend(nat.seen(&dst));
+    }
+    for side in [&mut addresses.0, &mut addresses.1] {
+        side.sort_unstable();
+        side.dedup();
+    }
     walk.addresses(&mut source, &mut target);
     walk.there(&source, &target);
     walk.back(&source, &target);
     walk.rest(&source, &target);
-    Ok(Trace { flow: walk.flow, stages: walk.stages, not_checked: walk.not_checked })
+    let Walk { flow, stages, not_checked, nat, .. } = walk;
+    Ok(Trace { flow, stages, not_checked, addresses, translated: nat.is_some(), logged: None })
 }
 
 impl Walk<'_> {
@@ -132,29 +151,51 @@ impl Walk<'_> {
             };
             self.stages.push(Stage::new(Way::There, Layer::Address, local.own.to_string(), outcome, reason));
         }
-        // Two of our own that talk over a public address go out and come in again: the other end sees the public one.
-        let over_public = target.local.as_ref().is_some_and(|local| local.by_public);
-        if let (true, Some(local)) = (over_public, &source.local) {
-            match local.rules.interface.public_addresses.iter().find(|addr| addr.is_ipv4()) {
-                Some(public) => source.seen = *public,
-                None => {
-                    let reason = "it has no public address, so the destination sees that of a gateway on the way, which is not known";
-                    self.stages.push(Stage::new(
-                        Way::There,
-                        Layer::Address,
-                        local.own.to_string(),
-                        Decision::Unknown,
-                        reason,
-                    ));
-                    self.not_checked
-                        .push(format!("what {} does with traffic from a gateway's address", target.seen));
-                    target.local = None;
-                }
-            }
+        if is_outside
+            && let Some(local) = &target.local
+            && local.rules.interface.is_type("nat_gateway")
+        {
+            let reason = "a NAT gateway discards what none of its clients has asked for";
+            let at = local.rules.interface.id.clone();
+            self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Deny, reason));
         }
+        let over_public = target.local.as_ref().is_some_and(|local| local.by_public);
+        let Some(local) = source.local.clone() else { return };
+        if let Some(nat) = &self.nat {
+            match nat.seen(&target.seen) {
+                Some(addr) => {
+                    let reason = format!("the destination sees {addr} of {}", nat.id);
+                    let at = local.own.to_string();
+                    self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Allow, reason));
+                    source.seen = addr;
+                    return;
+                }
+                None if target.local.is_none() => return,
+                None => {}
+            }
+        } else if !over_public {
+            return;
+        } else if let Some(public) = local.rules.interface.public_addresses.iter().find(|addr| addr.is_ipv4())
+        {
+            // Two of our own that talk over a public address go out and come in again: the other end sees the public one.
+            source.seen = *public;
+            return;
+        }
+        let reason = "it has no public address, so the destination sees that of a gateway on the way, which is not known";
+        let at = local.own.to_string();
+        self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Unknown, reason));
+        self.not_checked.push(format!("what {} does with traffic from a gateway's address", target.seen));
+        target.local = None;
     }
 
-    fn packet(&self, direction: Direction, remote: IpAddr) -> Packet {
+    /// From the internet, to something of ours.
+    fn comes_from_internet(&mut self, source: &End) -> bool {
+        source.local.is_none()
+            && is_internet(&source.seen)
+            && !self.engine.owners(self.view).in_some_vpc(&source.seen)
+    }
+
+    pub(super) fn packet(&self, direction: Direction, remote: IpAddr) -> Packet {
         let Flow { protocol, dst_port: port, icmp, .. } = self.flow;
         Packet { direction, remote, protocol, port, icmp }
     }
@@ -163,13 +204,22 @@ impl Walk<'_> {
         if let Some(local) = &source.local {
             let packet = self.packet(Direction::Egress, target.seen);
             self.groups(Way::There, &local.rules, &packet);
-            self.acl(Way::There, local, &packet, None);
-            self.route(Way::There, local, target.seen);
+            self.acl(Way::There, local, &packet, &[]);
+            let hop = self.route(Way::There, local, target.seen, target.local.as_ref());
+            self.over(&hop, local, target);
         }
         if let Some(local) = &target.local {
+            if self.comes_from_internet(source) {
+                self.public_access(Way::There, local, &Hop::Internet);
+            }
             let packet = self.packet(Direction::Ingress, source.seen);
-            self.acl(Way::There, local, &packet, None);
+            self.acl(Way::There, local, &packet, &[]);
             self.groups(Way::There, &local.rules, &packet);
+            if local.rules.interface.is_endpoint() {
+                let id = &local.rules.interface.id;
+                self.not_checked
+                    .push(format!("the policy of the endpoint at {id}, and the service behind it"));
+            }
         }
     }
 
@@ -188,14 +238,26 @@ impl Walk<'_> {
         };
         let Flow { protocol, src_port, .. } = self.flow;
         let answer = |direction, remote| Packet { direction, remote, protocol, port: src_port, icmp };
-        let ports = self.client_ports(source);
+        let near = self.client_ports(source);
+        let is_translated = self.nat.is_some();
+        let far = if is_translated { self.nat_ports() } else { near.clone() };
         if let Some(local) = &target.local {
             self.state(&local.rules, Direction::Egress);
-            self.acl(Way::Back, local, &answer(Direction::Egress, source.seen), ports);
-            self.route(Way::Back, local, source.seen);
+            let mut packet = answer(Direction::Egress, source.seen);
+            // The port that was asked about is the client's own, which the gateway replaces.
+            packet.port = packet.port.filter(|_| !is_translated);
+            self.acl(Way::Back, local, &packet, &far);
+            let nat = self.nat.clone().and_then(|nat| nat.local);
+            let to = nat.as_ref().or(source.local.as_ref());
+            let hop = self.route(Way::Back, local, source.seen, to);
+            if let (Hop::Transit(id), Some(to)) = (&hop, to) {
+                let packet = Packet { direction: Direction::Ingress, remote: local.own, ..packet };
+                self.transit(Way::Back, id, local, Some(to), packet, &far);
+            }
         }
         if let Some(local) = &source.local {
-            self.acl(Way::Back, local, &answer(Direction::Ingress, target.seen), ports);
+            self.back_over_nat(local, target, answer(Direction::Ingress, target.seen), &far, &near);
+            self.acl(Way::Back, local, &answer(Direction::Ingress, target.seen), &near);
             self.state(&local.rules, Direction::Ingress);
         }
     }
@@ -211,25 +273,24 @@ impl Walk<'_> {
                     "changes in the {distance} s between the time asked and the capture used for {interface}"
                 ));
             }
-            match local.rules.bpa_mode.as_deref() {
-                None => self
-                    .not_checked
-                    .push(format!("VPC Block Public Access at {interface} (not in the configuration)")),
-                Some("off") => {}
-                Some(mode) => self
-                    .not_checked
-                    .push(format!("VPC Block Public Access at {interface}: its mode is {mode}")),
-            }
         }
-        for always in [
-            "firewalls and listeners on the hosts, AWS Network Firewall, DNS",
-            "the logs: no record was looked at",
-        ] {
-            self.not_checked.push(always.to_owned());
-        }
+        self.not_checked.push("firewalls and listeners on the hosts, AWS Network Firewall, DNS".to_owned());
         let mut seen = std::collections::HashSet::new();
         self.not_checked.retain(|text| seen.insert(text.clone()));
     }
+}
+
+/// Every address by which records may show an end.
+fn known_as(end: &End) -> Vec<IpAddr> {
+    let mut addresses = vec![end.seen];
+    if let Some(local) = &end.local {
+        addresses.push(local.own);
+        // A record shows the primary address instead of a secondary one (spec 4.2).
+        addresses.extend(local.rules.interface.primary);
+        addresses.extend(&local.rules.interface.public_addresses);
+    }
+    addresses.retain(|addr| addr.is_ipv4() == end.seen.is_ipv4());
+    addresses
 }
 
 /// The private address that a public one maps to; the model keeps both lists and not the pairs, so with several it is

@@ -1,0 +1,206 @@
+//! What lies between the two ends: the subnets of NAT gateways and of transit gateway attachments, whose network ACLs filter
+//! too, and VPC Block Public Access at what leads to the internet.
+
+use std::net::IpAddr;
+
+use super::filters::ClientPorts;
+use super::route::Hop;
+use super::walk::{End, Local, Walk};
+use super::{Layer, Stage, Way};
+use crate::attribute::Fix;
+use crate::net::is_internet;
+use crate::network::TransitGatewayAttachment;
+use crate::rules::{Decision, Direction, Packet};
+
+/// The NAT gateway that the source's packets go through.
+#[derive(Debug, Clone)]
+pub(super) struct Nat {
+    pub(super) id: String,
+    /// Its interface; `None` where the configuration does not hold it.
+    pub(super) local: Option<Local>,
+}
+
+impl Nat {
+    /// The address under which the other end sees what comes through it.
+    pub(super) fn seen(&self, remote: &IpAddr) -> Option<IpAddr> {
+        let local = self.local.as_ref()?;
+        let public = local.rules.interface.public_addresses.iter().find(|addr| addr.is_ipv4());
+        if is_internet(remote) { public.copied() } else { Some(local.own) }
+    }
+}
+
+impl Walk<'_> {
+    /// The NAT gateway of a subnet's route to an address. Only for version 4: what NAT64 makes of an address is not followed.
+    pub(super) fn nat_of(&mut self, local: &Local, remote: IpAddr) -> Option<Nat> {
+        let route = self.best_route(local, remote)?.route?.0;
+        let id = Some(route.target).filter(|target| target.starts_with("nat-") && remote.is_ipv4())?;
+        // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
+        let interface = self.network.interfaces.all(self.view).find(|found| {
+            let words = found.value.description.as_deref().unwrap_or_default().split_whitespace();
+            found.value.is_type("nat_gateway") && words.into_iter().any(|word| word == id)
+        });
+        let found = interface.and_then(|found| Some((found.value.id.clone(), found.value.primary?)));
+        let local = found.and_then(|(interface, own)| {
+            let rules = self.engine.interface(&interface, self.view)?;
+            Some(Local { rules, own, by_public: false })
+        });
+        Some(Nat { id, local })
+    }
+
+    /// The stages between the source's subnet and the target's, towards the target.
+    pub(super) fn over(&mut self, hop: &Hop, source: &Local, target: &End) {
+        match hop {
+            Hop::Internet | Hop::EgressOnly => self.public_access(Way::There, source, hop),
+            Hop::Nat(id) => match self.nat.clone().and_then(|nat| nat.local) {
+                Some(nat) => {
+                    self.acl(Way::There, &nat, &self.packet(Direction::Ingress, source.own), &[]);
+                    self.acl(Way::There, &nat, &self.packet(Direction::Egress, target.seen), &[]);
+                    let next = self.route(Way::There, &nat, target.seen, target.local.as_ref());
+                    if next == Hop::Internet {
+                        self.public_access(Way::There, &nat, hop);
+                    }
+                }
+                None => self.not_checked.push(format!(
+                    "the subnet of {id}: its network ACL, its route and Block Public Access (its interface is not in the \
+                     configuration)"
+                )),
+            },
+            Hop::Transit(id) => {
+                let packet = self.packet(Direction::Ingress, source.own);
+                self.transit(Way::There, id, source, target.local.as_ref(), packet, &[]);
+            }
+            Hop::Other => {}
+        }
+    }
+
+    /// The stages at the NAT gateway on the way back: `far` are the ports that it has towards the target, `near` the client's.
+    pub(super) fn back_over_nat(
+        &mut self,
+        source: &Local,
+        target: &End,
+        answer: Packet,
+        far: &[ClientPorts],
+        near: &[ClientPorts],
+    ) {
+        let Some(nat) = self.nat.clone().and_then(|nat| nat.local) else { return };
+        let inbound = Packet { direction: Direction::Ingress, remote: target.seen, port: None, ..answer };
+        self.acl(Way::Back, &nat, &inbound, far);
+        let outbound = Packet { direction: Direction::Egress, remote: source.own, ..answer };
+        self.acl(Way::Back, &nat, &outbound, near);
+        self.route(Way::Back, &nat, source.own, Some(source));
+    }
+
+    /// The stages at a transit gateway: the attachments' network ACLs (spec 1.2, rows e and f) and the gateway's own routes.
+    /// `packet` is what the attachment of `from` takes in.
+    pub(super) fn transit(
+        &mut self,
+        way: Way,
+        id: &str,
+        from: &Local,
+        to: Option<&Local>,
+        packet: Packet,
+        ports: &[ClientPorts],
+    ) {
+        let near = self.attachment(id, from);
+        let far = to.and_then(|to| self.attachment(id, to));
+        if let Some(attachment) = &near {
+            self.at_attachment(way, attachment, from, packet, ports);
+        }
+        let name = |attachment: &Option<TransitGatewayAttachment>| attachment.as_ref().map(|a| a.id.clone());
+        let joined = match (name(&near), name(&far)) {
+            (Some(near), Some(far)) => format!("both VPCs are attached ({near}, {far}), "),
+            (Some(near), None) => format!("the VPC is attached ({near}), the far end is not known, "),
+            (None, _) => "the VPC's attachment is not in the configuration (describe-transit-gateway-vpc-attachments), ".to_owned(),
+        };
+        let reason = format!("{joined}and the gateway's route tables are not in the configuration");
+        self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
+        self.not_checked.push(format!("the route tables of {id} (aws ec2 search-transit-gateway-routes)"));
+        if let (Some(attachment), Some(to)) = (&far, to) {
+            let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
+            self.at_attachment(way, attachment, to, outbound, ports);
+        }
+    }
+
+    fn attachment(&self, gateway: &str, local: &Local) -> Option<TransitGatewayAttachment> {
+        let vpc = local.rules.interface.vpc_id.as_deref()?;
+        let mut all = self.network.transit_attachments.all(self.view);
+        let found = all.find(|found| {
+            found.value.gateway_id.as_deref() == Some(gateway) && found.value.vpc_id.as_deref() == Some(vpc)
+        })?;
+        Some(found.value.as_ref().clone())
+    }
+
+    /// The attachment's interface in the zone of `local`: packets of a zone use that zone's, and where there is none they
+    /// are dropped.
+    fn at_attachment(
+        &mut self,
+        way: Way,
+        attachment: &TransitGatewayAttachment,
+        local: &Local,
+        packet: Packet,
+        ports: &[ClientPorts],
+    ) {
+        let zone_of = |id: &str| {
+            self.network.subnets.get(id, self.view).and_then(|subnet| subnet.value.availability_zone.clone())
+        };
+        let zone = local.rules.subnet.as_ref().and_then(|subnet| subnet.availability_zone.clone());
+        let zones: Vec<(&String, Option<String>)> =
+            attachment.subnet_ids.iter().map(|id| (id, zone_of(id))).collect();
+        let Some(zone) = zone else { return };
+        let Some((subnet, _)) = zones.iter().find(|(_, other)| other.as_ref() == Some(&zone)) else {
+            // Only what is known of every subnet proves that there is none.
+            if !zones.is_empty() && zones.iter().all(|(_, other)| other.is_some()) {
+                let reason = format!("it has no subnet in {zone}, so packets of that zone do not reach it");
+                self.stages.push(Stage::new(way, Layer::Gateway, &attachment.id, Decision::Deny, reason));
+            }
+            return;
+        };
+        let found = (self.network.interfaces_in(subnet, self.view))
+            .find(|found| found.value.is_type("transit_gateway"))
+            .and_then(|found| Some((found.value.id.clone(), found.value.primary?)));
+        let rules = found.and_then(|(id, own)| Some((self.engine.interface(&id, self.view)?, own)));
+        match rules {
+            Some((rules, own)) => {
+                self.acl(way, &Local { rules, own, by_public: false }, &packet, ports);
+            }
+            None => self.not_checked.push(format!("the network ACL of {subnet}, where {} is", attachment.id)),
+        }
+    }
+
+    /// VPC Block Public Access where packets cross to or from the internet (spec 5.1).
+    pub(super) fn public_access(&mut self, way: Way, local: &Local, hop: &Hop) {
+        let interface = &local.rules.interface;
+        let at = interface.subnet_id.as_deref().unwrap_or(&interface.id).to_owned();
+        let Some(mode) = local.rules.bpa_mode.clone() else {
+            self.not_checked.push(format!("VPC Block Public Access at {at} (not in the configuration)"));
+            return;
+        };
+        let starts_inside = matches!(hop, Hop::Nat(_) | Hop::EgressOnly);
+        let (outcome, reason) = match mode.as_str() {
+            "off" => (Decision::Allow, "it is off".to_owned()),
+            "block-ingress" if starts_inside => (
+                Decision::Allow,
+                "block-ingress leaves flows that start inside over such a gateway".to_owned(),
+            ),
+            "block-bidirectional" | "block-ingress" => (Decision::Deny, format!("its mode is {mode}")),
+            other => (Decision::Unknown, format!("its mode {other} is not known")),
+        };
+        let mut stage = Stage::new(way, Layer::PublicAccess, at, outcome, reason);
+        if let (Decision::Deny, Some(subnet)) = (outcome, &interface.subnet_id) {
+            // Outbound flows need no more than that; with the other mode the internet reaches the subnet again.
+            let exclusion = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
+            stage.fix = Some(Fix {
+                text: format!("exclude {subnet} from VPC Block Public Access"),
+                command: format!(
+                    "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
+                     --internet-gateway-exclusion-mode {exclusion}"
+                ),
+                terraform: format!(
+                    "resource \"aws_vpc_block_public_access_exclusion\" \"allow\" {{\n  subnet_id                       = \
+                     \"{subnet}\"\n  internet_gateway_exclusion_mode = \"{exclusion}\"\n}}"
+                ),
+            });
+        }
+        self.stages.push(stage);
+    }
+}

@@ -1,0 +1,184 @@
+//! The log records that bear on a flow: of its addresses and ports in either direction, around the time asked about.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use super::Trace;
+use crate::net::{ICMP, ICMPV6, TCP, UDP};
+use crate::network::Timestamp;
+
+/// The time of which records are looked for, in seconds since 1970; `None` is unbounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    /// Records that end at this second or later.
+    pub from: Option<Timestamp>,
+    /// Records that begin at this second or earlier.
+    pub to: Option<Timestamp>,
+}
+
+/// A record, as far as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LogRecord {
+    /// Its interval, in RFC 3339.
+    pub start: String,
+    /// The interval's end.
+    pub end: String,
+    /// The interface that it belongs to.
+    pub interface: String,
+    /// Direction, where the log says so.
+    pub direction: Option<String>,
+    /// Sender.
+    pub src: String,
+    /// Sender's port.
+    pub src_port: Option<i64>,
+    /// Receiver.
+    pub dst: String,
+    /// Receiver's port.
+    pub dst_port: Option<i64>,
+    /// ACCEPT or REJECT.
+    pub action: String,
+    /// Packets.
+    pub packets: Option<i64>,
+    /// Bytes.
+    pub bytes: Option<i64>,
+    /// TCP flags, where the log has them.
+    pub tcp_flags: Option<i64>,
+    /// Of a REJECT: what dropped it, how sure that is, and why.
+    pub verdict: Option<(String, String, String)>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Logged {
+    /// The time looked at.
+    pub window: Window,
+    /// How many records there are in that time.
+    pub found: u64,
+    /// How many of them are REJECTs.
+    pub rejects: u64,
+    /// The records shown, in order of time.
+    pub records: Vec<LogRecord>,
+}
+
+impl Logged {
+    /// The time looked at, in words.
+    pub fn period(&self) -> String {
+        let text = |at: Option<Timestamp>| at.and_then(time_text);
+        match (text(self.window.from), text(self.window.to)) {
+            (Some(from), Some(to)) => format!("from {from} to {to}"),
+            (Some(from), None) => format!("from {from} on"),
+            (None, Some(to)) => format!("until {to}"),
+            (None, None) => "of any time".to_owned(),
+        }
+    }
+}
+
+impl Trace {
+    /// The condition in SQL on the columns of `flow_logs` for the records that bear on the flow.
+    pub fn condition(&self, window: Window) -> String {
+        let flow = &self.flow;
+        let ports = matches!(flow.protocol, TCP | UDP);
+        let port = |column: &str, port: Option<u16>| match port.filter(|_| ports) {
+            Some(port) => format!(" and {column} = {port}"),
+            None => String::new(),
+        };
+        // The client's port is another behind a NAT gateway: only records of the client's own address have it.
+        let client = flow.src_port.filter(|_| !self.translated);
+        let (src, dst) = &self.addresses;
+        let there = format!(
+            "{} and {}{}{}",
+            one_of("srcaddr", "pkt_srcaddr", src),
+            one_of("dstaddr", "pkt_dstaddr", dst),
+            port("srcport", client),
+            port("dstport", flow.dst_port)
+        );
+        let back = format!(
+            "{} and {}{}{}",
+            one_of("srcaddr", "pkt_srcaddr", dst),
+            one_of("dstaddr", "pkt_dstaddr", src),
+            port("srcport", flow.dst_port),
+            port("dstport", client)
+        );
+        let mut condition = format!("protocol = {} and (({there}) or ({back}))", flow.protocol);
+        if matches!(flow.protocol, ICMP | ICMPV6) {
+            condition = format!("protocol in ({ICMP}, {ICMPV6}) and (({there}) or ({back}))");
+        }
+        if let Some(from) = window.from.and_then(time_text) {
+            condition.push_str(&format!(" and \"end\" >= '{from}'"));
+        }
+        if let Some(to) = window.to.and_then(time_text) {
+            condition.push_str(&format!(" and start <= '{to}'"));
+        }
+        condition
+    }
+}
+
+fn time_text(at: Timestamp) -> Option<String> {
+    let time = chrono::DateTime::from_timestamp(at, 0)?;
+    Some(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Addresses of version 4 have one text; those of version 6 have several, so they are compared as addresses.
+fn one_of(column: &str, packet: &str, addresses: &[IpAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(|addr| format!("'{addr}'")).collect();
+    let each = |column: &str| match addresses.iter().any(IpAddr::is_ipv6) {
+        false => format!("{column} in ({})", texts.join(", ")),
+        true => {
+            let tests: Vec<String> =
+                addresses.iter().map(|addr| format!("cidr_contains('{addr}/128', {column})")).collect();
+            format!("({})", tests.join(" or "))
+        }
+    };
+    format!("({} or {})", each(column), each(packet))
+}
+
+impl LogRecord {
+    /// The record in one line.
+    pub fn text(&self) -> String {
+        let port = |port: Option<i64>| port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let count = |count: Option<i64>, what: &str| {
+            count.map(|count| format!(" {count} {what}")).unwrap_or_default()
+        };
+        let direction = self.direction.as_deref().map(|word| format!(" {word}")).unwrap_or_default();
+        let flags = self.tcp_flags.map(|flags| format!(" flags {flags}")).unwrap_or_default();
+        let verdict = self.verdict.as_ref();
+        let verdict =
+            verdict.map(|(verdict, confidence, _)| format!(": {verdict}, {confidence}")).unwrap_or_default();
+        format!(
+            "{} to {} {}{direction} {} {}{} to {}{}{flags}{}{}{verdict}",
+            self.start,
+            self.end,
+            self.interface,
+            self.action,
+            self.src,
+            port(self.src_port),
+            self.dst,
+            port(self.dst_port),
+            count(self.packets, "packets"),
+            count(self.bytes, "bytes"),
+        )
+    }
+
+    /// The record as JSON, with the names of the log's columns.
+    pub fn json(&self) -> Value {
+        let part = |at: fn(&(String, String, String)) -> &String| self.verdict.as_ref().map(at);
+        json!({
+            "start": self.start,
+            "end": self.end,
+            "interface_id": self.interface,
+            "flow_direction": self.direction,
+            "srcaddr": self.src,
+            "srcport": self.src_port,
+            "dstaddr": self.dst,
+            "dstport": self.dst_port,
+            "action": self.action,
+            "packets": self.packets,
+            "bytes": self.bytes,
+            "tcp_flags": self.tcp_flags,
+            "verdict": part(|verdict| &verdict.0),
+            "confidence": part(|verdict| &verdict.1),
+            "explanation": part(|verdict| &verdict.2),
+        })
+    }
+}
