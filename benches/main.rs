@@ -1,9 +1,10 @@
 //! The one benchmark binary: `cargo bench -- COMMAND`.
 //!
-//! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `table` runs flowq beside DuckDB
+//! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `attribution` what verdicts cost, `table` runs flowq beside DuckDB
 //! and Polars over the same files and prints the README's table. Everything is measured on the machine at hand, so only
 //! ratios within one run mean anything elsewhere.
 
+mod attribution;
 mod corpus;
 mod generate;
 mod process;
@@ -16,6 +17,8 @@ const USAGE: &str = "cargo bench -- COMMAND
 
 stages [--data DIR] [--rows N] [--runs N]
     what each stage of an ingest costs, on one thread
+attribution [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks store,decide,import]
+    REJECTs of a store beside a scan of the same columns; decisions and the import of a large configuration
 table [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks ingest,raw,store]
     flowq beside DuckDB and Polars (as far as $FLOWQ_BENCH_PYTHON or python3 has them) on the same work
 ";
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         "generate" => generate::run(rest),
         "stages" => stages::run(rest),
         "table" => table::run(rest),
+        "attribution" => attribution::run(rest),
         "inflate" => table::inflate(rest),
         "help" | "--help" | "-h" => {
             println!("{USAGE}{}", generate::USAGE);

@@ -54,22 +54,43 @@ pub fn accept_contradicts(record: &Record<'_>, engine: &mut Engine<'_>) -> Optio
     let mut checked = false;
     for view in views {
         let Some(rules) = engine.interface(id, view) else { continue };
-        let inferred = || by_configuration(&rules.interface, record.src?, record.dst?);
-        let direction = record.direction.or_else(inferred)?;
-        let (remote, leg) = record.remotes(direction);
-        let own = record.local(direction).filter(|own| rules.interface.owns(own));
-        let denied = |remote: IpAddr| {
-            let packet = record.packet(direction, remote);
-            let acl = rules.acl_verdict(&packet, own).decision == Decision::Deny;
-            let group =
-                record.role() == Role::Initiator && rules.group_verdict(&packet).decision == Decision::Deny;
-            acl || group
-        };
         checked = true;
         // One version that passes it, or one of two addresses that does, and nothing is proven.
-        if !denied(remote?) || leg.is_some_and(|leg| !denied(leg)) {
+        if !denies(record, &rules)? {
             return Some(false);
         }
     }
     checked.then_some(true)
+}
+
+/// [`accept_contradicts`] where the caller has the rules that are in force at the record's time: for logs in which nearly
+/// every record lies where nothing changes.
+pub fn accept_contradicts_rules(
+    record: &Record<'_>,
+    rules: &InterfaceRules,
+    engine: &mut Engine<'_>,
+) -> Option<bool> {
+    let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
+    if engine.network().only_view(from, to).is_none() {
+        return accept_contradicts(record, engine);
+    }
+    if record.action != Action::Accept || !record.log_status_ok {
+        return None;
+    }
+    denies(record, rules)
+}
+
+/// Whether these rules would have denied an accepted record: both of its remote addresses, where it has two.
+fn denies(record: &Record<'_>, rules: &InterfaceRules) -> Option<bool> {
+    let inferred = || by_configuration(&rules.interface, record.src?, record.dst?);
+    let direction = record.direction.or_else(inferred)?;
+    let (remote, leg) = record.remotes(direction);
+    let own = record.local(direction).filter(|own| rules.interface.owns(own));
+    let is_new = record.role() == Role::Initiator;
+    let denied = |remote: IpAddr| {
+        let packet = record.packet(direction, remote);
+        rules.acl_verdict(&packet, own).decision == Decision::Deny
+            || (is_new && rules.group_verdict(&packet).decision == Decision::Deny)
+    };
+    Some(denied(remote?) && leg.is_none_or(denied))
 }

@@ -10,8 +10,12 @@ use std::net::IpAddr;
 /// what all of its records have in common is its own (inferred; needs two distinct peers).
 #[derive(Debug, Clone, Default)]
 pub struct OwnAddresses {
-    by_interface: HashMap<String, [Common; 2]>,
+    by_interface: HashMap<String, InterfaceAddresses>,
 }
+
+/// What the records of one interface have in common, by family.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InterfaceAddresses([Common; 2]);
 
 #[derive(Debug, Clone, Copy, Default)]
 enum Common {
@@ -41,51 +45,56 @@ impl Common {
     }
 }
 
+impl InterfaceAddresses {
+    /// Takes a record of the interface into account.
+    #[inline]
+    pub fn observe(&mut self, src: IpAddr, dst: IpAddr) {
+        let slot = usize::from(src.is_ipv6());
+        let Some(common) = self.0.get_mut(slot) else { return };
+        match *common {
+            // Nearly every record ends here.
+            Common::One(one) if one == src || one == dst => {}
+            Common::None => {}
+            // Such a record tells nothing, and what came before it must not matter.
+            _ if src == dst => {}
+            Common::Nothing => *common = Common::Either(src, dst),
+            known => *common = known.keep(&[src, dst]),
+        }
+    }
+
+    fn merge(&mut self, other: InterfaceAddresses) {
+        for (ours, theirs) in self.0.iter_mut().zip(other.0) {
+            *ours = match (*ours, theirs) {
+                (Common::Nothing, common) | (common, Common::Nothing) => common,
+                (Common::None, _) | (_, Common::None) => Common::None,
+                (one, Common::Either(a, b)) | (Common::Either(a, b), one) => one.keep(&[a, b]),
+                (one, Common::One(a)) => one.keep(&[a]),
+            };
+        }
+    }
+
+    fn own(&self, family: Family) -> Option<IpAddr> {
+        match self.0.get(usize::from(family == Family::V6))? {
+            Common::One(addr) => Some(*addr),
+            _ => None,
+        }
+    }
+}
+
 impl OwnAddresses {
     /// Takes a record of the interface into account.
     pub fn observe(&mut self, interface_id: &str, src: IpAddr, dst: IpAddr) {
-        // Such a record tells nothing, and what came before it must not matter.
-        if src == dst {
-            return;
-        }
-        let slot = usize::from(Family::of(&src) == Family::V6);
-        let Some(common) = self.by_interface.entry_ref(interface_id).or_default().get_mut(slot) else {
-            return;
-        };
-        *common = match *common {
-            Common::Nothing => Common::Either(src, dst),
-            Common::Either(one, other) => match (one == src || one == dst, other == src || other == dst) {
-                (true, true) => *common,
-                (true, false) => Common::One(one),
-                (false, true) => Common::One(other),
-                (false, false) => Common::None,
-            },
-            Common::One(one) if one == src || one == dst => *common,
-            Common::One(_) | Common::None => Common::None,
-        };
+        self.by_interface.entry_ref(interface_id).or_default().observe(src, dst);
     }
 
-    /// Takes in what another reader of the same logs has learned. Which of them saw a record does not matter.
-    pub fn merge(&mut self, other: OwnAddresses) {
-        for (interface, theirs) in other.by_interface {
-            let ours = self.by_interface.entry(interface).or_default();
-            for (ours, theirs) in ours.iter_mut().zip(theirs) {
-                *ours = match (*ours, theirs) {
-                    (Common::Nothing, common) | (common, Common::Nothing) => common,
-                    (Common::None, _) | (_, Common::None) => Common::None,
-                    (one, Common::Either(a, b)) | (Common::Either(a, b), one) => one.keep(&[a, b]),
-                    (one, Common::One(a)) => one.keep(&[a]),
-                };
-            }
-        }
+    /// Takes in what a reader has learned of one interface. Which reader saw a record does not matter.
+    pub fn learn(&mut self, interface_id: &str, found: InterfaceAddresses) {
+        self.by_interface.entry_ref(interface_id).or_default().merge(found);
     }
 
     /// The interface's own address of a family, once it is certain.
     pub fn own(&self, interface_id: &str, family: Family) -> Option<IpAddr> {
-        match self.by_interface.get(interface_id)?.get(usize::from(family == Family::V6))? {
-            Common::One(addr) => Some(*addr),
-            _ => None,
-        }
+        self.by_interface.get(interface_id)?.own(family)
     }
 
     /// The direction of a record of the interface.
@@ -100,7 +109,8 @@ pub fn by_configuration(interface: &NetworkInterface, src: IpAddr, dst: IpAddr) 
     by_ownership(interface.owns(&src), interface.owns(&dst))
 }
 
-fn by_ownership(src_is_own: bool, dst_is_own: bool) -> Option<Direction> {
+/// By whether the source and the destination are the interface's own.
+pub fn by_ownership(src_is_own: bool, dst_is_own: bool) -> Option<Direction> {
     match (src_is_own, dst_is_own) {
         (false, true) => Some(Direction::Ingress),
         (true, false) => Some(Direction::Egress),

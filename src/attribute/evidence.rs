@@ -71,8 +71,6 @@ pub struct Evidence {
     pub intra_subnet: bool,
     /// The configuration fails to explain ACCEPTs of this interface or subnet (spec 8.10).
     pub inconsistent: bool,
-    /// The key is rejected on every interface of the subnet that sees it, on several.
-    pub rejected_everywhere: bool,
 }
 
 /// Idle timeouts of one interface, seconds.

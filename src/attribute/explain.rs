@@ -47,7 +47,7 @@ pub fn explain(
     let mut explanation = Explanation::default();
     let Some(direction) = attribution.direction else {
         explanation.text = plain(attribution, record).to_string();
-        explanation.would_decide = would_decide(attribution, record);
+        explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
         return explanation;
     };
     let rules = engine.and_then(|engine| {
@@ -81,7 +81,7 @@ pub fn explain(
         sentences.push(format!("the configuration used was captured {distance} s away from the record"));
     }
     explanation.text = sentences.join("; ");
-    explanation.would_decide = would_decide(attribution, record);
+    explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
     explanation
 }
 
@@ -245,7 +245,7 @@ fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {
 }
 
 /// The datum that would decide: a field to add to the log format or a file to supply.
-pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<String> {
+pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'static str> {
     let open = attribution.verdict == Verdict::Undetermined || !attribution.candidates.is_empty();
     if !open {
         return None;
@@ -263,7 +263,7 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<St
         _ if record.protocol == TCP && record.tcp_flags.is_none() => "tcp-flags in the log format",
         _ => "complete logs of the interface that reach back further, and the configuration's history",
     };
-    Some(text.to_string())
+    Some(text)
 }
 
 fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {

@@ -1,15 +1,21 @@
 //! Gathers the evidence for rejected records from all records, in whatever order they come.
 //!
 //! Two passes: [`EvidenceIndex::want`] with every rejected record, then [`EvidenceIndex::observe`] with every record; what
-//! no rejected record asks for is not kept, so memory is bounded by the rejected flows and not by the logs. Runs of ACCEPT
-//! records of one flow that follow one another are joined as they are kept.
+//! no rejected record asks for is not kept, but for the few records that the [filter](super::HashFilter) lets through by
+//! accident, so memory is bounded by the rejected flows and not by the logs. Runs of ACCEPT records of one flow that follow
+//! one another are joined as they are kept.
+//!
+//! Readers that share the work take the hashes of the rejected records first ([`EvidenceIndex::wanted_hashes`]), ask one
+//! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
 use super::evidence::{Evidence, SLACK, SameKey, Seen};
 use super::record::{Action, Record, Role, closes};
+use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// A flow on one interface, the same for both directions.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,11 +59,10 @@ impl Flow {
     }
 }
 
-/// Flows of one interface or zone, by role: initiators, responders, others.
+/// Accepted records with one key, by interface.
 #[derive(Debug, Default)]
 struct Service {
     accepted: Vec<(u32, Run)>,
-    rejecting: HashSet<u32>,
 }
 
 /// At most this many accepted runs are kept for one key: enough to find an overlap, and a bound for a busy service.
@@ -67,6 +72,9 @@ const MOST_RUNS: usize = 4096;
 /// that is not known: interfaces of one zone share their network ACL.
 #[derive(Debug, Default)]
 pub struct EvidenceIndex {
+    /// Hashes of what is wanted, until the filter is made of them.
+    hashes: Vec<u64>,
+    wanted: Arc<HashFilter>,
     names: HashMap<String, u32>,
     name_list: Vec<String>,
     flows: HashMap<FlowKey, Flow>,
@@ -113,20 +121,31 @@ impl EvidenceIndex {
         })
     }
 
+    /// An index for what this filter lets through.
+    pub fn over(wanted: Arc<HashFilter>) -> Self {
+        EvidenceIndex { wanted, ..EvidenceIndex::default() }
+    }
+
+    /// The hashes of what is wanted for a rejected record: its flow, its service, and that in its zone.
+    pub fn wanted_hashes(record: &Record<'_>, zone: Option<&str>) -> [Option<u64>; 3] {
+        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return [None; 3] };
+        let interface = name_hash(id);
+        let flow = record.src.zip(record.dst).map(|(src, dst)| {
+            let ends = ((address_hash(&src), record.src_port), (address_hash(&dst), record.dst_port));
+            flow_hash(interface, record.protocol, ends.0, ends.1)
+        });
+        let remote = record.remotes(direction).0.filter(|_| record.key_is_whole());
+        let Some(remote) = remote.map(|remote| address_hash(&remote)) else { return [flow, None, None] };
+        let (protocol, port) = (record.protocol, record.dst_port);
+        let service = service_hash(interface, protocol, direction, remote, port);
+        let zone = zone.map(|zone| zone_hash(name_hash(zone), protocol, direction, remote, port));
+        [flow, Some(service), zone]
+    }
+
     /// First pass: a rejected record whose evidence will be asked for.
     pub fn want(&mut self, record: &Record<'_>, zone: Option<&str>) {
-        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return };
-        let interface = self.name(id);
-        if let Some(key) = EvidenceIndex::flow_key(interface, record, direction) {
-            self.flows.entry(key).or_default();
-        }
-        if let Some(key) = EvidenceIndex::service_key(record, direction) {
-            if let Some(zone) = zone {
-                let zone = self.name(zone);
-                self.zones.entry((zone, key.clone())).or_default().rejecting.insert(interface);
-            }
-            self.services.entry((interface, key)).or_default();
-        }
+        self.hashes.extend(EvidenceIndex::wanted_hashes(record, zone).into_iter().flatten());
+        self.wanted = Arc::default();
     }
 
     /// An interval for which records of an interface are missing: SKIPDATA, or a file that could not be read.
@@ -141,79 +160,69 @@ impl EvidenceIndex {
         if !record.log_status_ok {
             return;
         }
-        self.first_seen = Some(self.first_seen.map_or(record.start, |first| first.min(record.start)));
+        self.logged_from(record.start);
         let Some(direction) = record.direction else { return };
         if let (Some(subnet), Some(local)) = (subnet, record.local(direction)) {
-            let subnet = self.name(subnet);
-            self.own_addresses.entry(subnet).or_default().insert(local);
+            self.own_address(subnet, local);
         }
         if record.action != Action::Accept {
             return;
         }
+        self.accepts_are_logged();
+        if self.wanted.is_empty() && !self.hashes.is_empty() {
+            self.wanted = Arc::new(HashFilter::of(&self.hashes));
+        }
+        self.keep(record, id, direction, zone);
+    }
+
+    /// Some record of an interface began at this time.
+    pub fn logged_from(&mut self, start: Timestamp) {
+        self.first_seen = Some(self.first_seen.map_or(start, |first| first.min(start)));
+    }
+
+    /// The logs hold ACCEPTs whose direction is known.
+    pub fn accepts_are_logged(&mut self) {
         self.accepts_seen = true;
-        let Some(interface) = self.names.get(id).copied() else {
-            // No reject on this interface: it can still be the sibling of one.
-            if zone.is_some_and(|zone| self.names.contains_key(zone)) {
-                let interface = self.name(id);
-                self.observe_zone(record, direction, interface, zone);
-            }
+    }
+
+    /// An address of an interface in the subnet.
+    pub fn own_address(&mut self, subnet: &str, addr: IpAddr) {
+        let subnet = self.name(subnet);
+        self.own_addresses.entry(subnet).or_default().insert(addr);
+    }
+
+    /// Keeps an ACCEPT at this interface as far as it may be wanted.
+    pub fn keep(&mut self, record: &Record<'_>, id: &str, direction: Direction, zone: Option<&str>) {
+        let [flow, service, in_zone] = EvidenceIndex::wanted_hashes(record, zone)
+            .map(|hash| hash.is_some_and(|hash| self.wanted.may_contain(hash)));
+        if !(flow || service || in_zone) {
             return;
-        };
+        }
+        let interface = self.name(id);
         let run = Run {
             start: record.start,
             end: record.end.max(record.start),
             role: record.role(),
             closing: record.tcp_flags.is_some_and(closes) && record.protocol == 6,
         };
-        if let Some(key) = EvidenceIndex::flow_key(interface, record, direction)
-            && let Some(flow) = self.flows.get_mut(&key)
-        {
+        if flow && let Some(key) = EvidenceIndex::flow_key(interface, record, direction) {
+            let flow = self.flows.entry(key).or_default();
             match direction {
                 Direction::Ingress => keep(&mut flow.ingress, run),
                 Direction::Egress => keep(&mut flow.egress, run),
             }
         }
-        if let Some(key) = EvidenceIndex::service_key(record, direction)
-            && let Some(service) = self.services.get_mut(&(interface, key))
-        {
-            keep_of(&mut service.accepted, interface, run);
+        let Some(key) = EvidenceIndex::service_key(record, direction).filter(|_| service || in_zone) else {
+            return;
+        };
+        if in_zone && let Some(zone) = zone {
+            let run = Run { end: record.end, closing: false, ..run };
+            let zone = self.name(zone);
+            keep_of(&mut self.zones.entry((zone, key.clone())).or_default().accepted, interface, run);
         }
-        self.observe_zone(record, direction, interface, zone);
-    }
-
-    fn observe_zone(
-        &mut self,
-        record: &Record<'_>,
-        direction: Direction,
-        interface: u32,
-        zone: Option<&str>,
-    ) {
-        let Some(zone) = zone.and_then(|zone| self.names.get(zone).copied()) else { return };
-        let Some(key) = EvidenceIndex::service_key(record, direction) else { return };
-        if let Some(service) = self.zones.get_mut(&(zone, key)) {
-            let run = Run { start: record.start, end: record.end, role: record.role(), closing: false };
-            keep_of(&mut service.accepted, interface, run);
+        if service {
+            keep_of(&mut self.services.entry((interface, key)).or_default().accepted, interface, run);
         }
-    }
-
-    /// Whether [`observe`](EvidenceIndex::observe) would keep an ACCEPT record for some rejected one. Lets many threads read
-    /// the logs and only few records wait for the one that writes.
-    pub fn asks_for(&self, record: &Record<'_>, zone: Option<&str>) -> bool {
-        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return false };
-        let interface = self.names.get(id).copied();
-        if let Some(interface) = interface
-            && let Some(key) = EvidenceIndex::flow_key(interface, record, direction)
-            && self.flows.contains_key(&key)
-        {
-            return true;
-        }
-        let zone = zone.and_then(|zone| self.names.get(zone).copied());
-        if interface.is_none() && zone.is_none() {
-            return false;
-        }
-        let Some(key) = EvidenceIndex::service_key(record, direction) else { return false };
-        let in_zone = zone.is_some_and(|zone| self.zones.contains_key(&(zone, key.clone())));
-        in_zone || interface.is_some_and(|interface| self.services.contains_key(&(interface, key)))
     }
 
     /// Settles what was observed, so that the order of the records leaves no trace. Call once after the last record.
@@ -242,7 +251,12 @@ impl EvidenceIndex {
         let flows = self.flows.capacity() * size_of::<(FlowKey, Flow)>();
         let services =
             (self.services.capacity() + self.zones.capacity()) * size_of::<((u32, ServiceKey), Service)>();
-        flows.saturating_add(services)
+        let runs = |runs: &Vec<Run>| runs.capacity() * size_of::<Run>();
+        let of_flows: usize = self.flows.values().map(|flow| runs(&flow.ingress) + runs(&flow.egress)).sum();
+        let both = self.services.values().chain(self.zones.values());
+        let of_services: usize =
+            both.map(|service| service.accepted.capacity() * size_of::<(u32, Run)>()).sum();
+        flows.saturating_add(services).saturating_add(of_flows).saturating_add(of_services)
     }
 
     /// The evidence about a record that was wanted. `reach` is how far back the logs must go for "no mirror" to mean
@@ -256,20 +270,25 @@ impl EvidenceIndex {
     ) -> Evidence {
         let mut found = Evidence::default();
         let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return found };
-        let Some(interface) = self.names.get(id).copied() else { return found };
-        self.flow_evidence(record, direction, interface, &mut found);
+        // Interfaces of which nothing was kept have no name here.
+        let interface = self.names.get(id).copied();
+        if let Some(interface) = interface {
+            self.flow_evidence(record, direction, interface, &mut found);
+        }
         if let (Some(subnet), Some(remote)) =
             (subnet.and_then(|s| self.names.get(s)), record.remotes(direction).0)
         {
             found.intra_subnet = self.own_addresses.get(subnet).is_some_and(|own| own.contains(&remote));
         }
         if let Some(key) = EvidenceIndex::service_key(record, direction) {
-            found.same_key = (self.services.get(&(interface, key.clone())))
+            found.same_key = interface
+                .and_then(|interface| self.services.get(&(interface, key.clone())))
                 .and_then(|service| same_key(&service.accepted, record.start, record.end));
             if let Some(zone) = zone.and_then(|zone| self.names.get(zone).copied())
                 && let Some(service) = self.zones.get(&(zone, key))
             {
-                let overlapping = |(other, run): &&(u32, Run)| *other != interface && overlaps(run, record);
+                let overlapping =
+                    |(other, run): &&(u32, Run)| Some(*other) != interface && overlaps(run, record);
                 // Inside a subnet no list applies, so a neighbour's ACCEPT says nothing of it.
                 if !found.intra_subnet {
                     found.sibling = (service.accepted.iter().filter(overlapping))
@@ -277,11 +296,10 @@ impl EvidenceIndex {
                         .min()
                         .cloned();
                 }
-                found.rejected_everywhere = service.accepted.is_empty() && service.rejecting.len() > 1;
             }
         }
         let back = record.start.saturating_sub(reach);
-        let cut = || self.gaps.get(&interface).into_iter().flatten();
+        let cut = || interface.and_then(|interface| self.gaps.get(&interface)).into_iter().flatten();
         let in_gap = cut().any(|(start, end)| *start <= record.end.saturating_add(SLACK) && *end >= back);
         let last_gap = cut().filter(|(start, _)| *start <= record.end).map(|(_, end)| *end).max();
         let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));

@@ -14,6 +14,7 @@ mod record;
 mod state;
 mod tracking;
 mod verdict;
+mod wanted;
 mod without;
 
 #[cfg(test)]
@@ -23,9 +24,9 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
-pub use consistency::accept_contradicts;
+pub use consistency::{accept_contradicts, accept_contradicts_rules};
 pub use decide::decide;
-pub use direction::{OwnAddresses, by_configuration};
+pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, Fix, explain, would_decide};
 pub(crate) use explain::{group_fix, list_fix};
@@ -33,3 +34,4 @@ pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};
 pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};
+pub use wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};

@@ -23,6 +23,8 @@ const MOST_VIEWS: usize = 64;
 pub struct Engine<'n> {
     network: &'n Network,
     interfaces: HashMap<ViewKey, HashMap<String, Option<Arc<InterfaceRules>>>>,
+    /// The interface that was asked for last: logs come in stretches of one interface.
+    last: Option<(ViewKey, String, Option<Arc<InterfaceRules>>)>,
     owners: HashMap<ViewKey, Arc<Owners>>,
     /// By the address of the version in the network, which outlives the engine.
     acls: HashMap<usize, Arc<CompiledAcl>>,
@@ -104,6 +106,7 @@ impl<'n> Engine<'n> {
         Engine {
             network,
             interfaces: HashMap::new(),
+            last: None,
             owners: HashMap::new(),
             acls: HashMap::new(),
             groups: HashMap::new(),
@@ -124,7 +127,14 @@ impl<'n> Engine<'n> {
     /// The rules of an interface in a view; `None` when the interface is not in the configuration then.
     pub fn interface(&mut self, id: &str, view: View) -> Option<Arc<InterfaceRules>> {
         let key = self.network.view_key(view);
+        if let Some((last_key, last_id, found)) = &self.last
+            && *last_key == key
+            && last_id == id
+        {
+            return found.clone();
+        }
         if let Some(known) = self.interfaces.get(&key).and_then(|known| known.get(id)) {
+            self.last = Some((key, id.to_string(), known.clone()));
             return known.clone();
         }
         if self.interfaces.len() > MOST_VIEWS {

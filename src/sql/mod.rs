@@ -4,6 +4,7 @@
 
 pub mod attribution;
 pub mod catalog;
+pub mod codes;
 pub mod config_tables;
 pub mod cooperative;
 pub mod errors;

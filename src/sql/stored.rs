@@ -29,6 +29,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
+use super::codes::CodedFiles;
 use super::functions;
 use super::schema;
 use crate::format;
@@ -110,6 +111,22 @@ impl StoredTable {
             _ => TableSchema::from(seen),
         };
         StoredTable { table_schema, object_store, files, time_column }
+    }
+
+    /// The files as such, for a scan that leaves text as dictionaries; `None` where they do not lie in the local file
+    /// system.
+    pub fn coded(&self) -> Option<Arc<CodedFiles>> {
+        if self.object_store != ObjectStoreUrl::local_filesystem() {
+            return None;
+        }
+        let local = object_store::local::LocalFileSystem::new();
+        let paths = self.files.iter().map(|file| local.path_to_filesystem(&file.location).ok());
+        paths.collect::<Option<Vec<_>>>().map(CodedFiles::new)
+    }
+
+    /// The columns that the files themselves may hold.
+    pub fn file_schema(&self) -> &SchemaRef {
+        self.table_schema.file_schema()
     }
 
     fn partitioned(&self) -> bool {

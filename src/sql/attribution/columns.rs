@@ -1,21 +1,27 @@
 //! Records out of batches: the columns of `flow_logs` that attribution looks at.
+//!
+//! Texts repeat, so each column is seen as its distinct texts and a number for each row: what is made of a text (an address,
+//! a hash) is made once for a dictionary of the store, and once for each batch of other sources.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringViewArray, TimestampMicrosecondArray,
+    Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, StringViewArray,
+    TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int32Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
+use hashbrown::HashMap;
 
-use crate::attribute::{Action, Record, RejectReason};
+use crate::attribute::{Action, Record, RejectReason, address_hash, name_hash};
 use crate::net::parse_ip_str;
 use crate::rules::Direction;
+use crate::sql::codes::{coded_text, same_texts};
 
 /// What tells an interface's own address.
-pub(super) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr"];
+pub(super) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr", "flow_direction"];
 
 /// What evidence is made of.
 pub(super) const EVIDENCE: &[&str] = &[
@@ -41,54 +47,106 @@ pub(super) const EVIDENCE: &[&str] = &[
 /// What a REJECT is judged by beyond that.
 pub(super) const REJECT_ONLY: &[&str] = &["version", "reject_reason", "interface_type", "next_hop_subnet_id"];
 
-/// The columns of one batch, typed; those that the batch lacks are absent in every record.
-pub(super) struct Columns {
-    rows: usize,
-    account: Option<StringViewArray>,
-    interface: Option<StringViewArray>,
-    src: Option<StringViewArray>,
-    dst: Option<StringViewArray>,
-    packet_src: Option<StringViewArray>,
-    packet_dst: Option<StringViewArray>,
-    action: Option<StringViewArray>,
-    log_status: Option<StringViewArray>,
-    vpc: Option<StringViewArray>,
-    subnet: Option<StringViewArray>,
-    direction: Option<StringViewArray>,
-    reject_reason: Option<StringViewArray>,
-    interface_type: Option<StringViewArray>,
-    next_hop_subnet: Option<StringViewArray>,
-    src_port: Option<Int32Array>,
-    dst_port: Option<Int32Array>,
-    protocol: Option<Int32Array>,
-    tcp_flags: Option<Int32Array>,
-    version: Option<Int32Array>,
-    start: Option<TimestampMicrosecondArray>,
-    end: Option<TimestampMicrosecondArray>,
+/// The number of rows without a text.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// A column of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Text {
+    Account,
+    Interface,
+    Src,
+    Dst,
+    PacketSrc,
+    PacketDst,
+    Action,
+    LogStatus,
+    Vpc,
+    Subnet,
+    Direction,
+    RejectReason,
+    InterfaceType,
+    NextHopSubnet,
 }
 
-fn as_type(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Option<ArrayRef>> {
-    // A column without any value is worth no look-up for each row.
-    let Some(column) = batch.column_by_name(name).filter(|column| column.null_count() < column.len()) else {
-        return Ok(None);
-    };
-    if column.data_type() == data_type {
-        return Ok(Some(Arc::clone(column)));
-    }
-    Ok(Some(cast(column, data_type)?))
+const TEXTS: [(Text, &str); 14] = [
+    (Text::Account, "account_id"),
+    (Text::Interface, "interface_id"),
+    (Text::Src, "srcaddr"),
+    (Text::Dst, "dstaddr"),
+    (Text::PacketSrc, "pkt_srcaddr"),
+    (Text::PacketDst, "pkt_dstaddr"),
+    (Text::Action, "action"),
+    (Text::LogStatus, "log_status"),
+    (Text::Vpc, "vpc_id"),
+    (Text::Subnet, "subnet_id"),
+    (Text::Direction, "flow_direction"),
+    (Text::RejectReason, "reject_reason"),
+    (Text::InterfaceType, "interface_type"),
+    (Text::NextHopSubnet, "next_hop_subnet_id"),
+];
+
+/// The distinct texts of a column, and what is made of each.
+#[derive(Debug)]
+pub(super) struct Values {
+    texts: StringArray,
+    /// Of columns of addresses.
+    addresses: Vec<Option<IpAddr>>,
+    /// Of columns of addresses and interfaces.
+    hashes: Vec<u64>,
+    /// Some text is `-`, which stands for none.
+    has_dash: bool,
 }
 
-impl Columns {
-    pub(super) fn new(batch: &RecordBatch) -> Result<Columns> {
-        let text = |name| {
-            Ok::<_, datafusion::common::DataFusionError>(
-                as_type(batch, name, &DataType::Utf8View)?.map(|column| column.as_string_view().clone()),
-            )
+impl Values {
+    fn new(column: Text, texts: StringArray) -> Values {
+        let each = || texts.iter().map(Option::unwrap_or_default);
+        let addresses: Vec<Option<IpAddr>> = match column {
+            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => each().map(parse_ip_str).collect(),
+            _ => Vec::new(),
         };
+        let hashes = match column {
+            Text::Interface => each().map(name_hash).collect(),
+            _ => addresses.iter().map(|addr| addr.as_ref().map_or(0, address_hash)).collect(),
+        };
+        let has_dash = each().any(|text| text == "-");
+        Values { addresses, hashes, has_dash, texts }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.texts.len()
+    }
+}
+
+/// A column of one batch: for each row which of the texts it has.
+#[derive(Debug)]
+struct Coded {
+    keys: Vec<u32>,
+    values: Arc<Values>,
+}
+
+/// Makes [`Columns`] out of batches; keeps what it made of dictionaries, which many batches share.
+#[derive(Debug, Default)]
+pub(super) struct Coder {
+    known: [Option<(ArrayRef, Arc<Values>)>; TEXTS.len()],
+}
+
+impl Coder {
+    /// The columns of a batch.
+    pub(super) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
+        let mut texts: [Option<Coded>; TEXTS.len()] = Default::default();
+        for ((place, known), (column, name)) in texts.iter_mut().zip(&mut self.known).zip(TEXTS) {
+            // A column without any value is worth no look-up for each row.
+            let array = batch.column_by_name(name).filter(|column| column.null_count() < column.len());
+            if let Some(array) = array {
+                *place = Some(coded(column, array, known)?);
+            }
+        }
         let number = |name| {
+            let column = as_type(batch, name, &DataType::Int32)?;
             Ok::<_, datafusion::common::DataFusionError>(
-                as_type(batch, name, &DataType::Int32)?
-                    .map(|column| column.as_primitive::<Int32Type>().clone()),
+                column.map(|column| column.as_primitive::<Int32Type>().clone()),
             )
         };
         let time = |name| {
@@ -96,28 +154,14 @@ impl Columns {
                 DataType::Timestamp(_, zone) => zone.clone(),
                 _ => None,
             });
-            let data_type = DataType::Timestamp(TimeUnit::Microsecond, zone);
+            let column = as_type(batch, name, &DataType::Timestamp(TimeUnit::Microsecond, zone))?;
             Ok::<_, datafusion::common::DataFusionError>(
-                as_type(batch, name, &data_type)?
-                    .map(|column| column.as_primitive::<TimestampMicrosecondType>().clone()),
+                column.map(|column| column.as_primitive::<TimestampMicrosecondType>().clone()),
             )
         };
         Ok(Columns {
             rows: batch.num_rows(),
-            account: text("account_id")?,
-            interface: text("interface_id")?,
-            src: text("srcaddr")?,
-            dst: text("dstaddr")?,
-            packet_src: text("pkt_srcaddr")?,
-            packet_dst: text("pkt_dstaddr")?,
-            action: text("action")?,
-            log_status: text("log_status")?,
-            vpc: text("vpc_id")?,
-            subnet: text("subnet_id")?,
-            direction: text("flow_direction")?,
-            reject_reason: text("reject_reason")?,
-            interface_type: text("interface_type")?,
-            next_hop_subnet: text("next_hop_subnet_id")?,
+            texts,
             src_port: number("srcport")?,
             dst_port: number("dstport")?,
             protocol: number("protocol")?,
@@ -127,90 +171,229 @@ impl Columns {
             end: time("end")?,
         })
     }
+}
 
+fn as_type(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Option<ArrayRef>> {
+    let Some(column) = batch.column_by_name(name).filter(|column| column.null_count() < column.len()) else {
+        return Ok(None);
+    };
+    if column.data_type() == data_type {
+        return Ok(Some(Arc::clone(column)));
+    }
+    Ok(Some(cast(column, data_type)?))
+}
+
+fn coded(column: Text, array: &ArrayRef, known: &mut Option<(ArrayRef, Arc<Values>)>) -> Result<Coded> {
+    if array.data_type() == &coded_text() {
+        let dictionary = array.as_dictionary::<Int32Type>();
+        let values = match known {
+            Some((texts, values)) if same_texts(texts, dictionary.values()) => Arc::clone(values),
+            _ => {
+                let texts = dictionary.values();
+                let values = Arc::new(Values::new(column, texts.as_string::<i32>().clone()));
+                *known = Some((Arc::clone(texts), Arc::clone(&values)));
+                values
+            }
+        };
+        let codes = dictionary.keys();
+        let mut keys: Vec<u32> = codes.values().iter().map(|key| *key as u32).collect();
+        if let Some(nulls) = codes.nulls() {
+            let places = keys.iter_mut().zip(nulls.iter());
+            places.filter(|(_, valid)| !valid).for_each(|(key, _)| *key = NONE);
+        }
+        return Ok(without_dashes(Coded { keys, values }));
+    }
+    let views = cast(array, &DataType::Utf8View)?;
+    let (keys, texts) = distinct(views.as_string_view());
+    Ok(without_dashes(Coded { keys, values: Arc::new(Values::new(column, texts)) }))
+}
+
+fn without_dashes(mut coded: Coded) -> Coded {
+    if coded.values.has_dash {
+        let texts = &coded.values.texts;
+        let is_dash = |key: u32| texts.len() > key as usize && texts.value(key as usize) == "-";
+        coded.keys.iter_mut().filter(|key| is_dash(**key)).for_each(|key| *key = NONE);
+    }
+    coded
+}
+
+/// The distinct texts of an array, in the order of their first rows, and which of them each row has.
+fn distinct(array: &StringViewArray) -> (Vec<u32>, StringArray) {
+    let mut known: HashMap<&str, u32> = HashMap::new();
+    let mut texts: Vec<&str> = Vec::new();
+    let mut last: Option<(&str, u32)> = None;
+    let keys = array.iter().map(|text| {
+        let Some(text) = text else { return NONE };
+        if let Some((_, key)) = last.filter(|(known, _)| *known == text) {
+            return key;
+        }
+        let key = *known.entry(text).or_insert_with(|| {
+            texts.push(text);
+            (texts.len() - 1) as u32
+        });
+        last = Some((text, key));
+        key
+    });
+    let keys = keys.collect();
+    (keys, StringArray::from_iter_values(texts))
+}
+
+/// The columns of one batch; those that the batch lacks are absent in every record.
+pub(super) struct Columns {
+    rows: usize,
+    texts: [Option<Coded>; TEXTS.len()],
+    src_port: Option<Int32Array>,
+    dst_port: Option<Int32Array>,
+    protocol: Option<Int32Array>,
+    tcp_flags: Option<Int32Array>,
+    version: Option<Int32Array>,
+    start: Option<TimestampMicrosecondArray>,
+    end: Option<TimestampMicrosecondArray>,
+}
+
+impl Columns {
     pub(super) fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(super) fn account(&self, row: usize) -> Option<&str> {
-        value(&self.account, row)
+    fn coded(&self, column: Text) -> Option<&Coded> {
+        self.texts.get(column as usize)?.as_ref()
     }
 
-    pub(super) fn vpc(&self, row: usize) -> Option<&str> {
-        value(&self.vpc, row)
+    /// Which of the column's texts a row has; [`NONE`] where it has none.
+    #[inline]
+    pub(super) fn key(&self, column: Text, row: usize) -> u32 {
+        self.coded(column).and_then(|coded| coded.keys.get(row)).copied().unwrap_or(NONE)
     }
 
-    pub(super) fn log_status(&self, row: usize) -> Option<&str> {
-        value(&self.log_status, row)
+    /// The texts that the keys of a column stand for.
+    pub(super) fn values(&self, column: Text) -> Option<&Arc<Values>> {
+        Some(&self.coded(column)?.values)
+    }
+
+    #[inline]
+    pub(super) fn text(&self, column: Text, row: usize) -> Option<&str> {
+        let coded = self.coded(column)?;
+        let key = *coded.keys.get(row)? as usize;
+        (key < coded.values.texts.len()).then(|| coded.values.texts.value(key))
+    }
+
+    #[inline]
+    pub(super) fn address(&self, column: Text, row: usize) -> Option<IpAddr> {
+        let coded = self.coded(column)?;
+        *coded.values.addresses.get(*coded.keys.get(row)? as usize)?
+    }
+
+    /// The hash of a row's address or interface; 0 where it has none.
+    #[inline]
+    pub(super) fn hash(&self, column: Text, row: usize) -> u64 {
+        let hash = self.coded(column).and_then(|coded| {
+            let key = *coded.keys.get(row)?;
+            coded.values.hashes.get(key as usize).copied()
+        });
+        hash.unwrap_or(0)
+    }
+
+    /// For each row whether its text in this column is the given one.
+    pub(super) fn equal_to(&self, column: Text, wanted: &str) -> Vec<bool> {
+        let Some(coded) = self.coded(column) else { return vec![false; self.rows] };
+        let equal: Vec<bool> = coded.values.texts.iter().map(|text| text == Some(wanted)).collect();
+        let of = |key: &u32| equal.get(*key as usize).copied().unwrap_or(false);
+        coded.keys.iter().map(of).collect()
+    }
+
+    pub(super) fn has(&self, column: Text) -> bool {
+        self.coded(column).is_some()
     }
 
     pub(super) fn version(&self, row: usize) -> Option<i32> {
         number(&self.version, row)
     }
 
-    pub(super) fn reject_reason(&self, row: usize) -> Option<&str> {
-        value(&self.reject_reason, row)
+    /// Seconds.
+    #[inline]
+    pub(super) fn start(&self, row: usize) -> Option<i64> {
+        seconds(&self.start, row)
     }
 
-    pub(super) fn interface(&self, row: usize) -> Option<&str> {
-        value(&self.interface, row)
+    /// Seconds; the start where the end is not known.
+    #[inline]
+    pub(super) fn end(&self, row: usize, start: i64) -> i64 {
+        seconds(&self.end, row).unwrap_or(start)
     }
 
-    /// Source and destination as logged.
-    pub(super) fn address_texts(&self, row: usize) -> Option<(&str, &str)> {
-        Some((value(&self.src, row)?, value(&self.dst, row)?))
+    #[inline]
+    pub(super) fn protocol(&self, row: usize) -> Option<u8> {
+        number(&self.protocol, row).and_then(|number| u8::try_from(number).ok())
+    }
+
+    /// One port without the other makes no key.
+    #[inline]
+    pub(super) fn ports(&self, row: usize) -> (u16, u16) {
+        let port = |column| number(column, row).and_then(|number| u16::try_from(number).ok());
+        port(&self.src_port).zip(port(&self.dst_port)).unwrap_or((0, 0))
+    }
+
+    #[inline]
+    pub(super) fn direction(&self, row: usize) -> Option<Direction> {
+        match self.text(Text::Direction, row) {
+            Some("ingress") => Some(Direction::Ingress),
+            Some("egress") => Some(Direction::Egress),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn action(&self, row: usize) -> Action {
+        match self.text(Text::Action, row) {
+            Some("ACCEPT") => Action::Accept,
+            Some("REJECT") => Action::Reject,
+            _ => Action::Other,
+        }
+    }
+
+    /// A format without the field logs flows all the same.
+    #[inline]
+    pub(super) fn log_status_ok(&self, row: usize, action: Action) -> bool {
+        match self.text(Text::LogStatus, row) {
+            Some(status) => status == "OK",
+            None => action != Action::Other,
+        }
     }
 
     /// The record of a row; `None` where it has no time. `reason_in_format` says of a format version whether its
     /// `reject-reason` would be there.
     pub(super) fn record(&self, row: usize, reason_in_format: impl Fn(i32) -> bool) -> Option<Record<'_>> {
-        let start = number_of(&self.start, row)?;
-        let end = number_of(&self.end, row).unwrap_or(start);
-        let action = match value(&self.action, row) {
-            Some("ACCEPT") => Action::Accept,
-            Some("REJECT") => Action::Reject,
-            _ => Action::Other,
-        };
-        // A format without the field logs flows all the same.
-        let log_status_ok = match value(&self.log_status, row) {
-            Some(status) => status == "OK",
-            None => action != Action::Other,
-        };
-        let protocol = number(&self.protocol, row).and_then(|number| u8::try_from(number).ok());
-        let port = |column| number(column, row).and_then(|number| u16::try_from(number).ok());
-        // One port without the other makes no key.
-        let (src_port, dst_port) = port(&self.src_port).zip(port(&self.dst_port)).unwrap_or((0, 0));
-        let reject_reason = match value(&self.reject_reason, row) {
+        let start = self.start(row)?;
+        let action = self.action(row);
+        let (src_port, dst_port) = self.ports(row);
+        let reject_reason = match self.text(Text::RejectReason, row) {
             Some(reason) => RejectReason::Named(reason),
             None if self.version(row).is_some_and(&reason_in_format) => RejectReason::Unnamed,
             None => RejectReason::NotInFormat,
         };
-        let direction = match value(&self.direction, row) {
-            Some("ingress") => Some(Direction::Ingress),
-            Some("egress") => Some(Direction::Egress),
-            _ => None,
-        };
+        let protocol = self.protocol(row);
         let mut record = Record {
-            interface_id: self.interface(row),
-            subnet_id: value(&self.subnet, row),
-            src: address(&self.src, row),
-            dst: address(&self.dst, row),
-            packet_src: address(&self.packet_src, row),
-            packet_dst: address(&self.packet_dst, row),
+            interface_id: self.text(Text::Interface, row),
+            subnet_id: self.text(Text::Subnet, row),
+            src: self.address(Text::Src, row),
+            dst: self.address(Text::Dst, row),
+            packet_src: self.address(Text::PacketSrc, row),
+            packet_dst: self.address(Text::PacketDst, row),
             src_port,
             dst_port,
             protocol: protocol.unwrap_or(u8::MAX),
             packets: None,
             bytes: None,
             start,
-            end,
+            end: self.end(row, start),
             action,
-            log_status_ok,
-            tcp_flags: port(&self.tcp_flags),
-            direction,
+            log_status_ok: self.log_status_ok(row, action),
+            tcp_flags: number(&self.tcp_flags, row).and_then(|number| u16::try_from(number).ok()),
+            direction: self.direction(row),
             reject_reason,
-            interface_type: value(&self.interface_type, row),
-            next_hop_subnet_id: value(&self.next_hop_subnet, row),
+            interface_type: self.text(Text::InterfaceType, row),
+            next_hop_subnet_id: self.text(Text::NextHopSubnet, row),
         };
         if protocol.is_none() {
             // Without the protocol no rule can be asked; without a direction nobody will.
@@ -221,22 +404,14 @@ impl Columns {
     }
 }
 
-fn value(column: &Option<StringViewArray>, row: usize) -> Option<&str> {
-    let column = column.as_ref()?;
-    (row < column.len() && column.is_valid(row)).then(|| column.value(row)).filter(|text| *text != "-")
-}
-
+#[inline]
 fn number(column: &Option<Int32Array>, row: usize) -> Option<i32> {
     let column = column.as_ref()?;
     (row < column.len() && column.is_valid(row)).then(|| column.value(row))
 }
 
-/// Seconds.
-fn number_of(column: &Option<TimestampMicrosecondArray>, row: usize) -> Option<i64> {
+#[inline]
+fn seconds(column: &Option<TimestampMicrosecondArray>, row: usize) -> Option<i64> {
     let column = column.as_ref()?;
     (row < column.len() && column.is_valid(row)).then(|| column.value(row).div_euclid(1_000_000))
-}
-
-fn address(column: &Option<StringViewArray>, row: usize) -> Option<IpAddr> {
-    parse_ip_str(value(column, row)?)
 }

@@ -3,30 +3,34 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use datafusion::arrow::compute::filter_record_batch;
 use datafusion::common::{DataFusionError, Result};
-use datafusion::execution::TaskContext;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 
-use super::columns::Columns;
+use super::columns::{Coder, Columns, NONE, Text, Values};
+use super::kept::Kept;
+use super::places::{MOST_PLACES, Place, Places, local};
 use crate::attribute::{
-    Action, Attribution, Evidence, EvidenceIndex, OwnAddresses, Record, accept_contradicts, by_configuration,
-    decide, reach,
+    Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record,
+    accept_contradicts_rules, decide, reach,
 };
-use crate::network::{Network, View};
-use crate::rules::{Decision, Engine, InterfaceRules};
+use crate::network::Network;
+use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 
-/// The reads of `flow_logs` that come first.
+/// The reads of `flow_logs`.
 #[derive(Debug, Clone)]
 pub(super) struct Passes {
-    /// Addresses of records without a direction.
-    pub(super) addresses: Arc<dyn ExecutionPlan>,
-    /// The REJECTs that may be asked for.
-    pub(super) wanted: Arc<dyn ExecutionPlan>,
+    /// Addresses of all records, where the next read does not have them.
+    pub(super) addresses: Option<Arc<dyn ExecutionPlan>>,
+    /// The REJECTs that may be asked for; all records, where there is no read for addresses.
+    pub(super) rejects: Arc<dyn ExecutionPlan>,
     /// All records.
     pub(super) all: Arc<dyn ExecutionPlan>,
 }
@@ -47,21 +51,36 @@ impl Consistency {
     pub fn contradicted(&self) -> u64 {
         self.against_acl + self.against_groups
     }
+
+    fn merge(&mut self, other: &Consistency) {
+        self.checked += other.checked;
+        self.against_acl += other.against_acl;
+        self.against_groups += other.against_groups;
+    }
 }
 
 /// What of the logs is there, for one VPC, or account where the VPC is not known: flow logs are switched on for those.
 #[derive(Debug, Clone, Copy)]
-struct Coverage {
+pub(super) struct Coverage {
     first: i64,
     accepts: bool,
+}
+
+impl Coverage {
+    fn merge(&mut self, other: Coverage) {
+        self.first = self.first.min(other.first);
+        self.accepts |= other.accepts;
+    }
 }
 
 /// All that judging a REJECT needs beside the record.
 #[derive(Debug)]
 pub(super) struct Prepared {
     network: Option<Arc<Network>>,
-    own: OwnAddresses,
+    own: Arc<OwnAddresses>,
     index: EvidenceIndex,
+    /// The REJECTs, by partition.
+    kept: Vec<Kept>,
     coverage: HashMap<String, Coverage>,
     /// By interface and network ACL.
     consistency: BTreeMap<(String, Option<String>), Consistency>,
@@ -74,72 +93,39 @@ pub(super) struct Prepared {
     _memory: MemoryReservation,
 }
 
-/// A record's surroundings.
-struct Place<'a> {
-    zone: Option<&'a str>,
-    subnet: Option<&'a str>,
-    scope: &'a str,
-}
-
-impl<'a> Place<'a> {
-    fn new(
-        columns: &'a Columns,
-        row: usize,
-        record: &Record<'a>,
-        rules: Option<&'a InterfaceRules>,
-    ) -> Place<'a> {
-        let subnet = rules.and_then(|rules| rules.interface.subnet_id.as_deref()).or(record.subnet_id);
-        let acl = rules.and_then(|rules| rules.acl.as_ref()).map(|acl| acl.acl.id.as_str());
-        let vpc = rules.and_then(|rules| rules.interface.vpc_id.as_deref()).or(columns.vpc(row));
-        let scope = vpc.or(columns.account(row)).or(record.interface_id).unwrap_or_default();
-        Place { zone: acl.or(subnet), subnet, scope }
-    }
-}
-
-/// The rules of a record's interface at its time.
-fn rules_of(engine: &mut Option<Engine<'_>>, record: &Record<'_>) -> Option<Arc<InterfaceRules>> {
-    let (engine, id) = (engine.as_mut()?, record.interface_id?);
-    let view = match engine.network().only_view(record.start, record.end) {
-        Some(view) => view,
-        None => View { at: record.start, after: false },
-    };
-    engine.interface(id, view)
-}
-
-fn find_direction(record: &mut Record<'_>, rules: Option<&InterfaceRules>, own: &OwnAddresses) {
-    if record.direction.is_some() {
-        return;
-    }
-    let (Some(id), Some(src), Some(dst)) = (record.interface_id, record.src, record.dst) else { return };
-    record.direction = match rules {
-        Some(rules) => by_configuration(&rules.interface, src, dst),
-        None => own.direction(id, src, dst),
-    };
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a task over each partition of a plan, side by side.
-async fn over_partitions<T, F>(
-    plan: &Arc<dyn ExecutionPlan>,
-    task: &Arc<TaskContext>,
-    work: impl Fn(datafusion::execution::SendableRecordBatchStream) -> F,
-) -> Result<Vec<T>>
+/// Runs tasks side by side.
+pub(super) async fn together<T, F>(work: impl Iterator<Item = Result<F>>) -> Result<Vec<T>>
 where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
     let mut running = tokio::task::JoinSet::new();
-    for partition in 0..plan.output_partitioning().partition_count() {
-        running.spawn(work(plan.execute(partition, Arc::clone(task))?));
+    for work in work {
+        running.spawn(work?);
     }
     let mut done = Vec::new();
     while let Some(joined) = running.join_next().await {
         done.push(joined.map_err(|error| DataFusionError::External(Box::new(error)))??);
     }
     Ok(done)
+}
+
+/// Runs a task over each partition of a plan.
+async fn over_partitions<T, F>(
+    plan: &Arc<dyn ExecutionPlan>,
+    task: &Arc<TaskContext>,
+    work: impl Fn(SendableRecordBatchStream, usize) -> F,
+) -> Result<Vec<T>>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let partitions = 0..plan.output_partitioning().partition_count();
+    together(partitions.map(|at| Ok(work(plan.execute(at, Arc::clone(task))?, at)))).await
 }
 
 impl Prepared {
@@ -149,18 +135,17 @@ impl Prepared {
         task: &Arc<TaskContext>,
     ) -> Result<Prepared> {
         let memory = MemoryConsumer::new("reject_attribution").register(task.memory_pool());
-        let own = Arc::new(own_addresses(&passes.addresses, &network, task).await?);
-        let (index, reason_versions) = wanted(&passes.wanted, &network, &own, task).await?;
-        memory.try_grow(index.memory())?;
-        let index = Arc::new(RwLock::new(index));
-        let found = over_partitions(&passes.all, task, |stream| {
-            Observer {
-                network: network.clone(),
-                own: Arc::clone(&own),
-                index: Arc::clone(&index),
-                found: Found::default(),
-            }
-            .run(stream)
+        let (own, mut kept, reason_versions) = rejects(passes, &network, task).await?;
+        let own = Arc::new(own);
+        // Flow and service of each, and the service in its zone where there may be one.
+        let zoned = network.is_some() || passes.rejects.schema().column_with_name("subnet_id").is_some();
+        let hashes = kept.iter().map(Kept::rows).sum::<usize>().saturating_mul(if zoned { 3 } else { 2 });
+        let filter = HashFilter::new(hashes);
+        grow(&memory, filter.memory(), &mut kept)?;
+        let wanted = Arc::new(wanted(filter, &kept, &network, &own).await?);
+        let index = Arc::new(Mutex::new(EvidenceIndex::over(Arc::clone(&wanted))));
+        let found = over_partitions(&passes.all, task, |stream, _| {
+            observe(stream, network.clone(), Arc::clone(&own), Arc::clone(&wanted), Arc::clone(&index))
         })
         .await?;
         let mut all = Found::default();
@@ -169,7 +154,9 @@ impl Prepared {
             .ok_or_else(|| DataFusionError::Internal("the evidence is still being read".to_owned()))?
             .into_inner()
             .unwrap_or_else(PoisonError::into_inner);
+        all.tell(&mut index);
         index.finish();
+        grow(&memory, index.memory(), &mut kept)?;
         let broken = |acl: bool| {
             let broken = all
                 .consistency
@@ -181,8 +168,9 @@ impl Prepared {
             broken_interfaces: broken(false).map(|(interface, _)| interface).collect(),
             broken_acls: broken(true).filter_map(|(_, acl)| acl).collect(),
             network,
-            own: Arc::into_inner(own).unwrap_or_default(),
+            own,
             index,
+            kept,
             coverage: all.coverage,
             consistency: all.consistency.into_iter().collect(),
             reason_versions,
@@ -199,37 +187,45 @@ impl Prepared {
         &self.consistency
     }
 
+    /// The REJECTs of a partition.
+    pub(super) fn rejects(&self, partition: usize) -> Result<Option<SendableRecordBatchStream>> {
+        self.kept.get(partition).map(Kept::stream).transpose()
+    }
+
+    /// The places of a reader that judges.
+    pub(super) fn places<'n>(&self, engine: Option<Engine<'n>>) -> Places<'n> {
+        Places::new(engine, Arc::clone(&self.own))
+    }
+
+    /// What the passes found about a place.
+    pub(super) fn describe(&self, place: &mut Place) {
+        place.coverage = self.coverage.get(&place.scope).copied();
+        let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
+        place.inconsistent =
+            interface || place.zone.as_ref().is_some_and(|zone| self.broken_acls.contains(zone));
+    }
+
     /// The record of a row with its direction.
-    pub(super) fn record<'a>(
-        &self,
-        columns: &'a Columns,
-        row: usize,
-        engine: &mut Option<Engine<'_>>,
-    ) -> (Option<Record<'a>>, Option<Arc<InterfaceRules>>) {
-        let Some(mut record) =
-            columns.record(row, |version| self.reason_versions.contains(&version) || version == 8)
-        else {
-            return (None, None);
-        };
-        let rules = rules_of(engine, &record);
-        find_direction(&mut record, rules.as_deref(), &self.own);
-        (Some(record), rules)
+    pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Option<Record<'a>> {
+        let in_format = |version| self.reason_versions.contains(&version) || version == 8;
+        let mut record = columns.record(row, in_format)?;
+        if record.interface_id.is_some() {
+            record.direction = place.direction(columns, row);
+        }
+        Some(record)
     }
 
     /// Judges a record.
     pub(super) fn attribute(
         &self,
-        columns: &Columns,
-        row: usize,
         record: &Record<'_>,
-        rules: Option<&InterfaceRules>,
+        place: &Place,
         engine: &mut Option<Engine<'_>>,
     ) -> (Attribution, Evidence) {
-        let place = Place::new(columns, row, record, rules);
-        let reach = reach(record, rules);
-        let mut evidence = self.index.evidence(record, place.zone, place.subnet, reach);
+        let reach = reach(record, place.rules.as_deref());
+        let mut evidence = self.index.evidence(record, place.zone.as_deref(), place.subnet.as_deref(), reach);
         // Other VPCs and accounts may be logged for longer, or in full where this one is not.
-        match self.coverage.get(place.scope) {
+        match place.coverage {
             Some(coverage) => {
                 let back = record.start.saturating_sub(coverage.first).max(0);
                 evidence.covered_back = evidence.covered_back.min(back);
@@ -237,232 +233,344 @@ impl Prepared {
             }
             None => evidence.complete = false,
         }
-        let interface = record.interface_id.is_some_and(|id| self.broken_interfaces.contains(id));
-        evidence.inconsistent = interface || place.zone.is_some_and(|zone| self.broken_acls.contains(zone));
+        evidence.inconsistent = place.inconsistent;
         (decide(record, engine.as_mut(), &evidence), evidence)
     }
 }
 
-/// Pass 1.
-async fn own_addresses(
-    plan: &Arc<dyn ExecutionPlan>,
+/// Learns each interface's own address; those of the configuration have theirs there.
+#[derive(Default)]
+struct Learner {
+    network: Option<Arc<Network>>,
+    by_name: HashMap<String, usize>,
+    /// `None` for interfaces of the configuration.
+    found: Vec<Option<InterfaceAddresses>>,
+    /// Which of them the keys of the current texts mean.
+    by_key: Vec<usize>,
+    texts: Option<Arc<Values>>,
+}
+
+impl Learner {
+    fn take(&mut self, columns: &Columns) {
+        let Some(values) = columns.values(Text::Interface) else { return };
+        if !self.texts.as_ref().is_some_and(|known| Arc::ptr_eq(known, values)) {
+            self.texts = Some(Arc::clone(values));
+            self.by_key = vec![usize::MAX; values.len()];
+        }
+        for row in 0..columns.rows() {
+            let key = columns.key(Text::Interface, row);
+            if key == NONE || columns.key(Text::Direction, row) != NONE {
+                continue;
+            }
+            let Some(known) = self.by_key.get(key as usize).copied() else { continue };
+            let at = if known == usize::MAX { self.find(columns, row, key) } else { known };
+            let Some(Some(found)) = self.found.get_mut(at) else { continue };
+            let ends = columns.address(Text::Src, row).zip(columns.address(Text::Dst, row));
+            if let Some((src, dst)) = ends {
+                found.observe(src, dst);
+            }
+        }
+    }
+
+    fn find(&mut self, columns: &Columns, row: usize, key: u32) -> usize {
+        let id = columns.text(Text::Interface, row).unwrap_or_default();
+        let at = match self.by_name.get(id) {
+            Some(at) => *at,
+            None => {
+                let configured =
+                    self.network.as_ref().is_some_and(|network| network.interfaces.timeline(id).is_some());
+                self.found.push((!configured).then(InterfaceAddresses::default));
+                self.by_name.insert(id.to_owned(), self.found.len() - 1);
+                self.found.len() - 1
+            }
+        };
+        if let Some(place) = self.by_key.get_mut(key as usize) {
+            *place = at;
+        }
+        at
+    }
+
+    fn tell(self, own: &mut OwnAddresses) {
+        for (id, at) in self.by_name {
+            if let Some(Some(found)) = self.found.get(at) {
+                own.learn(&id, *found);
+            }
+        }
+    }
+}
+
+/// The REJECTs, each interface's own address, and for which format versions a reason was named.
+async fn rejects(
+    passes: &Passes,
     network: &Option<Arc<Network>>,
     task: &Arc<TaskContext>,
-) -> Result<OwnAddresses> {
-    let parts = over_partitions(plan, task, |mut stream| {
-        let network = network.clone();
+) -> Result<(OwnAddresses, Vec<Kept>, HashSet<i32>)> {
+    let mut own = OwnAddresses::default();
+    let learner = || Learner { network: network.clone(), ..Learner::default() };
+    if let Some(addresses) = &passes.addresses {
+        let learned = over_partitions(addresses, task, |mut stream, _| {
+            let mut learner = learner();
+            async move {
+                let mut coder = Coder::default();
+                while let Some(batch) = stream.next().await {
+                    learner.take(&coder.columns(&batch?)?);
+                }
+                Ok(learner)
+            }
+        })
+        .await?;
+        learned.into_iter().for_each(|learner| learner.tell(&mut own));
+    }
+    let all = passes.addresses.is_none();
+    let schema = passes.rejects.schema();
+    let found = over_partitions(&passes.rejects, task, |mut stream, partition| {
+        let (mut learner, mut kept) = (learner(), Kept::new(&schema, task, partition));
         async move {
-            let mut own = OwnAddresses::default();
-            // Texts of addresses that are settled: a record that holds one changes nothing.
-            let mut settled: HashMap<String, [Option<String>; 2]> = HashMap::new();
+            let mut coder = Coder::default();
+            let mut versions = HashSet::new();
             while let Some(batch) = stream.next().await {
-                let columns = Columns::new(&batch?)?;
-                for row in 0..columns.rows() {
-                    let (Some(id), Some((src, dst))) = (columns.interface(row), columns.address_texts(row))
-                    else {
-                        continue;
-                    };
-                    let slot = usize::from(src.contains(':'));
-                    let known = settled.get(id).and_then(|texts| texts.get(slot)).and_then(Option::as_deref);
-                    if known.is_some_and(|known| known == src || known == dst) {
-                        continue;
-                    }
-                    // The direction at interfaces of the configuration follows from their addresses there.
-                    if network.as_ref().is_some_and(|network| network.interfaces.timeline(id).is_some()) {
-                        continue;
-                    }
-                    let parse = crate::net::parse_ip_str;
-                    let (Some(src_addr), Some(dst_addr)) = (parse(src), parse(dst)) else { continue };
-                    own.observe(id, src_addr, dst_addr);
-                    let common = own.own(id, crate::net::Family::of(&src_addr));
-                    let text = match common {
-                        Some(common) if common == src_addr => Some(src.to_owned()),
-                        Some(common) if common == dst_addr => Some(dst.to_owned()),
-                        _ => None,
-                    };
-                    if let Some(place) = settled.entry(id.to_owned()).or_default().get_mut(slot) {
-                        *place = text;
+                let batch = batch?;
+                let columns = coder.columns(&batch)?;
+                for row in 0..if columns.has(Text::RejectReason) { columns.rows() } else { 0 } {
+                    if columns.key(Text::RejectReason, row) != NONE {
+                        versions.extend(columns.version(row));
                     }
                 }
+                if all {
+                    learner.take(&columns);
+                    kept.push(only_rejects(&batch, &columns)?)?;
+                } else {
+                    kept.push(batch)?;
+                }
             }
-            Ok(own)
+            Ok((learner, kept, versions))
         }
     })
     .await?;
-    let mut own = OwnAddresses::default();
-    parts.into_iter().for_each(|part| own.merge(part));
-    Ok(own)
+    let (mut parts, mut versions) = (Vec::new(), HashSet::new());
+    for (learner, kept, named) in found {
+        learner.tell(&mut own);
+        parts.push(kept);
+        versions.extend(named);
+    }
+    Ok((own, parts, versions))
 }
 
-/// Pass 2: what is wanted, and for which format versions a reason was named.
+/// The rows that the table shows: rejected, and with a time.
+fn only_rejects(batch: &RecordBatch, columns: &Columns) -> Result<RecordBatch> {
+    let rejected = columns.equal_to(Text::Action, "REJECT");
+    let rows = rejected.iter().enumerate().map(|(row, rejected)| *rejected && columns.start(row).is_some());
+    Ok(filter_record_batch(batch, &BooleanArray::from_iter(rows.map(Some)))?)
+}
+
+/// Takes memory, for which the REJECTs make room if they have to.
+fn grow(memory: &MemoryReservation, bytes: usize, kept: &mut [Kept]) -> Result<()> {
+    if memory.try_grow(bytes).is_ok() {
+        return Ok(());
+    }
+    kept.iter_mut().try_for_each(Kept::spill)?;
+    memory.try_grow(bytes)
+}
+
+/// Which ACCEPTs to look for: puts the hashes of all REJECTs into the filter.
 async fn wanted(
-    plan: &Arc<dyn ExecutionPlan>,
+    filter: HashFilter,
+    kept: &[Kept],
     network: &Option<Arc<Network>>,
     own: &Arc<OwnAddresses>,
-    task: &Arc<TaskContext>,
-) -> Result<(EvidenceIndex, HashSet<i32>)> {
-    let shared = Arc::new(Mutex::new((EvidenceIndex::new(), HashSet::new())));
-    over_partitions(plan, task, |mut stream| {
-        let (network, own, shared) = (network.clone(), Arc::clone(own), Arc::clone(&shared));
-        async move {
-            let mut engine = network.as_deref().map(Engine::new);
+) -> Result<HashFilter> {
+    let filter = Arc::new(Mutex::new(filter));
+    together(kept.iter().map(|kept| {
+        let (mut stream, filter) = (kept.stream()?, Arc::clone(&filter));
+        let (network, own) = (network.clone(), Arc::clone(own));
+        Ok(async move {
+            let mut coder = Coder::default();
+            let mut places = Places::new(network.as_deref().map(Engine::new), own);
+            let mut hashes: Vec<u64> = Vec::new();
             while let Some(batch) = stream.next().await {
-                let columns = Columns::new(&batch?)?;
-                let mut versions = HashSet::new();
-                let mut rows = Vec::with_capacity(columns.rows());
+                let columns = coder.columns(&batch?)?;
+                places.begin(&columns);
                 for row in 0..columns.rows() {
-                    if columns.reject_reason(row).is_some() {
-                        versions.extend(columns.version(row));
-                    }
-                    let Some(mut record) = columns.record(row, |_| false) else { continue };
-                    let rules = rules_of(&mut engine, &record);
-                    find_direction(&mut record, rules.as_deref(), &own);
-                    rows.push((row, record, rules));
+                    let (Some(start), Some(protocol)) = (columns.start(row), columns.protocol(row)) else {
+                        continue;
+                    };
+                    let at = places.at(&columns, row, start, columns.end(row, start));
+                    let Some(place) = places.places.get(at) else { continue };
+                    let direction = place.direction(&columns, row);
+                    hashes.extend(place.hashes(&columns, row, protocol, direction).into_iter().flatten());
                 }
-                let mut shared = lock(&shared);
-                shared.1.extend(versions);
-                for (row, record, rules) in &rows {
-                    let place = Place::new(&columns, *row, record, rules.as_deref());
-                    shared.0.want(record, place.zone);
+                let mut filter = lock(&filter);
+                hashes.drain(..).for_each(|hash| filter.insert(hash));
+                drop(filter);
+                if places.places.len() > MOST_PLACES {
+                    places.take();
                 }
             }
             Ok(())
-        }
-    })
+        })
+    }))
     .await?;
-    let shared = Arc::into_inner(shared)
+    let filter = Arc::into_inner(filter)
         .ok_or_else(|| DataFusionError::Internal("the rejected records are still being read".to_owned()))?;
-    Ok(shared.into_inner().unwrap_or_else(PoisonError::into_inner))
+    Ok(filter.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// What one reader of pass 3 found beside the evidence.
+/// What one reader of all records found beside the evidence.
 #[derive(Default)]
 struct Found {
     coverage: HashMap<String, Coverage>,
     consistency: HashMap<(String, Option<String>), Consistency>,
+    addresses: HashMap<String, HashSet<IpAddr>>,
+    first: Option<i64>,
+    directed_accepts: bool,
     accepts: u64,
 }
 
 impl Found {
     fn merge(&mut self, other: Found) {
         for (scope, theirs) in other.coverage {
-            let ours = self.coverage.entry(scope).or_insert(theirs);
-            ours.first = ours.first.min(theirs.first);
-            ours.accepts |= theirs.accepts;
+            self.coverage.entry(scope).or_insert(theirs).merge(theirs);
         }
         for (key, theirs) in other.consistency {
-            let ours = self.consistency.entry(key).or_default();
-            ours.checked += theirs.checked;
-            ours.against_acl += theirs.against_acl;
-            ours.against_groups += theirs.against_groups;
+            self.consistency.entry(key).or_default().merge(&theirs);
         }
+        for (subnet, theirs) in other.addresses {
+            self.addresses.entry(subnet).or_default().extend(theirs);
+        }
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.directed_accepts |= other.directed_accepts;
         self.accepts += other.accepts;
     }
 
-    fn cover(&mut self, scope: &str, record: &Record<'_>) {
-        let accepts = record.action == Action::Accept;
-        match self.coverage.get_mut(scope) {
-            Some(known) => {
-                known.first = known.first.min(record.start);
-                known.accepts |= accepts;
+    fn take(&mut self, places: Vec<Place>) {
+        for place in places {
+            if let Some(theirs) = place.coverage {
+                self.coverage.entry(place.scope).or_insert(theirs).merge(theirs);
             }
-            None => {
-                self.coverage.insert(scope.to_owned(), Coverage { first: record.start, accepts });
+            if let (Some(rules), true) = (&place.rules, place.consistency.checked > 0) {
+                let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
+                let key = (rules.interface.id.clone(), acl);
+                self.consistency.entry(key).or_default().merge(&place.consistency);
+            }
+            if let (Some(subnet), false) = (place.subnet, place.addresses.is_empty()) {
+                self.addresses.entry(subnet).or_default().extend(place.addresses);
             }
         }
     }
 
-    /// Spec 8.10 for one ACCEPT.
-    fn check(&mut self, record: &Record<'_>, rules: &InterfaceRules, engine: &mut Engine<'_>) {
-        let Some(contradicts) = accept_contradicts(record, engine) else { return };
-        let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
-        let key = (rules.interface.id.clone(), acl);
-        let counts = self.consistency.entry(key).or_default();
-        counts.checked += 1;
-        if !contradicts {
-            return;
+    fn tell(&self, index: &mut EvidenceIndex) {
+        self.first.into_iter().for_each(|first| index.logged_from(first));
+        if self.directed_accepts {
+            index.accepts_are_logged();
         }
-        let denied_by_acl = record
-            .direction
-            .zip(record.direction.and_then(|direction| record.remotes(direction).0))
-            .is_some_and(|(direction, remote)| {
-                let own = record.local(direction).filter(|own| rules.interface.owns(own));
-                rules.acl_verdict(&record.packet(direction, remote), own).decision == Decision::Deny
-            });
-        if denied_by_acl {
-            counts.against_acl += 1;
-        } else {
-            counts.against_groups += 1;
+        for (subnet, addresses) in &self.addresses {
+            addresses.iter().for_each(|addr| index.own_address(subnet, *addr));
         }
     }
 }
 
-/// Pass 3 over one partition.
-struct Observer {
+/// Spec 8.10 for one ACCEPT.
+fn check(counts: &mut Consistency, record: &Record<'_>, rules: &InterfaceRules, engine: &mut Engine<'_>) {
+    let Some(contradicts) = accept_contradicts_rules(record, rules, engine) else { return };
+    counts.checked += 1;
+    if !contradicts {
+        return;
+    }
+    let denied_by_acl = record
+        .direction
+        .zip(record.direction.and_then(|direction| record.remotes(direction).0))
+        .is_some_and(|(direction, remote)| {
+            let own = record.local(direction).filter(|own| rules.interface.owns(own));
+            rules.acl_verdict(&record.packet(direction, remote), own).decision == Decision::Deny
+        });
+    if denied_by_acl {
+        counts.against_acl += 1;
+    } else {
+        counts.against_groups += 1;
+    }
+}
+
+/// Looks at all records of a partition: what bears on REJECTs goes to the index.
+async fn observe(
+    mut stream: SendableRecordBatchStream,
     network: Option<Arc<Network>>,
     own: Arc<OwnAddresses>,
-    index: Arc<RwLock<EvidenceIndex>>,
-    found: Found,
-}
-
-impl Observer {
-    async fn run(mut self, mut stream: datafusion::execution::SendableRecordBatchStream) -> Result<Found> {
-        let network = self.network.clone();
-        let mut engine = network.as_deref().map(Engine::new);
-        let mut least_start = i64::MAX;
-        let mut accept_seen = false;
-        let mut addresses: HashMap<String, HashSet<IpAddr>> = HashMap::new();
-        while let Some(batch) = stream.next().await {
-            let columns = Columns::new(&batch?)?;
-            let mut kept: Vec<(usize, Record<'_>, Option<Arc<InterfaceRules>>)> = Vec::new();
-            let mut missing: Vec<(&str, i64, i64)> = Vec::new();
-            {
-                let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-                for row in 0..columns.rows() {
-                    let Some(mut record) = columns.record(row, |_| false) else { continue };
-                    let rules = rules_of(&mut engine, &record);
-                    let place = Place::new(&columns, row, &record, rules.as_deref());
-                    self.found.cover(place.scope, &record);
-                    if !record.log_status_ok {
-                        if columns.log_status(row) == Some("SKIPDATA") {
-                            missing.extend(record.interface_id.map(|id| (id, record.start, record.end)));
-                        }
-                        continue;
-                    }
-                    find_direction(&mut record, rules.as_deref(), &self.own);
-                    let is_accept = record.action == Action::Accept;
-                    let local = record.direction.and_then(|direction| record.local(direction));
-                    let new_address = place.subnet.zip(local).is_some_and(|(subnet, local)| match addresses
-                        .get_mut(subnet)
-                    {
-                        Some(known) => known.insert(local),
-                        None => addresses.entry(subnet.to_owned()).or_default().insert(local),
-                    });
-                    // The index learns when the logs begin and whether they hold ACCEPTs from the first of each.
-                    let first = record.start < least_start || (is_accept && !accept_seen);
-                    least_start = least_start.min(record.start);
-                    accept_seen |= is_accept && record.direction.is_some();
-                    if is_accept {
-                        self.found.accepts += 1;
-                        if let (Some(rules), Some(engine)) = (&rules, &mut engine) {
-                            self.found.check(&record, rules, engine);
-                        }
-                    }
-                    if first || new_address || (is_accept && index.asks_for(&record, place.zone)) {
-                        kept.push((row, record, rules));
-                    }
+    wanted: Arc<HashFilter>,
+    index: Arc<Mutex<EvidenceIndex>>,
+) -> Result<Found> {
+    let mut coder = Coder::default();
+    let mut places = Places::new(network.as_deref().map(Engine::new), own);
+    let mut found = Found::default();
+    // ACCEPTs of the batch with their place and direction, and the hashes that the filter is asked for. All of them are asked
+    // for at once: the filter is far larger than a cache, and so the loads do not wait for each other.
+    let mut accepts: Vec<(usize, usize, Direction)> = Vec::new();
+    let mut hashes: Vec<(u64, usize)> = Vec::new();
+    while let Some(batch) = stream.next().await {
+        let columns = coder.columns(&batch?)?;
+        places.begin(&columns);
+        let is_accept = columns.equal_to(Text::Action, "ACCEPT");
+        let is_ok = columns.equal_to(Text::LogStatus, "OK");
+        for (row, (is_accept, is_ok)) in is_accept.into_iter().zip(is_ok).enumerate() {
+            let Some(start) = columns.start(row) else { continue };
+            let at = places.at(&columns, row, start, columns.end(row, start));
+            let (Some(place), engine) = (places.places.get_mut(at), &mut places.engine) else { continue };
+            let covers = Coverage { first: start, accepts: is_accept };
+            place.coverage.get_or_insert(covers).merge(covers);
+            if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
+                if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
+                    && let Some(id) = &place.interface
+                {
+                    lock(&index).missing(id, start, columns.end(row, start));
                 }
-            }
-            if kept.is_empty() && missing.is_empty() {
                 continue;
             }
-            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
-            for (row, record, rules) in &kept {
-                let place = Place::new(&columns, *row, record, rules.as_deref());
-                index.observe(record, place.zone, place.subnet);
+            found.accepts += u64::from(is_accept);
+            let (Some(_), Some(protocol)) = (&place.interface, columns.protocol(row)) else { continue };
+            found.first = Some(found.first.map_or(start, |first| first.min(start)));
+            let direction = place.direction(&columns, row);
+            if let (Some(_), Some(direction)) = (&place.subnet, direction)
+                && let Some(local) = local(&columns, row, direction)
+            {
+                place.saw(local);
             }
-            missing.into_iter().for_each(|(id, start, end)| index.missing(id, start, end));
+            if !is_accept {
+                continue;
+            }
+            found.directed_accepts |= direction.is_some();
+            if let (Some(rules), Some(engine)) = (&place.rules, engine)
+                && let Some(mut record) = columns.record(row, |_| false)
+            {
+                record.direction = direction;
+                check(&mut place.consistency, &record, rules, engine);
+            }
+            if let Some(direction) = direction {
+                let wanted = place.hashes(&columns, row, protocol, Some(direction));
+                hashes.extend(wanted.into_iter().flatten().map(|hash| (hash, accepts.len())));
+                accepts.push((row, at, direction));
+            }
         }
-        Ok(self.found)
+        let hits = hashes.iter().filter(|(hash, _)| wanted.may_contain(*hash)).map(|(_, nth)| *nth);
+        let mut hits: Vec<usize> = hits.collect();
+        hits.dedup();
+        if !hits.is_empty() {
+            let mut index = lock(&index);
+            for (row, at, direction) in hits.iter().filter_map(|nth| accepts.get(*nth)) {
+                let place = places.places.get(*at);
+                let (Some(place), Some(mut record)) = (place, columns.record(*row, |_| false)) else {
+                    continue;
+                };
+                record.direction = Some(*direction);
+                if let Some(id) = &place.interface {
+                    index.keep(&record, id, *direction, place.zone.as_deref());
+                }
+            }
+        }
+        accepts.clear();
+        hashes.clear();
+        if places.places.len() > MOST_PLACES {
+            found.take(places.take());
+        }
     }
+    found.take(places.take());
+    Ok(found)
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result};
@@ -17,10 +18,13 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::columns::Columns;
-use super::evidence::{Passes, Prepared};
+use super::columns::{Coder, Columns};
+use super::evidence::{Passes, Prepared, together};
 use super::output::{Derived, Filler};
-use crate::attribute::explain;
+use super::places::{MOST_PLACES, Place, Places};
+use super::provider::Last;
+use super::tally::Tally;
+use crate::attribute::{Attribution, Evidence, Record, explain};
 use crate::network::Network;
 use crate::rules::Engine;
 
@@ -28,40 +32,43 @@ use crate::rules::Engine;
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Source {
     Input(usize),
+    /// A column that no file has.
+    Nothing,
     Derived(Derived),
 }
 
 /// What the passes leave behind, made once for all partitions.
 pub(super) type Shared = Arc<OnceCell<Arc<Prepared>>>;
 
-/// Judges the records of its input, which are REJECTs.
+/// Judges REJECTs.
 #[derive(Debug, Clone)]
 pub(super) struct AttributionExec {
-    pub(super) rejects: Arc<dyn ExecutionPlan>,
     pub(super) passes: Passes,
     pub(super) network: Option<Arc<Network>>,
     pub(super) shared: Shared,
     pub(super) sources: Arc<[Source]>,
+    /// Where to leave what the passes found about the ACCEPTs.
+    pub(super) last: Last,
     properties: Arc<PlanProperties>,
 }
 
 impl AttributionExec {
     pub(super) fn new(
-        rejects: Arc<dyn ExecutionPlan>,
         passes: Passes,
         network: Option<Arc<Network>>,
-        shared: Shared,
         sources: Arc<[Source]>,
+        last: Last,
         schema: SchemaRef,
     ) -> AttributionExec {
-        let partitions = rejects.output_partitioning().partition_count();
+        let partitions = passes.rejects.output_partitioning().partition_count();
         let properties = PlanProperties::new(
             EquivalenceProperties::new(schema),
             Partitioning::UnknownPartitioning(partitions),
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        AttributionExec { rejects, passes, network, shared, sources, properties: Arc::new(properties) }
+        let shared = Shared::default();
+        AttributionExec { passes, network, shared, sources, last, properties: Arc::new(properties) }
     }
 }
 
@@ -86,7 +93,7 @@ impl ExecutionPlan for AttributionExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.rejects]
+        vec![&self.passes.rejects]
     }
 
     fn apply_expressions(
@@ -103,31 +110,29 @@ impl ExecutionPlan for AttributionExec {
         let (Some(rejects), true) = (children.pop(), children.is_empty()) else {
             return Err(DataFusionError::Internal("the attribution has one input".to_owned()));
         };
-        Ok(Arc::new(AttributionExec::new(
-            rejects,
-            self.passes.clone(),
-            self.network.clone(),
-            Arc::clone(&self.shared),
-            Arc::clone(&self.sources),
-            self.schema(),
-        )))
+        let passes = Passes { rejects, ..self.passes.clone() };
+        let (network, sources) = (self.network.clone(), Arc::clone(&self.sources));
+        Ok(Arc::new(AttributionExec::new(passes, network, sources, self.last.clone(), self.schema())))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let schema = self.schema();
         let mut builder = RecordBatchReceiverStream::builder(Arc::clone(&schema), 2);
         let out = builder.tx();
-        let mut rejects = self.rejects.execute(partition, Arc::clone(&context))?;
         let (passes, network, shared) = (self.passes.clone(), self.network.clone(), Arc::clone(&self.shared));
-        let sources = Arc::clone(&self.sources);
+        let (sources, last) = (Arc::clone(&self.sources), self.last.clone());
         builder.spawn(async move {
-            let prepared = shared
-                .get_or_try_init(|| async { Prepared::new(&passes, network, &context).await.map(Arc::new) })
-                .await?;
+            let prepare = || async {
+                let prepared = Prepared::new(&passes, network, &context).await?;
+                last.set(&prepared);
+                Ok::<_, DataFusionError>(Arc::new(prepared))
+            };
+            let prepared = Arc::clone(shared.get_or_try_init(prepare).await?);
+            let Some(mut rejects) = prepared.rejects(partition)? else { return Ok(()) };
             let network = prepared.network();
-            let mut engine = network.as_deref().map(Engine::new);
+            let mut judge = Judge::new(&prepared, network.as_deref());
             while let Some(batch) = rejects.next().await {
-                let judged = judge(prepared, &batch?, &mut engine, &sources, &schema)?;
+                let judged = judge.judge(&batch?, &sources, &schema)?;
                 if out.send(Ok(judged)).await.is_err() {
                     break;
                 }
@@ -138,42 +143,126 @@ impl ExecutionPlan for AttributionExec {
     }
 }
 
-fn judge(
-    prepared: &Prepared,
-    batch: &RecordBatch,
-    engine: &mut Option<Engine<'_>>,
-    sources: &[Source],
-    schema: &SchemaRef,
-) -> Result<RecordBatch> {
-    let columns = Columns::new(batch)?;
-    let mut fillers: Vec<Option<Filler>> = sources
-        .iter()
-        .map(|source| match source {
-            Source::Input(_) => None,
-            Source::Derived(column) => Some(Filler::new(*column)),
-        })
-        .collect();
-    let with_texts =
-        sources.iter().any(|source| matches!(source, Source::Derived(column) if column.is_text()));
-    for row in 0..columns.rows() {
-        let (record, rules) = prepared.record(&columns, row, engine);
-        let Some(record) = record else {
-            return Err(DataFusionError::Internal("a rejected record without a time".to_owned()));
-        };
-        let (found, evidence) = prepared.attribute(&columns, row, &record, rules.as_deref(), engine);
-        let texts = with_texts.then(|| explain(&found, &record, engine.as_mut(), &evidence));
-        for filler in fillers.iter_mut().flatten() {
-            filler.add(&found, &record, texts.as_ref());
-        }
+/// Judges all REJECTs and only counts them.
+pub(super) async fn tally(
+    passes: &Passes,
+    network: Option<Arc<Network>>,
+    last: &Last,
+    context: &Arc<TaskContext>,
+) -> Result<Tally> {
+    let prepared = Arc::new(Prepared::new(passes, network, context).await?);
+    last.set(&prepared);
+    let mut partition = 0;
+    let mut running = Vec::new();
+    while let Some(mut rejects) = prepared.rejects(partition)? {
+        let prepared = Arc::clone(&prepared);
+        running.push(Ok(async move {
+            let network = prepared.network();
+            let mut judge = Judge::new(&prepared, network.as_deref());
+            let mut tally = Tally::default();
+            while let Some(batch) = rejects.next().await {
+                judge.count(&batch?, &mut tally)?;
+            }
+            tally.settle(judge.take());
+            Ok(tally)
+        }));
+        partition += 1;
     }
-    let arrays: Vec<ArrayRef> = sources
-        .iter()
-        .zip(&mut fillers)
-        .filter_map(|(source, filler)| match (source, filler) {
-            (Source::Input(at), _) => batch.columns().get(*at).cloned(),
-            (Source::Derived(_), filler) => filler.as_mut().map(Filler::finish),
-        })
-        .collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+    let mut all = Tally::default();
+    together(running.into_iter()).await?.into_iter().for_each(|tally| all.merge(tally));
+    Ok(all)
+}
+
+/// One reader of REJECTs.
+struct Judge<'p, 'n> {
+    prepared: &'p Prepared,
+    coder: Coder,
+    places: Places<'n>,
+    /// So many places are described.
+    described: usize,
+}
+
+impl<'p, 'n> Judge<'p, 'n> {
+    fn new(prepared: &'p Prepared, network: Option<&'n Network>) -> Judge<'p, 'n> {
+        let places = prepared.places(network.map(Engine::new));
+        Judge { prepared, coder: Coder::default(), places, described: 0 }
+    }
+
+    /// A record, what became of it, and its place.
+    fn row<'c>(
+        &mut self,
+        columns: &'c Columns,
+        row: usize,
+    ) -> Result<(Record<'c>, Attribution, Evidence, usize)> {
+        let timeless = || DataFusionError::Internal("a rejected record without a time".to_owned());
+        let start = columns.start(row).ok_or_else(timeless)?;
+        let at = self.places.at(columns, row, start, columns.end(row, start));
+        let new = self.places.places.iter_mut().skip(self.described);
+        new.for_each(|place| self.prepared.describe(place));
+        self.described = self.places.places.len();
+        let place = self.places.places.get(at).ok_or_else(timeless)?;
+        let record = self.prepared.record(columns, row, place).ok_or_else(timeless)?;
+        let (found, evidence) = self.prepared.attribute(&record, place, &mut self.places.engine);
+        Ok((record, found, evidence, at))
+    }
+
+    /// Forgets all places.
+    fn take(&mut self) -> Vec<Place> {
+        self.described = 0;
+        self.places.take()
+    }
+
+    /// Counts the records of a batch.
+    fn count(&mut self, batch: &RecordBatch, tally: &mut Tally) -> Result<()> {
+        let columns = self.coder.columns(batch)?;
+        self.places.begin(&columns);
+        if self.places.places.len() > MOST_PLACES {
+            tally.settle(self.take());
+        }
+        for row in 0..columns.rows() {
+            let (record, found, _, at) = self.row(&columns, row)?;
+            tally.add(&columns, row, at, &record, &found);
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, batch: &RecordBatch, sources: &[Source], schema: &SchemaRef) -> Result<RecordBatch> {
+        let columns = self.coder.columns(batch)?;
+        self.places.begin(&columns);
+        if self.places.places.len() > MOST_PLACES {
+            self.take();
+        }
+        let mut fillers: Vec<Option<Filler>> = sources
+            .iter()
+            .map(|source| match source {
+                Source::Input(_) | Source::Nothing => None,
+                Source::Derived(column) => Some(Filler::new(*column)),
+            })
+            .collect();
+        let with_texts =
+            sources.iter().any(|source| matches!(source, Source::Derived(column) if column.is_text()));
+        for row in 0..columns.rows() {
+            let (record, found, evidence, _) = self.row(&columns, row)?;
+            let texts = with_texts.then(|| explain(&found, &record, self.places.engine.as_mut(), &evidence));
+            for filler in fillers.iter_mut().flatten() {
+                filler.add(&found, &record, texts.as_ref());
+            }
+        }
+        let arrays =
+            sources.iter().zip(&mut fillers).zip(schema.fields()).map(|((source, filler), field)| {
+                let input = match (source, filler) {
+                    (Source::Input(at), _) => batch.columns().get(*at).map(Arc::clone),
+                    (Source::Derived(_), filler) => filler.as_mut().map(Filler::finish),
+                    (Source::Nothing, _) => None,
+                };
+                Ok(match input {
+                    Some(array) if array.data_type() == field.data_type() => array,
+                    Some(array) => cast(&array, field.data_type())?,
+                    None => new_null_array(field.data_type(), batch.num_rows()),
+                })
+            });
+        let arrays: Vec<ArrayRef> = arrays.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+    }
 }

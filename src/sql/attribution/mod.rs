@@ -16,9 +16,12 @@
 mod columns;
 mod evidence;
 mod exec;
+mod kept;
 mod output;
+mod places;
 mod provider;
 pub mod report;
+mod tally;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

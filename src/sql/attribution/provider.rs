@@ -1,5 +1,6 @@
 //! The table: which columns of the flow logs each pass reads, and what may be pushed down.
 
+use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,14 +13,17 @@ use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPushDown, TableType, lit};
 use datafusion::physical_plan::ExecutionPlan;
-use tokio::sync::OnceCell;
+use datafusion::prelude::SessionContext;
 
 use super::columns::{ADDRESSES, EVIDENCE, REJECT_ONLY};
 use super::evidence::{Consistency, Passes, Prepared};
-use super::exec::{AttributionExec, Shared, Source};
+use super::exec::{AttributionExec, Source, tally};
 use super::output::{self, Derived};
+use super::tally::Tally;
 use crate::format::LogKind;
 use crate::network::Network;
+use crate::sql::codes::{CodedFiles, CodedScan};
+use crate::sql::stored::StoredTable;
 
 /// `reject_attribution` over a table of flow logs.
 pub struct RejectAttribution {
@@ -28,8 +32,7 @@ pub struct RejectAttribution {
     schema: SchemaRef,
     flow_columns: usize,
     derived: Vec<Derived>,
-    /// The filter on the REJECTs that was asked for last, and what the passes found for it: a report asks several times.
-    last: Arc<Mutex<Option<(String, Shared)>>>,
+    last: Last,
 }
 
 impl fmt::Debug for RejectAttribution {
@@ -45,17 +48,30 @@ fn column(name: &str) -> Expr {
 /// An interface, its subnet's network ACL where that is known, and how the configuration explains its ACCEPTs.
 pub type ConsistencyRow = (String, Option<String>, Consistency);
 
+/// What the query that ran last found about the ACCEPTs; see [`RejectAttribution::consistency`].
+#[derive(Debug, Clone, Default)]
+pub(super) struct Last(Arc<Mutex<Option<(Vec<ConsistencyRow>, u64)>>>);
+
+impl Last {
+    pub(super) fn set(&self, prepared: &Prepared) {
+        let rows = prepared.consistency().iter();
+        let rows = rows.map(|((interface, acl), found)| (interface.clone(), acl.clone(), found.clone()));
+        let found = (rows.collect(), prepared.accepts);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+    }
+}
+
 impl RejectAttribution {
     /// Over these flow logs; without a network the logs alone decide.
     pub fn new(flow_logs: Arc<dyn TableProvider>, network: Option<Arc<Network>>) -> RejectAttribution {
-        RejectAttribution::with_columns(flow_logs, network, false, Arc::default())
+        RejectAttribution::with_columns(flow_logs, network, false, Last::default())
     }
 
     fn with_columns(
         flow_logs: Arc<dyn TableProvider>,
         network: Option<Arc<Network>>,
         details: bool,
-        last: Arc<Mutex<Option<(String, Shared)>>>,
+        last: Last,
     ) -> RejectAttribution {
         let flow_schema = flow_logs.schema();
         let (schema, derived) = output::schema(&flow_schema, details);
@@ -72,7 +88,7 @@ impl RejectAttribution {
     /// The same table with `would_decide`, `captured_at` and `capture_distance` behind the others.
     pub fn detailed(&self) -> RejectAttribution {
         let (flow_logs, network) = (Arc::clone(&self.flow_logs), self.network.clone());
-        RejectAttribution::with_columns(flow_logs, network, true, Arc::clone(&self.last))
+        RejectAttribution::with_columns(flow_logs, network, true, self.last.clone())
     }
 
     /// The configuration in use.
@@ -83,23 +99,57 @@ impl RejectAttribution {
     /// How the configuration explains the ACCEPTs, by interface and network ACL, and how many ACCEPTs the logs hold; known
     /// once a query over the table has run.
     pub fn consistency(&self) -> Option<(Vec<ConsistencyRow>, u64)> {
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let prepared: Arc<Prepared> = Arc::clone(last.as_ref()?.1.get()?);
-        let rows = prepared.consistency().iter();
-        let rows = rows.map(|((interface, acl), found)| (interface.clone(), acl.clone(), found.clone()));
-        Some((rows.collect(), prepared.accepts))
+        self.last.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn shared(&self, filter: &str) -> Shared {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, shared)) = last.as_ref()
-            && known == filter
-        {
-            return Arc::clone(shared);
-        }
-        let shared: Shared = Arc::new(OnceCell::new());
-        *last = Some((filter.to_owned(), Arc::clone(&shared)));
-        shared
+    /// The reads for the REJECTs that pass these filters, whose columns are `flow` and what judging them takes.
+    async fn passes(&self, state: &dyn Session, filters: &[Expr], flow: &[&str]) -> Result<Passes> {
+        let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
+        read.extend(flow.iter().filter(|name| !EVIDENCE.contains(name) && !REJECT_ONLY.contains(name)));
+        let partitions = state.config().target_partitions();
+        let coded = self.coded(flow);
+        let filter = rejected(filters);
+        Ok(match (&coded, filters.is_empty()) {
+            (Some(coded), true) => Passes {
+                addresses: None,
+                rejects: coded.scan(&read, partitions)?,
+                all: coded.scan(EVIDENCE, partitions)?,
+            },
+            (Some(coded), false) => Passes {
+                addresses: Some(coded.scan(ADDRESSES, partitions)?),
+                rejects: self.read(state, filter, &read).await?,
+                all: coded.scan(EVIDENCE, partitions)?,
+            },
+            // Files that are read as they were logged are best read as few times as may be.
+            (None, true) => Passes {
+                addresses: None,
+                rejects: self.read(state, None, &read).await?,
+                all: self.read(state, None, EVIDENCE).await?,
+            },
+            (None, false) => {
+                let without_direction =
+                    column("flow_direction").is_null().and(column("srcaddr").is_not_null());
+                Passes {
+                    addresses: Some(self.read(state, Some(without_direction), ADDRESSES).await?),
+                    rejects: self.read(state, filter, &read).await?,
+                    all: self.read(state, None, EVIDENCE).await?,
+                }
+            }
+        })
+    }
+
+    /// Judges all REJECTs and counts them.
+    pub(super) async fn tally(&self, context: &SessionContext) -> Result<Tally> {
+        let passes = self.passes(&context.state(), &[], &[]).await?;
+        tally(&passes, self.network.clone(), &self.last, &context.task_ctx()).await
+    }
+
+    /// A scan of the store's files as they are, where that is what the flow logs lie in and it has these columns.
+    fn coded(&self, names: &[&str]) -> Option<Coded> {
+        let table = (self.flow_logs.as_ref() as &dyn Any).downcast_ref::<StoredTable>()?;
+        let fields = table.file_schema();
+        let known = |name: &&str| fields.column_with_name(name).is_some();
+        Some(Coded { files: table.coded()?, fields: Arc::clone(fields) }).filter(|_| names.iter().all(known))
     }
 
     /// A read of the flow logs' columns of these names, as far as they exist.
@@ -118,6 +168,27 @@ impl RejectAttribution {
         }
         let plan = plan.project(names.map(|name| column(name)))?.build()?;
         state.create_physical_plan(&plan).await
+    }
+}
+
+/// The store's files, read with text as dictionaries.
+struct Coded {
+    files: Arc<CodedFiles>,
+    fields: SchemaRef,
+}
+
+impl Coded {
+    /// Those of the columns that some file has.
+    fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut fields = Vec::new();
+        for name in names {
+            if let Ok(field) = self.fields.field_with_name(name)
+                && self.files.hold(name)?
+            {
+                fields.push(field.clone());
+            }
+        }
+        Ok(Arc::new(CodedScan::new(Arc::clone(&self.files), &fields, partitions)))
     }
 }
 
@@ -170,24 +241,19 @@ impl TableProvider for RejectAttribution {
         if projection.iter().all(|at| derived_of(at).is_none()) {
             return self.read(state, filter, &names).await;
         }
-        let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
-        let judged_by = read.clone();
-        let flow =
-            projection.iter().zip(&names).filter(|(at, _)| derived_of(at).is_none()).map(|(_, name)| *name);
-        read.extend(flow.filter(|name| !judged_by.contains(name)));
-        let rejects = self.read(state, filter.clone(), &read).await?;
+        let flow: Vec<&str> = projection
+            .iter()
+            .zip(&names)
+            .filter(|(at, _)| derived_of(at).is_none())
+            .map(|(_, name)| *name)
+            .collect();
+        let passes = self.passes(state, filters, &flow).await?;
+        let rejects = passes.rejects.schema();
         let sources = projection.iter().zip(&names).map(|(at, name)| match derived_of(at) {
-            Some(column) => Ok(Source::Derived(column)),
-            None => Ok(Source::Input(rejects.schema().index_of(name)?)),
+            Some(column) => Source::Derived(column),
+            None => rejects.index_of(name).map_or(Source::Nothing, Source::Input),
         });
-        let sources: Arc<[Source]> = sources.collect::<Result<Vec<_>>>()?.into();
-        let without_direction = column("flow_direction").is_null().and(column("srcaddr").is_not_null());
-        let shared = self.shared(&filter.as_ref().map(|filter| filter.to_string()).unwrap_or_default());
-        let passes = Passes {
-            addresses: self.read(state, Some(without_direction), ADDRESSES).await?,
-            wanted: self.read(state, filter, &judged_by).await?,
-            all: self.read(state, None, EVIDENCE).await?,
-        };
-        Ok(Arc::new(AttributionExec::new(rejects, passes, self.network.clone(), shared, sources, schema)))
+        let sources: Arc<[Source]> = sources.collect();
+        Ok(Arc::new(AttributionExec::new(passes, self.network.clone(), sources, self.last.clone(), schema)))
     }
 }

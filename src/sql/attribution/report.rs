@@ -13,6 +13,7 @@ use super::RejectAttribution;
 /// The names of the tables that a report makes for itself; they are gone afterwards.
 const JUDGED: &str = "attributed_rejects";
 const COUNTED: &str = "attributed_groups";
+const REMOTES: &str = "attributed_remotes";
 const TRUST: &str = "attributed_trust";
 
 /// What the REJECTs are put together by, instead of the whole report.
@@ -29,6 +30,10 @@ pub enum By {
     /// Destination port and protocol.
     Port,
 }
+
+/// The address at the other end.
+const REMOTE: &str = "case when direction = 'egress' then coalesce(pkt_dstaddr, dstaddr) \
+    else coalesce(pkt_srcaddr, srcaddr) end";
 
 /// Which report.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +53,7 @@ pub async fn report(
     table: &RejectAttribution,
     options: &ReportOptions<'_>,
 ) -> Result<Vec<RecordBatch>> {
-    let made = [JUDGED, COUNTED, TRUST];
+    let made = [JUDGED, COUNTED, REMOTES, TRUST];
     let result = sections(context, table, options).await;
     for name in made {
         context.deregister_table(name)?;
@@ -61,51 +66,63 @@ async fn sections(
     table: &RejectAttribution,
     options: &ReportOptions<'_>,
 ) -> Result<Vec<RecordBatch>> {
-    context.register_table(JUDGED, Arc::new(table.detailed()))?;
-    let filter = options.filter.map_or_else(String::new, |filter| format!("where ({filter}\n)"));
-    // Once through the REJECTs; all sections are sums over these groups.
-    let grouped = format!(
-        "select verdict, confidence, reason_code, nacl_id, nacl_rule_number, \
-           array_to_string(security_group_ids, ', ') as groups, interface_id, dstport, protocol, \
-           case when direction = 'egress' then coalesce(pkt_dstaddr, dstaddr) else coalesce(pkt_srcaddr, srcaddr) end as remote, \
-           would_decide, captured_at, capture_distance / 3600 as hours_away, count(*) as records, sum(packets) as packets, \
-           min(start) as first_seen, max(\"end\") as last_seen \
-         from {JUDGED} {filter} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13"
-    );
-    let frame = context.sql(&grouped).await?;
-    let schema = Arc::new(frame.schema().as_arrow().clone());
-    let groups = frame.collect().await?;
-    context.register_table(COUNTED, Arc::new(MemTable::try_new(schema, vec![groups])?))?;
-    if let Some(by) = options.by {
-        return context.sql(&by_sql(by, options.limit)).await?.collect().await;
+    let table_of = |batch: RecordBatch| -> Result<Arc<dyn TableProvider>> {
+        Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
+    };
+    if options.filter.is_none() && options.by.is_none() {
+        let tally = table.tally(context).await?;
+        context.register_table(COUNTED, table_of(tally.groups()?)?)?;
+        context.register_table(REMOTES, table_of(tally.remotes()?)?)?;
+    } else {
+        context.register_table(JUDGED, Arc::new(table.detailed()))?;
+        let filter = options.filter.map_or_else(String::new, |filter| format!("where ({filter}\n)"));
+        if let Some(by) = options.by {
+            return context.sql(&by_sql(by, &filter, options.limit)).await?.collect().await;
+        }
+        // Once through the REJECTs; all sections are sums over these groups.
+        let grouped = format!(
+            "select verdict, confidence, nacl_id, nacl_rule_number, array_to_string(security_group_ids, ', ') as groups, \
+               interface_id, {REMOTE} as remote, would_decide, captured_at, capture_distance / 3600 as hours_away, \
+               count(*) as records \
+             from {JUDGED} {filter} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+        );
+        let frame = context.sql(&grouped).await?;
+        let schema = Arc::new(frame.schema().as_arrow().clone());
+        let groups: Arc<dyn TableProvider> =
+            Arc::new(MemTable::try_new(schema, vec![frame.collect().await?])?);
+        context.register_table(COUNTED, Arc::clone(&groups))?;
+        context.register_table(REMOTES, groups)?;
     }
     context.register_table(TRUST, trust(table)?)?;
     context.sql(&report_sql(options.limit)).await?.collect().await
 }
 
-fn by_sql(by: By, limit: usize) -> String {
-    let keys = match by {
-        By::Nacl => "nacl_id, nacl_rule_number",
-        By::Group => "groups",
-        By::Interface => "interface_id",
-        By::Remote => "remote",
-        By::Port => "dstport, protocol",
+fn by_sql(by: By, filter: &str, limit: usize) -> String {
+    let (keys, of) = match by {
+        By::Nacl => ("nacl_id, nacl_rule_number", "nacl_id, nacl_rule_number"),
+        By::Group => ("groups", "array_to_string(security_group_ids, ', ') as groups"),
+        By::Interface => ("interface_id", "interface_id"),
+        By::Remote => ("remote", ""),
+        By::Port => ("dstport, protocol", "dstport, protocol"),
     };
+    let of = if of.is_empty() { String::new() } else { format!("{of}, ") };
     // What a network ACL or a group did is a row of its own; the others show every verdict beside the key.
     format!(
-        "select {keys}, verdict, sum(records) as records, sum(packets) as packets, count(distinct remote) as remotes, \
-           min(first_seen) as first_seen, max(last_seen) as last_seen \
-         from {COUNTED} group by {keys}, verdict order by records desc, {keys}, verdict limit {limit}"
+        "select {keys}, verdict, count(*) as records, sum(packets) as packets, count(distinct remote) as remotes, \
+           min(start) as first_seen, max(\"end\") as last_seen \
+         from (select {of}{REMOTE} as remote, verdict, packets, start, \"end\" from {JUDGED} {filter}) \
+         group by {keys}, verdict order by records desc, {keys}, verdict limit {limit}"
     )
 }
 
 fn report_sql(limit: usize) -> String {
     let section = |order: u8, name: &str, subject: &str, detail: &str, keep: &str| {
+        let counted = if name == "remote" { REMOTES } else { COUNTED };
         format!(
             "(select {order} as place, '{name}' as section, {subject} as subject, {detail} as detail, \
                cast(sum(records) as bigint) as records, \
                round(100.0 * sum(records) / (select sum(records) from {COUNTED}), 1) as percent \
-             from {COUNTED} where {keep} group by 3, 4 order by records desc, subject, detail limit {limit})"
+             from {counted} where {keep} group by 3, 4 order by records desc, subject, detail limit {limit})"
         )
     };
     let rule = "case when verdict in ('NACL', 'NACL_AND_SECURITY_GROUP') and nacl_id is not null \

@@ -300,6 +300,26 @@ async fn order_and_borders_of_files_change_nothing() {
 }
 
 #[tokio::test]
+async fn a_small_memory_limit_changes_no_answer() {
+    let copies = (0..40).flat_map(|copy| {
+        traffic().into_iter().map(move |line| line.replace("eni-", &format!("eni-{copy}-")))
+    });
+    let lines: Vec<String> = copies.collect();
+    let query = JUDGED.split(" order by").next().unwrap();
+    let mut expected = rows(&over(records(&lines, 512), None), query).await;
+    expected.sort_unstable();
+    let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
+        .with_memory_limit(600 << 10, 1.0)
+        .build_arc();
+    let context = SessionContext::new_with_config_rt(Default::default(), runtime.unwrap());
+    context.register_table(TABLE, Arc::new(RejectAttribution::new(records(&lines, 512), None))).unwrap();
+    let mut found = rows(&context, query).await;
+    found.sort_unstable();
+    assert_eq!(found.len(), 40 * 168);
+    assert_eq!(found, expected);
+}
+
+#[tokio::test]
 async fn logs_of_rejects_only_prove_nothing_by_what_they_lack() {
     let all = traffic();
     let rejects: Vec<String> = all.into_iter().filter(|line| !line.contains(" ACCEPT ")).collect();

@@ -1,0 +1,160 @@
+//! Which ACCEPT records may bear on a rejected one: a filter that is asked for every record of the logs, of which few pass.
+//!
+//! It works on hashes, which a reader of the logs makes of each distinct address and interface once and puts together for
+//! each record. What it lets through by accident is kept by the [index](super::EvidenceIndex) under its own key, where
+//! nobody looks for it; nothing that is wanted is ever held back.
+
+use crate::rules::Direction;
+use std::net::IpAddr;
+
+/// Odd constants without structure (digits of pi), as multipliers and to tell the kinds of keys apart.
+const SALT: [u64; 5] = [
+    0x243f_6a88_85a3_08d3,
+    0x1319_8a2e_0370_7345,
+    0xa409_3822_299f_31d1,
+    0x082e_fa98_ec4e_6c89,
+    0x4528_21e6_38d0_1377,
+];
+
+/// Both halves of the product, folded: every bit of the inputs reaches every bit of the result.
+fn fold(one: u64, other: u64) -> u64 {
+    let product = u128::from(one).wrapping_mul(u128::from(other));
+    (product as u64) ^ ((product >> 64) as u64)
+}
+
+/// The hash of an interface, network ACL or subnet.
+pub fn name_hash(name: &str) -> u64 {
+    let mut hash = SALT[0] ^ name.len() as u64;
+    for chunk in name.as_bytes().chunks(8) {
+        let mut word = [0; 8];
+        word.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
+        hash = fold(hash ^ u64::from_le_bytes(word), SALT[1]);
+    }
+    hash
+}
+
+/// The hash of an address.
+pub fn address_hash(addr: &IpAddr) -> u64 {
+    match addr {
+        IpAddr::V4(addr) => fold(u64::from(u32::from(*addr)) ^ SALT[0], SALT[2]),
+        IpAddr::V6(addr) => {
+            let bits = u128::from(*addr);
+            fold((bits as u64) ^ SALT[3], ((bits >> 64) as u64) ^ SALT[4])
+        }
+    }
+}
+
+/// The hash of a flow at an interface, the same for both directions. Names and addresses by their hashes.
+#[inline]
+pub fn flow_hash(interface: u64, protocol: u8, one: (u64, u16), other: (u64, u16)) -> u64 {
+    let end = |(addr, port): (u64, u16)| fold(addr ^ (u64::from(port) << 48), SALT[3]);
+    let ends = end(one).wrapping_add(end(other));
+    fold(interface ^ ends, SALT[1] ^ u64::from(protocol))
+}
+
+/// The hash of what a network ACL looks at in packets of an interface.
+#[inline]
+pub fn service_hash(interface: u64, protocol: u8, direction: Direction, remote: u64, port: u16) -> u64 {
+    let rest = (u64::from(port) << 16) | (u64::from(protocol) << 8) | u64::from(direction.is_egress());
+    fold(interface ^ remote.rotate_left(23), SALT[2] ^ rest)
+}
+
+/// The same under a network ACL or in a subnet.
+#[inline]
+pub fn zone_hash(zone: u64, protocol: u8, direction: Direction, remote: u64, port: u16) -> u64 {
+    service_hash(zone ^ SALT[4], protocol, direction, remote, port)
+}
+
+/// Bits set for each hash.
+const BITS: u32 = 4;
+
+/// A set of hashes that may contain more than was put in: four bits in one word for each, at two bytes a hash.
+#[derive(Debug, Default, Clone)]
+pub struct HashFilter {
+    words: Vec<u64>,
+}
+
+impl HashFilter {
+    /// With room for so many hashes; with more of them it lets through more than it should.
+    pub fn new(hashes: usize) -> HashFilter {
+        HashFilter { words: vec![0; (hashes / 4).saturating_add(1)] }
+    }
+
+    /// Of these hashes.
+    pub fn of(hashes: &[u64]) -> HashFilter {
+        let mut filter = HashFilter::new(hashes.len());
+        hashes.iter().for_each(|hash| filter.insert(*hash));
+        filter
+    }
+
+    fn place(&self, hash: u64) -> (usize, u64) {
+        // The upper bits choose the word, the lower ones the bits in it.
+        let at = (u128::from(hash) * self.words.len() as u128) >> 64;
+        let bits = (0..BITS).fold(0, |bits, nth| bits | 1 << ((hash >> (6 * nth)) & 63));
+        (at as usize, bits)
+    }
+
+    /// Puts a hash in.
+    pub fn insert(&mut self, hash: u64) {
+        let (at, bits) = self.place(hash);
+        if let Some(word) = self.words.get_mut(at) {
+            *word |= bits;
+        }
+    }
+
+    /// `false` for hashes that were not put in, with few exceptions.
+    #[inline]
+    pub fn may_contain(&self, hash: u64) -> bool {
+        let (at, bits) = self.place(hash);
+        self.words.get(at).is_some_and(|word| word & bits == bits)
+    }
+
+    /// Whether it was made without room for anything.
+    pub fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Bytes held.
+    pub fn memory(&self) -> usize {
+        self.words.capacity().saturating_mul(size_of::<u64>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_was_put_in_is_held_back_and_little_else_passes() {
+        let hash = |n: u64| fold(n ^ SALT[0], SALT[1]);
+        let hashes: Vec<u64> = (0..100_000).map(hash).collect();
+        let filter = HashFilter::of(&hashes);
+        assert!(hashes.iter().all(|hash| filter.may_contain(*hash)));
+        let others = (100_000..1_100_000).filter(|n| filter.may_contain(hash(*n))).count();
+        assert!(others < 15_000, "{others} of a million");
+        assert!(!HashFilter::default().may_contain(1), "an empty filter lets nothing through");
+        assert!(!HashFilter::new(0).may_contain(1));
+    }
+
+    #[test]
+    fn both_directions_of_a_flow_are_one_and_all_else_is_told_apart() {
+        let addr = |text: &str| address_hash(&text.parse().unwrap());
+        let (a, b) = ((addr("10.0.0.1"), 443), (addr("198.51.100.7"), 40_000));
+        let eni = name_hash("eni-0a1b00000000000a3");
+        assert_eq!(flow_hash(eni, 6, a, b), flow_hash(eni, 6, b, a));
+        let swapped = ((a.0, b.1), (b.0, a.1));
+        assert_ne!(
+            flow_hash(eni, 6, a, b),
+            flow_hash(eni, 6, swapped.0, swapped.1),
+            "ports stay with their ends"
+        );
+        assert_ne!(flow_hash(eni, 6, a, b), flow_hash(eni, 17, a, b));
+        assert_ne!(flow_hash(eni, 6, a, b), flow_hash(name_hash("eni-0a1b00000000000a4"), 6, a, b));
+        assert_ne!(addr("::ffff:10.0.0.1"), addr("10.0.0.1"));
+        assert_ne!(name_hash("eni-1"), name_hash("eni-10"));
+        let service = service_hash(eni, 6, Direction::Ingress, b.0, 443);
+        assert_ne!(service, service_hash(eni, 6, Direction::Egress, b.0, 443));
+        assert_ne!(service, service_hash(eni, 6, Direction::Ingress, b.0, 444));
+        assert_ne!(service, zone_hash(eni, 6, Direction::Ingress, b.0, 443));
+    }
+}

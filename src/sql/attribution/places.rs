@@ -1,0 +1,248 @@
+//! Where records come from: what is the same for all records of an interface under one version of the configuration is
+//! found once and not for each of them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+
+use super::columns::{Columns, NONE, Text, Values};
+use super::evidence::{Consistency, Coverage};
+use crate::attribute::{
+    OwnAddresses, by_configuration, by_ownership, flow_hash, name_hash, service_hash, zone_hash,
+};
+use crate::net::{Family, TCP, UDP};
+use crate::network::View;
+use crate::rules::{Direction, Engine, InterfaceRules};
+
+/// More places than this are not kept: a long history has many versions.
+pub(super) const MOST_PLACES: usize = 100_000;
+
+/// The logged texts that tell a place, in the order of their keys.
+const TOLD_BY: [Text; 4] = [Text::Interface, Text::Subnet, Text::Vpc, Text::Account];
+
+type Keys = [u32; 4];
+type ViewKey = (usize, bool);
+
+/// The surroundings of records.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    pub(super) interface: Option<String>,
+    /// The rules of its interface, where the configuration has it.
+    pub(super) rules: Option<Arc<InterfaceRules>>,
+    /// The network ACL, or the subnet where that is not known.
+    pub(super) zone: Option<String>,
+    pub(super) subnet: Option<String>,
+    /// What flow logs are switched on for: the VPC, or what is known instead.
+    pub(super) scope: String,
+    /// What the logs of the scope cover, once they have been read.
+    pub(super) coverage: Option<Coverage>,
+    /// Whether the configuration contradicts ACCEPTs here.
+    pub(super) inconsistent: bool,
+    /// ACCEPTs checked.
+    pub(super) consistency: Consistency,
+    /// Own addresses seen, for the subnet's sake.
+    pub(super) addresses: HashSet<IpAddr>,
+    last_address: Option<IpAddr>,
+    own: [Option<IpAddr>; 2],
+    zone_hash: Option<u64>,
+}
+
+/// The hashes of a record's flow, its service, and the service in its zone.
+pub(super) type Hashes = [Option<u64>; 3];
+
+impl Place {
+    /// Which way a record of this place went.
+    #[inline]
+    pub(super) fn direction(&self, columns: &Columns, row: usize) -> Option<Direction> {
+        if let Some(direction) = columns.direction(row) {
+            return Some(direction);
+        }
+        let (src, dst) = (columns.address(Text::Src, row)?, columns.address(Text::Dst, row)?);
+        match &self.rules {
+            Some(rules) => by_configuration(&rules.interface, src, dst),
+            None => {
+                let own = (*self.own.get(usize::from(src.is_ipv6()))?)?;
+                by_ownership(own == src, own == dst)
+            }
+        }
+    }
+
+    /// What [`EvidenceIndex`](crate::attribute::EvidenceIndex) asks its filter for, out of the hashes of texts.
+    #[inline]
+    pub(super) fn hashes(
+        &self,
+        columns: &Columns,
+        row: usize,
+        protocol: u8,
+        direction: Option<Direction>,
+    ) -> Hashes {
+        let (true, Some(direction)) = (self.interface.is_some(), direction) else { return [None; 3] };
+        let interface = columns.hash(Text::Interface, row);
+        let (src, dst) = (columns.hash(Text::Src, row), columns.hash(Text::Dst, row));
+        let (src_port, dst_port) = columns.ports(row);
+        let known = src != 0 && dst != 0;
+        let flow = known.then(|| flow_hash(interface, protocol, (src, src_port), (dst, dst_port)));
+        if !matches!(protocol, TCP | UDP) || (src_port, dst_port) == (0, 0) {
+            return [flow, None, None];
+        }
+        let (packet, leg) = match direction {
+            Direction::Ingress => (columns.hash(Text::PacketSrc, row), src),
+            Direction::Egress => (columns.hash(Text::PacketDst, row), dst),
+        };
+        let remote = if packet == 0 { leg } else { packet };
+        if remote == 0 {
+            return [flow, None, None];
+        }
+        let service = service_hash(interface, protocol, direction, remote, dst_port);
+        let zone = self.zone_hash.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
+        [flow, Some(service), zone]
+    }
+
+    /// Takes note of an address of the interface.
+    #[inline]
+    pub(super) fn saw(&mut self, local: IpAddr) {
+        if self.last_address != Some(local) {
+            self.last_address = Some(local);
+            self.addresses.insert(local);
+        }
+    }
+}
+
+/// The places that one reader has met.
+pub(super) struct Places<'n> {
+    pub(super) engine: Option<Engine<'n>>,
+    pub(super) places: Vec<Place>,
+    own: Arc<OwnAddresses>,
+    by_texts: HashMap<([Option<String>; 4], ViewKey), usize>,
+    by_keys: HashMap<(Keys, ViewKey), usize>,
+    /// What the keys stand for.
+    dictionaries: [Option<Arc<Values>>; 4],
+    last: Option<((Keys, ViewKey), usize)>,
+}
+
+impl<'n> Places<'n> {
+    pub(super) fn new(engine: Option<Engine<'n>>, own: Arc<OwnAddresses>) -> Places<'n> {
+        Places {
+            engine,
+            places: Vec::new(),
+            own,
+            by_texts: HashMap::new(),
+            by_keys: HashMap::new(),
+            dictionaries: Default::default(),
+            last: None,
+        }
+    }
+
+    /// Forgets all places and returns them.
+    pub(super) fn take(&mut self) -> Vec<Place> {
+        self.by_texts.clear();
+        self.by_keys.clear();
+        self.last = None;
+        std::mem::take(&mut self.places)
+    }
+
+    /// What follows are rows of this batch.
+    pub(super) fn begin(&mut self, columns: &Columns) {
+        let same = |known: &Option<Arc<Values>>, column: Text| match (known, columns.values(column)) {
+            (None, None) => true,
+            (Some(known), Some(values)) => Arc::ptr_eq(known, values),
+            _ => false,
+        };
+        if self.dictionaries.iter().zip(TOLD_BY).all(|(known, column)| same(known, column)) {
+            return;
+        }
+        self.dictionaries = TOLD_BY.map(|column| columns.values(column).cloned());
+        self.by_keys.clear();
+        self.last = None;
+    }
+
+    /// The place of a row; records without a protocol are of no interface.
+    #[inline]
+    pub(super) fn at(&mut self, columns: &Columns, row: usize, start: i64, end: i64) -> usize {
+        let mut keys = TOLD_BY.map(|column| columns.key(column, row));
+        if columns.protocol(row).is_none() {
+            keys[0] = NONE;
+        }
+        let view = self.engine.as_ref().map(|engine| {
+            let network = engine.network();
+            network.only_view(start, end).unwrap_or(View { at: start, after: false })
+        });
+        let view_key = view
+            .zip(self.engine.as_ref())
+            .map_or((0, false), |(view, engine)| engine.network().view_key(view));
+        if let Some((_, at)) = self.last.filter(|(known, _)| *known == (keys, view_key)) {
+            return at;
+        }
+        let at = match self.by_keys.get(&(keys, view_key)) {
+            Some(at) => *at,
+            None => self.find(columns, row, keys, view, view_key),
+        };
+        self.last = Some(((keys, view_key), at));
+        at
+    }
+
+    fn find(
+        &mut self,
+        columns: &Columns,
+        row: usize,
+        keys: Keys,
+        view: Option<View>,
+        view_key: ViewKey,
+    ) -> usize {
+        let mut texts = TOLD_BY.map(|column| columns.text(column, row).map(str::to_owned));
+        if keys[0] == NONE {
+            texts[0] = None;
+        }
+        let at = match self.by_texts.get(&(texts.clone(), view_key)) {
+            Some(at) => *at,
+            None => {
+                let at = self.places.len();
+                let place = self.place(&texts, view);
+                self.places.push(place);
+                self.by_texts.insert((texts, view_key), at);
+                at
+            }
+        };
+        self.by_keys.insert((keys, view_key), at);
+        at
+    }
+
+    fn place(
+        &mut self,
+        [interface, subnet, vpc, account]: &[Option<String>; 4],
+        view: Option<View>,
+    ) -> Place {
+        let rules = match (&mut self.engine, interface, view) {
+            (Some(engine), Some(id), Some(view)) => engine.interface(id, view),
+            _ => None,
+        };
+        let known = rules.as_deref();
+        let subnet = known.and_then(|rules| rules.interface.subnet_id.clone()).or_else(|| subnet.clone());
+        let acl = known.and_then(|rules| rules.acl.as_ref()).map(|acl| acl.acl.id.clone());
+        let vpc = known.and_then(|rules| rules.interface.vpc_id.as_ref()).or(vpc.as_ref());
+        let scope = vpc.or(account.as_ref()).or(interface.as_ref()).cloned().unwrap_or_default();
+        let zone = acl.or_else(|| subnet.clone());
+        let own = |family| interface.as_ref().and_then(|id| self.own.own(id, family));
+        Place {
+            own: [own(Family::V4), own(Family::V6)],
+            interface: interface.clone(),
+            zone_hash: zone.as_deref().map(name_hash),
+            zone,
+            subnet,
+            scope,
+            rules,
+            ..Place::default()
+        }
+    }
+}
+
+/// The own side of a record as its packets carried it.
+#[inline]
+pub(super) fn local(columns: &Columns, row: usize, direction: Direction) -> Option<IpAddr> {
+    let (packet, leg) = match direction {
+        Direction::Ingress => (Text::PacketDst, Text::Dst),
+        Direction::Egress => (Text::PacketSrc, Text::Src),
+    };
+    columns.address(packet, row).or_else(|| columns.address(leg, row))
+}
