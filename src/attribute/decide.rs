@@ -119,7 +119,14 @@ fn cap(attribution: &mut Attribution, record: &Record<'_>, rules: &InterfaceRule
         attribution.confidence = attribution.confidence.min(Confidence::Weak);
     }
     attribution.captured_at = provenance.captured_at;
-    attribution.capture_distance = Some(provenance.distance);
+    // The rules are those of a stretch of time; how far away their capture is differs from record to record.
+    let since = record.start.saturating_sub(rules.view.at);
+    let away = match provenance.captured_at {
+        _ if provenance.distance == 0 => 0,
+        Some(captured) if captured > rules.view.at => provenance.distance.saturating_sub(since),
+        _ => provenance.distance.saturating_add(since),
+    };
+    attribution.capture_distance = Some(away.max(0));
 }
 
 /// The two layers' verdicts under one version of the configuration.

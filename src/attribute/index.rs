@@ -151,7 +151,16 @@ impl EvidenceIndex {
     /// An interval for which records of an interface are missing: SKIPDATA, or a file that could not be read.
     pub fn missing(&mut self, interface_id: &str, start: Timestamp, end: Timestamp) {
         let interface = self.name(interface_id);
-        self.gaps.entry(interface).or_default().push((start, end));
+        let gaps = self.gaps.entry(interface).or_default();
+        // Joined and in order, so that a record's gaps are found without looking at all of them.
+        let first = gaps.partition_point(|gap| gap.1.saturating_add(1) < start);
+        let (mut start, mut end) = (start, end.max(start));
+        let touched = gaps.iter().skip(first).take_while(|gap| gap.0 <= end.saturating_add(1)).count();
+        for gap in gaps.drain(first..first.saturating_add(touched)) {
+            start = start.min(gap.0);
+            end = end.max(gap.1);
+        }
+        gaps.insert(first, (start, end));
     }
 
     /// Second pass: every record. `subnet` is the record's subnet where the log or the configuration tells.
@@ -234,16 +243,6 @@ impl EvidenceIndex {
         for service in self.services.values_mut().chain(self.zones.values_mut()) {
             settle_of(&mut service.accepted);
         }
-        for gaps in self.gaps.values_mut() {
-            gaps.sort_unstable();
-            gaps.dedup_by(|next, known| {
-                let touches = next.0 <= known.1.saturating_add(1);
-                if touches {
-                    known.1 = known.1.max(next.1);
-                }
-                touches
-            });
-        }
     }
 
     /// Bytes held, about: keys and runs, without the tables' slack.
@@ -299,9 +298,14 @@ impl EvidenceIndex {
             }
         }
         let back = record.start.saturating_sub(reach);
-        let cut = || interface.and_then(|interface| self.gaps.get(&interface)).into_iter().flatten();
-        let in_gap = cut().any(|(start, end)| *start <= record.end.saturating_add(SLACK) && *end >= back);
-        let last_gap = cut().filter(|(start, _)| *start <= record.end).map(|(_, end)| *end).max();
+        let gaps = interface.and_then(|interface| self.gaps.get(&interface)).map_or(&[][..], Vec::as_slice);
+        // Of the gaps that begin no later than a time the last one also ends last.
+        let last_end = |time: Timestamp| {
+            let after = gaps.partition_point(|gap| gap.0 <= time);
+            after.checked_sub(1).and_then(|at| gaps.get(at)).map(|gap| gap.1)
+        };
+        let in_gap = last_end(record.end.saturating_add(SLACK)).is_some_and(|end| end >= back);
+        let last_gap = last_end(record.end);
         let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
         found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
         found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap;

@@ -197,9 +197,12 @@ fn coded(column: Text, array: &ArrayRef, known: &mut Option<(ArrayRef, Arc<Value
         };
         let codes = dictionary.keys();
         let mut keys: Vec<u32> = codes.values().iter().map(|key| *key as u32).collect();
-        if let Some(nulls) = codes.nulls() {
-            let places = keys.iter_mut().zip(nulls.iter());
-            places.filter(|(_, valid)| !valid).for_each(|(key, _)| *key = NONE);
+        // Few rows lack a text, so only those are looked at.
+        if let Some(nulls) = codes.nulls().filter(|nulls| nulls.null_count() > 0) {
+            let missing = !nulls.inner();
+            for row in missing.set_indices() {
+                keys.get_mut(row).into_iter().for_each(|key| *key = NONE);
+            }
         }
         return Ok(without_dashes(Coded { keys, values }));
     }

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::array::{BooleanArray, RecordBatch};
+use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::filter_record_batch;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -359,8 +360,9 @@ async fn rejects(
 /// The rows that the table shows: rejected, and with a time.
 fn only_rejects(batch: &RecordBatch, columns: &Columns) -> Result<RecordBatch> {
     let rejected = columns.equal_to(Text::Action, "REJECT");
-    let rows = rejected.iter().enumerate().map(|(row, rejected)| *rejected && columns.start(row).is_some());
-    Ok(filter_record_batch(batch, &BooleanArray::from_iter(rows.map(Some)))?)
+    let shown = |row: usize| rejected.get(row).copied().unwrap_or(false) && columns.start(row).is_some();
+    let rows = BooleanBuffer::collect_bool(columns.rows(), shown);
+    Ok(filter_record_batch(batch, &BooleanArray::new(rows, None))?)
 }
 
 /// Takes memory, for which the REJECTs make room if they have to.
@@ -517,8 +519,9 @@ async fn observe(
             let covers = Coverage { first: start, accepts: is_accept };
             place.coverage.get_or_insert(covers).merge(covers);
             if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
+                // Such a record has no protocol, and is its interface's all the same.
                 if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
-                    && let Some(id) = &place.interface
+                    && let Some(id) = columns.text(Text::Interface, row)
                 {
                     lock(&index).missing(id, start, columns.end(row, start));
                 }

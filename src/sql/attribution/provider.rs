@@ -48,9 +48,12 @@ fn column(name: &str) -> Expr {
 /// An interface, its subnet's network ACL where that is known, and how the configuration explains its ACCEPTs.
 pub type ConsistencyRow = (String, Option<String>, Consistency);
 
+/// The rows, and how many ACCEPTs the logs hold.
+type Checked = (Vec<ConsistencyRow>, u64);
+
 /// What the query that ran last found about the ACCEPTs; see [`RejectAttribution::consistency`].
 #[derive(Debug, Clone, Default)]
-pub(super) struct Last(Arc<Mutex<Option<(Vec<ConsistencyRow>, u64)>>>);
+pub(super) struct Last(Arc<Mutex<Option<Checked>>>);
 
 impl Last {
     pub(super) fn set(&self, prepared: &Prepared) {

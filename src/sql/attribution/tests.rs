@@ -342,6 +342,46 @@ async fn logs_without_flows_hold_no_rejects() {
 }
 
 #[tokio::test]
+async fn skipped_records_void_what_the_logs_do_not_show() {
+    // A SYN-ACK whose SYN no record shows. Where the logs are whole and reach back five days, nobody asked for it and the
+    // verdict is weak (8.8, L9); where records were skipped the SYN may be among them, and the row holds as it stands.
+    let whole = [
+        "eni-a 198.51.100.7:40000>10.0.1.10:443 6 ACCEPT OK -500000 2",
+        "eni-a 198.51.100.8:40000>10.0.1.10:443 6 ACCEPT OK -500000 2",
+        "eni-a 10.0.1.10:443>198.51.100.9:40001 6 REJECT OK 0 18",
+    ];
+    let judged = "select verdict, confidence from reject_attribution";
+    let lines =
+        |more: &str| -> Vec<String> { whole.iter().copied().chain([more]).map(str::to_owned).collect() };
+    let idle = over(records(&lines("eni-a - - - NODATA -1000 -"), 2), None);
+    assert_eq!(rows(&idle, judged).await, ["NACL|WEAK"]);
+    let skipped = over(records(&lines("eni-a - - - SKIPDATA -1000 -"), 2), None);
+    assert_eq!(rows(&skipped, judged).await, ["NACL|STRONG"]);
+    let elsewhere = over(records(&lines("eni-b - - - SKIPDATA -1000 -"), 2), None);
+    assert_eq!(rows(&elsewhere, judged).await, ["NACL|WEAK"], "of another interface");
+}
+
+#[tokio::test]
+async fn the_distance_to_the_capture_is_each_records_own() {
+    let lines: Vec<String> = [0, 1800, 7200]
+        .iter()
+        .map(|at| format!("eni-0a1b00000000000a3 203.0.113.99:40000>10.0.0.10:25 6 REJECT OK {at} 2"))
+        .collect();
+    let mut builder = NetworkBuilder::new();
+    // An hour before the first record, which is at 1768471200.
+    let options = ReadOptions { captured_at: Some(1_768_471_200 - 3600), ..ReadOptions::default() };
+    for entry in std::fs::read_dir(testdata("aws-config")).unwrap() {
+        let path = entry.unwrap().path();
+        builder.read(&path.to_string_lossy(), &std::fs::read(&path).unwrap(), &options).unwrap();
+    }
+    let table = RejectAttribution::new(records(&lines, 1), Some(Arc::new(builder.finish().0)));
+    let context = SessionContext::new();
+    context.register_table(TABLE, Arc::new(table.detailed())).unwrap();
+    let found = rows(&context, "select capture_distance from reject_attribution order by start").await;
+    assert_eq!(found, ["3600", "5400", "10800"]);
+}
+
+#[tokio::test]
 async fn without_a_direction_nothing_is_guessed() {
     // One peer only: which of the two addresses is the interface's own cannot be told.
     let lines = ["eni-a 198.51.100.7:40000>10.0.1.10:22 6 REJECT OK 0 2".to_owned()];
