@@ -15,3 +15,4 @@ pub mod source;
 pub mod sql;
 pub mod store;
 pub mod trace;
+pub mod usage;

@@ -1,8 +1,9 @@
 //! Compiled network ACLs and groups.
 
 use super::explain::acl_list;
+use super::matching::match_traffic;
 use super::owners::{Identity, is_stale};
-use super::packet::{Decision, Direction, Packet};
+use super::packet::{Decision, Direction, Packet, Ternary};
 use super::table::{AddressIndex, Combine, Item, Members, NO_RULE, Outcome};
 use crate::net::{Family, Prefix};
 use crate::network::{Found, NaclEntry, NetworkAcl, PrefixList, Remote, RuleAction, SecurityGroup};
@@ -192,7 +193,66 @@ impl CompiledGroups {
     }
 }
 
+/// The rules that match a packet, as (group, rule) positions in order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Matching {
+    /// Those that surely match.
+    pub sure: Vec<(usize, usize)>,
+    /// Those that may.
+    pub perhaps: Vec<(usize, usize)>,
+}
+
+impl CompiledGroups {
+    /// Every rule that matches a new flow, where [`decide`](CompiledGroups::decide) stops at the first: what a rule is
+    /// there for shows only beside the others.
+    pub fn matching<'a>(&self, packet: &Packet, identity: impl FnOnce() -> Identity<'a>) -> Matching {
+        let mut found = Matching::default();
+        let Some(side) = self.side(packet.direction) else { return found };
+        if let Some(members) = side.index.members(&packet.remote) {
+            side.take(members, packet, true, &mut found);
+        }
+        if let Some((_, all)) = &side.uncertain {
+            match identity() {
+                Identity::Nobody => {}
+                Identity::Unknown => side.take(all, packet, false, &mut found),
+                Identity::Member(groups) => side.take_references(&groups, packet, true, &mut found),
+                Identity::MaybeMember(groups) => side.take_references(&groups, packet, false, &mut found),
+            }
+            for list in [&mut found.sure, &mut found.perhaps] {
+                list.sort_unstable();
+                list.dedup();
+            }
+            let sure = &found.sure;
+            found.perhaps.retain(|rule| !sure.contains(rule));
+        }
+        found
+    }
+}
+
 impl CompiledSide {
+    fn take_references(&self, groups: &[&str], packet: &Packet, sure: bool, into: &mut Matching) {
+        for group in groups {
+            if let Some(members) = self.references.get(*group) {
+                self.take(members, packet, sure, into);
+            }
+        }
+    }
+
+    fn take(&self, members: &Members, packet: &Packet, sure: bool, into: &mut Matching) {
+        for at in members.positions() {
+            let Some((item, (group, rule))) = self.items.get(*at as usize).zip(self.rules.get(*at as usize))
+            else {
+                continue;
+            };
+            let place = (*group as usize, *rule as usize);
+            match match_traffic(&item.traffic, packet).0 {
+                Ternary::Yes if sure && item.address_sure => into.sure.push(place),
+                Ternary::Yes | Ternary::Maybe => into.perhaps.push(place),
+                Ternary::No => {}
+            }
+        }
+    }
+
     fn new<'n>(
         groups: &[Arc<SecurityGroup>],
         egress: bool,

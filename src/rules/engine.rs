@@ -1,6 +1,6 @@
 //! Finding and compiling the rules that apply to an interface at a moment, and keeping what was compiled.
 
-use super::compiled::{CompiledAcl, CompiledGroups};
+use super::compiled::{CompiledAcl, CompiledGroups, Matching};
 use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
 use super::owners::{Identity, Owners};
 use super::packet::{Decision, Direction, Packet, Ternary};
@@ -98,6 +98,21 @@ pub struct GroupVerdict<'r> {
     pub decision: Decision,
     /// The rule to name: one that allows, or the first that may.
     pub rule: Option<(&'r SecurityGroup, &'r SecurityGroupRule)>,
+}
+
+/// What one list of the network ACL makes of a packet.
+#[derive(Debug, Clone, Copy)]
+pub struct ListVerdict<'r> {
+    /// The direction of the list.
+    pub direction: Direction,
+    /// The packet as the list sees it.
+    pub packet: Packet,
+    /// Whether the list surely applies.
+    pub sure: bool,
+    /// Its decision, were it to apply.
+    pub decision: Decision,
+    /// The entry that decides, or the first that may.
+    pub entry: Option<&'r NaclEntry>,
 }
 
 impl<'n> Engine<'n> {
@@ -322,6 +337,32 @@ impl InterfaceRules {
             verdict.decision = Decision::Unknown;
         }
         verdict
+    }
+
+    /// Each list of the network ACL that the packet passes, one by one, where [`acl_verdict`](Self::acl_verdict) puts
+    /// them together: an entry is used by what its own list decides.
+    pub fn acl_lists(&self, packet: &Packet, own: Option<IpAddr>) -> [Option<ListVerdict<'_>>; 2] {
+        let scope = self.scope(packet, own);
+        let (Some(acl), None) = (&self.acl, self.unfiltered(&packet.remote)) else { return [None, None] };
+        if scope.applies == Ternary::No {
+            return [None, None];
+        }
+        scope.lists.map(|list| {
+            let list = list?;
+            let asked = Packet { direction: list.direction, remote: list.address, ..*packet };
+            let (decision, entry) = acl.decide(&asked);
+            let sure = list.sure && scope.applies == Ternary::Yes;
+            Some(ListVerdict { direction: list.direction, packet: asked, sure, decision, entry })
+        })
+    }
+
+    /// Every rule of the groups that lets the packet pass as a new flow; `None` where groups do not filter it.
+    pub fn matching_rules(&self, packet: &Packet) -> Option<Matching> {
+        let groups = self.groups.as_ref()?;
+        if self.unfiltered(&packet.remote).is_some() {
+            return None;
+        }
+        Some(groups.matching(packet, || self.identity(packet)))
     }
 
     /// Which lists apply (spec 1.2).

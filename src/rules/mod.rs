@@ -21,8 +21,8 @@ mod tests;
 #[cfg(test)]
 mod twin;
 
-pub use compiled::{CompiledAcl, CompiledGroups};
-pub use engine::{AclVerdict, Engine, GroupVerdict, InterfaceRules, Provenance};
+pub use compiled::{CompiledAcl, CompiledGroups, Matching};
+pub use engine::{AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
 pub use explain::{AclCheck, GroupCheck, RuleCheck, acl_list, check_acl, check_groups};
 pub use matching::{Mismatch, entry_text, match_entry, match_traffic, rule_text};
 pub use owners::{Identity, Owners};

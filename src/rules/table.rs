@@ -219,6 +219,10 @@ impl Members {
         Members { members, class: OnceLock::new() }
     }
 
+    pub(super) fn positions(&self) -> &[u32] {
+        &self.members
+    }
+
     pub(super) fn decide(&self, items: &[Item], combine: Combine, packet: &Packet) -> Outcome {
         if packet.is_icmp() && packet.icmp.is_some() {
             return self.decide_icmp(items, combine, packet);

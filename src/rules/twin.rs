@@ -193,6 +193,8 @@ proptest! {
                         compiled.rule.is_some_and(|(_, found)| std::ptr::eq(found, &groups[*group].rules[*rule]))
                     });
                     let names_one = !check.matching.is_empty() || !check.perhaps.is_empty();
+                    let matching = rules.matching_rules(packet).unwrap();
+                    prop_assert_eq!((&matching.sure, &matching.perhaps), (&check.matching, &check.perhaps));
                     prop_assert_eq!(named, names_one, "the rule named is one that matches or may");
                 }
             }

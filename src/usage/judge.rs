@@ -1,0 +1,125 @@
+//! One conversation against the rules of its interface: which of the groups' rules let it pass, and which version of the
+//! configuration explains that it passed.
+
+use super::gather::{Conversation, Part, Plan};
+use super::role::{Certainty, Side};
+use crate::network::{Timestamp, View};
+use crate::rules::{Decision, Engine, InterfaceRules, Matching, Packet};
+use std::sync::Arc;
+
+/// Slack around a conversation within which a change of configuration may show in it, seconds.
+const AROUND: i64 = 60;
+/// A conversation over more versions than this is judged by the first ones.
+const MOST_VIEWS: usize = 8;
+
+/// What the groups make of a conversation's first packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct GroupJudgement {
+    pub(super) decision: Decision,
+    /// (group, rule) positions that let it pass, or may.
+    pub(super) matching: Matching,
+    /// Who began was not sure, the groups drop it the way that seemed likelier, and let it pass the other way: so the other
+    /// end began.
+    pub(super) turned: bool,
+}
+
+impl GroupJudgement {
+    /// The parts that went from who began.
+    pub(super) fn is_request(&self, part: &Part) -> bool {
+        (part.side() == Side::Request) != self.turned
+    }
+
+    /// The positions of the rules that the passing of the conversation is owed to: those that match; where none surely
+    /// does, those that may.
+    pub(super) fn passed_by(&self) -> &[(usize, usize)] {
+        if self.matching.sure.is_empty() { &self.matching.perhaps } else { &self.matching.sure }
+    }
+}
+
+/// The groups' judgement of a first packet.
+pub(super) fn groups_on(rules: &InterfaceRules, packet: &Packet) -> (Decision, Matching) {
+    let Some(matching) = rules.matching_rules(packet) else {
+        return (Decision::NotApplicable, Matching::default());
+    };
+    let incomplete =
+        !rules.groups_known || rules.groups.as_ref().is_some_and(|groups| !groups.missing.is_empty());
+    let decision = if !matching.sure.is_empty() {
+        Decision::Allow
+    } else if !matching.perhaps.is_empty() || incomplete {
+        Decision::Unknown
+    } else {
+        Decision::Deny
+    };
+    (decision, matching)
+}
+
+/// The first packet if the other end began: its port is any of the client's stretch.
+pub(super) fn turned_packet(conversation: &Conversation<'_>) -> Option<Packet> {
+    let part = conversation.parts.iter().find(|part| !part.is_rejected())?;
+    let packet = conversation.packet();
+    let port = packet.port.map(|_| part.client_port());
+    Some(Packet { direction: packet.direction.opposite(), port, ..packet })
+}
+
+/// The groups' judgement of an accepted conversation.
+pub(super) fn groups(rules: &InterfaceRules, conversation: &Conversation<'_>) -> GroupJudgement {
+    let (decision, matching) = groups_on(rules, &conversation.packet());
+    if decision == Decision::Deny
+        && conversation.certainty() != Certainty::Sure
+        && let Some(packet) = turned_packet(conversation)
+    {
+        let (other, by) = groups_on(rules, &packet);
+        if other != Decision::Deny {
+            return GroupJudgement { decision: other, matching: by, turned: true };
+        }
+    }
+    GroupJudgement { decision, matching, turned: false }
+}
+
+/// The views that may have been in force when the conversation began.
+fn views(engine: &Engine<'_>, first: Timestamp) -> Vec<View> {
+    let mut views = engine.views(first, first);
+    views.truncate(MOST_VIEWS);
+    views
+}
+
+/// Whether the network ACL's lists surely drop one of the accepted parts.
+pub(super) fn acl_denies(rules: &InterfaceRules, conversation: &Conversation<'_>) -> bool {
+    let accepted = conversation.parts.iter().filter(|part| !part.is_rejected());
+    accepted.map(Part::packet).any(|packet| rules.acl_verdict(&packet, None).decision == Decision::Deny)
+}
+
+/// The rules in force for a conversation. Where several versions may have been, the first that lets pass what was accepted.
+pub(super) fn rules_for(
+    engine: &mut Engine<'_>,
+    plan: &Plan,
+    conversation: &Conversation<'_>,
+) -> Option<Arc<InterfaceRules>> {
+    let id = plan.interface_id(conversation.key.interface);
+    let first = conversation.first();
+    let exact = views(engine, first);
+    let accepted = conversation.parts.iter().any(|part| !part.is_rejected());
+    if let ([view], false) = (exact.as_slice(), accepted) {
+        return engine.interface(id, *view);
+    }
+    let explains = |rules: &InterfaceRules| {
+        groups(rules, conversation).decision != Decision::Deny && !acl_denies(rules, conversation)
+    };
+    let mut fallback = None;
+    for view in exact {
+        let Some(rules) = engine.interface(id, view) else { continue };
+        if !accepted || explains(&rules) {
+            return Some(rules);
+        }
+        fallback = fallback.or(Some(rules));
+    }
+    // A record may have begun before a change that shows in it.
+    let around = engine.views(first.saturating_sub(AROUND), conversation.last().saturating_add(AROUND));
+    for view in around.into_iter().take(MOST_VIEWS) {
+        let Some(rules) = engine.interface(id, view) else { continue };
+        if explains(&rules) {
+            return Some(rules);
+        }
+    }
+    fallback
+}

@@ -1,0 +1,23 @@
+//! What rules really do, and what others would: the traffic of the logs, put together into conversations, against security
+//! groups and network ACLs.
+//!
+//! [`Gatherer`] takes records in any order and by any number of threads; [`Traffic`] is what they gathered. [`hits`] counts
+//! for each rule what it decided. Why a single record was rejected is `attribute`'s; what is wrong with a configuration
+//! whatever its traffic is `audit`'s. Nothing here knows SQL.
+
+mod book;
+mod distinct;
+mod gather;
+mod hits;
+mod judge;
+mod ports;
+mod presence;
+mod role;
+#[cfg(test)]
+pub(crate) mod sample;
+
+pub use book::{Rule, Subject};
+pub use gather::{Conversation, ConversationKey, Counts, Gatherer, Part, Plan, Totals, Traffic};
+pub use hits::{HitsReport, Observed, RuleHits, RuleReport, hits};
+pub use presence::Presence;
+pub use role::{Certainty, Side};
