@@ -32,6 +32,7 @@ pub use explain::{Explanation, Fix, explain, would_decide};
 pub(crate) use explain::{group_fix, list_fix};
 pub use index::EvidenceIndex;
 pub use record::{Action, Record, RejectReason, Role};
+pub(crate) use tracking::is_untracked;
 pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};
 pub use wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};

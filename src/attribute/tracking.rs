@@ -67,7 +67,7 @@ pub(super) fn tracked_at_start(
 
 /// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol
 /// pass to all addresses. Paths that are tracked automatically (load balancers, NAT gateways) are not known to the groups.
-fn is_untracked(groups: &[Arc<SecurityGroup>], packet: &Packet) -> bool {
+pub(crate) fn is_untracked(groups: &[Arc<SecurityGroup>], packet: &Packet) -> bool {
     let to_all = |egress: bool| {
         groups.iter().flat_map(|group| &group.rules).filter(move |rule| {
             let any = matches!(&rule.remote, Remote::Cidr(cidr) if cidr.is_any() && cidr.family() == packet.family());

@@ -56,7 +56,7 @@ fn text(entry: &NaclEntry) -> String {
 }
 
 /// Whether every packet of `other` is one of `one`.
-fn covers(one: &Traffic, other: &Traffic) -> bool {
+pub(super) fn covers(one: &Traffic, other: &Traffic) -> bool {
     match (one, other) {
         (Traffic::Unreadable(_), _) | (_, Traffic::Unreadable(_)) => false,
         (Traffic::All, _) => true,
@@ -304,7 +304,7 @@ fn blocked_ports(list: &[NaclEntry], cidr: Prefix, protocol: u8) -> Vec<(u16, u1
     blocked
 }
 
-fn next(addr: IpAddr) -> Option<IpAddr> {
+pub(super) fn next(addr: IpAddr) -> Option<IpAddr> {
     match addr {
         IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|bits| IpAddr::V4(bits.into())),
         IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|bits| IpAddr::V6(bits.into())),

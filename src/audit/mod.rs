@@ -7,12 +7,14 @@ mod acl;
 mod diff;
 mod groups;
 mod references;
+mod shadow;
 
 use std::fmt;
 
 use crate::network::{Network, View};
 
 pub use diff::{Change, ChangeKind, diff};
+pub use shadow::{Shadowed, shadowed};
 
 /// How much a finding matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -31,6 +31,7 @@ use crate::sql::memory;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
+use crate::sql::usage::UsageTables;
 use crate::store::{self, Store, StoreError};
 
 /// What every command that runs SQL takes.
@@ -80,6 +81,8 @@ pub struct Engine {
     pub session: Session,
     /// The attribution over its flow logs.
     attribution: AttributionTables,
+    /// What the rules do for its flow logs.
+    usage: UsageTables,
     store: Option<Store>,
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
@@ -166,12 +169,13 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
-        let attribution = AttributionTables::new(Arc::clone(&source), network);
+        let attribution = AttributionTables::new(Arc::clone(&source), network.clone());
+        let usage = UsageTables::new(Arc::clone(&source), network);
         let config = ConfigTables::new(&global.store);
         let sources: Vec<Arc<dyn TableSource>> =
-            vec![source, Arc::new(config), Arc::new(attribution.clone())];
+            vec![source, Arc::new(config), Arc::new(attribution.clone()), Arc::new(usage.clone())];
         let session = Session::new(options, sources, &enrichment)?;
-        Ok(Engine { runtime, session, attribution, store: opened, raw, strict: args.input.strict })
+        Ok(Engine { runtime, session, attribution, usage, store: opened, raw, strict: args.input.strict })
     }
 
     /// The report of `flowq attribute`.
@@ -184,6 +188,16 @@ impl Engine {
             let table = self.attribution.table().await?.ok_or_else(missing)?;
             report(self.session.context(), &table, options).await
         })
+    }
+
+    /// The rules' use over its flow logs.
+    pub fn usage(&self) -> &UsageTables {
+        &self.usage
+    }
+
+    /// Waits for work of the engine.
+    pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.

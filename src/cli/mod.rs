@@ -7,9 +7,11 @@ mod explain;
 mod ingest;
 mod parameters;
 mod printer;
+mod rules;
 mod shell;
 mod sql;
 mod store;
+mod whatif;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -98,6 +100,10 @@ enum Command {
     Config(config::ConfigArgs),
     /// Follow a flow through the configuration, stage by stage, there and back: what blocks it and what would help
     Explain(explain::ExplainArgs),
+    /// What each rule of the network really does: hits, and rules that nothing uses
+    Rules(rules::RulesArgs),
+    /// The traffic of the logs against proposed rules: what they would block, and let pass
+    Whatif(whatif::WhatIfArgs),
     /// What the store holds
     Info(store::InfoArgs),
     /// Merge small files of the store into large ones
@@ -140,6 +146,8 @@ pub fn main() -> ExitCode {
         Command::Attribute(args) => attribute::run(args, global, &printer),
         Command::Config(args) => config::run(args, global, &printer),
         Command::Explain(args) => explain::run(args, global, &printer),
+        Command::Rules(args) => rules::run(args, global, &printer),
+        Command::Whatif(args) => whatif::run(args, global, &printer),
         Command::Info(args) => store::info(args, global, &printer),
         Command::Optimize(args) => store::optimize(args, global, &printer),
         Command::Forget(args) => store::forget(args, global, &printer),

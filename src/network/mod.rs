@@ -3,11 +3,13 @@
 //!
 //! How a packet fares against the rules is in `rules`; this module only knows what the rules are and where they apply.
 
+mod change;
 mod history;
 mod model;
 mod read;
 mod store;
 
+pub use change::Changed;
 pub use history::{Boundaries, Found, HISTORY_LAG, Observation, Origin, Timeline, Timestamp, Version, View};
 pub use model::*;
 pub use read::{Document, Moments, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions};

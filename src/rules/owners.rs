@@ -68,7 +68,7 @@ impl Identity<'_> {
 }
 
 /// Whether the reference's peering connection is gone (spec 2.4).
-pub(super) fn is_stale(reference: &GroupReference) -> bool {
+pub(crate) fn is_stale(reference: &GroupReference) -> bool {
     reference.peering_status.as_deref().is_some_and(|status| !matches!(status, "active" | "provisioning"))
 }
 

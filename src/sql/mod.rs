@@ -19,3 +19,4 @@ pub mod schema;
 pub mod session;
 pub mod store_tables;
 pub mod stored;
+pub mod usage;

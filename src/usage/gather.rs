@@ -7,11 +7,14 @@
 use super::ports::Stretches;
 use super::presence::Presence;
 use super::role::{Certainty, Side, by_ports, side};
+use super::spill::{Merged, Run};
 use crate::attribute::{Action, Record, RejectReason, by_configuration};
 use crate::network::{Network, NetworkInterface, Timestamp, View};
 use crate::rules::{Direction, Packet};
 use hashbrown::{HashMap, HashSet};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use rayon::slice::ParallelSliceMut;
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -63,7 +66,7 @@ impl Plan {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ConversationKey {
     pub(super) interface: u32,
-    epoch: u32,
+    pub(super) epoch: u32,
     /// Which way the first packet went, seen from the interface.
     pub direction: Direction,
     /// Protocol number.
@@ -75,11 +78,11 @@ pub struct ConversationKey {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct PartKey {
-    side: Side,
-    rejected: bool,
+pub(super) struct PartKey {
+    pub(super) side: Side,
+    pub(super) rejected: bool,
     /// First port of the stretch in which the client's port lies.
-    client: u16,
+    pub(super) client: u16,
 }
 
 /// Sums over records.
@@ -130,8 +133,8 @@ impl Totals {
 /// The packets of a conversation that went one way, were treated alike, and look alike to every rule.
 #[derive(Debug, Clone, Copy)]
 pub struct Part {
-    key: ConversationKey,
-    of: PartKey,
+    pub(super) key: ConversationKey,
+    pub(super) of: PartKey,
     /// Their sums.
     pub totals: Totals,
 }
@@ -238,6 +241,10 @@ pub struct Gatherer {
     plan: Arc<Plan>,
     known: HashMap<(ConversationKey, PartKey), Totals>,
     open: HashMap<(Ends, Direction, bool), Totals>,
+    /// What was put on disk.
+    runs: Vec<Run>,
+    /// Services of what was put on disk: sure, likely.
+    services: Services,
     presence: Presence,
     counts: Counts,
     /// The interface's version at the epoch asked for last.
@@ -252,6 +259,8 @@ impl Gatherer {
             plan,
             known: HashMap::new(),
             open: HashMap::new(),
+            runs: Vec::new(),
+            services: Services::default(),
             presence: Presence::default(),
             counts: Counts::default(),
             interfaces,
@@ -264,6 +273,22 @@ impl Gatherer {
         let open = std::mem::size_of::<(Ends, Direction, bool, Totals)>();
         let map = |capacity: usize, entry: usize| capacity.saturating_mul(entry.saturating_add(2));
         map(self.known.capacity(), known).saturating_add(map(self.open.capacity(), open))
+    }
+
+    /// Puts on disk what can be.
+    ///
+    /// # Errors
+    /// Those of writing to the folder for temporary files.
+    pub fn spill(&mut self) -> io::Result<()> {
+        if self.known.is_empty() {
+            return Ok(());
+        }
+        let known = std::mem::take(&mut self.known).into_iter();
+        let mut parts: Vec<Part> = known.map(|((key, of), totals)| Part { key, of, totals }).collect();
+        parts.sort_unstable_by_key(|part| (part.key, part.of));
+        note_services(&mut self.services, &parts);
+        self.runs.push(Run::write(&parts)?);
+        Ok(())
     }
 
     /// Takes a record in; `skipped` says that it tells of skipped data (`SKIPDATA`).
@@ -351,19 +376,35 @@ impl Gatherer {
 #[derive(Debug)]
 pub struct Traffic {
     plan: Arc<Plan>,
+    /// In order; empty where they are in `runs`.
     parts: Vec<Part>,
+    runs: Vec<Run>,
     presence: Presence,
     counts: Counts,
 }
 
+/// So many parts are read back from disk and worked on at a time.
+const BATCH: usize = 1 << 18;
+
 impl Traffic {
     /// Puts together what several threads gathered. Which of them saw a record does not matter.
-    pub fn new(plan: Arc<Plan>, gathered: Vec<Gatherer>) -> Traffic {
-        let mut parts = Vec::with_capacity(gathered.iter().map(|one| one.known.len()).sum());
+    ///
+    /// # Errors
+    /// Those of temporary files, where there were too many conversations for memory.
+    pub fn new(plan: Arc<Plan>, gathered: Vec<Gatherer>) -> io::Result<Traffic> {
+        let spilled = gathered.iter().any(|one| !one.runs.is_empty());
+        let mut parts: Vec<Part> = Vec::new();
+        let mut runs = Vec::new();
+        let mut services = Services::default();
         let mut open: HashMap<(Ends, Direction, bool), Totals> = HashMap::new();
         let mut presence = Presence::default();
         let mut counts = Counts::default();
-        for one in gathered {
+        for mut one in gathered {
+            if spilled {
+                one.spill()?;
+            }
+            runs.append(&mut one.runs);
+            services.iter_mut().zip(one.services).for_each(|(ours, theirs)| ours.extend(theirs));
             parts.extend(one.known.into_iter().map(|((key, of), totals)| Part { key, of, totals }));
             for (key, totals) in one.open {
                 open.entry(key).and_modify(|sum| sum.add(&totals)).or_insert(totals);
@@ -373,8 +414,15 @@ impl Traffic {
             counts.outside = counts.outside.saturating_add(one.counts.outside);
             counts.undirected = counts.undirected.saturating_add(one.counts.undirected);
         }
-        settle(&plan, open, &mut parts);
+        if !open.is_empty() {
+            note_services(&mut services, &parts);
+            settle(&plan, open, &services, &mut parts);
+        }
         parts.par_sort_unstable_by_key(|part| (part.key, part.of));
+        if spilled {
+            runs.push(Run::write(&parts)?);
+            parts = Vec::new();
+        }
         parts.dedup_by(|later, earlier| {
             let same = later.key == earlier.key && later.of == earlier.of;
             if same {
@@ -382,7 +430,7 @@ impl Traffic {
             }
             same
         });
-        Traffic { plan, parts, presence, counts }
+        Ok(Traffic { plan, parts, runs, presence, counts })
     }
 
     /// What it was gathered for.
@@ -400,52 +448,58 @@ impl Traffic {
         self.counts
     }
 
-    /// Every conversation.
-    pub fn conversations(&self) -> impl Iterator<Item = Conversation<'_>> {
-        conversations_of(&self.parts)
-    }
-
     /// Works on all conversations with as many threads as there are processors, each with a state of its own.
     pub(super) fn each<S: Send>(
         &self,
         new: impl Fn() -> S + Sync,
         work: impl Fn(&mut S, Conversation<'_>) + Sync,
-    ) -> Vec<S> {
+    ) -> io::Result<Vec<S>> {
         let threads = rayon::current_num_threads().max(1);
-        let size = self.parts.len().div_ceil(threads).max(1);
-        let mut rest = self.parts.as_slice();
-        let mut shards = Vec::with_capacity(threads);
-        while !rest.is_empty() {
-            // No conversation is cut in two.
-            let at = rest.get(size).map_or(rest.len(), |next| {
-                rest.partition_point(|part| part.key < next.key).max(
-                    // One conversation that is longer than a shard.
-                    if rest.first().is_some_and(|first| first.key == next.key) {
-                        rest.partition_point(|part| part.key <= next.key)
-                    } else {
-                        0
-                    },
-                )
+        let mut states: Vec<S> = (0..threads).map(|_| new()).collect();
+        let mut work_on = |parts: &[Part]| {
+            let shards = shards(parts, threads);
+            states.par_iter_mut().zip(shards).for_each(|(state, shard)| {
+                conversations_of(shard).for_each(|conversation| work(state, conversation));
             });
-            let Some((shard, behind)) = rest.split_at_checked(at) else { break };
-            shards.push(shard);
-            rest = behind;
+        };
+        if self.runs.is_empty() {
+            work_on(&self.parts);
+            return Ok(states);
         }
-        if shards.len() <= 1 {
-            let mut state = new();
-            self.conversations().for_each(|conversation| work(&mut state, conversation));
-            return vec![state];
+        let mut merged = Merged::new(&self.runs)?;
+        let mut batch: Vec<Part> = Vec::with_capacity(BATCH);
+        while let Some(part) = merged.next()? {
+            // No conversation is cut in two.
+            if batch.len() >= BATCH && batch.last().is_some_and(|last| last.key != part.key) {
+                work_on(&batch);
+                batch.clear();
+            }
+            batch.push(part);
         }
-        use rayon::iter::{IntoParallelIterator, ParallelIterator};
-        shards
-            .into_par_iter()
-            .map(|shard| {
-                let mut state = new();
-                conversations_of(shard).for_each(|conversation| work(&mut state, conversation));
-                state
-            })
-            .collect()
+        work_on(&batch);
+        Ok(states)
     }
+
+    /// Every conversation.
+    #[cfg(test)]
+    pub(super) fn conversations(&self) -> impl Iterator<Item = Conversation<'_>> {
+        assert!(self.runs.is_empty());
+        conversations_of(&self.parts)
+    }
+}
+
+/// At most so many stretches of whole conversations, alike in length.
+fn shards(parts: &[Part], most: usize) -> Vec<&[Part]> {
+    let size = parts.len().div_ceil(most.max(1)).max(1);
+    let mut rest = parts;
+    let mut found = Vec::with_capacity(most);
+    while let Some(last) = rest.get(size.saturating_sub(1)).or(rest.last()) {
+        let at = rest.partition_point(|part| part.key <= last.key);
+        let Some((shard, behind)) = rest.split_at_checked(at) else { break };
+        found.push(shard);
+        rest = behind;
+    }
+    found
 }
 
 fn conversations_of(parts: &[Part]) -> impl Iterator<Item = Conversation<'_>> {
@@ -454,18 +508,33 @@ fn conversations_of(parts: &[Part]) -> impl Iterator<Item = Conversation<'_>> {
         .filter_map(|parts| Some(Conversation { key: &parts.first()?.key, parts }))
 }
 
-/// A service that a SYN was seen for: interface, direction in which connections begin, protocol, port.
+/// A service that was seen: interface, direction in which connections begin, protocol, port.
 type Service = (u32, Direction, u8, u16);
 
-/// Says who began where the records alone did not tell.
-fn settle(plan: &Plan, open: HashMap<(Ends, Direction, bool), Totals>, parts: &mut Vec<Part>) {
-    if open.is_empty() {
-        return;
+/// Those that a SYN showed, and those that ports made likely.
+type Services = [HashSet<Service>; 2];
+
+fn note_services(services: &mut Services, parts: &[Part]) {
+    let [sure, likely] = services;
+    for part in parts {
+        let key = &part.key;
+        let Some(port) = key.port else { continue };
+        let into = match part.totals.certainty {
+            Certainty::Sure => &mut *sure,
+            Certainty::Likely => &mut *likely,
+            Certainty::Guess => continue,
+        };
+        into.insert((key.interface, key.direction, key.protocol, port));
     }
-    let services: HashSet<Service> = (parts.iter())
-        .filter(|part| part.totals.certainty == Certainty::Sure)
-        .filter_map(|part| Some((part.key.interface, part.key.direction, part.key.protocol, part.key.port?)))
-        .collect();
+}
+
+/// Says who began where the records alone did not tell.
+fn settle(
+    plan: &Plan,
+    open: HashMap<(Ends, Direction, bool), Totals>,
+    services: &Services,
+    parts: &mut Vec<Part>,
+) {
     let mut open: Vec<((Ends, Direction, bool), Totals)> = open.into_iter().collect();
     open.sort_unstable_by_key(|(key, _)| *key);
     // How many other ends each end is seen with: a service has many.
@@ -481,7 +550,7 @@ fn settle(plan: &Plan, open: HashMap<(Ends, Direction, bool), Totals>, parts: &m
         let peers = |found: Option<&u32>| found.copied().unwrap_or(0);
         let of_own = peers(own.get(&(ends.interface, ends.protocol, ends.own_port)));
         let of_remote = peers(remote.get(&(ends.interface, ends.protocol, ends.remote, ends.remote_port)));
-        let (began, certainty) = who_began(ends, pair, &services, (of_own, of_remote));
+        let (began, certainty) = who_began(ends, pair, services, (of_own, of_remote));
         for ((_, direction, rejected), totals) in pair {
             let side = if *direction == began { Side::Request } else { Side::Reply };
             let (port, client) = match began {
@@ -505,22 +574,30 @@ fn settle(plan: &Plan, open: HashMap<(Ends, Direction, bool), Totals>, parts: &m
 fn who_began(
     ends: &Ends,
     pair: &[((Ends, Direction, bool), Totals)],
-    services: &HashSet<Service>,
+    services: &Services,
     (of_own, of_remote): (u32, u32),
 ) -> (Direction, Certainty) {
     use Direction::{Egress, Ingress};
     if ends.has_ports {
-        let own = services.contains(&(ends.interface, Ingress, ends.protocol, ends.own_port));
-        let remote = services.contains(&(ends.interface, Egress, ends.protocol, ends.remote_port));
-        match (own, remote) {
-            (true, false) => return (Ingress, Certainty::Likely),
-            (false, true) => return (Egress, Certainty::Likely),
-            _ => {}
-        }
-        match by_ports(ends.remote_port, ends.own_port, ends.protocol) {
-            Some(Side::Request) => return (Ingress, Certainty::Likely),
-            Some(Side::Reply) => return (Egress, Certainty::Likely),
-            None => {}
+        // What a SYN showed, then what the ports of this record say, then what those of others said.
+        let [sure, likely] = services;
+        let served = |services: &HashSet<Service>| {
+            let own = services.contains(&(ends.interface, Ingress, ends.protocol, ends.own_port));
+            let remote = services.contains(&(ends.interface, Egress, ends.protocol, ends.remote_port));
+            match (own, remote) {
+                (true, false) => Some(Ingress),
+                (false, true) => Some(Egress),
+                _ => None,
+            }
+        };
+        let by_ports = || {
+            by_ports(ends.remote_port, ends.own_port, ends.protocol).map(|side| match side {
+                Side::Request => Ingress,
+                Side::Reply => Egress,
+            })
+        };
+        if let Some(direction) = served(sure).or_else(by_ports).or_else(|| served(likely)) {
+            return (direction, Certainty::Likely);
         }
         if ends.own_port != ends.remote_port {
             if of_own >= 2 && of_remote < 2 {

@@ -13,6 +13,7 @@ use crate::net::is_internet;
 use crate::network::{NaclEntry, Network, RuleAction, Timestamp};
 use crate::rules::{Decision, Engine, InterfaceRules, ListVerdict, Ternary, check_acl, match_entry};
 use hashbrown::{HashMap, HashSet};
+use std::io;
 
 /// What a rule does, in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -177,7 +178,10 @@ struct Counter<'n> {
 }
 
 /// Counts what every rule of the plan's network did for this traffic.
-pub fn hits(traffic: &Traffic) -> HitsReport {
+///
+/// # Errors
+/// Those of temporary files, where the traffic was too much for memory.
+pub fn hits(traffic: &Traffic) -> io::Result<HitsReport> {
     let plan = traffic.plan();
     let network = plan.network();
     let window = traffic.presence().span();
@@ -193,7 +197,7 @@ pub fn hits(traffic: &Traffic) -> HitsReport {
         entries: HashMap::new(),
         found: Vec::new(),
     };
-    let counted = traffic.each(new, Counter::count);
+    let counted = traffic.each(new, Counter::count)?;
     let mut tallies = vec![Tally::default(); book.rules.len()];
     let (mut accepted, mut unexplained) = (0u64, 0u64);
     for counter in counted {
@@ -210,7 +214,7 @@ pub fn hits(traffic: &Traffic) -> HitsReport {
             observed: logged.observed(rule, &book, traffic),
         })
         .collect();
-    HitsReport { rules, window, counts: traffic.counts(), accepted, unexplained }
+    Ok(HitsReport { rules, window, counts: traffic.counts(), accepted, unexplained })
 }
 
 impl Counter<'_> {

@@ -16,7 +16,7 @@ const BASE: &str = "
     sg-3";
 
 fn report(rules: &str, lines: &'static str) -> HitsReport {
-    hits(&traffic(Fixture::new(&format!("{BASE}\n{rules}")).network(), None, lines))
+    hits(&traffic(Fixture::new(&format!("{BASE}\n{rules}")).network(), None, lines)).unwrap()
 }
 
 /// Rules with something to tell: `rule: conversations/sole/shared/possible records bytes remotes`.
@@ -152,7 +152,7 @@ fn entries_told(entries: &str, lines: &'static str) -> Vec<String> {
     let lists: Vec<String> = entries.lines().map(|entry| format!("acl-2 {}", entry.trim())).collect();
     let base = BASE.replace("acl-1 vpc-1 subnet-1 subnet-2", "acl-1 vpc-1 subnet-2");
     let text = format!("{base}\nnacl acl-2 vpc-1 subnet-1\n{}\nsg-1 in all 0.0.0.0/0", lists.join("\n"));
-    told(&hits(&traffic(Fixture::new(&text).network(), None, lines)), "acl-2")
+    told(&hits(&traffic(Fixture::new(&text).network(), None, lines)).unwrap(), "acl-2")
 }
 
 #[test]
@@ -217,7 +217,7 @@ fn denies_are_hit_by_rejects() {
 fn inside_a_subnet_no_list_is_asked() {
     let text = BASE.replace("eni eni-b subnet-2 10.0.2.20", "eni eni-b subnet-1 10.0.1.20");
     let network = Fixture::new(&format!("{text}\nsg-1 in all 0.0.0.0/0")).network();
-    let report = hits(&traffic(network, None, "eni-a in 10.0.1.20 tcp 51000>443 ACCEPT"));
+    let report = hits(&traffic(network, None, "eni-a in 10.0.1.20 tcp 51000>443 ACCEPT")).unwrap();
     assert_eq!(told(&report, "acl-"), Vec::<String>::new());
     assert_eq!(told(&report, "sg-").len(), 1);
 }
@@ -263,7 +263,7 @@ fn a_rule_is_hit_while_it_is_in_force() {
         eni-a in 198.51.100.7 tcp 51000>8443 ACCEPT 2000-2060 flags=2
         eni-a in 198.51.100.7 tcp 52000>443 ACCEPT 3000-3060 flags=2
         eni-a in 198.51.100.7 tcp 52000>8443 ACCEPT 950-1010 flags=2";
-    let report = hits(&traffic(changed(), None, lines));
+    let report = hits(&traffic(changed(), None, lines)).unwrap();
     assert_eq!(
         told(&report, "sg-"),
         [
@@ -273,4 +273,27 @@ fn a_rule_is_hit_while_it_is_in_force() {
         ]
     );
     assert_eq!((report.accepted, report.unexplained), (4, 1));
+}
+
+#[test]
+fn what_lay_on_disk_counts_the_same() {
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT bytes=100
+        eni-a out 198.51.100.7 tcp 443>51000 ACCEPT bytes=900
+        eni-a in 2001:db8::7 tcp 51000>443 ACCEPT bytes=100 own=2001:db8:1:1::10
+        eni-a in 198.51.100.8 tcp 51000>443 ACCEPT flags=2
+        eni-a in 198.51.100.7 tcp 52000>443 ACCEPT bytes=70 60-120
+        eni-a in 203.0.113.9 icmp - ACCEPT
+        eni-a in 203.0.113.9 tcp 50000>40000 REJECT
+        eni-a in 198.51.100.7 tcp 53000>443 ACCEPT bytes=1 10-90
+        eni-a in 198.51.100.8 tcp 52000>443 REJECT";
+    let network = || {
+        let rules = "sg-1 in tcp 443 0.0.0.0/0\nsg-1 in tcp 443 ::/0\nsg-2 in icmp 203.0.113.0/24";
+        Fixture::new(&format!("{BASE}\n{rules}")).network()
+    };
+    let whole = hits(&traffic(network(), None, lines)).unwrap();
+    assert_eq!(told(&whole, "sg-").len(), 3);
+    for every in 1..4 {
+        let spilled = super::super::sample::gathered(network(), None, lines, every);
+        assert_eq!(hits(&spilled).unwrap(), whole, "put on disk after each {every}");
+    }
 }

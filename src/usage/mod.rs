@@ -2,7 +2,8 @@
 //! groups and network ACLs.
 //!
 //! [`Gatherer`] takes records in any order and by any number of threads; [`Traffic`] is what they gathered. [`hits`] counts
-//! for each rule what it decided. Why a single record was rejected is `attribute`'s; what is wrong with a configuration
+//! for each rule what it decided, [`what_if`] compares with proposed rules, [`tighten`] finds the narrowest
+//! rules that keep what was seen. Why a single record was rejected is `attribute`'s; what is wrong with a configuration
 //! whatever its traffic is `audit`'s. Nothing here knows SQL.
 
 mod book;
@@ -10,14 +11,20 @@ mod distinct;
 mod gather;
 mod hits;
 mod judge;
+mod narrow;
 mod ports;
 mod presence;
 mod role;
 #[cfg(test)]
 pub(crate) mod sample;
+mod spill;
+mod tighten;
+mod whatif;
 
 pub use book::{Rule, Subject};
 pub use gather::{Conversation, ConversationKey, Counts, Gatherer, Part, Plan, Totals, Traffic};
 pub use hits::{HitsReport, Observed, RuleHits, RuleReport, hits};
 pub use presence::Presence;
 pub use role::{Certainty, Side};
+pub use tighten::{Tightening, proposed_text, tighten};
+pub use whatif::{Effect, Established, Outcome, WhatIf, what_if};

@@ -61,12 +61,25 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
 
 /// The traffic of these records, a line each, as a network's rules see it.
 pub(crate) fn traffic(network: Network, other: Option<&Network>, lines: &'static str) -> Traffic {
+    gathered(network, other, lines, usize::MAX)
+}
+
+/// The same, put on disk after each so many records of a gatherer.
+pub(crate) fn gathered(
+    network: Network,
+    other: Option<&Network>,
+    lines: &'static str,
+    every: usize,
+) -> Traffic {
     let plan = Arc::new(Plan::new(Arc::new(network), other));
     // Several gatherers, as several threads have.
     let mut gatherers: Vec<Gatherer> = (0..3).map(|_| Gatherer::new(Arc::clone(&plan))).collect();
     for (at, line) in lines.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         let (record, skipped) = sample(line);
         gatherers[at % 3].observe(&record, skipped);
+        if at / 3 % every == every - 1 {
+            gatherers[at % 3].spill().unwrap();
+        }
     }
-    Traffic::new(plan, gatherers)
+    Traffic::new(plan, gatherers).unwrap()
 }

@@ -17,6 +17,7 @@ mod once;
 mod pull;
 mod quirks_elb;
 mod quirks_flow;
+mod rules;
 mod samples;
 mod shell;
 mod support;

@@ -8,12 +8,13 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use flowq::ingest::{IngestOptions, Watch, ingest};
 use flowq::source::decode::DecodeOptions;
 use flowq::source::locate;
-use flowq::sql::attribution::{AttributionTables, NetworkSource};
+use flowq::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use flowq::sql::catalog::TableSource;
 use flowq::sql::functions::Enrichment;
 use flowq::sql::raw::RawTables;
 use flowq::sql::session::{Session, SessionOptions};
 use flowq::sql::store_tables::StoreTables;
+use flowq::sql::usage::UsageTables;
 use flowq::store::Store;
 use tokio::runtime::Runtime;
 
@@ -56,7 +57,11 @@ fn enrichment() -> Arc<Enrichment> {
 fn session(tables: Arc<dyn TableSource>) -> Session {
     let options = SessionOptions { threads: 2.try_into().unwrap(), ..SessionOptions::default() };
     let attribution = AttributionTables::new(Arc::clone(&tables), NetworkSource::Nothing);
-    Session::new(options, vec![tables, Arc::new(attribution)], &enrichment()).unwrap()
+    // The rules are those behind the dump's traffic.
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/aws-config");
+    let network = NetworkSource::Given(Arc::new(read_network(&[config]).0));
+    let usage = UsageTables::new(Arc::clone(&tables), network);
+    Session::new(options, vec![tables, Arc::new(attribution), Arc::new(usage)], &enrichment()).unwrap()
 }
 
 /// A session over the store.

@@ -79,7 +79,7 @@ pub(super) fn parse_time(text: &str) -> Result<Timestamp, String> {
     Err("expected a time such as 2026-01-15T10:00:00Z, \"2026-01-15 10:00\" or 2026-01-15 (UTC)".to_owned())
 }
 
-fn time_text(at: Timestamp) -> String {
+pub(super) fn time_text(at: Timestamp) -> String {
     match DateTime::<Utc>::from_timestamp(at, 0) {
         Some(time) => time.format("%Y-%m-%dT%H:%M:%SZ").to_string(),
         None => at.to_string(),
@@ -99,7 +99,7 @@ pub(super) fn text_column<T: AsRef<str>>(values: impl IntoIterator<Item = T>) ->
     Arc::new(StringArray::from_iter_values(values))
 }
 
-fn count_column(values: impl IntoIterator<Item = usize>) -> ArrayRef {
+pub(super) fn count_column(values: impl IntoIterator<Item = usize>) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(
         values.into_iter().map(|count| i64::try_from(count).unwrap_or(i64::MAX)),
     ))

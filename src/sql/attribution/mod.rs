@@ -13,8 +13,8 @@
 //! limit. Filters on the flow's own columns narrow passes 2 and 4; the evidence is never narrowed. A query that asks for
 //! no column of the attribution is a plain read of the REJECTs.
 
-mod columns;
-mod evidence;
+pub(in crate::sql) mod columns;
+pub(in crate::sql) mod evidence;
 mod exec;
 mod kept;
 mod output;
@@ -36,7 +36,7 @@ pub use provider::RejectAttribution;
 
 use super::catalog::TableSource;
 use crate::format::LogKind;
-use crate::network::{Network, NetworkBuilder, Problem, ReadError, ReadOptions};
+use crate::network::{Document, Network, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions};
 
 /// The name of the table.
 pub const TABLE: &str = "reject_attribution";
@@ -66,6 +66,23 @@ impl fmt::Debug for NetworkSource {
     }
 }
 
+impl NetworkSource {
+    /// The network, read now where it has to be.
+    pub async fn load(&self) -> Result<Option<Arc<Network>>> {
+        match self {
+            NetworkSource::Nothing => Ok(None),
+            NetworkSource::Given(network) => Ok(Some(Arc::clone(network))),
+            NetworkSource::Later(load) => {
+                let load = Arc::clone(load);
+                let loaded = tokio::task::spawn_blocking(move || load())
+                    .await
+                    .map_err(|error| DataFusionError::External(Box::new(error)))?;
+                Ok(loaded.map_err(DataFusionError::Execution)?.map(Arc::new))
+            }
+        }
+    }
+}
+
 /// The attribution over the `flow_logs` of another source.
 #[derive(Clone, Debug)]
 pub struct AttributionTables {
@@ -82,17 +99,7 @@ impl AttributionTables {
     /// Opens the table.
     pub async fn table(&self) -> Result<Option<Arc<RejectAttribution>>> {
         let Some(flow_logs) = self.logs.open(LogKind::Flow.table()).await? else { return Ok(None) };
-        let network = match &self.network {
-            NetworkSource::Nothing => None,
-            NetworkSource::Given(network) => Some(Arc::clone(network)),
-            NetworkSource::Later(load) => {
-                let load = Arc::clone(load);
-                let loaded = tokio::task::spawn_blocking(move || load())
-                    .await
-                    .map_err(|error| DataFusionError::External(Box::new(error)))?;
-                loaded.map_err(DataFusionError::Execution)?.map(Arc::new)
-            }
-        };
+        let network = self.network.load().await?;
         Ok(Some(Arc::new(RejectAttribution::new(flow_logs, network))))
     }
 }
@@ -127,32 +134,111 @@ pub enum ConfigError {
     Content(#[from] ReadError),
 }
 
+/// The files that may be configuration: those named, and of folders what looks like JSON.
+fn config_files(paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for path in paths {
+        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
+            match entry {
+                // Of a folder only what may be configuration; a file that was named is always read.
+                Ok(entry) if entry.file_type().is_file() => {
+                    let file = entry.into_path();
+                    if file == *path || looks_like_json(&file) {
+                        files.push(file);
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    let at = error.path().unwrap_or(path).to_owned();
+                    errors.push(ConfigError::Read { path: at, source: error.into() });
+                }
+            }
+        }
+    }
+    files
+}
+
 /// A network out of files and folders, and what was wrong in them; files that cannot be read leave the rest alone.
 pub fn read_network(paths: &[PathBuf]) -> (Network, Vec<Problem>, Vec<ConfigError>) {
     let mut builder = NetworkBuilder::new();
     let mut errors = Vec::new();
-    for path in paths {
-        for entry in walkdir::WalkDir::new(path).follow_links(true).sort_by_file_name() {
-            let file = match entry {
-                Ok(entry) if entry.file_type().is_file() => entry.into_path(),
-                Ok(_) => continue,
-                Err(error) => {
-                    let at = error.path().unwrap_or(path).to_owned();
-                    errors.push(ConfigError::Read { path: at, source: error.into() });
-                    continue;
-                }
-            };
-            // Of a folder only what may be configuration; a file that was named is always read.
-            if file != *path && !looks_like_json(&file) {
-                continue;
-            }
-            if let Err(error) = read_file(&mut builder, &file) {
-                errors.push(error);
-            }
+    for file in config_files(paths, &mut errors) {
+        if let Err(error) = read_file(&mut builder, &file, &ReadOptions::default()) {
+            errors.push(error);
         }
     }
     let (network, problems) = builder.finish();
     (network, problems, errors)
+}
+
+/// Proposed changes to a network.
+#[derive(Debug, Default)]
+pub struct Proposal {
+    /// Objects that stand in for those of the same ids.
+    pub objects: Network,
+    /// Terraform plans: what each starts from, and what it ends with.
+    pub plans: Vec<(Network, Network)>,
+    /// What was wrong inside files.
+    pub problems: Vec<Problem>,
+    /// Files that could not be read.
+    pub errors: Vec<ConfigError>,
+}
+
+/// Reads proposed changes: any form of configuration, and Terraform plans.
+pub fn read_proposal(paths: &[PathBuf]) -> Proposal {
+    let mut proposal = Proposal::default();
+    let mut builder = NetworkBuilder::new();
+    for file in config_files(paths, &mut proposal.errors) {
+        match read_proposed(&mut builder, &file) {
+            Ok(None) => {}
+            Ok(Some((plan, problems))) => {
+                proposal.plans.push(plan);
+                proposal.problems.extend(problems);
+            }
+            Err(error) => proposal.errors.push(error),
+        }
+    }
+    let (objects, problems) = builder.finish();
+    proposal.objects = objects;
+    proposal.problems.extend(problems);
+    proposal
+}
+
+type ReadPlan = ((Network, Network), Vec<Problem>);
+
+fn read_proposed(
+    builder: &mut NetworkBuilder,
+    file: &Path,
+) -> std::result::Result<Option<ReadPlan>, ConfigError> {
+    let name = file.to_string_lossy();
+    let text = config_text(file)?;
+    let planned = ReadOptions { plan_side: PlanSide::Planned, ..ReadOptions::default() };
+    let mut after = NetworkBuilder::new();
+    if after.read(&name, &text, &planned)? != Document::TerraformPlan {
+        builder.read(&name, &text, &ReadOptions::default())?;
+        return Ok(None);
+    }
+    let mut before = NetworkBuilder::new();
+    // A plan that makes everything anew has no state to start from, and is not read as its own end.
+    if has_prior_state(&text) {
+        before.read(&name, &text, &ReadOptions::default())?;
+    }
+    let (after, problems) = after.finish();
+    Ok(Some(((before.finish().0, after), problems)))
+}
+
+fn has_prior_state(plan: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Plan {
+        prior_state: Option<State>,
+    }
+    #[derive(serde::Deserialize)]
+    struct State {
+        values: Option<serde::de::IgnoredAny>,
+    }
+    let plan = plan.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(plan);
+    let plan: Option<Plan> = serde_json::from_slice(plan).ok();
+    plan.and_then(|plan| plan.prior_state).is_some_and(|state| state.values.is_some())
 }
 
 fn looks_like_json(file: &Path) -> bool {
@@ -161,16 +247,25 @@ fn looks_like_json(file: &Path) -> bool {
     name.ends_with(".json") || name.ends_with(".tfstate")
 }
 
-fn read_file(builder: &mut NetworkBuilder, file: &Path) -> std::result::Result<(), ConfigError> {
+fn config_text(file: &Path) -> std::result::Result<Vec<u8>, ConfigError> {
     let failed = |source| ConfigError::Read { path: file.to_owned(), source };
-    let mut text = std::fs::read(file).map_err(failed)?;
-    if text.starts_with(&[0x1f, 0x8b]) {
-        let mut inflated = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(text.as_slice()), &mut inflated)
-            .map_err(failed)?;
-        text = inflated;
+    let text = std::fs::read(file).map_err(failed)?;
+    if !text.starts_with(&[0x1f, 0x8b]) {
+        return Ok(text);
     }
-    builder.read(&file.to_string_lossy(), &text, &ReadOptions::default())?;
+    let mut inflated = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(text.as_slice()), &mut inflated)
+        .map_err(failed)?;
+    Ok(inflated)
+}
+
+fn read_file(
+    builder: &mut NetworkBuilder,
+    file: &Path,
+    options: &ReadOptions,
+) -> std::result::Result<(), ConfigError> {
+    let text = config_text(file)?;
+    builder.read(&file.to_string_lossy(), &text, options)?;
     Ok(())
 }
 

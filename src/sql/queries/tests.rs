@@ -9,8 +9,10 @@ use datafusion::prelude::SessionContext;
 
 use super::*;
 use crate::format::{LogKind, table_schema};
-use crate::sql::attribution::RejectAttribution;
+use crate::sql::attribution::{NetworkSource, RejectAttribution};
+use crate::sql::catalog::TableSource;
 use crate::sql::functions::{Enrichment, register};
+use crate::sql::usage::UsageTables;
 
 /// A row: columns and texts. Columns that are not there are NULL.
 type Row = Vec<(&'static str, String)>;
@@ -162,6 +164,64 @@ fn to_judge() -> Vec<Row> {
     rows.into_iter().map(row).collect()
 }
 
+/// The rules that `ruled` uses, or not.
+const RULES: &str = "
+    vpc vpc-1 10.0.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    subnet subnet-2 vpc-1 10.0.2.0/24
+    eni eni-a subnet-1 10.0.1.10 groups=sg-web
+    eni eni-b subnet-2 10.0.2.20 groups=sg-db
+    sg-web in tcp 443 0.0.0.0/0
+    sg-web in tcp 22 10.0.0.0/8
+    sg-db in tcp 1000-9999 10.0.0.0/8
+    sg-db out tcp 443 0.0.0.0/0
+    sg-none in tcp 80 0.0.0.0/0
+    nacl acl-1 vpc-1 subnet-1 subnet-2
+    acl-1 in 90 deny all 203.0.113.9/32
+    acl-1 in 100 allow all 0.0.0.0/0
+    acl-1 in 110 allow tcp 443 0.0.0.0/0
+    acl-1 out 100 allow all 0.0.0.0/0";
+
+/// Three visitors of the web server, one of them kept out; the web server at the database, whose interface was logged in
+/// the first ten minutes of the hour only.
+fn ruled() -> Vec<Row> {
+    let mut rows: Vec<Row> = [
+        "10:00:00 eni-a ingress 198.51.100.7 10.0.1.10 51000>443 6 5 500 ACCEPT",
+        "10:00:00 eni-a egress 10.0.1.10 198.51.100.7 443>51000 6 6 6000 ACCEPT",
+        "10:20:00 eni-a ingress 198.51.100.8 10.0.1.10 51000>443 6 5 700 ACCEPT",
+        "10:30:00 eni-a ingress 203.0.113.9 10.0.1.10 51000>443 6 1 40 REJECT",
+        "10:01:00 eni-b ingress 10.0.1.10 10.0.2.20 40000>5432 6 10 1000 ACCEPT",
+        "10:02:00 eni-b ingress 10.0.1.10 10.0.2.20 40001>5432 6 10 2000 ACCEPT",
+    ]
+    .into_iter()
+    .map(flow)
+    .collect();
+    rows.extend(["10:10:00", "10:40:00", "10:50:00", "10:58:00"].map(|time| window(time, "eni-a", "NODATA")));
+    rows
+}
+
+/// A table of flow logs as a source.
+#[derive(Debug)]
+struct Logs(Arc<dyn TableProvider>);
+
+#[async_trait::async_trait]
+impl TableSource for Logs {
+    fn names(&self) -> Vec<String> {
+        vec!["flow_logs".to_owned()]
+    }
+
+    async fn open(&self, _name: &str) -> datafusion::common::Result<Option<Arc<dyn TableProvider>>> {
+        Ok(Some(Arc::clone(&self.0)))
+    }
+}
+
+fn rule_hits() -> UsageTables {
+    let schema = table_schema(LogKind::Flow);
+    let logs = MemTable::try_new(schema.clone(), vec![vec![batch(schema, &ruled())]]).unwrap();
+    let network = crate::rules::fixture::Fixture::new(RULES).network();
+    UsageTables::new(Arc::new(Logs(Arc::new(logs))), NetworkSource::Given(Arc::new(network)))
+}
+
 fn requests() -> Vec<Row> {
     const OLD_TLS: &str = " ssl_protocol=TLSv1.2 ssl_cipher=ECDHE-RSA-AES128-GCM-SHA256";
     const NEW_TLS: &str = " ssl_protocol=TLSv1.3 ssl_cipher=TLS-AES-128";
@@ -221,6 +281,8 @@ fn session() -> SessionContext {
     );
     let judged = RejectAttribution::new(Arc::new(judged.unwrap()), None);
     ctx.register_table("reject_attribution", Arc::new(judged)).unwrap();
+    let hits = futures::executor::block_on(rule_hits().open("rule_hits")).unwrap().unwrap();
+    ctx.register_table("rule_hits", hits).unwrap();
     put("alb_logs", table_schema(LogKind::Alb), requests());
     let checks = [
         "time=2026-01-15T10:00:00Z target_addr=10.0.1.10:8080 status=PASS latency=0.01 target_group_id=tg-1",
@@ -486,6 +548,61 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
             "2026-01-16|123456789012|eni-a|2|0|0|2026-01-16T10:00:00Z|2026-01-16T10:01:00Z",
         ],
     ),
+    (
+        "rule_hits",
+        "object=sg-web",
+        &[
+            "security_group|sg-web|ingress|allow|group sg-web inbound rule allow tcp 443 from 0.0.0.0/0|2|2|1200|2|2|0|0|10:00:00Z|10:21:00Z",
+            "security_group|sg-web|ingress|allow|group sg-web inbound rule allow tcp 22 from 10.0.0.0/8|0|0|0|0|0|0|0||",
+        ],
+    ),
+    (
+        // The second visitor alone; what follows in the list allows him too.
+        "rule_hits",
+        "object=acl-1 from=2026-01-15T10:10:00Z to=2026-01-15T10:30:00Z limit=1",
+        &[
+            "network_acl|acl-1|ingress|allow|nacl acl-1 inbound rule 100 allow all traffic from 0.0.0.0/0|1|1|700|1|0|1|0|10:20:00Z|10:21:00Z",
+        ],
+    ),
+    (
+        "unused_rules",
+        "",
+        &[
+            "unused|security_group|sg-none|ingress|group sg-none inbound rule allow tcp 80 from 0.0.0.0/0|no interface carries the group|0|0||10:00:00Z|10:59:00Z",
+            "unused|security_group|sg-web|ingress|group sg-web inbound rule allow tcp 22 from 10.0.0.0/8||1|1|100.0|10:00:00Z|10:59:00Z",
+            // In one of six times ten minutes.
+            "not enough evidence|security_group|sg-db|egress|group sg-db outbound rule allow tcp 443 to 0.0.0.0/0|its interfaces were logged in 16.7 % of the window|1|1|16.7|10:00:00Z|10:59:00Z",
+            // The mean of its two interfaces.
+            "not enough evidence|network_acl|acl-1|ingress|nacl acl-1 inbound rule 110 allow tcp 443 from 0.0.0.0/0|its interfaces were logged in 58.3 % of the window|2|2|58.3|10:00:00Z|10:59:00Z",
+        ],
+    ),
+    (
+        "unused_rules",
+        "min_coverage=0.1 limit=1",
+        &[
+            "unused|security_group|sg-db|egress|group sg-db outbound rule allow tcp 443 to 0.0.0.0/0||1|1|16.7|10:00:00Z|10:59:00Z",
+        ],
+    ),
+    (
+        "overwide_rules",
+        "",
+        &[
+            "sg-db|ingress|group sg-db inbound rule allow tcp 1000-9999 from 10.0.0.0/8|9000|1|10.0.0.0/8|1|1|3000|few of its ports and few of its addresses",
+            "sg-web|ingress|group sg-web inbound rule allow tcp 443 from 0.0.0.0/0|1|1|0.0.0.0/0|2|2|1200|few of its addresses",
+        ],
+    ),
+    (
+        "overwide_rules",
+        "few=1 factor=10000",
+        &[
+            "sg-db|ingress|group sg-db inbound rule allow tcp 1000-9999 from 10.0.0.0/8|9000|1|10.0.0.0/8|1|1|3000|few of its addresses",
+        ],
+    ),
+    (
+        "world_open_and_contacted",
+        "",
+        &["sg-web|group sg-web inbound rule allow tcp 443 from 0.0.0.0/0|1|2|2|1200|2|10:00:00Z|10:21:00Z"],
+    ),
     ("skipdata_by_hour", "", &["11:00:00Z|1|1", "12:00:00Z|1|1"]),
     ("duplicate_flow_logs", "", &["eni-a|1|1|700"]),
     ("quarantine_summary", "", &["flow|too few fields|2|2|a.log|2 x", "alb|no number|1|1|a.log|z"]),
@@ -510,9 +627,15 @@ async fn every_query_answers_as_worked_out_by_hand() {
 #[tokio::test]
 async fn every_query_answers_over_empty_tables() {
     let ctx = session();
-    for table in
-        ["flow_logs", "reject_attribution", "alb_logs", "alb_health_check_logs", "nlb_logs", "quarantine"]
-    {
+    for table in [
+        "flow_logs",
+        "reject_attribution",
+        "rule_hits",
+        "alb_logs",
+        "alb_health_check_logs",
+        "nlb_logs",
+        "quarantine",
+    ] {
         let provider = ctx.table_provider(table).await.unwrap();
         ctx.deregister_table(table).unwrap();
         let empty = MemTable::try_new(provider.schema(), vec![vec![]]).unwrap();
@@ -527,6 +650,7 @@ async fn every_query_answers_over_empty_tables() {
 fn what_a_query_needs_exists() {
     let none = MemTable::try_new(table_schema(LogKind::Flow), vec![vec![]]).unwrap();
     let attributed = RejectAttribution::new(Arc::new(none), None);
+    let hits = futures::executor::block_on(rule_hits().open("rule_hits")).unwrap().unwrap();
     for query in library(None).unwrap().iter() {
         assert!(!query.needs.is_empty(), "{}", query.name);
         for need in &query.needs {
@@ -534,6 +658,7 @@ fn what_a_query_needs_exists() {
             let schema = match (LogKind::from_table(&need.table), need.table.as_str()) {
                 (Some(kind), _) => table_schema(kind),
                 (None, "reject_attribution") => attributed.schema(),
+                (None, "rule_hits") => hits.schema(),
                 (None, table) => {
                     assert_eq!(table, "quarantine");
                     continue;

@@ -1,0 +1,31 @@
+-- title: Rules that nothing used
+-- purpose: Rules without a hit, each with the window and how well it was observed. The verdict is unused only where the
+--   interfaces that the rule filters were logged in enough of the window; else there is not enough evidence.
+-- needs: rule_hits(layer, object_id, rule, conversations, possible, interfaces, interfaces_seen, coverage, action_logged)
+-- param: min_coverage float = 0.9 "share of the window in which the rule's interfaces must have been logged"
+-- param: limit int = 1000 "how many rows"
+-- origin: flowq
+select verdict, layer, object_id, direction, rule, reason, interfaces, interfaces_seen, coverage_percent, observed_from, observed_to
+from (
+  select *, round(100 * coverage, 1) as coverage_percent,
+    case when reason is null or interfaces = 0 then 'unused' else 'not enough evidence' end as verdict
+  from (
+    select *,
+      case
+        when observed_from is null then 'the logs hold no record'
+        when interfaces = 0 and layer = 'security_group' then 'no interface carries the group'
+        when interfaces = 0 then 'no interface is in a subnet that uses the list'
+        when possible > 0 then 'it may have matched ' || possible || ' conversations'
+        when interfaces_seen = 0 then 'none of its interfaces is in the logs'
+        when not action_logged and action = 'deny' then 'the logs of its VPC hold no REJECT'
+        when not action_logged then 'the logs of its VPC hold no ACCEPT'
+        when coverage < $min_coverage then 'its interfaces were logged in ' || round(100 * coverage, 1) || ' % of the window'
+      end as reason
+    from rule_hits
+    -- The denies that close each list cannot be removed.
+    where conversations = 0 and coalesce(rule_number, 0) < 32767
+      and ($from is null or observed_from >= $from) and ($to is null or observed_to < $to)
+  )
+)
+order by verdict desc, layer desc, object_id, direction desc, rule_number, rule
+limit $limit

@@ -1,0 +1,300 @@
+//! `flowq rules`: what each rule really does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arrow::array::Float64Array;
+use clap::{Args, Subcommand};
+
+use super::config::{count_column, held, parse_time, print, text_column, time_text};
+use super::engine::{Engine, EngineArgs, EngineOptions};
+use super::{Global, Printer, exit};
+use crate::audit::shadowed;
+use crate::network::{Timestamp, View};
+use crate::sql::attribution::read_network;
+use crate::sql::output::OutputFormat;
+use crate::sql::queries::library;
+use crate::sql::usage::{Summary, Window};
+use crate::usage::{Counts, Plan, Tightening, proposed_text, tighten};
+
+#[derive(Debug, Args)]
+pub struct RulesArgs {
+    #[command(subcommand)]
+    command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum RulesCommand {
+    /// Every rule with the conversations that it decided, the busiest first
+    Hits(HitsArgs),
+    /// Rules without a hit, with how well they were observed
+    Unused(UnusedArgs),
+    /// The narrowest rules that keep all accepted traffic, for rules of groups that are wider than their use
+    Tighten(TightenArgs),
+    /// Rules that can never matter, since others decide all that they match
+    Shadowed(ShadowedArgs),
+}
+
+/// Which logs, and which of their records.
+#[derive(Clone, Debug, Args)]
+pub struct LogArgs {
+    /// Only records from this time on: 2026-01-15, 2026-01-15T10:30:00Z or Unix seconds, UTC where not said
+    #[arg(long, value_name = "TIME")]
+    pub from: Option<String>,
+    /// Only records before this time
+    #[arg(long, value_name = "TIME")]
+    pub to: Option<String>,
+    /// Read raw files instead of the store: files, folders, globs, or - for standard input
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    pub raw: Vec<String>,
+    #[command(flatten)]
+    pub options: EngineOptions,
+}
+
+impl LogArgs {
+    pub fn open(&self, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
+        let args = EngineArgs { from: self.raw.clone(), options: self.options.clone() };
+        Engine::open(&args, global, printer)
+    }
+}
+
+#[derive(Debug, Args)]
+struct HitsArgs {
+    #[command(flatten)]
+    logs: LogArgs,
+    /// Only rules of this security group or network ACL
+    #[arg(long, value_name = "ID")]
+    object: Option<String>,
+    /// So many rows
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct UnusedArgs {
+    #[command(flatten)]
+    logs: LogArgs,
+    /// The share of the window, 0 to 1, in which a rule's interfaces must have been logged for it to be called unused
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE")]
+    min_coverage: f64,
+    /// So many rows
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct TightenArgs {
+    #[command(flatten)]
+    logs: LogArgs,
+    /// Only rules of this security group
+    #[arg(long, value_name = "ID")]
+    object: Option<String>,
+    /// So many rules
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct ShadowedArgs {
+    /// The configuration: files or folders; instead of what the store holds
+    #[arg(long, value_name = "PATH", num_args = 1..)]
+    config: Vec<PathBuf>,
+    /// As the configuration was then (UTC) [default: the newest]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    at: Option<Timestamp>,
+}
+
+pub fn run(args: &RulesArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    match &args.command {
+        RulesCommand::Hits(args) => {
+            let mut given = vec![("limit", args.limit.to_string())];
+            given.extend(args.object.iter().map(|object| ("object", object.clone())));
+            named(&args.logs, "rule_hits", given, global, printer)
+        }
+        RulesCommand::Unused(args) => {
+            let given =
+                vec![("limit", args.limit.to_string()), ("min_coverage", args.min_coverage.to_string())];
+            named(&args.logs, "unused_rules", given, global, printer)
+        }
+        RulesCommand::Tighten(args) => tightened(args, global, printer),
+        RulesCommand::Shadowed(args) => shadows(args, global, printer),
+    }
+}
+
+/// Runs the named query behind a command, and says what the numbers lean on.
+fn named(
+    logs: &LogArgs,
+    query: &str,
+    given: Vec<(&str, String)>,
+    global: &Global,
+    printer: &Printer,
+) -> anyhow::Result<u8> {
+    let no_folder: Option<&std::path::Path> = None;
+    let library = library(no_folder)?;
+    let query = library.get(query)?;
+    let mut values: Vec<(String, String)> =
+        given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    values.extend(logs.from.iter().map(|time| ("from".to_owned(), time.clone())));
+    values.extend(logs.to.iter().map(|time| ("to".to_owned(), time.clone())));
+    let values = match query.bind(&values) {
+        Ok(values) => values,
+        Err(error) => {
+            printer.error(&error.to_string());
+            return Ok(exit::USAGE);
+        }
+    };
+    let engine = logs.open(global, printer)?;
+    let code = engine.run(&query.sql, Some(&values), printer)?;
+    if let Some(summary) = engine.usage().summary() {
+        say(&summary, printer);
+    }
+    Ok(code)
+}
+
+/// A week: rules for what happens at night or at the end of a week show within.
+const SHORT: i64 = 7 * 86_400;
+
+/// What the numbers of a count lean on.
+fn say(summary: &Summary, printer: &Printer) {
+    say_window(summary.window, summary.counts, printer);
+    if summary.unexplained > 0 {
+        printer.warn(&format!(
+            "{} of {} accepted conversations are against the rules given: the configuration was not in force then \
+             (flowq attribute shows where)",
+            summary.unexplained, summary.accepted
+        ));
+    }
+}
+
+/// What was read, and what of it counts for nothing.
+pub fn say_window(window: Option<(Timestamp, Timestamp)>, counts: Counts, printer: &Printer) {
+    let Some((first, last)) = window else {
+        printer.warn("the logs hold no record in the window");
+        return;
+    };
+    printer.note(&format!("{} records from {} to {}", counts.records, time_text(first), time_text(last)));
+    if last.saturating_sub(first) < SHORT {
+        printer.warn(
+            "the logs span less than a week: what happens once a week or a month does not show in them",
+        );
+    }
+    if counts.outside > 0 {
+        printer.note(&format!(
+            "{} records are of interfaces that the configuration lacks and count for no rule",
+            counts.outside
+        ));
+    }
+    if counts.undirected > 0 {
+        printer.note(&format!(
+            "{} records do not tell their direction and count for no rule",
+            counts.undirected
+        ));
+    }
+}
+
+/// The window of `--from` and `--to`.
+pub fn window(logs: &LogArgs) -> Result<Window, String> {
+    let micros = |time: &Option<String>| match time {
+        None => Ok(None),
+        Some(text) => parse_time(text).map(|at| at.checked_mul(1_000_000)),
+    };
+    Ok(Window { from: micros(&logs.from)?, to: micros(&logs.to)? })
+}
+
+fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let window = match window(&args.logs) {
+        Ok(window) => window,
+        Err(error) => {
+            printer.error(&error);
+            return Ok(exit::USAGE);
+        }
+    };
+    let engine = args.logs.open(global, printer)?;
+    let plan = Arc::new(Plan::new(engine.wait(engine.usage().network())?, None));
+    let work = engine.usage().traffic(engine.session.context(), plan, window);
+    let traffic = match engine.interruptible(work).transpose() {
+        Ok(Some(traffic)) => traffic,
+        Ok(None) => return Ok(exit::INTERRUPTED),
+        Err(error) => return engine.failed(error.into(), "", printer),
+    };
+    let wanted = |one: &Tightening| args.object.as_ref().is_none_or(|id| one.rule.object_id() == id);
+    let found: Vec<Tightening> = tighten(&traffic)?.into_iter().filter(wanted).take(args.limit).collect();
+    match printer.format() {
+        OutputFormat::Table => printer.data(&found.iter().map(tightening_text).collect::<String>())?,
+        _ => tightening_rows(&found, printer)?,
+    }
+    let refused = engine.report_refused(printer);
+    say_window(traffic.presence().span(), traffic.counts(), printer);
+    printer.note(&format!("{} rules of groups are wider than their use", found.len()));
+    Ok(refused)
+}
+
+/// `4,500 times`, in as many digits as mean something.
+fn times(narrower: f64) -> String {
+    if narrower < 10.0 { format!("{narrower:.1} times") } else { format!("{narrower:.0} times") }
+}
+
+fn proposals(one: &Tightening) -> Vec<String> {
+    one.proposed.iter().map(|rule| proposed_text(one.rule.is_egress(), rule)).collect()
+}
+
+fn tightening_text(one: &Tightening) -> String {
+    let mut text = format!("{}\n", one.rule.text);
+    text.push_str(&format!(
+        "  {} conversations; would do, {} narrower, cutting {} of what was seen:\n",
+        one.conversations,
+        times(one.narrower),
+        if one.cut_seen == 0 { "nothing".to_owned() } else { format!("{} uses", one.cut_seen) }
+    ));
+    for rule in proposals(one) {
+        text.push_str(&format!("    allow {rule}\n"));
+    }
+    for command in one.commands() {
+        text.push_str(&format!("  {command}\n"));
+    }
+    text.push('\n');
+    text
+}
+
+fn tightening_rows(found: &[Tightening], printer: &Printer) -> anyhow::Result<()> {
+    let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
+    let direction = |one: &Tightening| if one.rule.is_egress() { "egress" } else { "ingress" };
+    let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
+        ("object_id", text_column(found.iter().map(|one| one.rule.object_id()))),
+        ("direction", text_column(found.iter().map(direction))),
+        ("rule", text_column(found.iter().map(|one| &one.rule.text))),
+        ("conversations", count_column(found.iter().map(|one| count(one.conversations)))),
+        ("proposed", text_column(found.iter().map(|one| proposals(one).join("; ")))),
+        ("cut_seen", count_column(found.iter().map(|one| count(one.cut_seen)))),
+        ("narrower", Arc::new(Float64Array::from_iter_values(found.iter().map(|one| one.narrower)))),
+        ("commands", text_column(found.iter().map(|one| one.commands().join("\n")))),
+        ("terraform", text_column(found.iter().map(Tightening::terraform))),
+    ];
+    print(columns, printer)
+}
+
+fn shadows(args: &ShadowedArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
+    let network = if args.config.is_empty() {
+        held(global)?.network
+    } else {
+        let (network, problems, errors) = read_network(&args.config);
+        errors.iter().for_each(|error| printer.warn(&error.to_string()));
+        problems.iter().for_each(|problem| printer.warn(&problem.to_string()));
+        network
+    };
+    let found = shadowed(&network, view);
+    let direction = |egress: bool| if egress { "egress" } else { "ingress" };
+    let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
+        ("layer", text_column(found.iter().map(|one| one.layer))),
+        ("object_id", text_column(found.iter().map(|one| &one.object))),
+        ("direction", text_column(found.iter().map(|one| direction(one.egress)))),
+        ("rule", text_column(found.iter().map(|one| &one.rule))),
+        ("behind", text_column(found.iter().map(|one| one.by.join("; ")))),
+        ("reason", text_column(found.iter().map(|one| &one.reason))),
+        ("advice", text_column(found.iter().map(|one| one.advice()))),
+    ];
+    print(columns, printer)?;
+    printer.note(&format!("{} rules can never matter", found.len()));
+    Ok(0)
+}

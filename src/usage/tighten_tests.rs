@@ -1,0 +1,147 @@
+use super::super::sample::traffic;
+use super::*;
+use crate::rules::fixture::Fixture;
+
+const BASE: &str = "
+    vpc vpc-1 10.0.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    subnet subnet-2 vpc-1 10.0.2.0/24
+    eni eni-a subnet-1 10.0.1.10 groups=sg-1
+    eni eni-b subnet-2 10.0.2.20 groups=sg-2
+    sg-2";
+
+fn tightened(rules: &str, lines: &'static str) -> Vec<Tightening> {
+    tighten(&traffic(Fixture::new(&format!("{BASE}\n{rules}")).network(), None, lines)).unwrap()
+}
+
+/// `rule => proposed, proposed (cut, narrower)`.
+fn told(rules: &str, lines: &'static str) -> Vec<String> {
+    tightened(rules, lines)
+        .iter()
+        .map(|one| {
+            let proposed: Vec<String> =
+                one.proposed.iter().map(|rule| proposed_text(one.rule.is_egress(), rule)).collect();
+            let wide = one.rule.text.trim_start_matches("group sg-1 ");
+            format!("{wide} => {} ({}, {})", proposed.join(", "), one.cut_seen, one.narrower)
+        })
+        .collect()
+}
+
+#[test]
+fn ports_and_addresses_that_were_used() {
+    // 9000 ports of 2^24 addresses, where one port of two addresses would do.
+    assert_eq!(
+        told(
+            "sg-1 in tcp 1000-9999 10.0.0.0/8",
+            "eni-a in 10.0.2.20 tcp 51000>5432 ACCEPT
+             eni-a in 10.0.2.21 tcp 51000>5432 ACCEPT"
+        ),
+        [format!(
+            "inbound rule allow tcp 1000-9999 from 10.0.0.0/8 => tcp 5432 from 10.0.2.20/32, tcp 5432 from 10.0.2.21/32 (0, {})",
+            9000.0 * 16_777_216.0 / 2.0
+        )]
+    );
+}
+
+#[test]
+fn each_service_keeps_its_own_clients() {
+    assert_eq!(
+        told(
+            "sg-1 in all 10.0.0.0/16",
+            "eni-a in 10.0.2.20 tcp 51000>443 ACCEPT
+             eni-a in 10.0.2.20 tcp 51000>444 ACCEPT
+             eni-a in 10.0.2.30 udp 51000>53 ACCEPT
+             eni-a in 10.0.2.30 icmp - ACCEPT"
+        ),
+        [format!(
+            "inbound rule allow all traffic from 10.0.0.0/16 => tcp 443-444 from 10.0.2.20/32, icmp from 10.0.2.30/32, \
+             udp 53 from 10.0.2.30/32 (0, {})",
+            131_326.0 * 65_536.0 / 4.0
+        )]
+    );
+}
+
+#[test]
+fn what_is_as_narrow_as_its_use_is_left() {
+    for (rule, line) in [
+        ("sg-1 in tcp 443 198.51.100.7/32", "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT"),
+        ("sg-1 in tcp 22 sg-2", "eni-a in 10.0.2.20 tcp 51000>22 ACCEPT"),
+        ("sg-1 in icmp 8 198.51.100.7/32", "eni-a in 198.51.100.7 icmp - ACCEPT"),
+    ] {
+        assert_eq!(told(rule, line), Vec::<String>::new(), "{rule}");
+    }
+}
+
+#[test]
+fn references_keep_their_group() {
+    assert_eq!(
+        told("sg-1 in tcp 1-1000 sg-2", "eni-a in 10.0.2.20 tcp 51000>22 ACCEPT"),
+        ["inbound rule allow tcp 1-1000 from sg-2 => tcp 22 from sg-2 (0, 1000)"]
+    );
+}
+
+#[test]
+fn a_rule_for_the_world_stays_one() {
+    // Nine visitors from everywhere: no eight prefixes that mean anything hold them.
+    let lines = "eni-a in 192.0.2.1 tcp 51000>443 ACCEPT
+        eni-a in 198.51.100.1 tcp 51000>443 ACCEPT
+        eni-a in 203.0.113.1 tcp 51000>443 ACCEPT
+        eni-a in 11.0.0.1 tcp 51000>443 ACCEPT
+        eni-a in 21.0.0.1 tcp 51000>443 ACCEPT
+        eni-a in 31.0.0.1 tcp 51000>443 ACCEPT
+        eni-a in 41.0.0.1 tcp 51000>443 ACCEPT
+        eni-a in 51.0.0.1 tcp 51000>443 ACCEPT
+        eni-a in 61.0.0.1 tcp 51000>443 ACCEPT";
+    assert_eq!(told("sg-1 in tcp 443 0.0.0.0/0", lines), Vec::<String>::new());
+    assert_eq!(
+        told("sg-1 in tcp 0-65535 0.0.0.0/0", lines),
+        ["inbound rule allow tcp from 0.0.0.0/0 => tcp 443 from 0.0.0.0/0 (0, 65536)"]
+    );
+}
+
+#[test]
+fn only_who_began_counts() {
+    let lines = "eni-a in 10.0.2.20 tcp 51000>443 ACCEPT\neni-a out 10.0.2.20 tcp 443>51000 ACCEPT";
+    let rules = "sg-1 in tcp 443 10.0.2.20/32\nsg-1 out tcp 1024-65535 10.0.0.0/8";
+    assert_eq!(told(rules, lines), Vec::<String>::new(), "the outbound rule was not used");
+}
+
+#[test]
+fn the_rules_seen_stay_under_the_quota() {
+    let mut rules = tightened(
+        "sg-1 in all 10.0.0.0/16",
+        "eni-a in 10.0.2.1 tcp 51000>100 ACCEPT
+         eni-a in 10.0.2.2 tcp 51000>200 ACCEPT
+         eni-a in 10.0.2.3 tcp 51000>300 ACCEPT
+         eni-a in 10.0.2.4 tcp 51000>400 ACCEPT
+         eni-a in 10.0.2.5 tcp 51000>500 ACCEPT
+         eni-a in 10.0.2.6 tcp 51000>600 ACCEPT
+         eni-a in 10.0.2.7 tcp 51000>700 ACCEPT
+         eni-a in 10.0.2.8 tcp 51000>800 ACCEPT
+         eni-a in 10.0.2.9 tcp 51000>900 ACCEPT
+         eni-a in 10.0.2.10 tcp 51000>1000 ACCEPT
+         eni-a in 10.0.2.11 tcp 51000>22 ACCEPT",
+    );
+    let one = rules.remove(0);
+    assert!(one.proposed.len() <= MOST_RULES, "{:?}", one.proposed);
+    assert_eq!((one.cut_seen, one.conversations), (0, 11));
+}
+
+#[test]
+fn commands_add_before_they_take_away() {
+    let rules = tightened("sg-1 out all 0.0.0.0/0", "eni-a out 198.51.100.7 tcp 51000>443 ACCEPT");
+    assert_eq!(
+        rules[0].commands(),
+        [
+            "aws ec2 authorize-security-group-egress --group-id sg-1 --ip-permissions \
+             'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=198.51.100.7/32}]'",
+            "aws ec2 revoke-security-group-egress --group-id sg-1 --ip-permissions 'IpProtocol=-1,IpRanges=[{CidrIp=0.0.0.0/0}]'",
+        ]
+    );
+    assert_eq!(
+        rules[0].terraform(),
+        "resource \"aws_vpc_security_group_egress_rule\" \"tight_sg_1_1\" {\n  security_group_id = \"sg-1\"\n  \
+         ip_protocol       = \"tcp\"\n  from_port         = 443\n  to_port           = 443\n  cidr_ipv4         = \
+         \"198.51.100.7/32\"\n}"
+    );
+}

@@ -1,0 +1,183 @@
+use super::super::sample::traffic;
+use super::*;
+use crate::rules::fixture::Fixture;
+
+const BASE: &str = "
+    vpc vpc-1 10.0.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    eni eni-a subnet-1 10.0.1.10 groups=sg-1,sg-2
+    nacl acl-1 vpc-1 subnet-1
+    acl-1 in 100 allow all 0.0.0.0/0
+    acl-1 out 100 allow all 0.0.0.0/0
+    sg-2";
+
+/// Effects of replacing `change` in the base as `outcome direction protocol port remotes | after | established`.
+fn effects(rules: &str, change: &str, lines: &'static str) -> Vec<String> {
+    let before = Fixture::new(&format!("{BASE}\n{rules}")).network();
+    let (after, _) = before.with_objects(&Fixture::new(change).network());
+    let found = what_if(&traffic(before, Some(&after), lines), &after).unwrap();
+    found
+        .effects
+        .iter()
+        .map(|effect| {
+            let remotes: Vec<String> = effect.some_remotes.iter().map(IpAddr::to_string).collect();
+            let port = effect.port.map_or("-".to_owned(), |port| port.to_string());
+            let established = effect.established.map_or(String::new(), |one| format!(" | {one}"));
+            format!(
+                "{} {} {} {port} {} | {}{established}",
+                effect.outcome,
+                effect.direction,
+                effect.protocol,
+                remotes.join(","),
+                effect.after
+            )
+        })
+        .collect()
+}
+
+const WEB: &str = "sg-1 in tcp 443 0.0.0.0/0\nsg-1 in tcp 22 10.0.0.0/8\nsg-1 out all 0.0.0.0/0";
+
+#[test]
+fn nothing_changes_nothing() {
+    assert_eq!(
+        effects(
+            WEB,
+            WEB,
+            "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a in 198.51.100.7 tcp 51000>22 REJECT"
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn a_rule_that_goes_blocks_what_began_by_it() {
+    // SSH is tracked; HTTPS, open to all both ways, is not, so that its connections are cut at once.
+    let lines = "eni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2
+        eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2
+        eni-a in 198.51.100.8 tcp 51000>443 ACCEPT flags=2
+        eni-a out 198.51.100.9 tcp 51000>443 ACCEPT flags=2";
+    assert_eq!(
+        effects(WEB, "sg-1 out all 0.0.0.0/0", lines),
+        [
+            "newly_blocked ingress 6 443 198.51.100.7,198.51.100.8 | no inbound rule of sg-1, sg-2 allows it | cut",
+            "newly_blocked ingress 6 22 10.9.0.1 | no inbound rule of sg-1, sg-2 allows it | kept",
+        ]
+    );
+}
+
+#[test]
+fn answers_need_no_rule() {
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a out 198.51.100.7 tcp 443>51000 ACCEPT";
+    assert_eq!(effects(WEB, "sg-1 in tcp 443 0.0.0.0/0", lines), Vec::<String>::new());
+}
+
+#[test]
+fn connections_from_before_the_logs_are_kept_by_tracking() {
+    let ssh = "sg-1 in tcp 22 10.0.0.0/8";
+    assert_eq!(
+        effects(
+            ssh,
+            "sg-1",
+            "eni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=0\neni-a out 10.9.0.1 tcp 22>51000 ACCEPT flags=0"
+        ),
+        ["kept_by_tracking ingress 6 22 10.9.0.1 | no inbound rule of sg-1, sg-2 allows it | kept"]
+    );
+    // Without flags nobody knows whether it began before.
+    assert_eq!(
+        effects(ssh, "sg-1", "eni-a in 10.9.0.1 tcp 51000>22 ACCEPT"),
+        ["newly_blocked ingress 6 22 10.9.0.1 | no inbound rule of sg-1, sg-2 allows it | kept"]
+    );
+}
+
+#[test]
+fn a_list_cuts_either_way() {
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=0\neni-a out 198.51.100.7 tcp 443>51000 ACCEPT flags=0";
+    let change = "nacl acl-1 vpc-1 subnet-1
+        acl-1 in 100 allow all 0.0.0.0/0
+        acl-1 out 90 deny tcp 1024-65535 198.51.100.0/24
+        acl-1 out 100 allow all 0.0.0.0/0";
+    assert_eq!(
+        effects(WEB, change, lines),
+        [
+            "newly_blocked ingress 6 443 198.51.100.7 | nacl acl-1 outbound rule 90 deny tcp 1024-65535 to 198.51.100.0/24 | cut"
+        ]
+    );
+}
+
+#[test]
+fn rejects_that_would_pass() {
+    let lines = "eni-a in 198.51.100.7 tcp 51000>8443 REJECT\neni-a in 198.51.100.7 tcp 51000>23 REJECT";
+    assert_eq!(
+        effects(WEB, "sg-1 in tcp 8000-9000 198.51.100.0/24", lines),
+        [
+            "newly_allowed ingress 6 8443 198.51.100.7 | group sg-1 inbound rule allow tcp 8000-9000 from 198.51.100.0/24"
+        ]
+    );
+    let change = "sg-1 in tcp 8443 198.51.100.0/24
+        nacl acl-1 vpc-1 subnet-1
+        acl-1 in 100 allow all 0.0.0.0/0";
+    assert_eq!(
+        effects(WEB, change, lines),
+        [
+            "newly_allowed ingress 6 8443 198.51.100.7 | group sg-1 inbound rule allow tcp 8443 from 198.51.100.0/24; \
+          its answers are dropped by nacl acl-1 outbound rule * deny all traffic to 0.0.0.0/0"
+        ]
+    );
+    // What two layers drop needs both.
+    let denied = format!("{WEB}\nacl-1 in 90 deny all 198.51.100.0/24");
+    assert_eq!(effects(&denied, "sg-1 in tcp 8443 198.51.100.0/24", lines), Vec::<String>::new());
+}
+
+#[test]
+fn an_answer_that_would_pass() {
+    let denied = format!("{WEB}\nacl-1 out 90 deny tcp 1024-65535 198.51.100.0/24");
+    let change =
+        "nacl acl-1 vpc-1 subnet-1\nacl-1 in 100 allow all 0.0.0.0/0\nacl-1 out 100 allow all 0.0.0.0/0";
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a out 198.51.100.7 tcp 443>51000 REJECT";
+    assert_eq!(
+        effects(&denied, change, lines),
+        [
+            "newly_allowed ingress 6 443 198.51.100.7 | nacl acl-1 outbound rule 100 allow all traffic to 0.0.0.0/0"
+        ]
+    );
+}
+
+#[test]
+fn another_rule_takes_over() {
+    let change = "sg-1 in tcp 400-500 0.0.0.0/0\nsg-1 in tcp 22 10.0.0.0/8\nsg-1 out all 0.0.0.0/0";
+    assert_eq!(
+        effects(
+            WEB,
+            change,
+            "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a in 10.9.0.1 tcp 51000>22 ACCEPT"
+        ),
+        ["other_rule ingress 6 443 198.51.100.7 | group sg-1 inbound rule allow tcp 400-500 from 0.0.0.0/0"]
+    );
+}
+
+#[test]
+fn what_is_missing_cannot_be_told() {
+    assert_eq!(
+        effects(WEB, "sg-1 in tcp 443 pl-9", "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT"),
+        ["cannot_tell ingress 6 443 198.51.100.7 | group sg-1 inbound rule allow tcp 443 from pl-9"]
+    );
+}
+
+#[test]
+fn what_the_rules_of_now_do_not_explain_is_left_alone() {
+    assert_eq!(
+        effects(WEB, "sg-1", "eni-a in 198.51.100.7 tcp 51000>25 ACCEPT flags=2"),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn groups_are_what_their_members_make_them() {
+    // The client loses its group, and with it the reference that let it in.
+    let base = "eni eni-b subnet-1 10.0.1.20 groups=sg-3\nsg-1 in tcp 5432 sg-3\nsg-3\nsg-4";
+    let change = "subnet subnet-1 vpc-1 10.0.1.0/24\neni eni-b subnet-1 10.0.1.20 groups=sg-4";
+    assert_eq!(
+        effects(base, change, "eni-a in 10.0.1.20 tcp 51000>5432 ACCEPT"),
+        ["newly_blocked ingress 6 5432 10.0.1.20 | no inbound rule of sg-1, sg-2 allows it | kept"]
+    );
+}
