@@ -22,8 +22,8 @@ from (
         when coverage < $min_coverage then 'its interfaces were logged in ' || round(100 * coverage, 1) || ' % of the window'
       end as reason
     from rule_hits
-    -- The denies that close each list cannot be removed.
-    where conversations = 0 and coalesce(rule_number, 0) < 32767
+    -- What is gone cannot be removed, nor can the denies that close each list.
+    where conversations = 0 and current and coalesce(rule_number, 0) < 32767
       and ($from is null or observed_from >= $from) and ($to is null or observed_to < $to)
   )
 )

@@ -40,6 +40,8 @@ pub struct Rule {
     pub valid_from: Option<Timestamp>,
     /// The last; `None` where nothing ended it.
     pub valid_to: Option<Timestamp>,
+    /// The newest version of its object has it.
+    pub current: bool,
 }
 
 impl Rule {
@@ -77,6 +79,9 @@ impl Rule {
 /// What makes a rule of a group the same rule in two captures: AWS shows its id in one output and not in another.
 type GroupRuleKey = (String, bool, Traffic, Remote);
 
+/// First and last second of a version, and whether it is the newest.
+type Known = (Timestamp, Timestamp, bool);
+
 /// All rules, numbered.
 #[derive(Debug)]
 pub(super) struct RuleBook {
@@ -87,14 +92,18 @@ pub(super) struct RuleBook {
     pub(super) interfaces: HashMap<String, BTreeSet<u32>>,
 }
 
-/// The versions that may have been in force at some time of a window.
-fn within<T>(timeline: &Timeline<T>, window: (Timestamp, Timestamp)) -> impl Iterator<Item = &Version<T>> {
+/// The versions that may have been in force at some time of a window, and whether each is the newest.
+fn within<T>(
+    timeline: &Timeline<T>,
+    window: (Timestamp, Timestamp),
+) -> impl Iterator<Item = (&Version<T>, bool)> {
     let versions = timeline.versions();
     versions.iter().enumerate().filter_map(move |(at, version)| {
         // From the version before it to the one behind it either may hold.
         let before = at.checked_sub(1).and_then(|at| versions.get(at)).map_or(Timestamp::MIN, |one| one.to);
         let after = versions.get(at.saturating_add(1)).map_or(Timestamp::MAX, |one| one.from);
-        (before < window.1 && after > window.0).then_some(version)
+        let newest = at.saturating_add(1) == versions.len();
+        (before < window.1 && after > window.0).then_some((version, newest))
     })
 }
 
@@ -108,15 +117,15 @@ impl RuleBook {
             interfaces: HashMap::new(),
         };
         for (_, timeline) in network.groups.timelines() {
-            for version in within(timeline, window) {
+            for (version, newest) in within(timeline, window) {
                 let Some(group) = version.value.as_deref() else { continue };
                 for rule in &group.rules {
-                    book.group_rule(group, rule, version.from, version.to);
+                    book.group_rule(group, rule, (version.from, version.to, newest));
                 }
             }
         }
         for (_, timeline) in network.acls.timelines() {
-            for version in within(timeline, window) {
+            for (version, newest) in within(timeline, window) {
                 let Some(acl) = version.value.as_deref() else { continue };
                 for (egress, family) in
                     [false, true].into_iter().flat_map(|e| [(e, Family::V4), (e, Family::V6)])
@@ -138,7 +147,7 @@ impl RuleBook {
                                 book.push(subject, text)
                             }
                         };
-                        book.extend(at, version.from, version.to);
+                        book.extend(at, (version.from, version.to, newest));
                     }
                 }
             }
@@ -154,23 +163,19 @@ impl RuleBook {
             text,
             valid_from: Some(Timestamp::MAX),
             valid_to: Some(Timestamp::MIN),
+            current: false,
         });
         self.rules.len().saturating_sub(1)
     }
 
-    fn extend(&mut self, at: usize, from: Timestamp, to: Timestamp) {
+    fn extend(&mut self, at: usize, (from, to, newest): Known) {
         let Some(rule) = self.rules.get_mut(at) else { return };
+        rule.current |= newest;
         rule.valid_from = rule.valid_from.map(|known| known.min(from)).filter(|from| *from != Timestamp::MIN);
         rule.valid_to = rule.valid_to.map(|known| known.max(to)).filter(|to| *to != Timestamp::MAX);
     }
 
-    fn group_rule(
-        &mut self,
-        group: &SecurityGroup,
-        rule: &SecurityGroupRule,
-        from: Timestamp,
-        to: Timestamp,
-    ) {
+    fn group_rule(&mut self, group: &SecurityGroup, rule: &SecurityGroupRule, known: Known) {
         let key = group_rule_key(group, rule);
         let at = match self.group_rules.get(&key) {
             Some(at) => *at,
@@ -181,7 +186,7 @@ impl RuleBook {
                 self.push(subject, rule_text(group, rule))
             }
         };
-        self.extend(at, from, to);
+        self.extend(at, known);
         if let Some(Rule { subject: Subject::Group { rule: known, .. }, text, .. }) = self.rules.get_mut(at)
             && known.rule_id.is_none()
             && rule.rule_id.is_some()
@@ -193,7 +198,7 @@ impl RuleBook {
 
     fn find_interfaces(&mut self, network: &Network, window: (Timestamp, Timestamp)) {
         for (number, (_, timeline)) in (0u32..).zip(network.interfaces.timelines()) {
-            for version in within(timeline, window) {
+            for (version, _) in within(timeline, window) {
                 let Some(interface) = version.value.as_deref() else { continue };
                 for group in &interface.group_ids {
                     self.interfaces.entry_ref(group.as_str()).or_default().insert(number);

@@ -273,6 +273,8 @@ fn a_rule_is_hit_while_it_is_in_force() {
         ]
     );
     assert_eq!((report.accepted, report.unexplained), (4, 1));
+    let current: Vec<bool> = report.rules.iter().take(2).map(|one| one.rule.current).collect();
+    assert_eq!(current, [false, true], "the rule of before is gone");
 }
 
 #[test]

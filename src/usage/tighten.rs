@@ -8,7 +8,7 @@ use super::gather::{Conversation, Plan, Traffic};
 use super::judge::{groups, rules_for};
 use super::narrow::{prefixes, ranges};
 use crate::net::{ICMP, ICMPV6, PortRange, TCP, UDP};
-use crate::network::{Remote, SecurityGroupRule, Timestamp, Traffic as RuleTraffic, View};
+use crate::network::{Remote, SecurityGroupRule, Timestamp, Traffic as RuleTraffic};
 use crate::rules::{Decision, Engine, InterfaceRules};
 use hashbrown::HashMap;
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,19 +99,14 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Vec<Tightening>> {
             }
         }
     }
-    let newest = View { at: Timestamp::MAX, after: false };
     let mut found: Vec<Tightening> = book
         .rules
         .iter()
         .enumerate()
         .filter_map(|(at, rule)| {
-            let Subject::Group { group_id, rule: wide, .. } = &rule.subject else { return None };
+            let Subject::Group { rule: wide, .. } = &rule.subject else { return None };
             // What is gone already needs no tightening.
-            let group = plan.network().groups.get(group_id, newest)?;
-            let is_there = |one: &SecurityGroupRule| {
-                (one.egress, &one.traffic, &one.remote) == (wide.egress, &wide.traffic, &wide.remote)
-            };
-            if !group.value.rules.iter().any(is_there) {
+            if !rule.current {
                 return None;
             }
             let (conversations, uses) = uses.get(&at)?;

@@ -13,6 +13,7 @@ use crate::format::{self, LogKind};
 use crate::sql::attribution;
 use crate::sql::config_tables::CONFIG_TABLES;
 use crate::sql::errors::nearest;
+use crate::sql::usage;
 use crate::store;
 
 /// So many rows are looked at to tell what stands in a table.
@@ -47,6 +48,7 @@ pub fn tables(engine: &Engine) -> anyhow::Result<RecordBatch> {
         (_, Some(kind)) => format!("{}s", kind.title()),
         (store::QUARANTINE_TABLE, _) => "lines that could not be read".to_owned(),
         (name, _) if store::TABLES.contains(&name) => "the files that were ingested".to_owned(),
+        (usage::TABLE, _) => "what each rule did for the traffic".to_owned(),
         (attribution::TABLE, _) => "why flows were rejected, by the network configuration".to_owned(),
         (name, _) if CONFIG_TABLES.contains(&name) => "network configuration".to_owned(),
         _ => "made in this session".to_owned(),

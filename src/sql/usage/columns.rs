@@ -17,7 +17,6 @@ use crate::rules::Direction;
 /// The columns of one batch, typed; those that the batch lacks are absent in every record.
 pub(super) struct Columns {
     rows: usize,
-    account: Option<StringViewArray>,
     interface: Option<StringViewArray>,
     src: Option<StringViewArray>,
     dst: Option<StringViewArray>,
@@ -25,7 +24,6 @@ pub(super) struct Columns {
     packet_dst: Option<StringViewArray>,
     action: Option<StringViewArray>,
     log_status: Option<StringViewArray>,
-    vpc: Option<StringViewArray>,
     subnet: Option<StringViewArray>,
     direction: Option<StringViewArray>,
     reject_reason: Option<StringViewArray>,
@@ -85,7 +83,6 @@ impl Columns {
         };
         Ok(Columns {
             rows: batch.num_rows(),
-            account: text("account_id")?,
             interface: text("interface_id")?,
             src: text("srcaddr")?,
             dst: text("dstaddr")?,
@@ -93,7 +90,6 @@ impl Columns {
             packet_dst: text("pkt_dstaddr")?,
             action: text("action")?,
             log_status: text("log_status")?,
-            vpc: text("vpc_id")?,
             subnet: text("subnet_id")?,
             direction: text("flow_direction")?,
             reject_reason: text("reject_reason")?,
@@ -115,33 +111,16 @@ impl Columns {
         self.rows
     }
 
-    pub(super) fn account(&self, row: usize) -> Option<&str> {
-        value(&self.account, row)
-    }
-
-    pub(super) fn vpc(&self, row: usize) -> Option<&str> {
-        value(&self.vpc, row)
-    }
-
     pub(super) fn log_status(&self, row: usize) -> Option<&str> {
         value(&self.log_status, row)
     }
 
-    pub(super) fn version(&self, row: usize) -> Option<i32> {
+    fn version(&self, row: usize) -> Option<i32> {
         number(&self.version, row)
-    }
-
-    pub(super) fn reject_reason(&self, row: usize) -> Option<&str> {
-        value(&self.reject_reason, row)
     }
 
     pub(super) fn interface(&self, row: usize) -> Option<&str> {
         value(&self.interface, row)
-    }
-
-    /// Source and destination as logged.
-    pub(super) fn address_texts(&self, row: usize) -> Option<(&str, &str)> {
-        Some((value(&self.src, row)?, value(&self.dst, row)?))
     }
 
     /// The record of a row; `None` where it has no time. `reason_in_format` says of a format version whether its

@@ -125,6 +125,10 @@ fn columns(report: &HitsReport) -> Vec<(&'static str, ArrayRef)> {
                 report.rules.iter().map(|rule| Some(rule.observed.action_logged)).collect::<BooleanArray>(),
             ),
         ),
+        (
+            "current",
+            Arc::new(report.rules.iter().map(|rule| Some(rule.rule.current)).collect::<BooleanArray>()),
+        ),
         ("observed_from", time(report, |_| window.map(|(from, _)| from))),
         ("observed_to", time(report, |_| window.map(|(_, to)| to))),
         ("valid_from", time(report, |rule| rule.rule.valid_from)),
