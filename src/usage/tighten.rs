@@ -52,6 +52,9 @@ impl Sources {
 
 type Uses = BTreeMap<Service, Sources>;
 
+/// The ranges of ports that were used, by protocol; `None` is the whole protocol.
+type Services = BTreeMap<u8, Option<BTreeSet<(u16, u16)>>>;
+
 /// A rule that is wider than its use, and what would do instead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tightening {
@@ -196,12 +199,11 @@ fn traffic_of(wide: &RuleTraffic, protocol: u8, ports: Option<PortRange>) -> Rul
 
 fn propose(wide: &SecurityGroupRule, uses: &Uses) -> Vec<(RuleTraffic, Remote)> {
     // Services that the same remotes used are one rule.
-    let mut by_remotes: BTreeMap<Vec<String>, (Vec<Remote>, BTreeMap<u8, Option<BTreeSet<(u16, u16)>>>)> =
-        BTreeMap::new();
+    let mut by_remotes: BTreeMap<Vec<String>, (Vec<Remote>, Services)> = BTreeMap::new();
     for ((protocol, ports), sources) in uses {
         let remotes = remotes(wide, sources);
         let names = remotes.iter().map(ToString::to_string).collect();
-        let (_, services) = by_remotes.entry(names).or_insert_with(|| (remotes, BTreeMap::new()));
+        let (_, services) = by_remotes.entry(names).or_insert_with(|| (remotes, Services::new()));
         let known = services.entry(*protocol).or_insert_with(|| Some(BTreeSet::new()));
         match (known.as_mut(), ports) {
             (Some(known), Some(ports)) => {
@@ -241,7 +243,7 @@ fn clip(traffic: &RuleTraffic, (first, last): (u16, u16)) -> (u16, u16) {
 fn coarser(wide: &SecurityGroupRule, uses: &Uses) -> Vec<(RuleTraffic, Remote)> {
     let mut all = Sources::Few(BTreeSet::new());
     uses.values().for_each(|sources| all.merge(sources));
-    let mut services: BTreeMap<u8, Option<BTreeSet<(u16, u16)>>> = BTreeMap::new();
+    let mut services = Services::new();
     for (protocol, ports) in uses.keys() {
         let known = services.entry(*protocol).or_insert_with(|| Some(BTreeSet::new()));
         match (known.as_mut(), ports) {

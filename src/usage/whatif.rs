@@ -411,10 +411,10 @@ fn rejected(
     Change { outcome, before: was_text, after: would_text, established: None }
 }
 
-fn place<'r>(
-    rules: &'r InterfaceRules,
+fn place(
+    rules: &InterfaceRules,
     (group, rule): (usize, usize),
-) -> Option<(&'r Arc<SecurityGroup>, &'r SecurityGroupRule)> {
+) -> Option<(&Arc<SecurityGroup>, &SecurityGroupRule)> {
     let group = rules.groups.as_ref()?.groups.get(group)?;
     Some((group, group.rules.get(rule)?))
 }
