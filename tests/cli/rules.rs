@@ -1,7 +1,7 @@
 //! `flowq rules` and `flowq whatif`, on the dump and on small worlds whose answers are worked out by hand.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -192,7 +192,7 @@ fn the_dump_s_rule_that_nothing_uses() {
     assert_eq!((&metrics["interfaces"], &metrics["interfaces_seen"]), (&json!(2), &json!(2)));
 }
 
-fn whatif(case: &Case, change: &PathBuf, code: i32) -> (Vec<Value>, String) {
+fn whatif(case: &Case, change: &Path, code: i32) -> (Vec<Value>, String) {
     let run = run(case, &["whatif", "--change", change.to_str().unwrap(), "--format", "json"]).expect(code);
     let err = run.err.clone();
     (rows(run), err)

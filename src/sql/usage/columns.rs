@@ -125,11 +125,7 @@ impl Columns {
 
     /// The record of a row; `None` where it has no time. `reason_in_format` says of a format version whether its
     /// `reject-reason` would be there.
-    pub(super) fn record(
-        &self,
-        row: usize,
-        reason_in_format: impl Fn(i32) -> bool,
-    ) -> Option<Record<'_>> {
+    pub(super) fn record(&self, row: usize, reason_in_format: impl Fn(i32) -> bool) -> Option<Record<'_>> {
         let start = number_of(&self.start, row)?;
         let end = number_of(&self.end, row).unwrap_or(start);
         let action = match value(&self.action, row) {
