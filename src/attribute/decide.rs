@@ -100,17 +100,27 @@ fn with_rules(
         attribution.confidence = confidence;
         attribution.reasons.push_front(ReasonCode::ConfigChangedInWindow);
     }
-    cap(&mut attribution, record, first, evidence);
+    cap(&mut attribution, record, first, found, evidence);
     attribution
 }
 
-/// Downgrades of spec 8.1.
-fn cap(attribution: &mut Attribution, record: &Record<'_>, rules: &InterfaceRules, evidence: &Evidence) {
-    let provenance = rules.provenance;
+/// Downgrades of spec 8.1. Around a change each version counts: those between which two objects changed one after the other
+/// are not among them, so that equal verdicts of the others prove nothing.
+fn cap(
+    attribution: &mut Attribution,
+    record: &Record<'_>,
+    first: &InterfaceRules,
+    found: &[Arc<InterfaceRules>],
+    evidence: &Evidence,
+) {
     let window = record.start.saturating_sub(AROUND)..=record.end.saturating_add(AROUND);
-    let captured_then = provenance.captured_at.is_some_and(|at| window.contains(&at));
-    let in_force = provenance.distance == 0 || captured_then;
-    let intended_only = matches!(provenance.origin, Origin::Undated | Origin::Terraform);
+    let only_one = found.len() == 1;
+    let in_force = found.iter().all(|rules| {
+        let captured_then = rules.provenance.captured_at.is_some_and(|at| window.contains(&at));
+        rules.provenance.distance == 0 || (captured_then && only_one)
+    });
+    let intended_only =
+        found.iter().any(|rules| matches!(rules.provenance.origin, Origin::Undated | Origin::Terraform));
     if !in_force || intended_only {
         attribution.confidence = attribution.confidence.min(Confidence::Strong);
     }
@@ -118,12 +128,13 @@ fn cap(attribution: &mut Attribution, record: &Record<'_>, rules: &InterfaceRule
     if evidence.inconsistent && attribution.verdict != Verdict::ConfigMismatch {
         attribution.confidence = attribution.confidence.min(Confidence::Weak);
     }
+    let provenance = first.provenance;
     attribution.captured_at = provenance.captured_at;
     // The rules are those of a stretch of time; how far away their capture is differs from record to record.
-    let since = record.start.saturating_sub(rules.view.at);
+    let since = record.start.saturating_sub(first.view.at);
     let away = match provenance.captured_at {
         _ if provenance.distance == 0 => 0,
-        Some(captured) if captured > rules.view.at => provenance.distance.saturating_sub(since),
+        Some(captured) if captured > first.view.at => provenance.distance.saturating_sub(since),
         _ => provenance.distance.saturating_add(since),
     };
     attribution.capture_distance = Some(away.max(0));

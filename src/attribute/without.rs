@@ -1,6 +1,7 @@
 //! The decision without configuration: rows of spec 8.8, in their order; row numbers beside the lines.
 
-use super::evidence::{Evidence, Facts, Idle, Timeouts};
+use super::decide::AROUND;
+use super::evidence::{Evidence, Facts, Idle, Seen, Timeouts};
 use super::record::{Record, Role};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP};
@@ -82,6 +83,15 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
         }
     }
     if facts.own_accept() && is_midstream {
+        // The row takes rules for static. Where the other direction goes on passing and nothing was closed, an entry of the
+        // list that was edited meanwhile shows alike: a network ACL has no memory, and so cuts what is under way.
+        let around = |seen: &Seen| {
+            seen.start <= record.end.saturating_add(AROUND) && seen.end >= record.start.saturating_sub(AROUND)
+        };
+        let goes_on = [facts.any_mirror(), evidence.mirror_after].iter().flatten().any(around);
+        if goes_on && !facts.closed() && !intra {
+            return stale(Confidence::Weak, facts).or_else(&[Cause::Nacl]);
+        }
         return stale(Confidence::Strong, facts); // L7a
     }
     if facts.own_accept() && role == Role::Unknown && (is_tcp || is_udp) {
