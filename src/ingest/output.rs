@@ -103,7 +103,11 @@ impl<'a> Output<'a> {
         let extra = rows.finish_extra();
         let mut place = lock(&slot);
         let open = self.opened(&mut place, &rows.group)?;
-        append(open, chunks, extra)?;
+        if let Err(error) = append(open, chunks, extra) {
+            // The file is in pieces now: the next worker must not go on with it and say something else is wrong.
+            *place = None;
+            return Err(error);
+        }
         let full = open.writer.bytes_written() as u64 >= TARGET;
         if full && let Some(open) = place.take() {
             self.close(rows.group.clone(), open)?;
