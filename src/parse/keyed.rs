@@ -131,13 +131,13 @@ impl KeyedColumn {
         }
     }
 
-    /// About how many bytes it holds.
+    /// About how many bytes its rows take; room that it keeps for the next row group is not counted.
     pub fn memory(&self) -> usize {
-        self.keys.capacity() * 4
+        self.keys.len() * 4
             + match &self.values {
                 Values::Text(text) => text.memory(),
                 Values::Int(ints) => ints.memory(),
-                Values::Float(floats) => floats.capacity() * 8,
+                Values::Float(floats) => floats.len() * 8,
             }
     }
 }

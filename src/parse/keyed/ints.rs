@@ -81,8 +81,7 @@ impl IntValues {
     }
 
     pub(super) fn memory(&self) -> usize {
-        (self.others.capacity() + self.occurs.capacity()) * 8
-            + (self.slots.capacity() + self.seconds.capacity()) * 4
+        (self.others.len() + self.occurs.len()) * 8 + (self.slots.len() + self.seconds.len()) * 4
     }
 
     /// Adds values without looking any of them up.

@@ -75,10 +75,11 @@ impl TextValues {
     }
 
     pub(super) fn memory(&self) -> usize {
-        self.bytes.capacity()
-            + self.ends.capacity() * 4
-            + self.short.capacity() * size_of::<ShortSlot>()
-            + self.long.capacity() * size_of::<LongSlot>()
+        // A table has from two to four slots for each text in it.
+        self.bytes.len()
+            + self.ends.len() * 4
+            + self.short_used * 3 * size_of::<ShortSlot>()
+            + self.long_used * 3 * size_of::<LongSlot>()
     }
 
     pub(super) fn push_spans(
