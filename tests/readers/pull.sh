@@ -15,7 +15,7 @@ command -v python3 >/dev/null || skip "Python is missing"
 venv=$(mkdir -p "$target" && cd "$target" && pwd)/pull-venv
 if ! "$venv/bin/python" -c 'import moto.server, awscli' 2>/dev/null; then
     python3 -m venv "$venv" >/dev/null 2>&1 || skip "Python's venv module is missing"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --timeout 20 --retries 1 'moto[server]' awscli ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --timeout 20 --retries 1 'moto[server]==5.2.5' 'awscli==1.46.2' ||
         skip "moto and the AWS CLI could not be installed"
 fi
 

@@ -86,4 +86,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    code = main()
+    sys.stdout.flush()
+    # The libraries' threads sometimes abort an interpreter that takes its time to end; what they read has been judged.
+    os._exit(code)

@@ -14,7 +14,7 @@ venv=$target/readers-venv
 if ! "$venv/bin/python" -c 'import deltalake, pyarrow' 2>/dev/null; then
     mkdir -p "$target"
     python3 -m venv "$venv" >/dev/null 2>&1 || skip "Python's venv module is missing"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --timeout 20 --retries 1 deltalake pyarrow ||
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --timeout 20 --retries 1 'deltalake==1.6.6' 'pyarrow==26.0.1' ||
         skip "the deltalake package could not be installed"
 fi
 
