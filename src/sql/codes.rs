@@ -34,7 +34,7 @@ struct Opened {
 
 /// Files whose footers are read once, however many scans go over them.
 #[derive(Debug)]
-pub struct CodedFiles {
+struct CodedFiles {
     paths: Vec<PathBuf>,
     opened: OnceLock<std::result::Result<Vec<Opened>, Arc<DataFusionError>>>,
 }
@@ -79,13 +79,8 @@ fn open(path: &Path) -> Result<Opened> {
 }
 
 impl CodedFiles {
-    /// These files.
-    pub fn new(paths: Vec<PathBuf>) -> Arc<CodedFiles> {
-        Arc::new(CodedFiles { paths, opened: OnceLock::new() })
-    }
-
     /// Whether some file has a column of this name.
-    pub fn hold(&self, name: &str) -> Result<bool> {
+    fn hold(&self, name: &str) -> Result<bool> {
         Ok(self.opened()?.iter().any(|file| file.metadata.schema().column_with_name(name).is_some()))
     }
 
@@ -100,9 +95,45 @@ impl CodedFiles {
     }
 }
 
+/// A table's files, and the columns that the table has of them.
+#[derive(Debug, Clone)]
+pub struct CodedTable {
+    files: Arc<CodedFiles>,
+    fields: SchemaRef,
+}
+
+impl CodedTable {
+    /// These files as a table with these columns.
+    pub fn new(paths: Vec<PathBuf>, fields: SchemaRef) -> CodedTable {
+        let files = Arc::new(CodedFiles { paths, opened: OnceLock::new() });
+        CodedTable { files, fields }
+    }
+
+    /// Whether the table has all of these columns.
+    pub fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.fields.column_with_name(name).is_some())
+    }
+
+    /// A scan of those of these columns that some file has.
+    ///
+    /// # Errors
+    /// Where the footer of a file cannot be read.
+    pub fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut fields = Vec::new();
+        for name in names {
+            if let Ok(field) = self.fields.field_with_name(name)
+                && self.files.hold(name)?
+            {
+                fields.push(field.clone());
+            }
+        }
+        Ok(Arc::new(CodedScan::new(Arc::clone(&self.files), &fields, partitions)))
+    }
+}
+
 /// The plan node.
 #[derive(Debug, Clone)]
-pub struct CodedScan {
+struct CodedScan {
     files: Arc<CodedFiles>,
     schema: SchemaRef,
     properties: Arc<PlanProperties>,
@@ -110,7 +141,7 @@ pub struct CodedScan {
 
 impl CodedScan {
     /// A scan of these fields, whose types are those of the table; a file that lacks a column gives nulls for it.
-    pub fn new(files: Arc<CodedFiles>, fields: &[Field], partitions: usize) -> CodedScan {
+    fn new(files: Arc<CodedFiles>, fields: &[Field], partitions: usize) -> CodedScan {
         let fields: Vec<Field> =
             fields.iter().map(|field| field.clone().with_data_type(as_codes(field.data_type()))).collect();
         let schema = Arc::new(Schema::new(fields));

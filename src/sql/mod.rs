@@ -15,6 +15,7 @@ pub mod memory;
 pub mod output;
 pub mod queries;
 pub mod raw;
+mod records;
 pub mod schema;
 pub mod session;
 pub mod store_tables;

@@ -4,6 +4,7 @@
 //! drops row groups, pages and, for addresses and interfaces, whatever a bloom filter rules out. How a snapshot of the
 //! store becomes [`StoredFile`]s is [`TableSource`](super::catalog::TableSource)'s business.
 
+use std::any::Any;
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::codes::CodedFiles;
+use super::codes::CodedTable;
 use super::functions;
 use super::schema;
 use crate::format;
@@ -41,6 +42,12 @@ const FILES_WITH_STATISTICS: usize = 256;
 /// Files are shared among the threads in pieces of about so many bytes, some row groups each: where a filter rules out
 /// half of a file, halves of the whole would leave a thread without work.
 const PIECE: u64 = 16 << 20;
+
+/// The files of a table for a scan that leaves text as dictionaries, where they are a store's and lie in the local file
+/// system.
+pub fn coded(table: &dyn TableProvider) -> Option<CodedTable> {
+    (table as &dyn Any).downcast_ref::<StoredTable>()?.coded()
+}
 
 /// The least and greatest value of a column in a file.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,18 +122,14 @@ impl StoredTable {
 
     /// The files as such, for a scan that leaves text as dictionaries; `None` where they do not lie in the local file
     /// system.
-    pub fn coded(&self) -> Option<Arc<CodedFiles>> {
+    fn coded(&self) -> Option<CodedTable> {
         if self.object_store != ObjectStoreUrl::local_filesystem() {
             return None;
         }
         let local = object_store::local::LocalFileSystem::new();
         let paths = self.files.iter().map(|file| local.path_to_filesystem(&file.location).ok());
-        paths.collect::<Option<Vec<_>>>().map(CodedFiles::new)
-    }
-
-    /// The columns that the files themselves may hold.
-    pub fn file_schema(&self) -> &SchemaRef {
-        self.table_schema.file_schema()
+        let paths = paths.collect::<Option<Vec<_>>>()?;
+        Some(CodedTable::new(paths, Arc::clone(self.table_schema.file_schema())))
     }
 
     fn partitioned(&self) -> bool {

@@ -15,7 +15,6 @@ use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 
-use super::columns::{Coder, Columns, NONE, Text, Values};
 use super::kept::Kept;
 use super::places::{MOST_PLACES, Place, Places, local};
 use crate::attribute::{
@@ -24,6 +23,7 @@ use crate::attribute::{
 };
 use crate::network::Network;
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
+use crate::sql::records::{Coder, Columns, NONE, Text, Values};
 
 /// The reads of `flow_logs`.
 #[derive(Debug, Clone)]

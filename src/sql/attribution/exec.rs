@@ -18,7 +18,6 @@ use datafusion::physical_plan::{
 use futures::StreamExt;
 use tokio::sync::OnceCell;
 
-use super::columns::{Coder, Columns};
 use super::evidence::{Passes, Prepared, together};
 use super::output::{Derived, Filler};
 use super::places::{MOST_PLACES, Place, Places};
@@ -27,6 +26,7 @@ use super::tally::Tally;
 use crate::attribute::{Attribution, Evidence, Record, explain};
 use crate::network::Network;
 use crate::rules::Engine;
+use crate::sql::records::{Coder, Columns};
 
 /// An output column: one of the input's, or one of the attribution.
 #[derive(Debug, Clone, Copy)]

@@ -13,7 +13,6 @@
 //! limit. Filters on the flow's own columns narrow passes 2 and 4; the evidence is never narrowed. A query that asks for
 //! no column of the attribution is a plain read of the REJECTs.
 
-mod columns;
 mod evidence;
 mod exec;
 mod kept;

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::columns::{Columns, NONE, Text, Values};
 use super::evidence::{Consistency, Coverage};
 use crate::attribute::{
     OwnAddresses, by_configuration, by_ownership, flow_hash, name_hash, service_hash, zone_hash,
@@ -14,6 +13,7 @@ use crate::attribute::{
 use crate::net::{Family, TCP, UDP};
 use crate::network::View;
 use crate::rules::{Direction, Engine, InterfaceRules};
+use crate::sql::records::{Columns, NONE, Text, Values};
 
 /// More places than this are not kept: a long history has many versions.
 pub(super) const MOST_PLACES: usize = 100_000;

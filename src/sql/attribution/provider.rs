@@ -1,6 +1,5 @@
 //! The table: which columns of the flow logs each pass reads, and what may be pushed down.
 
-use std::any::Any;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,15 +14,14 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPush
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::columns::{ADDRESSES, EVIDENCE, REJECT_ONLY};
 use super::evidence::{Consistency, Passes, Prepared};
 use super::exec::{AttributionExec, Source, tally};
 use super::output::{self, Derived};
 use super::tally::Tally;
 use crate::format::LogKind;
 use crate::network::Network;
-use crate::sql::codes::{CodedFiles, CodedScan};
-use crate::sql::stored::StoredTable;
+use crate::sql::records::{ADDRESSES, EVIDENCE, REJECT_ONLY};
+use crate::sql::stored;
 
 /// `reject_attribution` over a table of flow logs.
 pub struct RejectAttribution {
@@ -110,7 +108,7 @@ impl RejectAttribution {
         let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
         read.extend(flow.iter().filter(|name| !EVIDENCE.contains(name) && !REJECT_ONLY.contains(name)));
         let partitions = state.config().target_partitions();
-        let coded = self.coded(flow);
+        let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
         let filter = rejected(filters);
         Ok(match (&coded, filters.is_empty()) {
             (Some(coded), true) => Passes {
@@ -147,14 +145,6 @@ impl RejectAttribution {
         tally(&passes, self.network.clone(), &self.last, &context.task_ctx()).await
     }
 
-    /// A scan of the store's files as they are, where that is what the flow logs lie in and it has these columns.
-    fn coded(&self, names: &[&str]) -> Option<Coded> {
-        let table = (self.flow_logs.as_ref() as &dyn Any).downcast_ref::<StoredTable>()?;
-        let fields = table.file_schema();
-        let known = |name: &&str| fields.column_with_name(name).is_some();
-        Some(Coded { files: table.coded()?, fields: Arc::clone(fields) }).filter(|_| names.iter().all(known))
-    }
-
     /// A read of the flow logs' columns of these names, as far as they exist.
     async fn read(
         &self,
@@ -171,27 +161,6 @@ impl RejectAttribution {
         }
         let plan = plan.project(names.map(|name| column(name)))?.build()?;
         state.create_physical_plan(&plan).await
-    }
-}
-
-/// The store's files, read with text as dictionaries.
-struct Coded {
-    files: Arc<CodedFiles>,
-    fields: SchemaRef,
-}
-
-impl Coded {
-    /// Those of the columns that some file has.
-    fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut fields = Vec::new();
-        for name in names {
-            if let Ok(field) = self.fields.field_with_name(name)
-                && self.files.hold(name)?
-            {
-                fields.push(field.clone());
-            }
-        }
-        Ok(Arc::new(CodedScan::new(Arc::clone(&self.files), &fields, partitions)))
     }
 }
 

@@ -8,10 +8,10 @@ use datafusion::arrow::array::{
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
-use super::columns::{Columns, Text};
 use super::places::Place;
 use crate::attribute::{Attribution, Confidence, Record, Verdict, would_decide};
 use crate::rules::Direction;
+use crate::sql::records::{Columns, Text};
 
 /// What REJECTs of one place are counted by.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,6 @@
 //! Held in memory: the conversations, that is who talked to which service at which interface, against the session's limit;
 //! what goes beyond it lies on disk meanwhile.
 
-mod columns;
 mod read;
 mod rows;
 #[cfg(test)]

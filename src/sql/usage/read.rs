@@ -15,7 +15,8 @@ use crate::attribute::Action;
 use crate::format::LogKind;
 use crate::usage::{Gatherer, Plan, Traffic};
 
-use super::columns::Columns;
+use crate::sql::records::{Coder, Text};
+use crate::sql::stored;
 
 /// The columns that conversations are made of.
 const COLUMNS: [&str; 17] = [
@@ -67,6 +68,11 @@ pub(super) async fn plan(
     state: &dyn Session,
     window: Window,
 ) -> Result<Arc<dyn ExecutionPlan>> {
+    if window == Window::default()
+        && let Some(coded) = stored::coded(flow_logs.as_ref())
+    {
+        return coded.scan(&COLUMNS, state.config().target_partitions());
+    }
     let schema = flow_logs.schema();
     let names = COLUMNS.iter().filter(|name| schema.column_with_name(name).is_some());
     let mut plan = LogicalPlanBuilder::scan(LogKind::Flow.table(), provider_as_source(flow_logs), None)?;
@@ -90,21 +96,22 @@ pub(super) async fn traffic(
     let mut running = tokio::task::JoinSet::new();
     for partition in 0..logs.output_partitioning().partition_count() {
         let mut stream = logs.execute(partition, Arc::clone(context))?;
+        let mut coder = Coder::default();
         let mut gatherer = Gatherer::new(Arc::clone(&plan));
         let consumer = MemoryConsumer::new("conversations").with_can_spill(true);
         let memory = consumer.register(context.memory_pool());
         running.spawn(async move {
             while let Some(batch) = stream.next().await {
-                let columns = Columns::new(&batch?)?;
+                let columns = coder.columns(&batch?)?;
                 for row in 0..columns.rows() {
                     // What has no time belongs to no version of the configuration.
                     let Some(mut record) = columns.record(row, |_| false) else { continue };
                     if record.interface_id.is_none() {
                         // Without a protocol no rule is met, but the interface was logged.
-                        record.interface_id = columns.interface(row);
+                        record.interface_id = columns.text(Text::Interface, row);
                         record.action = Action::Other;
                     }
-                    gatherer.observe(&record, columns.log_status(row) == Some("SKIPDATA"));
+                    gatherer.observe(&record, columns.text(Text::LogStatus, row) == Some("SKIPDATA"));
                 }
                 if gatherer.memory() > MOST_HELD || memory.try_resize(gatherer.memory()).is_err() {
                     gatherer.spill()?;

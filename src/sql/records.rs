@@ -1,4 +1,4 @@
-//! Records out of batches: the columns of `flow_logs` that attribution looks at.
+//! Records out of batches: the columns of `flow_logs` that attribution and the count of rules' hits look at.
 //!
 //! Texts repeat, so each column is seen as its distinct texts and a number for each row: what is made of a text (an address,
 //! a hash) is made once for a dictionary of the store, and once for each batch of other sources.
@@ -7,11 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, StringViewArray,
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int32Type, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
@@ -21,10 +21,10 @@ use crate::rules::Direction;
 use crate::sql::codes::{coded_text, same_texts};
 
 /// What tells an interface's own address.
-pub(super) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr", "flow_direction"];
+pub(in crate::sql) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr", "flow_direction"];
 
 /// What evidence is made of.
-pub(super) const EVIDENCE: &[&str] = &[
+pub(in crate::sql) const EVIDENCE: &[&str] = &[
     "account_id",
     "interface_id",
     "srcaddr",
@@ -45,14 +45,15 @@ pub(super) const EVIDENCE: &[&str] = &[
 ];
 
 /// What a REJECT is judged by beyond that.
-pub(super) const REJECT_ONLY: &[&str] = &["version", "reject_reason", "interface_type", "next_hop_subnet_id"];
+pub(in crate::sql) const REJECT_ONLY: &[&str] =
+    &["version", "reject_reason", "interface_type", "next_hop_subnet_id"];
 
 /// The number of rows without a text.
-pub(super) const NONE: u32 = u32::MAX;
+pub(in crate::sql) const NONE: u32 = u32::MAX;
 
 /// A column of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Text {
+pub(in crate::sql) enum Text {
     Account,
     Interface,
     Src,
@@ -88,7 +89,7 @@ const TEXTS: [(Text, &str); 14] = [
 
 /// The distinct texts of a column, and what is made of each.
 #[derive(Debug)]
-pub(super) struct Values {
+pub(in crate::sql) struct Values {
     texts: StringArray,
     /// Of columns of addresses.
     addresses: Vec<Option<IpAddr>>,
@@ -114,7 +115,7 @@ impl Values {
     }
 
     /// How many there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::sql) fn len(&self) -> usize {
         self.texts.len()
     }
 }
@@ -128,13 +129,13 @@ struct Coded {
 
 /// Makes [`Columns`] out of batches; keeps what it made of dictionaries, which many batches share.
 #[derive(Debug, Default)]
-pub(super) struct Coder {
+pub(in crate::sql) struct Coder {
     known: [Option<(ArrayRef, Arc<Values>)>; TEXTS.len()],
 }
 
 impl Coder {
     /// The columns of a batch.
-    pub(super) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
+    pub(in crate::sql) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
         let mut texts: [Option<Coded>; TEXTS.len()] = Default::default();
         for ((place, known), (column, name)) in texts.iter_mut().zip(&mut self.known).zip(TEXTS) {
             // A column without any value is worth no look-up for each row.
@@ -159,6 +160,12 @@ impl Coder {
                 column.map(|column| column.as_primitive::<TimestampMicrosecondType>().clone()),
             )
         };
+        let sum = |name| {
+            let column = as_type(batch, name, &DataType::Int64)?;
+            Ok::<_, datafusion::common::DataFusionError>(
+                column.map(|column| column.as_primitive::<Int64Type>().clone()),
+            )
+        };
         Ok(Columns {
             rows: batch.num_rows(),
             texts,
@@ -167,6 +174,8 @@ impl Coder {
             protocol: number("protocol")?,
             tcp_flags: number("tcp_flags")?,
             version: number("version")?,
+            packets: sum("packets")?,
+            bytes: sum("bytes")?,
             start: time("start")?,
             end: time("end")?,
         })
@@ -242,7 +251,7 @@ fn distinct(array: &StringViewArray) -> (Vec<u32>, StringArray) {
 }
 
 /// The columns of one batch; those that the batch lacks are absent in every record.
-pub(super) struct Columns {
+pub(in crate::sql) struct Columns {
     rows: usize,
     texts: [Option<Coded>; TEXTS.len()],
     src_port: Option<Int32Array>,
@@ -250,12 +259,14 @@ pub(super) struct Columns {
     protocol: Option<Int32Array>,
     tcp_flags: Option<Int32Array>,
     version: Option<Int32Array>,
+    packets: Option<Int64Array>,
+    bytes: Option<Int64Array>,
     start: Option<TimestampMicrosecondArray>,
     end: Option<TimestampMicrosecondArray>,
 }
 
 impl Columns {
-    pub(super) fn rows(&self) -> usize {
+    pub(in crate::sql) fn rows(&self) -> usize {
         self.rows
     }
 
@@ -265,31 +276,31 @@ impl Columns {
 
     /// Which of the column's texts a row has; [`NONE`] where it has none.
     #[inline]
-    pub(super) fn key(&self, column: Text, row: usize) -> u32 {
+    pub(in crate::sql) fn key(&self, column: Text, row: usize) -> u32 {
         self.coded(column).and_then(|coded| coded.keys.get(row)).copied().unwrap_or(NONE)
     }
 
     /// The texts that the keys of a column stand for.
-    pub(super) fn values(&self, column: Text) -> Option<&Arc<Values>> {
+    pub(in crate::sql) fn values(&self, column: Text) -> Option<&Arc<Values>> {
         Some(&self.coded(column)?.values)
     }
 
     #[inline]
-    pub(super) fn text(&self, column: Text, row: usize) -> Option<&str> {
+    pub(in crate::sql) fn text(&self, column: Text, row: usize) -> Option<&str> {
         let coded = self.coded(column)?;
         let key = *coded.keys.get(row)? as usize;
         (key < coded.values.texts.len()).then(|| coded.values.texts.value(key))
     }
 
     #[inline]
-    pub(super) fn address(&self, column: Text, row: usize) -> Option<IpAddr> {
+    pub(in crate::sql) fn address(&self, column: Text, row: usize) -> Option<IpAddr> {
         let coded = self.coded(column)?;
         *coded.values.addresses.get(*coded.keys.get(row)? as usize)?
     }
 
     /// The hash of a row's address or interface; 0 where it has none.
     #[inline]
-    pub(super) fn hash(&self, column: Text, row: usize) -> u64 {
+    pub(in crate::sql) fn hash(&self, column: Text, row: usize) -> u64 {
         let hash = self.coded(column).and_then(|coded| {
             let key = *coded.keys.get(row)?;
             coded.values.hashes.get(key as usize).copied()
@@ -298,47 +309,47 @@ impl Columns {
     }
 
     /// For each row whether its text in this column is the given one.
-    pub(super) fn equal_to(&self, column: Text, wanted: &str) -> Vec<bool> {
+    pub(in crate::sql) fn equal_to(&self, column: Text, wanted: &str) -> Vec<bool> {
         let Some(coded) = self.coded(column) else { return vec![false; self.rows] };
         let equal: Vec<bool> = coded.values.texts.iter().map(|text| text == Some(wanted)).collect();
         let of = |key: &u32| equal.get(*key as usize).copied().unwrap_or(false);
         coded.keys.iter().map(of).collect()
     }
 
-    pub(super) fn has(&self, column: Text) -> bool {
+    pub(in crate::sql) fn has(&self, column: Text) -> bool {
         self.coded(column).is_some()
     }
 
-    pub(super) fn version(&self, row: usize) -> Option<i32> {
+    pub(in crate::sql) fn version(&self, row: usize) -> Option<i32> {
         number(&self.version, row)
     }
 
     /// Seconds.
     #[inline]
-    pub(super) fn start(&self, row: usize) -> Option<i64> {
+    pub(in crate::sql) fn start(&self, row: usize) -> Option<i64> {
         seconds(&self.start, row)
     }
 
     /// Seconds; the start where the end is not known.
     #[inline]
-    pub(super) fn end(&self, row: usize, start: i64) -> i64 {
+    pub(in crate::sql) fn end(&self, row: usize, start: i64) -> i64 {
         seconds(&self.end, row).unwrap_or(start)
     }
 
     #[inline]
-    pub(super) fn protocol(&self, row: usize) -> Option<u8> {
+    pub(in crate::sql) fn protocol(&self, row: usize) -> Option<u8> {
         number(&self.protocol, row).and_then(|number| u8::try_from(number).ok())
     }
 
     /// One port without the other makes no key.
     #[inline]
-    pub(super) fn ports(&self, row: usize) -> (u16, u16) {
+    pub(in crate::sql) fn ports(&self, row: usize) -> (u16, u16) {
         let port = |column| number(column, row).and_then(|number| u16::try_from(number).ok());
         port(&self.src_port).zip(port(&self.dst_port)).unwrap_or((0, 0))
     }
 
     #[inline]
-    pub(super) fn direction(&self, row: usize) -> Option<Direction> {
+    pub(in crate::sql) fn direction(&self, row: usize) -> Option<Direction> {
         match self.text(Text::Direction, row) {
             Some("ingress") => Some(Direction::Ingress),
             Some("egress") => Some(Direction::Egress),
@@ -347,7 +358,7 @@ impl Columns {
     }
 
     #[inline]
-    pub(super) fn action(&self, row: usize) -> Action {
+    pub(in crate::sql) fn action(&self, row: usize) -> Action {
         match self.text(Text::Action, row) {
             Some("ACCEPT") => Action::Accept,
             Some("REJECT") => Action::Reject,
@@ -357,7 +368,7 @@ impl Columns {
 
     /// A format without the field logs flows all the same.
     #[inline]
-    pub(super) fn log_status_ok(&self, row: usize, action: Action) -> bool {
+    pub(in crate::sql) fn log_status_ok(&self, row: usize, action: Action) -> bool {
         match self.text(Text::LogStatus, row) {
             Some(status) => status == "OK",
             None => action != Action::Other,
@@ -366,7 +377,11 @@ impl Columns {
 
     /// The record of a row; `None` where it has no time. `reason_in_format` says of a format version whether its
     /// `reject-reason` would be there.
-    pub(super) fn record(&self, row: usize, reason_in_format: impl Fn(i32) -> bool) -> Option<Record<'_>> {
+    pub(in crate::sql) fn record(
+        &self,
+        row: usize,
+        reason_in_format: impl Fn(i32) -> bool,
+    ) -> Option<Record<'_>> {
         let start = self.start(row)?;
         let action = self.action(row);
         let (src_port, dst_port) = self.ports(row);
@@ -386,8 +401,8 @@ impl Columns {
             src_port,
             dst_port,
             protocol: protocol.unwrap_or(u8::MAX),
-            packets: None,
-            bytes: None,
+            packets: sum(&self.packets, row),
+            bytes: sum(&self.bytes, row),
             start,
             end: self.end(row, start),
             action,
@@ -409,6 +424,12 @@ impl Columns {
 
 #[inline]
 fn number(column: &Option<Int32Array>, row: usize) -> Option<i32> {
+    let column = column.as_ref()?;
+    (row < column.len() && column.is_valid(row)).then(|| column.value(row))
+}
+
+#[inline]
+fn sum(column: &Option<Int64Array>, row: usize) -> Option<i64> {
     let column = column.as_ref()?;
     (row < column.len() && column.is_valid(row)).then(|| column.value(row))
 }
