@@ -5,6 +5,7 @@
 //! distance from the least one. What it takes is drawn from the memory limit. Packing is [`packed`]'s.
 
 mod packed;
+pub(in crate::sql) mod scan;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,22 +13,31 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::tree_node::TreeNode;
+use datafusion::common::{DFSchema, Result, exec_err};
 use datafusion::datasource::TableType;
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{CreateMemoryTable, DdlStatement, Expr, LogicalPlan};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
+use datafusion::logical_expr::expr_rewriter::unnormalize_col;
+use datafusion::logical_expr::utils::conjunction;
+use datafusion::logical_expr::{
+    CreateMemoryTable, DdlStatement, Expr, LogicalPlan, TableProviderFilterPushDown,
+};
 use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use packed::{Chunk, Packer};
+use scan::KeptScan;
+
+use super::coded::rule;
 
 /// Rows of a chunk: many enough for texts to repeat, few enough to look them up in the cache.
 const CHUNK_ROWS: usize = 512 * 1024;
+
+/// Bytes of the texts of a column in a chunk, about.
+const CHUNK_TEXT: usize = 256 << 20;
 
 /// A table in memory.
 pub struct KeptTable {
@@ -88,13 +98,15 @@ pub async fn keep(context: &SessionContext, create: &CreateMemoryTable) -> Resul
 impl KeptTable {
     async fn of(plan: Arc<dyn ExecutionPlan>, task: &Arc<TaskContext>) -> Result<KeptTable> {
         let schema = plan.schema();
+        let plan = rule::coded(&plan).unwrap_or(plan);
         let streams = execute_stream_partitioned(plan, Arc::clone(task))?;
         // Dropped with this future: then the tasks end.
         let mut tasks = JoinSet::new();
         for (partition, stream) in streams.into_iter().enumerate() {
             let memory =
                 MemoryConsumer::new(format!("create table [{partition}]")).register(task.memory_pool());
-            tasks.spawn(async move { (partition, pack(stream, memory).await) });
+            let schema = Arc::clone(&schema);
+            tasks.spawn(async move { (partition, pack(&schema, stream, memory).await) });
         }
         let mut parts = Vec::new();
         while let Some(done) = tasks.join_next().await {
@@ -111,15 +123,16 @@ impl KeptTable {
 }
 
 async fn pack(
+    schema: &SchemaRef,
     mut stream: SendableRecordBatchStream,
     memory: MemoryReservation,
 ) -> Result<(Vec<Chunk>, MemoryReservation)> {
-    let mut packer = Packer::new(&stream.schema());
+    let mut packer = Packer::new(schema);
     let mut chunks = Vec::new();
     let mut kept = 0;
     while let Some(batch) = stream.next().await {
         packer.push(&batch?)?;
-        if packer.rows() >= CHUNK_ROWS {
+        if packer.rows() >= CHUNK_ROWS || packer.text_bytes() >= CHUNK_TEXT {
             let chunk = packer.finish()?;
             kept += chunk.memory();
             memory.try_resize(kept)?;
@@ -145,58 +158,48 @@ impl TableProvider for KeptTable {
         TableType::Base
     }
 
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        let supported = |filter: &&Expr| match is_own(filter) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
+        Ok(filters.iter().map(supported).collect())
+    }
+
     async fn scan(
         &self,
-        _state: &dyn Session,
+        state: &dyn Session,
         projection: Option<&Vec<usize>>,
-        _filters: &[Expr],
-        limit: Option<usize>,
+        filters: &[Expr],
+        _limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
         let columns: Vec<usize> = match projection {
             Some(columns) => columns.clone(),
             None => (0..self.schema.fields().len()).collect(),
         };
-        let schema = Arc::new(self.schema.project(&columns)?);
-        let columns: Arc<[usize]> = columns.into();
-        let part = |chunks: &Arc<Vec<Chunk>>| {
-            let part = Part {
-                schema: Arc::clone(&schema),
-                columns: Arc::clone(&columns),
-                chunks: Arc::clone(chunks),
-            };
-            Arc::new(part) as Arc<dyn PartitionStream>
+        let condition = match conjunction(filters.iter().cloned().map(unnormalize_col)) {
+            Some(filter) => {
+                let columns = DFSchema::try_from(Arc::clone(&self.schema))?;
+                Some(state.create_physical_expr(filter, &columns)?)
+            }
+            None => None,
         };
-        let parts = self.partitions.iter().map(part).collect();
-        let scan = StreamingTableExec::try_new(Arc::clone(&schema), parts, None, Vec::new(), false, limit)?;
-        Ok(Arc::new(scan))
+        let schema = Arc::clone(&self.schema);
+        Ok(Arc::new(KeptScan::new(schema, self.partitions.clone(), columns, condition)?))
     }
 }
 
-/// One partition as a scan reads it.
-#[derive(Debug)]
-struct Part {
-    schema: SchemaRef,
-    columns: Arc<[usize]>,
-    chunks: Arc<Vec<Chunk>>,
-}
-
-impl PartitionStream for Part {
-    fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
-    fn execute(&self, task: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let step = task.session_config().batch_size().max(1);
-        let (schema, columns, chunks) =
-            (Arc::clone(&self.schema), Arc::clone(&self.columns), Arc::clone(&self.chunks));
-        let places: Vec<(usize, usize)> = chunks
-            .iter()
-            .enumerate()
-            .flat_map(|(chunk, rows)| (0..rows.rows()).step_by(step).map(move |row| (chunk, row)))
-            .collect();
-        let batches = places.into_iter().filter_map(move |(chunk, row)| {
-            chunks.get(chunk).map(|chunk| chunk.unpack(&schema, &columns, row, step))
-        });
-        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(batches)))
-    }
+/// Whether a filter needs nothing but a row of the table.
+fn is_own(filter: &Expr) -> bool {
+    let foreign = filter.exists(|part| {
+        Ok(matches!(
+            part,
+            Expr::ScalarSubquery(_)
+                | Expr::Exists(_)
+                | Expr::InSubquery(_)
+                | Expr::OuterReferenceColumn(..)
+                | Expr::Placeholder(_)
+        ))
+    });
+    !filter.is_volatile() && foreign.is_ok_and(|foreign| !foreign)
 }

@@ -4,7 +4,7 @@
 
 pub mod attribution;
 pub mod catalog;
-pub mod codes;
+pub mod coded;
 pub mod config_tables;
 pub mod cooperative;
 pub mod errors;

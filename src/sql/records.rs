@@ -18,7 +18,7 @@ use hashbrown::HashMap;
 use crate::attribute::{Action, Record, RejectReason, address_hash, name_hash};
 use crate::net::parse_ip_str;
 use crate::rules::Direction;
-use crate::sql::codes::{coded_text, same_texts};
+use crate::sql::coded::{coded_text, same_texts};
 
 /// What tells an interface's own address.
 pub(in crate::sql) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr", "flow_direction"];

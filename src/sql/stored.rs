@@ -30,7 +30,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use object_store::ObjectMeta;
 use object_store::path::Path;
 
-use super::codes::CodedTable;
+use super::coded::scan::{CodedFile, CodedTable};
 use super::functions;
 use super::schema;
 use crate::format;
@@ -127,9 +127,12 @@ impl StoredTable {
             return None;
         }
         let local = object_store::local::LocalFileSystem::new();
-        let paths = self.files.iter().map(|file| local.path_to_filesystem(&file.location).ok());
-        let paths = paths.collect::<Option<Vec<_>>>()?;
-        Some(CodedTable::new(paths, Arc::clone(self.table_schema.file_schema())))
+        let files = self.files.iter().map(|file| {
+            let path = local.path_to_filesystem(&file.location).ok()?;
+            Some(CodedFile { path, date: file.date })
+        });
+        let files = files.collect::<Option<Vec<_>>>()?;
+        Some(CodedTable::new(files, Arc::clone(self.table_schema.table_schema())))
     }
 
     fn partitioned(&self) -> bool {

@@ -74,7 +74,7 @@ impl TextValues {
         self.seen = 0;
     }
 
-    pub(super) fn memory(&self) -> usize {
+    pub(crate) fn memory(&self) -> usize {
         // A table has from two to four slots for each text in it.
         self.bytes.len()
             + self.ends.len() * 4

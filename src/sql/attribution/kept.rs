@@ -14,7 +14,7 @@ use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
-use crate::sql::codes::same_texts;
+use crate::sql::coded::same_texts;
 
 /// Less than this is not worth a file.
 const LEAST_FILE: usize = if cfg!(test) { 4 << 10 } else { 4 << 20 };

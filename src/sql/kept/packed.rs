@@ -3,17 +3,18 @@
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, PrimitiveArray, RecordBatch, RecordBatchOptions, StringArray, StringViewArray,
-    UInt32Array,
+    Array, ArrayRef, AsArray, Int32Array, Int32DictionaryArray, PrimitiveArray, RecordBatch,
+    RecordBatchOptions, StringArray, StringViewArray,
 };
 use datafusion::arrow::buffer::NullBuffer;
-use datafusion::arrow::compute::{concat, take};
+use datafusion::arrow::compute::{cast, concat};
 use datafusion::arrow::datatypes::{
     ArrowPrimitiveType, DataType, Int32Type, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType,
 };
 use datafusion::common::Result;
 
-use crate::parse::keyed::{NULL, TextValues};
+use crate::sql::coded::coded_text;
+use crate::sql::coded::keys::Texts;
 
 /// Unsigned numbers in as few bytes as the largest of them needs.
 #[derive(Debug)]
@@ -62,8 +63,8 @@ impl Narrow {
 
 #[derive(Debug)]
 enum Column {
-    /// Texts as keys into the distinct ones.
-    Text { keys: Narrow, values: ArrayRef, nulls: Option<NullBuffer> },
+    /// Texts as keys into the distinct ones, of which there are some.
+    Text { keys: Narrow, values: Arc<StringArray>, nulls: Option<NullBuffer> },
     /// Numbers as distances from the least one.
     Number { least: i64, above: Narrow, nulls: Option<NullBuffer> },
     /// Anything else.
@@ -98,7 +99,7 @@ impl Chunk {
             .sum()
     }
 
-    /// At most `count` rows from `from` on, of these columns, which `schema` describes.
+    /// At most `count` rows from `from` on, of these columns, which `schema` describes: text coded or as it was.
     pub fn unpack(
         &self,
         schema: &SchemaRef,
@@ -123,8 +124,10 @@ impl Column {
         let slice = |nulls: &Option<NullBuffer>| nulls.as_ref().map(|nulls| nulls.slice(from, count));
         Ok(match self {
             Column::Text { keys, values, nulls } => {
-                let keys = UInt32Array::new(keys.read(from, count, |key| key).into(), slice(nulls));
-                take(values, &keys, None)?
+                let keys = Int32Array::new(keys.read(from, count, |key| key as i32).into(), slice(nulls));
+                let coded: ArrayRef =
+                    Arc::new(Int32DictionaryArray::try_new(keys, Arc::clone(values) as ArrayRef)?);
+                if ty == &coded_text() { coded } else { cast(&coded, ty)? }
             }
             Column::Number { least, above, nulls } => match ty {
                 DataType::Int32 => numbers::<Int32Type>(
@@ -143,7 +146,8 @@ impl Column {
                     ty,
                 ),
             },
-            Column::Other(array) => array.slice(from, count),
+            Column::Other(array) if array.data_type() == ty => array.slice(from, count),
+            Column::Other(array) => cast(&array.slice(from, count), ty)?,
         })
     }
 }
@@ -163,7 +167,7 @@ pub struct Packer {
 }
 
 enum Packing {
-    Text { view: bool, values: TextValues, keys: Vec<u32> },
+    Text { ty: DataType, texts: Texts, numbers: Vec<u32> },
     Number { arrays: Vec<ArrayRef>, ty: DataType },
     Other(Vec<ArrayRef>),
 }
@@ -172,17 +176,24 @@ impl Packer {
     /// Packs rows of this schema.
     pub fn new(schema: &SchemaRef) -> Packer {
         let packing = |ty: &DataType| match ty {
-            DataType::Utf8View | DataType::Utf8 => Packing::Text {
-                view: *ty == DataType::Utf8View,
-                values: TextValues::default(),
-                keys: Vec::new(),
-            },
+            DataType::Utf8View | DataType::Utf8 => {
+                Packing::Text { ty: ty.clone(), texts: Texts::default(), numbers: Vec::new() }
+            }
             DataType::Int32 | DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Packing::Number { arrays: Vec::new(), ty: ty.clone() }
             }
             _ => Packing::Other(Vec::new()),
         };
         Packer { columns: schema.fields().iter().map(|field| packing(field.data_type())).collect(), rows: 0 }
+    }
+
+    /// How many bytes the texts of one column have that wait to be packed, at most.
+    pub fn text_bytes(&self) -> usize {
+        let bytes = self.columns.iter().map(|packing| match packing {
+            Packing::Text { texts, .. } => texts.bytes(),
+            _ => 0,
+        });
+        bytes.max().unwrap_or(0)
     }
 
     /// How many rows wait to be packed.
@@ -194,12 +205,7 @@ impl Packer {
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         for (packing, array) in self.columns.iter_mut().zip(batch.columns()) {
             match packing {
-                Packing::Text { view: true, values, keys } => {
-                    push_texts(values, keys, array.as_string_view().iter())
-                }
-                Packing::Text { values, keys, .. } => {
-                    push_texts(values, keys, array.as_string::<i32>().iter())
-                }
+                Packing::Text { texts, numbers, .. } => texts.numbers(array, numbers)?,
                 Packing::Number { arrays, .. } | Packing::Other(arrays) => arrays.push(Arc::clone(array)),
             }
         }
@@ -214,48 +220,14 @@ impl Packer {
     }
 }
 
-fn push_texts<'t>(
-    values: &mut TextValues,
-    keys: &mut Vec<u32>,
-    texts: impl Iterator<Item = Option<&'t str>>,
-) {
-    let mut last = ("", NULL);
-    keys.extend(texts.map(|text| match text {
-        None => NULL,
-        Some(text) if last.1 != NULL && text == last.0 => last.1,
-        Some(text) => {
-            let key = values.key_of(text);
-            last = (text, key);
-            key
-        }
-    }));
-}
-
 impl Packing {
     fn finish(&mut self) -> Result<Column> {
         Ok(match self {
-            Packing::Text { view, values, keys } => {
-                let texts = (0..values.len()).map(|key| String::from_utf8_lossy(values.get(key)));
-                let array: ArrayRef = match *view {
-                    true => Arc::new(StringViewArray::from_iter_values(texts)),
-                    false => Arc::new(StringArray::from_iter_values(texts)),
-                };
-                let nulls = keys.contains(&NULL).then(|| keys.iter().map(|key| *key != NULL).collect());
-                if nulls.is_some() {
-                    keys.iter_mut().filter(|key| **key == NULL).for_each(|key| *key = 0);
-                }
-                let narrow = Narrow::of(keys, values.len() as u32);
-                keys.clear();
-                values.clear();
-                if array.is_empty() {
-                    // No text at all: there is none for the key 0.
-                    Column::Other(datafusion::arrow::array::new_null_array(
-                        array.data_type(),
-                        narrow_len(&narrow),
-                    ))
-                } else {
-                    Column::Text { keys: narrow, values: array, nulls }
-                }
+            Packing::Text { ty, texts, numbers } => {
+                let column = text_column(ty, texts, numbers);
+                texts.clear();
+                numbers.clear();
+                column
             }
             Packing::Number { arrays, ty } => {
                 let arrays = std::mem::take(arrays);
@@ -274,12 +246,17 @@ impl Packing {
     }
 }
 
-fn narrow_len(narrow: &Narrow) -> usize {
-    match narrow {
-        Narrow::One(numbers) => numbers.len(),
-        Narrow::Two(numbers) => numbers.len(),
-        Narrow::Four(numbers) => numbers.len(),
+fn text_column(ty: &DataType, texts: &Texts, numbers: &[u32]) -> Column {
+    if texts.len() == 0 || texts.bytes() > i32::MAX as usize {
+        // There is no text for the key 0, or no array that codes them.
+        let views: StringViewArray = numbers.iter().map(|number| texts.get(*number)).collect();
+        let views: ArrayRef = Arc::new(views);
+        return Column::Other(cast(&views, ty).unwrap_or(views));
     }
+    let nulls = numbers.contains(&0).then(|| numbers.iter().map(|number| *number != 0).collect());
+    let keys: Vec<u32> = numbers.iter().map(|number| number.saturating_sub(1)).collect();
+    let values: StringArray = (1..=texts.len() as u32).map(|number| texts.get(number)).collect();
+    Column::Text { keys: Narrow::of(&keys, texts.len() as u32), values: Arc::new(values), nulls }
 }
 
 fn joined(arrays: &[ArrayRef]) -> Result<ArrayRef> {

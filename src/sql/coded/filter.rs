@@ -1,0 +1,185 @@
+//! Conditions on rows whose text is coded.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
+use datafusion::arrow::array::{StringViewArray, new_null_array};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::compute::{cast, concat, filter_record_batch};
+use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
+use datafusion::common::tree_node::{Transformed, TreeNode};
+use datafusion::common::{Result, internal_err};
+use datafusion::physical_expr::expressions::Column;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
+
+use super::{coded_text, same_texts};
+
+/// A condition; rows for which it is not known to be true are left out.
+#[derive(Debug, Clone)]
+pub struct CodedFilter {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone)]
+struct Part {
+    /// Over `schema`.
+    condition: Arc<dyn PhysicalExpr>,
+    /// The columns that it looks at, text as views.
+    schema: SchemaRef,
+    /// Of a condition on one text: the texts of the last batch, and what is true of each, of no text at last.
+    known: Option<(ArrayRef, Vec<bool>)>,
+    /// It looks at one text, and no text made it fail.
+    by_text: bool,
+}
+
+/// The condition with the columns of these names in place of its own indexes.
+fn over(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+    reassign_expr_columns(Arc::clone(condition), schema)
+}
+
+impl CodedFilter {
+    /// The condition over columns of `schema`, whose text is views.
+    ///
+    /// # Errors
+    /// Where the condition names a column that the schema lacks.
+    pub fn new(condition: &Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<CodedFilter> {
+        let part = |condition: &Arc<dyn PhysicalExpr>| {
+            let mut names: Vec<String> =
+                collect_columns(condition).into_iter().map(|column| column.name().to_owned()).collect();
+            names.sort();
+            names.dedup();
+            let fields: Vec<Field> = names
+                .iter()
+                .map(|name| schema.field_with_name(name).cloned())
+                .collect::<std::result::Result<_, _>>()?;
+            let by_text = matches!(fields.as_slice(), [text] if text.data_type() == &DataType::Utf8View);
+            let schema = Arc::new(Schema::new(fields));
+            Ok(Part { condition: over(condition, &schema)?, schema, known: None, by_text })
+        };
+        let mut parts: Vec<Part> =
+            split_conjunction(condition).into_iter().map(part).collect::<Result<_>>()?;
+        // What is asked once for each distinct text costs least.
+        parts.sort_by_key(|part| !part.by_text);
+        Ok(CodedFilter { parts })
+    }
+
+    /// The rows of a batch for which the condition holds; columns that the batch lacks are null.
+    ///
+    /// # Errors
+    /// Those of the condition.
+    pub fn apply(&mut self, batch: RecordBatch) -> Result<RecordBatch> {
+        let mut kept: Option<BooleanBuffer> = None;
+        for part in &mut self.parts {
+            let holds = part.holds(&batch)?;
+            let both = match kept {
+                Some(kept) => &kept & &holds,
+                None => holds,
+            };
+            let none = both.count_set_bits() == 0;
+            kept = Some(both);
+            if none {
+                return Ok(batch.slice(0, 0));
+            }
+        }
+        match kept {
+            Some(kept) if kept.count_set_bits() < batch.num_rows() => {
+                Ok(filter_record_batch(&batch, &BooleanArray::new(kept, None))?)
+            }
+            _ => Ok(batch),
+        }
+    }
+}
+
+impl Part {
+    fn holds(&mut self, batch: &RecordBatch) -> Result<BooleanBuffer> {
+        if self.by_text
+            && let Some(name) = self.schema.fields().first().map(|field| field.name())
+        {
+            match batch.column_by_name(name) {
+                Some(array) if array.data_type() == &coded_text() => {
+                    let array = Arc::clone(array);
+                    if let Some(holds) = self.holds_by_text(&array) {
+                        return Ok(holds);
+                    }
+                    // Some text makes it fail, perhaps one that another condition leaves out: row by row, then.
+                    self.by_text = false;
+                }
+                _ => {}
+            }
+        }
+        let rows = batch.num_rows();
+        let columns = self.schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+            Some(column) if column.data_type() == field.data_type() => Ok(Arc::clone(column)),
+            Some(column) => Ok(cast(column, field.data_type())?),
+            None => Ok(new_null_array(field.data_type(), rows)),
+        });
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let batch = RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns, &options)?;
+        let holds = self.condition.evaluate(&batch)?.into_array(rows)?;
+        truth(&holds)
+    }
+
+    /// Asks once for each text; `None` where that fails.
+    fn holds_by_text(&mut self, array: &ArrayRef) -> Option<BooleanBuffer> {
+        let dictionary = array.as_dictionary_opt::<Int32Type>()?;
+        let texts = dictionary.values();
+        let known = match self.known.take() {
+            Some((known, holds)) if same_texts(&known, texts) => (known, holds),
+            _ => (Arc::clone(texts), self.ask(texts).ok()?),
+        };
+        let (_, of_text) = &*self.known.insert(known);
+        let of_none = of_text.last().copied().unwrap_or(false);
+        let keys = dictionary.keys();
+        let of_key = |key: i32| of_text.get(key as usize).copied().unwrap_or(false);
+        let values = keys.values();
+        Some(match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
+            None => BooleanBuffer::collect_bool(values.len(), |row| {
+                values.get(row).is_some_and(|key| of_key(*key))
+            }),
+            Some(nulls) => BooleanBuffer::collect_bool(values.len(), |row| {
+                if nulls.is_null(row) { of_none } else { values.get(row).is_some_and(|key| of_key(*key)) }
+            }),
+        })
+    }
+
+    /// What is true of each of these texts, and of no text at last.
+    fn ask(&self, texts: &ArrayRef) -> Result<Vec<bool>> {
+        let views = cast(texts, &DataType::Utf8View)?;
+        let none: ArrayRef = Arc::new(StringViewArray::from(vec![None::<&str>]));
+        let views = concat(&[views.as_ref(), none.as_ref()])?;
+        let rows = views.len();
+        let field = self.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(field.collect::<Vec<_>>())), vec![views])?;
+        let holds = self.condition.evaluate(&batch)?.into_array(rows)?;
+        Ok(truth(&holds)?.iter().collect())
+    }
+}
+
+/// Where a condition is true; not where it is null.
+fn truth(holds: &ArrayRef) -> Result<BooleanBuffer> {
+    let Some(holds) = holds.as_boolean_opt() else {
+        return internal_err!("a condition gave {} in place of true and false", holds.data_type());
+    };
+    Ok(match holds.nulls() {
+        Some(nulls) => holds.values() & nulls.inner(),
+        None => holds.values().clone(),
+    })
+}
+
+/// The condition with this value in place of the column of this name.
+///
+/// # Errors
+/// None that a condition of the engine could give.
+pub fn with_value(
+    condition: &Arc<dyn PhysicalExpr>,
+    name: &str,
+    value: &Arc<dyn PhysicalExpr>,
+) -> Result<Arc<dyn PhysicalExpr>> {
+    let replace = |expr: Arc<dyn PhysicalExpr>| {
+        let is_it = expr.downcast_ref::<Column>().is_some_and(|column| column.name() == name);
+        Ok(if is_it { Transformed::yes(Arc::clone(value)) } else { Transformed::no(expr) })
+    };
+    Ok(Arc::clone(condition).transform(replace)?.data)
+}

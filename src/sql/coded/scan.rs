@@ -1,0 +1,417 @@
+//! A scan of the store's files that leaves text as the dictionaries in which Parquet holds it.
+//!
+//! Where there is a condition it leaves out the row groups and pages that cannot match, by statistics, bloom filters and
+//! the page index, and then the rows. Which files are read at all is [`StoredTable`](crate::sql::stored::StoredTable)'s choice.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use datafusion::arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::common::tree_node::TreeNodeRecursion;
+use datafusion::common::{DataFusionError, Result, ScalarValue};
+use datafusion::datasource::physical_plan::ParquetFileMetrics;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
+use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
+use datafusion::physical_plan::coop::cooperative;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::file::metadata::PageIndexPolicy;
+
+use super::filter::{CodedFilter, with_value};
+use super::prune::{self, Chosen};
+use super::{coded_field, coded_schema};
+use crate::format::EVENT_DATE;
+use crate::sql::schema::as_views;
+
+/// Rows of a batch: more than the engine's own take fewer turns, and what is done to coded rows stays in the cache.
+pub const BATCH_ROWS: usize = 32 * 1024;
+
+/// A file of a table.
+#[derive(Debug, Clone)]
+pub struct CodedFile {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// The `event_date` of its rows, in days since 1970; `None` is null.
+    pub date: Option<i32>,
+}
+
+/// A file, and what its footer says.
+#[derive(Debug)]
+struct Opened {
+    file: CodedFile,
+    metadata: ArrowReaderMetadata,
+}
+
+/// Files whose footers are read once, however many scans go over them.
+#[derive(Debug)]
+struct CodedFiles {
+    files: Vec<CodedFile>,
+    opened: OnceLock<std::result::Result<Vec<Opened>, Arc<DataFusionError>>>,
+}
+
+fn open(file: &CodedFile) -> Result<Opened> {
+    let path = &file.path;
+    let reader = File::open(path).map_err(|error| unreadable(path, &error))?;
+    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let inferred = ArrowReaderMetadata::load(&reader, options).map_err(|error| unreadable(path, &error))?;
+    let options = ArrowReaderOptions::new().with_schema(coded_schema(inferred.schema()));
+    let metadata = ArrowReaderMetadata::try_new(Arc::clone(inferred.metadata()), options)
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(Opened { file: file.clone(), metadata })
+}
+
+fn unreadable(path: &Path, error: &dyn fmt::Display) -> DataFusionError {
+    DataFusionError::External(format!("cannot read {}: {error}", path.display()).into())
+}
+
+impl CodedFiles {
+    /// Whether some file has a column of this name.
+    fn hold(&self, name: &str) -> Result<bool> {
+        Ok(self.opened()?.iter().any(|file| file.metadata.schema().column_with_name(name).is_some()))
+    }
+
+    fn opened(&self) -> Result<&[Opened]> {
+        let opened = self
+            .opened
+            .get_or_init(|| self.files.iter().map(open).collect::<Result<Vec<_>>>().map_err(Arc::new));
+        match opened {
+            Ok(opened) => Ok(opened),
+            Err(error) => Err(DataFusionError::Shared(Arc::clone(error))),
+        }
+    }
+}
+
+/// A table's files, and the columns that the table has of them.
+#[derive(Debug, Clone)]
+pub struct CodedTable {
+    files: Arc<CodedFiles>,
+    fields: SchemaRef,
+}
+
+impl CodedTable {
+    /// These files as a table with these columns, text as views.
+    pub fn new(files: Vec<CodedFile>, fields: SchemaRef) -> CodedTable {
+        CodedTable { files: Arc::new(CodedFiles { files, opened: OnceLock::new() }), fields }
+    }
+
+    /// Whether the table has all of these columns.
+    pub fn has(&self, names: &[&str]) -> bool {
+        names.iter().all(|name| self.fields.column_with_name(name).is_some())
+    }
+
+    /// A scan of those of these columns that some file has.
+    ///
+    /// # Errors
+    /// Where the footer of a file cannot be read.
+    pub fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        let mut fields = Vec::new();
+        for name in names {
+            if let Ok(field) = self.fields.field_with_name(name)
+                && (*name == EVENT_DATE || self.files.hold(name)?)
+            {
+                fields.push(field.clone());
+            }
+        }
+        Ok(Arc::new(self.select(&fields, None, partitions)))
+    }
+
+    /// A scan of the rows for which `condition` holds, which finds its columns by name in the table. A file that lacks a
+    /// column gives nulls for it.
+    pub fn select(
+        &self,
+        fields: &[Field],
+        condition: Option<Arc<dyn PhysicalExpr>>,
+        partitions: usize,
+    ) -> CodedScan {
+        let schema = Arc::new(Schema::new(fields.iter().map(coded_field).collect::<Vec<_>>()));
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(Arc::clone(&schema)),
+            Partitioning::UnknownPartitioning(partitions.max(1)),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        CodedScan {
+            table: self.clone(),
+            schema,
+            condition,
+            properties: Arc::new(properties),
+            metrics: ExecutionPlanMetricsSet::new(),
+        }
+    }
+}
+
+/// The plan node.
+#[derive(Debug, Clone)]
+pub struct CodedScan {
+    table: CodedTable,
+    schema: SchemaRef,
+    condition: Option<Arc<dyn PhysicalExpr>>,
+    properties: Arc<PlanProperties>,
+    metrics: ExecutionPlanMetricsSet,
+}
+
+impl DisplayAs for CodedScan {
+    fn fmt_as(&self, _t: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let files = self.table.files.files.len();
+        write!(f, "CodedScan: files={files}, projection=[{}]", names.join(", "))?;
+        match &self.condition {
+            Some(condition) => write!(f, ", predicate={condition}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl ExecutionPlan for CodedScan {
+    fn name(&self) -> &str {
+        "CodedScan"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        Vec::new()
+    }
+
+    fn apply_expressions(
+        &self,
+        f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>,
+    ) -> Result<TreeNodeRecursion> {
+        self.condition.as_ref().map_or(Ok(TreeNodeRecursion::Continue), f)
+    }
+
+    fn with_new_children(
+        self: Arc<Self>,
+        _children: Vec<Arc<dyn ExecutionPlan>>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn metrics(&self) -> Option<MetricsSet> {
+        Some(self.metrics.clone_inner())
+    }
+
+    fn execute(&self, partition: usize, _context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let mut fields: Vec<Field> =
+            self.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        if let Some(condition) = &self.condition {
+            let mut names: Vec<_> =
+                collect_columns(condition).into_iter().map(|column| column.name().to_owned()).collect();
+            names.sort();
+            for name in names {
+                if self.schema.column_with_name(&name).is_none() && name != EVENT_DATE {
+                    fields.push(coded_field(self.table.fields.field_with_name(&name)?));
+                }
+            }
+        }
+        let reader = Reader {
+            scan: self.clone(),
+            partition,
+            partitions: self.properties.partitioning.partition_count().max(1),
+            nothing: vec![None; fields.len()],
+            read: Arc::new(Schema::new(fields)),
+            file: 0,
+            groups_before: 0,
+            waiting: VecDeque::new(),
+            current: None,
+            rows: BaselineMetrics::new(&self.metrics, partition),
+        };
+        let stream = RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(reader));
+        // The reader never waits, so that nothing else would make it let others run.
+        Ok(Box::pin(cooperative(stream)))
+    }
+}
+
+/// A row group that is being read.
+struct Current {
+    rows: ParquetRecordBatchReader,
+    date: Option<i32>,
+    filter: Option<CodedFilter>,
+}
+
+/// Reads every so many row groups of the files.
+struct Reader {
+    scan: CodedScan,
+    partition: usize,
+    partitions: usize,
+    /// The columns that are given, and those that only the condition looks at.
+    read: SchemaRef,
+    /// The file that comes next, and how many row groups those before it have.
+    file: usize,
+    groups_before: usize,
+    /// Row groups of the file before it that are still to be read.
+    waiting: VecDeque<Chosen>,
+    /// Columns of nulls, of the length of a batch.
+    nothing: Vec<Option<ArrayRef>>,
+    current: Option<Current>,
+    rows: BaselineMetrics,
+}
+
+impl Reader {
+    /// The next row group of this partition; `None` after the last.
+    fn advance(&mut self) -> Result<Option<Current>> {
+        let table = self.scan.table.clone();
+        let opened = table.files.opened()?;
+        loop {
+            if let Some(chosen) = self.waiting.pop_front()
+                && let Some(file) = self.file.checked_sub(1).and_then(|file| opened.get(file))
+            {
+                return self.open(file, chosen).map(Some);
+            }
+            let Some(file) = opened.get(self.file) else { return Ok(None) };
+            self.waiting = self.choose(file)?;
+            self.file += 1;
+            self.groups_before += file.metadata.metadata().num_row_groups();
+        }
+    }
+
+    /// The row groups of a file that are this partition's and may match.
+    fn choose(&self, file: &Opened) -> Result<VecDeque<Chosen>> {
+        let own = |group: usize| (self.groups_before + group) % self.partitions == self.partition;
+        let Some(condition) = self.condition(file)? else {
+            let groups = 0..file.metadata.metadata().num_row_groups();
+            return Ok(groups.filter(|group| own(*group)).map(|group| (group, None)).collect());
+        };
+        let path = &file.file.path;
+        let reader = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let metrics = ParquetFileMetrics::new(self.partition, &path.to_string_lossy(), &self.scan.metrics);
+        let schema = with_text_as_views(file.metadata.schema());
+        let condition = self.of_file(condition, &schema)?;
+        Ok(prune::may_match(&condition, &reader, &file.metadata, &schema, own, &metrics).into())
+    }
+
+    /// The condition over a file's own columns: those that it lacks are null.
+    fn of_file(&self, condition: Arc<dyn PhysicalExpr>, schema: &Schema) -> Result<Arc<dyn PhysicalExpr>> {
+        let mut condition = condition;
+        for column in collect_columns(&condition) {
+            if schema.column_with_name(column.name()).is_none() {
+                let ty = self.scan.table.fields.field_with_name(column.name())?.data_type();
+                let null: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(ScalarValue::try_new_null(ty)?));
+                condition = with_value(&condition, column.name(), &null)?;
+            }
+        }
+        reassign_expr_columns(condition, schema)
+    }
+
+    /// The condition for the rows of a file, whose date is known.
+    fn condition(&self, file: &Opened) -> Result<Option<Arc<dyn PhysicalExpr>>> {
+        let date: Arc<dyn PhysicalExpr> = Arc::new(Literal::new(ScalarValue::Date32(file.file.date)));
+        let condition = self.scan.condition.as_ref();
+        condition.map(|condition| with_value(condition, EVENT_DATE, &date)).transpose()
+    }
+
+    fn open(&self, opened: &Opened, (group, rows): Chosen) -> Result<Current> {
+        let path = &opened.file.path;
+        let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let stored = opened.metadata.schema();
+        let wanted = self.read.fields().iter().filter_map(|field| stored.index_of(field.name()).ok());
+        let descriptor = opened.metadata.metadata().file_metadata().schema_descr();
+        let mask = ProjectionMask::roots(descriptor, wanted);
+        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, opened.metadata.clone())
+            .with_projection(mask)
+            .with_row_groups(vec![group])
+            .with_batch_size(BATCH_ROWS);
+        if let Some(rows) = rows {
+            builder = builder.with_row_selection(rows);
+        }
+        let filter = self.condition(opened)?;
+        let columns = with_text_as_views(&self.read);
+        Ok(Current {
+            rows: builder.build().map_err(|error| unreadable(path, &error))?,
+            date: opened.file.date,
+            filter: filter.map(|condition| CodedFilter::new(&condition, &columns)).transpose()?,
+        })
+    }
+
+    /// The batch with the columns of `read`, in its order.
+    fn in_order(&mut self, batch: &RecordBatch, date: Option<i32>) -> Result<RecordBatch> {
+        let rows = batch.num_rows();
+        let columns = self.read.fields().iter().zip(&mut self.nothing).map(|(field, nothing)| {
+            Ok(match batch.column_by_name(field.name()) {
+                Some(column) if column.data_type() == field.data_type() => Arc::clone(column),
+                Some(column) => cast(column, field.data_type())?,
+                None if field.name() == EVENT_DATE => ScalarValue::Date32(date).to_array_of_size(rows)?,
+                None => match nothing {
+                    Some(nulls) if nulls.len() >= rows => nulls.slice(0, rows),
+                    nothing => Arc::clone(nothing.insert(new_null_array(field.data_type(), rows))),
+                },
+            })
+        });
+        let columns: Vec<ArrayRef> = columns.collect::<Result<_>>()?;
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.read), columns, &options)?)
+    }
+
+    /// The rows of a batch that are wanted, with the columns that are.
+    fn wanted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let date = self.current.as_ref().and_then(|current| current.date);
+        let mut batch = self.in_order(batch, date)?;
+        if let Some(filter) = self.current.as_mut().and_then(|current| current.filter.as_mut()) {
+            batch = filter.apply(batch)?;
+        }
+        let rows = batch.num_rows();
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        let (_, mut columns, _) = batch.into_parts();
+        columns.truncate(self.scan.schema.fields().len());
+        Ok(RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), columns, &options)?)
+    }
+}
+
+/// The columns as a condition sees them.
+fn with_text_as_views(schema: &Schema) -> SchemaRef {
+    let plain = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Dictionary(_, text) => field.as_ref().clone().with_data_type(text.as_ref().clone()),
+        _ => field.as_ref().clone(),
+    });
+    as_views(&Schema::new(plain.collect::<Vec<_>>()))
+}
+
+impl Iterator for Reader {
+    type Item = Result<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let time = self.rows.elapsed_compute().clone();
+        let _timer = time.timer();
+        loop {
+            if let Some(current) = &mut self.current {
+                match current.rows.next() {
+                    Some(Ok(batch)) => match self.wanted(&batch) {
+                        // A batch without rows is given all the same: whoever asks for it may then let others run.
+                        Ok(batch) => {
+                            self.rows.record_output(batch.num_rows());
+                            return Some(Ok(batch));
+                        }
+                        Err(error) => return Some(Err(error)),
+                    },
+                    Some(Err(error)) => return Some(Err(error.into())),
+                    None => self.current = None,
+                }
+            }
+            match self.advance() {
+                Ok(Some(current)) => self.current = Some(current),
+                Ok(None) => return None,
+                Err(error) => {
+                    // Once is enough: what follows would fail the same way.
+                    self.file = usize::MAX;
+                    self.waiting.clear();
+                    return Some(Err(error));
+                }
+            }
+        }
+    }
+}
