@@ -24,7 +24,7 @@ use futures::Stream;
 use tokio::time::Sleep;
 
 use super::catalog::{Catalog, TableSource, Tables};
-use super::coded::rule::CodedAggregates;
+use super::coded::rule::CodedRows;
 use super::cooperative::CooperativeJoins;
 use super::functions;
 use super::guard::{self, Forbidden};
@@ -114,7 +114,7 @@ impl Session {
             .with_config(config(options.threads))
             .with_runtime_env(runtime)
             .with_default_features()
-            .with_physical_optimizer_rule(Arc::new(CodedAggregates))
+            .with_physical_optimizer_rule(Arc::new(CodedRows))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
         let context = SessionContext::new_with_state(state);

@@ -21,8 +21,9 @@ pub struct CodedFilter {
     parts: Vec<Part>,
 }
 
+/// One of the conditions that must all hold.
 #[derive(Debug, Clone)]
-struct Part {
+pub struct Part {
     /// Over `schema`.
     condition: Arc<dyn PhysicalExpr>,
     /// The columns that it looks at, text as views.
@@ -64,6 +65,21 @@ impl CodedFilter {
         Ok(CodedFilter { parts })
     }
 
+    /// The conditions that must all hold, those first that cost least.
+    pub fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
+
+    /// The names of the columns that it looks at.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().flat_map(Part::columns)
+    }
+
+    /// Whether it asks something of a text alone.
+    pub fn asks_texts(&self) -> bool {
+        self.parts.iter().any(|part| part.by_text)
+    }
+
     /// The rows of a batch for which the condition holds; columns that the batch lacks are null.
     ///
     /// # Errors
@@ -92,7 +108,16 @@ impl CodedFilter {
 }
 
 impl Part {
-    fn holds(&mut self, batch: &RecordBatch) -> Result<BooleanBuffer> {
+    /// The names of the columns that it looks at.
+    pub fn columns(&self) -> impl Iterator<Item = &str> {
+        self.schema.fields().iter().map(|field| field.name().as_str())
+    }
+
+    /// For each row of a batch whether it holds; columns that the batch lacks are null.
+    ///
+    /// # Errors
+    /// Those of the condition.
+    pub fn holds(&mut self, batch: &RecordBatch) -> Result<BooleanBuffer> {
         if self.by_text
             && let Some(name) = self.schema.fields().first().map(|field| field.name())
         {

@@ -211,6 +211,8 @@ proptest! {
         runtime.block_on(async {
             let wanted = sorted(&plain, &sql("logs")).await;
             assert_eq!(sorted(&coded, &sql("logs")).await, wanted, "{}", sql("logs"));
+            let all = format!("select * from logs where {condition}");
+            assert_eq!(sorted(&coded, &all).await, sorted(&plain, &all).await, "{all}");
             // The same over a kept table, made of coded rows.
             let make = "create table kept as select srcaddr, port, bytes, start, action, absent, event_date from logs";
             coded.query(make).await.unwrap();
@@ -251,4 +253,18 @@ async fn rows_that_hardly_repeat_are_handed_on() {
     let sql = "select count(*), sum(n), sum(b) from (select srcaddr, port, count(*) n, sum(bytes) b from logs group by 1, 2)";
     let answer = sorted(&session, sql).await;
     assert_eq!(answer, ["|250000|250000|250000|"]);
+}
+
+#[tokio::test]
+async fn conditions_on_text_are_asked_of_coded_rows() {
+    let rows: Vec<Row> = (0..8).map(|at| row(if at == 6 { "10.0.0.9" } else { "10.0.0.1" }, at)).collect();
+    let columns =
+        "select upper(srcaddr) as who, port + 1, bytes, start, action, absent, event_date from logs";
+    let sql = format!("{columns} where srcaddr = '10.0.0.9'");
+    let plan = plan(rows.clone(), &format!("explain {sql}")).await;
+    assert!(plan.contains("CodedScan") && !plan.contains("DataSourceExec"), "{plan}");
+    let folder = tempfile::tempdir().unwrap();
+    let session = stored(folder.path(), &[rows], 3, 1_000_000);
+    let answer = sorted(&session, &sql).await;
+    assert_eq!(answer, ["|10.0.0.9|444|1|2026-01-15T00:00:06Z|REJECT||2026-01-15|"]);
 }
