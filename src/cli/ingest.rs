@@ -264,16 +264,20 @@ fn table(summary: &Summary) -> String {
     );
     let _ = writeln!(
         out,
-        "files: {} found = {} {} + {} unchanged + {} duplicate + {} skipped + {} without records + {} refused + {} unreadable",
+        "files: {} found = {} {}{} + {} unchanged + {} duplicate + {} skipped + {} without records + {} refused + {} unreadable",
         HumanCount(summary.found),
         HumanCount(total.files),
         if summary.dry_run { "counted" } else { "stored" },
+        match summary.partly {
+            0 => String::new(),
+            partly => format!(" ({} of them not to their end)", HumanCount(partly)),
+        },
         HumanCount(summary.unchanged),
         summary.duplicates.len(),
         summary.skipped.len(),
         summary.passed_over,
         summary.refused.len(),
-        summary.failed.len(),
+        summary.unreadable(),
     );
     if !summary.accounts.is_empty() {
         let join =

@@ -36,6 +36,13 @@ pub enum LogKind {
 }
 
 impl LogKind {
+    /// Whether lines of the other kind may follow in the same text: both flow logs have headers, and a header may stand
+    /// anywhere in concatenated objects.
+    pub fn may_become(self, other: LogKind) -> bool {
+        let has_headers = |kind| matches!(kind, LogKind::Flow | LogKind::TransitGateway);
+        self == other || (has_headers(self) && has_headers(other))
+    }
+
     /// Every kind, in the order in which reports list them.
     pub const ALL: [LogKind; 7] = [
         LogKind::Flow,

@@ -12,7 +12,7 @@ pub mod summary;
 pub mod team;
 pub mod work;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -23,10 +23,10 @@ use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArr
 
 use crate::source::decode::{DecodeOptions, Decoder, Opening};
 use crate::source::{Identity, Limits, Scratch, locate};
-use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Store, StoreError, StoreLock};
+use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Status, Store, StoreError, StoreLock};
 
 use output::{Output, OutputError};
-use plan::{Item, Met, Plan, Verdict};
+use plan::{Item, Listed, Met, Plan, Verdict};
 use summary::{FileOutcome, Outcome, Summary};
 use team::{Help, Team};
 use work::{Counters, Sink, Tally, WorkError, Worker};
@@ -112,7 +112,8 @@ pub fn ingest(options: &IngestOptions, watch: &Watch) -> Result<Summary, IngestE
         _ => None,
     };
     let mut ledger = store.as_ref().map(Store::ledger).transpose()?;
-    let plan = Plan::new(found.objects, ledger.as_ref());
+    let log_format = options.decode.log_format();
+    let plan = Plan::new(found.objects, ledger.as_ref(), log_format.as_deref());
     summary.planned(&plan);
     watch.counters.files_planned.store(plan.items.len() as u64, Ordering::Relaxed);
     let bytes = plan.items.iter().map(|item| item.located.size).sum();
@@ -124,7 +125,9 @@ pub fn ingest(options: &IngestOptions, watch: &Watch) -> Result<Summary, IngestE
         .map_err(|error| IngestError::Threads(options.threads, error))?;
     let met = Met::default();
     for items in batches(&plan.items) {
-        let job = Job { options, watch, ledger: ledger.as_ref(), met: &met, items, pool: &pool };
+        met.begin_batch();
+        let (ledger_before, carried) = (ledger.as_ref(), &plan.carried);
+        let job = Job { options, watch, ledger: ledger_before, met: &met, items, carried, pool: &pool };
         match (&store, &lock) {
             (Some(store), Some(lock)) => {
                 let shorter = std::mem::take(&mut summary.shorter_entries);
@@ -159,7 +162,16 @@ struct Job<'a> {
     ledger: Option<&'a Ledger>,
     met: &'a Met,
     items: &'a [Item],
+    /// Paths that have been counted as unchanged and whose rows other objects carry.
+    carried: &'a HashSet<String>,
     pool: &'a rayon::ThreadPool,
+}
+
+/// What came of the objects of a batch.
+struct Taken {
+    outcomes: Vec<FileOutcome>,
+    /// Paths whose earlier rows go.
+    leaving: HashSet<String>,
 }
 
 impl Job<'_> {
@@ -176,7 +188,7 @@ impl Job<'_> {
             batch.data_path(group.kind.table(), group.date).map_err(io::Error::other)
         };
         let output = Output::new(&new_path);
-        let outcomes = self.run(|| Sink::Store(&output))?;
+        let Taken { outcomes, leaving } = self.run_all(|| Sink::Store(&output))?;
         let written = output.finish()?;
         if self.watch.cancel.load(Ordering::Relaxed) {
             for file in &written {
@@ -194,7 +206,7 @@ impl Job<'_> {
             summary.stored_bytes += size;
             batch.add_file(file.group.kind.table(), file.group.date, file.path, stats);
         }
-        self.account(&mut batch, &outcomes, shorter)?;
+        self.account(&mut batch, &outcomes, leaving, shorter)?;
         batch.commit()?;
         outcomes.into_iter().for_each(|outcome| summary.add(outcome));
         Ok(())
@@ -204,28 +216,42 @@ impl Job<'_> {
         &self,
         batch: &mut Batch,
         outcomes: &[FileOutcome],
+        leaving: HashSet<String>,
         shorter: Vec<LedgerEntry>,
     ) -> Result<(), IngestError> {
-        let mut replaced = HashSet::new();
         let mut entries = shorter;
         for outcome in outcomes {
-            entries.extend(outcome.entry.clone());
             // Of a file that is not stored, nothing is: its refused lines are in the summary only.
-            let Outcome::Stored { replaces, .. } = &outcome.outcome else { continue };
-            replaced.extend(replaces.iter().cloned());
+            if let Outcome::Stored { replaces, .. } = &outcome.outcome {
+                entries.extend(replaces.iter().filter_map(|path| self.now_a_copy(path, outcome)));
+            }
+            entries.extend(outcome.entry.clone());
+            let Outcome::Stored { .. } = &outcome.outcome else { continue };
             for refused in outcome.tally.refused.chunks(8192) {
                 batch.add_rows("quarantine", quarantine_rows(&outcome.path, refused)?);
             }
         }
-        if !replaced.is_empty() {
-            batch.replace_sources(replaced);
+        if !leaving.is_empty() {
+            batch.replace_sources(leaving);
         }
         batch.record(entries);
         Ok(())
     }
 
+    /// The new entry of a path that has given its rows to another one with the same content.
+    fn now_a_copy(&self, path: &str, of: &FileOutcome) -> Option<LedgerEntry> {
+        let known = self.ledger?.by_path(path).filter(|known| known.path != of.path)?;
+        let carrier = of.entry.as_ref()?;
+        let same = known.hash.is_some() && (known.hash, known.size) == (carrier.hash, carrier.size);
+        same.then(|| LedgerEntry {
+            status: Status::Duplicate,
+            duplicate_of: Some(of.path.clone()),
+            ..known.clone()
+        })
+    }
+
     fn count_batch(&self, summary: &mut Summary) -> Result<(), IngestError> {
-        let outcomes = self.run(|| Sink::Count)?;
+        let Taken { outcomes, .. } = self.run_all(|| Sink::Count)?;
         if self.watch.cancel.load(Ordering::Relaxed) {
             return Err(IngestError::Interrupted);
         }
@@ -233,10 +259,80 @@ impl Job<'_> {
         Ok(())
     }
 
+    /// Takes all objects of the batch, and then the copies whose rows go with an object that turned out to hold something
+    /// else now: they are stored in the same commit that removes these rows.
+    fn run_all<'s>(&self, sink: impl Fn() -> Sink<'s> + Sync) -> Result<Taken, IngestError> {
+        let mut taken = Taken { outcomes: self.run(self.items, &sink)?, leaving: HashSet::new() };
+        while !self.watch.cancel.load(Ordering::Relaxed) {
+            let lost = self.lost(&mut taken);
+            if lost.is_empty() {
+                break;
+            }
+            taken.outcomes.extend(self.run(&lost, &sink)?);
+        }
+        Ok(taken)
+    }
+
+    /// The objects that are known as copies of content that leaves the store with what has been taken so far. Those that
+    /// have been taken as such copies are taken out of the outcomes.
+    fn lost(&self, taken: &mut Taken) -> Vec<Item> {
+        let Taken { outcomes, leaving } = taken;
+        let Some(ledger) = self.ledger else { return Vec::new() };
+        let mut contents = HashSet::new();
+        for path in outcomes.iter().flat_map(FileOutcome::leaving) {
+            leaving.insert(path.clone());
+            if self.met.lose(path)
+                && let Some(known) = ledger.by_path(path).filter(|known| known.status == Status::Stored)
+            {
+                contents.extend(known.hash.map(|hash| (hash, known.size)));
+            }
+        }
+        if contents.is_empty() {
+            return Vec::new();
+        }
+        let mut objects = HashSet::new();
+        for outcome in outcomes.iter().filter(|outcome| matches!(outcome.outcome, Outcome::Stored { .. })) {
+            let Some(entry) = &outcome.entry else { continue };
+            contents.remove(&(entry.hash.unwrap_or_default(), entry.size));
+            objects.extend(entry.object_id.clone());
+        }
+        // Which of two copies of one object is the fuller one is for the next run to say, when both are in the ledger.
+        let of_other_objects =
+            |entry: &LedgerEntry| entry.object_id.as_ref().is_none_or(|id| !objects.contains(id));
+        let is_lost = |entry: &LedgerEntry| {
+            entry.status == Status::Duplicate
+                && entry.hash.is_some_and(|hash| contents.contains(&(hash, entry.size)))
+                && of_other_objects(entry)
+        };
+        let mut again: HashMap<String, Option<String>> = HashMap::new();
+        outcomes.retain(|outcome| match &outcome.entry {
+            Some(entry) if is_lost(entry) => {
+                again.insert(outcome.path.clone(), entry.duplicate_of.clone());
+                false
+            }
+            _ => true,
+        });
+        let carried_by =
+            |item: &Item| again.get(&item.path).map(|of| Item { carried_by: of.clone(), ..item.clone() });
+        let mut lost: Vec<Item> = self.items.iter().filter_map(carried_by).collect();
+        let seen: HashSet<&str> = outcomes.iter().map(|outcome| outcome.path.as_str()).collect();
+        let known = ledger.iter().filter(|entry| is_lost(entry));
+        let known = known.filter(|e| !seen.contains(e.path.as_str()) && !again.contains_key(&e.path));
+        lost.extend(known.filter_map(|entry| {
+            let counted = self.carried.contains(&entry.path);
+            Item::of_lost(entry, if counted { Listed::Unchanged } else { Listed::Nowhere })
+        }));
+        lost
+    }
+
     /// Lets the workers take the items, in order.
-    fn run<'s>(&self, sink: impl Fn() -> Sink<'s> + Sync) -> Result<Vec<FileOutcome>, IngestError> {
+    fn run<'s>(
+        &self,
+        items: &[Item],
+        sink: &(impl Fn() -> Sink<'s> + Sync),
+    ) -> Result<Vec<FileOutcome>, IngestError> {
         let next = AtomicUsize::new(0);
-        let outcomes = Mutex::new(Vec::with_capacity(self.items.len()));
+        let outcomes = Mutex::new(Vec::with_capacity(items.len()));
         let failed: Mutex<Option<IngestError>> = Mutex::new(None);
         let stop = AtomicBool::new(false);
         let team = Team::default();
@@ -249,7 +345,7 @@ impl Job<'_> {
             let mut scratch = Scratch::new();
             while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = self.items.get(at) else { break };
+                let Some(item) = items.get(at) else { break };
                 let outcome = self.take(item, &mut worker, &mut scratch, &team)?;
                 let counters = &self.watch.counters;
                 counters.files.fetch_add(1, Ordering::Relaxed);
@@ -302,14 +398,26 @@ impl Job<'_> {
             Err(error) => return Ok(outcome.failed(error.to_string())),
         };
         let identity = early.or_else(|| opening.identity());
+        let given = !self.options.decode.layouts.is_empty();
+        let log_format = opening.log_format().map(str::to_owned);
         let verdict = match identity {
-            Some(identity) => self.met.decide(item, identity, self.ledger),
+            Some(identity) => {
+                let given = log_format.as_deref().filter(|_| given);
+                self.met.decide(item, identity, given, self.ledger)
+            }
             None => Verdict::New,
         };
         outcome.kind = Some(opening.kind());
+        outcome.log_format = log_format;
+        let known = self.ledger.and_then(|ledger| ledger.by_path(&item.path));
+        outcome.had_rows = known.is_some_and(|known| known.status == Status::Stored);
         let replaces = match verdict {
             Verdict::New => Vec::new(),
             Verdict::Replace(paths) => paths,
+            Verdict::ReadAgain(paths) => {
+                outcome.read_again = true;
+                paths
+            }
             Verdict::Unchanged => return Ok(outcome.unchanged(item, identity)),
             Verdict::Duplicate(of) => return Ok(outcome.duplicate(item, identity, of)),
             Verdict::Shorter(of) => return Ok(outcome.shorter(item, identity, of)),

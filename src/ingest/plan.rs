@@ -1,11 +1,10 @@
 //! Which objects have to be read: what the ledger knows already is passed over, copies are recognised.
 
-use std::collections::HashMap;
-use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use crate::source::{Identity, Located};
-use crate::store::{Ledger, LedgerEntry, Status};
+use crate::store::{Ledger, LedgerEntry, Status, may_be_copies};
 
 /// An object to be read.
 #[derive(Clone, Debug)]
@@ -16,6 +15,36 @@ pub struct Item {
     pub path: String,
     /// AWS's own name of the object, wherever it has been copied to; `None` where the name is not AWS's.
     pub object_id: Option<String>,
+    /// The object that has carried its rows so far, where it is read because that one holds something else now.
+    pub carried_by: Option<String>,
+    /// How it has been counted so far.
+    pub listed: Listed,
+}
+
+/// How an object that is read stands in the counts of the plan.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Listed {
+    /// Among the files that were found.
+    #[default]
+    Found,
+    /// Among these, and as unchanged.
+    Unchanged,
+    /// Not at all: the inputs do not lead to it, and only its rows make it necessary to read it.
+    Nowhere,
+}
+
+impl Item {
+    fn new(located: Located, path: String) -> Item {
+        let object_id = located.object_id();
+        Item { object_id, located, path, carried_by: None, listed: Listed::Found }
+    }
+
+    /// The object of a ledger's entry whose rows are in the store no more; `None` where it is gone or has changed.
+    pub fn of_lost(entry: &LedgerEntry, listed: Listed) -> Option<Item> {
+        let located = Located::again(&entry.path, entry.compressed_bytes, entry.modified_ns)?;
+        let carried_by = entry.duplicate_of.clone();
+        Some(Item { carried_by, listed, ..Item::new(located, entry.path.clone()) })
+    }
 }
 
 /// What to do with an object once its content is known.
@@ -25,6 +54,8 @@ pub enum Verdict {
     New,
     /// Store it in the place of what these paths gave.
     Replace(Vec<String>),
+    /// The same, though its content is stored: its lines are read by another field list now.
+    ReadAgain(Vec<String>),
     /// Its content is stored already.
     Unchanged,
     /// Its content is stored already, from this other path.
@@ -44,25 +75,49 @@ pub struct Plan {
     pub unchanged_bytes: u64,
     /// Smaller copies of objects that are also there in full.
     pub shorter: Vec<(Item, String)>,
+    /// Those of the unchanged whose rows another object carries.
+    pub carried: HashSet<String>,
 }
 
 /// Compressed files below this size are read last.
 const SMALL: u64 = 4 << 20;
 
 impl Plan {
-    /// Looks every object up in the ledger by path, size and time of modification.
-    pub fn new(objects: Vec<Located>, ledger: Option<&Ledger>) -> Plan {
+    /// Looks every object up in the ledger by path, size and time of modification. `log_format` is the field list given
+    /// for lines without a header: what was read by another one is read again.
+    ///
+    /// Copies whose rows went with the object that carried them are read too, also where no input leads to them.
+    pub fn new(objects: Vec<Located>, ledger: Option<&Ledger>, log_format: Option<&str>) -> Plan {
         let mut plan = Plan::default();
+        let lost = |known: &LedgerEntry| {
+            known.status == Status::Duplicate && !ledger.is_some_and(|ledger| ledger.carries(known))
+        };
+        let mut elsewhere: HashMap<&str, &LedgerEntry> = ledger
+            .into_iter()
+            .flat_map(|ledger| ledger.iter())
+            .filter(|known| lost(known))
+            .map(|known| (known.path.as_str(), known))
+            .collect();
         let mut best: HashMap<String, usize> = HashMap::new();
         for located in objects {
             let path = absolute(&located);
             let known = ledger.and_then(|ledger| ledger.by_path(&path));
-            if known.is_some_and(|known| is_unchanged(known, &located)) {
+            let known = known.filter(|known| is_unchanged(known, &located));
+            let is_lost = elsewhere.remove(path.as_str()).is_some();
+            let read_otherwise = known.is_some_and(|known| {
+                let carrier = known.duplicate_of.as_deref().and_then(|of| ledger.and_then(|l| l.by_path(of)));
+                is_read_otherwise(carrier.unwrap_or(known), log_format)
+            });
+            if let Some(known) = known.filter(|_| !is_lost && !read_otherwise) {
                 plan.unchanged += 1;
                 plan.unchanged_bytes += located.size;
+                if known.status == Status::Duplicate {
+                    plan.carried.insert(path);
+                }
                 continue;
             }
-            let item = Item { object_id: object_id(&located), located, path };
+            let mut item = Item::new(located, path);
+            item.carried_by = known.filter(|_| is_lost).and_then(|known| known.duplicate_of.clone());
             // Of copies of one object that differ in size, the largest is the whole one.
             if let Some(id) = &item.object_id {
                 match best.get(id).copied().and_then(|at| plan.items.get_mut(at)) {
@@ -83,6 +138,9 @@ impl Plan {
             }
             plan.items.push(item);
         }
+        let mut elsewhere: Vec<&LedgerEntry> = elsewhere.into_values().collect();
+        elsewhere.sort_by_key(|known| &known.path);
+        plan.items.extend(elsewhere.into_iter().filter_map(|known| Item::of_lost(known, Listed::Nowhere)));
         let (large, small): (Vec<Item>, Vec<Item>) =
             plan.items.drain(..).partition(|item| item.located.size >= SMALL);
         plan.items = large;
@@ -110,52 +168,89 @@ fn absolute(located: &Located) -> String {
     path.map_or_else(|_| located.path.clone(), |path| path.to_string_lossy().into_owned())
 }
 
-/// AWS puts account, region, time and a random part into a log object's name, so the name alone says which it is.
-fn object_id(located: &Located) -> Option<String> {
-    let key = &located.key;
-    if key.account.is_none() || key.region.is_none() || key.stamp.is_none() {
-        return None;
+/// Whether lines without a header were read by another field list than the one given now.
+fn is_read_otherwise(known: &LedgerEntry, log_format: Option<&str>) -> bool {
+    let (Some(given), Status::Stored) = (log_format, known.status) else { return false };
+    match &known.log_format {
+        Some(read) => read != given,
+        // An entry that does not say it: reading again is worth it only where the first time came to little.
+        None => known.quarantined > known.rows,
     }
-    Path::new(&located.path).file_name().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// What this run has met so far, shared by the workers.
 #[derive(Debug, Default)]
 pub struct Met {
-    contents: Mutex<HashMap<(u128, u64), String>>,
+    /// By content: the paths that hold it, with AWS's names of them.
+    contents: Mutex<HashMap<(u128, u64), Vec<Holder>>>,
+    /// Paths whose rows go with the batch at hand.
+    gone: RwLock<HashSet<String>>,
 }
+
+type Holder = (String, Option<String>);
 
 impl Met {
     /// Says what to do with an object, now that its content is known; notes it for the copies that may follow.
-    pub fn decide(&self, item: &Item, identity: Identity, ledger: Option<&Ledger>) -> Verdict {
-        let by_path = ledger
-            .and_then(|ledger| ledger.by_path(&item.path))
-            .filter(|known| known.status == Status::Stored);
+    /// `log_format` is the field list by which its lines are read, where one was given and they have no header.
+    pub fn decide(
+        &self,
+        item: &Item,
+        identity: Identity,
+        log_format: Option<&str>,
+        ledger: Option<&Ledger>,
+    ) -> Verdict {
+        let gone = self.gone.read().unwrap_or_else(PoisonError::into_inner);
+        let is_there = |known: &&LedgerEntry| known.status == Status::Stored && !gone.contains(&known.path);
+        let may_be_copy = |object_id: Option<&str>| may_be_copies(object_id, item.object_id.as_deref());
+        let own = ledger.and_then(|ledger| ledger.by_path(&item.path)).filter(is_there);
+        let mut read_otherwise = None;
         if identity.size > 0 {
-            let stored = ledger
-                .and_then(|ledger| ledger.by_hash(identity.hash, identity.size))
-                .filter(|known| known.status == Status::Stored);
-            if let Some(stored) = stored {
-                return match stored.path == item.path {
-                    true => Verdict::Unchanged,
-                    false => Verdict::Duplicate(stored.path.clone()),
-                };
+            let is_same =
+                |known: &&LedgerEntry| known.hash == Some(identity.hash) && known.size == identity.size;
+            let of_others = || {
+                let mut same = ledger.into_iter().flat_map(|l| l.by_hash(identity.hash, identity.size));
+                same.find(|known| is_there(known) && may_be_copy(known.object_id.as_deref()))
+            };
+            if let Some(stored) = own.filter(is_same).or_else(of_others) {
+                let given = log_format.filter(|given| stored.log_format.as_deref() != Some(given));
+                match given {
+                    None if stored.path == item.path => return Verdict::Unchanged,
+                    None => return Verdict::Duplicate(stored.path.clone()),
+                    Some(_) => read_otherwise = Some(stored.path.clone()),
+                }
             }
             let mut contents = self.contents.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(other) = contents.get(&(identity.hash, identity.size)) {
+            let holders = contents.entry((identity.hash, identity.size)).or_default();
+            let other = holders.iter().find(|(path, id)| *path != item.path && may_be_copy(id.as_deref()));
+            if let Some((other, _)) = other {
                 return Verdict::Duplicate(other.clone());
             }
-            contents.insert((identity.hash, identity.size), item.path.clone());
+            holders.push((item.path.clone(), item.object_id.clone()));
         }
-        if let Some(known) = by_path {
-            return Verdict::Replace(vec![known.path.clone()]);
+        let own = own.map(|known| known.path.clone());
+        if let Some(read_otherwise) = read_otherwise {
+            let other = own.filter(|own| *own != read_otherwise);
+            return Verdict::ReadAgain(std::iter::once(read_otherwise).chain(other).collect());
+        }
+        if let Some(own) = own {
+            return Verdict::Replace(vec![own]);
         }
         let by_object =
             item.object_id.as_deref().and_then(|id| ledger.and_then(|ledger| ledger.by_object(id)));
-        match by_object.filter(|known| known.status == Status::Stored) {
+        match by_object.filter(is_there) {
             Some(known) if known.size >= identity.size => Verdict::Shorter(known.path.clone()),
             Some(known) => Verdict::Replace(vec![known.path.clone()]),
             None => Verdict::New,
         }
+    }
+
+    /// Notes that the rows of a path go with the batch at hand; whether that is new.
+    pub fn lose(&self, path: &str) -> bool {
+        self.gone.write().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned())
+    }
+
+    /// A new batch begins: what went with the one before is in the ledger.
+    pub fn begin_batch(&self) {
+        self.gone.write().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

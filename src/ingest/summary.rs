@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::IngestOptions;
-use super::plan::{Item, Plan};
-use super::work::Tally;
+use super::plan::{Item, Listed, Plan};
+use super::work::{Share, Tally};
 use crate::format::LogKind;
 use crate::source::decode::{FileReport, Skip};
 use crate::source::{Ending, Found, Identity};
@@ -32,6 +32,14 @@ pub struct FileOutcome {
     pub report: FileReport,
     /// What the ledger has to keep.
     pub entry: Option<LedgerEntry>,
+    /// The field list by which its lines were read, where they have no header.
+    pub log_format: Option<String>,
+    /// It is stored already, but was read by another field list.
+    pub read_again: bool,
+    /// The store holds rows of its path.
+    pub had_rows: bool,
+    carried_by: Option<String>,
+    listed: Listed,
     account: Option<String>,
     region: Option<String>,
 }
@@ -73,8 +81,22 @@ impl FileOutcome {
             tally: Tally::default(),
             report: FileReport::default(),
             entry: None,
+            log_format: None,
+            read_again: false,
+            had_rows: false,
+            carried_by: item.carried_by.clone(),
+            listed: item.listed,
             account: key.account.clone(),
             region: key.region.clone(),
+        }
+    }
+
+    /// The paths whose rows go with this outcome: what it replaces, and itself where it has become a copy of something else.
+    pub fn leaving(&self) -> &[String] {
+        match &self.outcome {
+            Outcome::Stored { replaces, .. } => replaces,
+            Outcome::Duplicate(_) | Outcome::Shorter(_) if self.had_rows => std::slice::from_ref(&self.path),
+            _ => &[],
         }
     }
 
@@ -135,7 +157,8 @@ impl FileOutcome {
             nodata: self.tally.nodata,
             skipdata: self.tally.skipdata,
             quarantined: self.tally.refused.len() as u64,
-            short: self.report.short,
+            short: self.short(),
+            log_format: self.log_format.clone(),
             min_time: self.tally.least,
             max_time: self.tally.most,
             raw_bytes: self.report.bytes,
@@ -149,6 +172,13 @@ impl FileOutcome {
         }
         self.entry = Some(entry);
         self.ended(Outcome::Stored { replaces, problem })
+    }
+}
+
+impl FileOutcome {
+    /// Rows with fewer fields than their header; lines that are no rows do not count.
+    fn short(&self) -> u64 {
+        self.report.short.saturating_sub(self.tally.short_refused)
     }
 }
 
@@ -226,7 +256,7 @@ pub struct Summary {
     pub tables: BTreeMap<String, Counts>,
     /// All tables together.
     pub total: Counts,
-    /// Whether rows, refused, header and blank lines make up the lines.
+    /// Whether rows, refused, header and blank lines make up the lines, and each file that was found is counted once.
     pub adds_up: bool,
     /// Files that are stored already.
     pub unchanged: u64,
@@ -242,8 +272,10 @@ pub struct Summary {
     pub passed_over: u64,
     /// Files not stored because of refused lines (`--strict`).
     pub refused: Vec<Note>,
-    /// Files that could not be read.
+    /// Files that could not be read, or not to their end.
     pub failed: Vec<Note>,
+    /// Of these, files of which what came before is stored.
+    pub partly: u64,
     /// Inputs that could not be looked at.
     pub problems: Vec<String>,
     /// The first refused lines.
@@ -305,6 +337,11 @@ impl Summary {
     /// Takes an object's outcome.
     pub fn add(&mut self, file: FileOutcome) {
         let note = |what: String| Note { file: file.shown.clone(), what };
+        match file.listed {
+            Listed::Found => {}
+            Listed::Unchanged => self.unchanged = self.unchanged.saturating_sub(1),
+            Listed::Nowhere => self.found += 1,
+        }
         match &file.outcome {
             Outcome::Unchanged => self.unchanged += 1,
             Outcome::Duplicate(of) => self.duplicates.push(note(format!("the same content as {of}"))),
@@ -319,10 +356,15 @@ impl Summary {
             }
             Outcome::Failed(why) => self.failed.push(note(why.clone())),
             Outcome::Stored { replaces, problem } => {
+                if let Some(of) = &file.carried_by {
+                    self.replaced.push(note(format!("stored, since {of} no longer holds the same content")));
+                }
                 if !replaces.is_empty() {
-                    self.replaced.push(note(format!("replaces what {} gave", replaces.join(", "))));
+                    let why = if file.read_again { "read again by this --log-format; " } else { "" };
+                    self.replaced.push(note(format!("{why}replaces what {} gave", replaces.join(", "))));
                 }
                 if let Some(problem) = problem {
+                    self.partly += 1;
                     self.failed.push(note(format!(
                         "{problem}; what came before is stored, and the next run tries again"
                     )));
@@ -330,11 +372,9 @@ impl Summary {
                 if file.report.ending != Ending::Complete {
                     self.warnings.push(note(file.report.ending.to_string()));
                 }
-                if file.report.short > 0 {
-                    self.warnings.push(note(format!(
-                        "{} rows have fewer fields than their header",
-                        file.report.short
-                    )));
+                if file.short() > 0 {
+                    self.warnings
+                        .push(note(format!("{} rows have fewer fields than their header", file.short())));
                 }
                 for line in file.tally.refused.iter().take(SHOWN.saturating_sub(self.refusals.len())) {
                     self.refusals.push(Note {
@@ -344,10 +384,11 @@ impl Summary {
                 }
                 self.accounts.extend(file.account.clone());
                 self.regions.extend(file.region.clone());
-                let table = file.kind.map_or("other", LogKind::table).to_owned();
-                let counts = counts_of(&file);
-                self.tables.entry(table).or_default().add(&counts);
-                self.total.add(&counts);
+                for (kind, counts) in counts_by_kind(&file) {
+                    let table = kind.map_or("other", LogKind::table).to_owned();
+                    self.tables.entry(table).or_default().add(&counts);
+                }
+                self.total.add(&counts_of(&file));
             }
         }
     }
@@ -360,9 +401,18 @@ impl Summary {
         self.mb_per_second = self.total.raw_bytes as f64 / 1e6 / seconds;
         self.ratio = (self.stored_bytes > 0).then(|| self.total.raw_bytes as f64 / self.stored_bytes as f64);
         let total = &self.total;
-        self.adds_up = total.lines == total.rows + total.quarantined + total.headers + total.blank;
+        let lines = total.rows + total.quarantined + total.headers + total.blank;
+        let notes = [&self.duplicates, &self.skipped, &self.refused];
+        let noted: usize = notes.into_iter().map(Vec::len).sum();
+        let files = total.files + self.unchanged + noted as u64 + self.passed_over + self.unreadable();
+        self.adds_up = total.lines == lines && self.found == files;
         self.tables.values_mut().for_each(Counts::name_range);
         self.total.name_range();
+    }
+
+    /// Files of which nothing could be read.
+    pub fn unreadable(&self) -> u64 {
+        (self.failed.len() as u64).saturating_sub(self.partly)
     }
 
     /// Whether nothing at all was recognised among what was found.
@@ -385,10 +435,55 @@ fn counts_of(file: &FileOutcome) -> Counts {
         quarantined: file.tally.refused.len() as u64,
         headers: file.report.headers,
         blank: file.report.blank,
-        short: file.report.short,
+        short: file.short(),
         compressed_bytes: file.size,
         raw_bytes: file.report.bytes,
         range: file.tally.least.zip(file.tally.most),
+        ..Counts::default()
+    }
+}
+
+/// The same by table. What belongs to no table, such as headers, counts with the kind that the file begins with.
+fn counts_by_kind(file: &FileOutcome) -> Vec<(Option<LogKind>, Counts)> {
+    let mut counts = vec![(file.kind, counts_of(file))];
+    let mut kinds: Vec<LogKind> = file.tally.kinds.iter().map(|share| share.kind).collect();
+    kinds.extend(file.tally.refused.iter().map(|refused| refused.kind));
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.iter().all(|kind| Some(*kind) == file.kind) {
+        return counts;
+    }
+    for kind in kinds.into_iter().filter(|kind| Some(*kind) != file.kind) {
+        let own = counts_in(file, kind);
+        if let Some((_, first)) = counts.first_mut() {
+            first.lines = first.lines.saturating_sub(own.lines);
+        }
+        counts.push((Some(kind), own));
+    }
+    if let (Some((_, first)), Some(kind)) = (counts.first_mut(), file.kind) {
+        let own = counts_in(file, kind);
+        first.rows = own.rows;
+        first.nodata = own.nodata;
+        first.skipdata = own.skipdata;
+        first.quarantined = own.quarantined;
+        first.range = own.range;
+    }
+    counts
+}
+
+/// A file's rows and refused lines of one kind.
+fn counts_in(file: &FileOutcome, kind: LogKind) -> Counts {
+    let share = file.tally.kinds.iter().find(|share| share.kind == kind).cloned();
+    let share = share.unwrap_or_else(|| Share::new(kind));
+    let quarantined = file.tally.refused.iter().filter(|refused| refused.kind == kind).count() as u64;
+    Counts {
+        files: 1,
+        lines: share.rows + quarantined,
+        rows: share.rows,
+        nodata: share.nodata,
+        skipdata: share.skipdata,
+        quarantined,
+        range: share.range,
         ..Counts::default()
     }
 }

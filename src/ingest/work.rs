@@ -57,9 +57,43 @@ pub struct Tally {
     /// The time of the last row.
     pub most: Option<i64>,
     /// Rows by kind of log.
-    pub kinds: Vec<(LogKind, u64)>,
+    pub kinds: Vec<Share>,
     /// Lines that are no rows.
     pub refused: Vec<Refused>,
+    /// Of these, lines with fewer fields than their header.
+    pub short_refused: u64,
+}
+
+/// A file's rows of one kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// The kind.
+    pub kind: LogKind,
+    /// Its rows.
+    pub rows: u64,
+    /// Of these, rows that say that there was no traffic.
+    pub nodata: u64,
+    /// Of these, rows that say that records were lost.
+    pub skipdata: u64,
+    /// The times of the first and the last row, in microseconds.
+    pub range: Option<(i64, i64)>,
+}
+
+impl Share {
+    /// No rows.
+    pub fn new(kind: LogKind) -> Share {
+        Share { kind, rows: 0, nodata: 0, skipdata: 0, range: None }
+    }
+
+    fn merge(&mut self, other: &Share) {
+        self.rows += other.rows;
+        self.nodata += other.nodata;
+        self.skipdata += other.skipdata;
+        self.range = match (self.range, other.range) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        };
+    }
 }
 
 /// Counters that a progress bar may read at any time.
@@ -253,6 +287,8 @@ impl<'a> Worker<'a> {
                 return self.flush_if_full(&group);
             }
             let refusals = bad_rows(group.kind, &columns, batch.block, cells, &bad);
+            let is_short = |refusal: &&Refusal| cells.short.binary_search(&refusal.line).is_ok();
+            tally.short_refused += refusals.iter().filter(is_short).count() as u64;
             let gone: HashSet<u32> = bad.iter().map(|(_, cell)| cell.row).collect();
             let keep: Vec<bool> = (0..cells.rows() as u32).map(|row| !gone.contains(&row)).collect();
             retain(cells, &keep);
@@ -313,12 +349,8 @@ impl Tally {
         self.skipdata += other.skipdata;
         self.least = [self.least, other.least].into_iter().flatten().min();
         self.most = [self.most, other.most].into_iter().flatten().max();
-        for (kind, rows) in other.kinds {
-            match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
-                Some((_, known)) => *known += rows,
-                None => self.kinds.push((kind, rows)),
-            }
-        }
+        other.kinds.iter().for_each(|share| self.add(share));
+        self.short_refused += other.short_refused;
         self.refused.extend(other.refused);
         self.refused.sort_by_key(|refused| refused.line);
     }
@@ -328,14 +360,18 @@ impl Tally {
         let [nodata, skipdata] = rows.count_texts("log_status", before, [b"NODATA", b"SKIPDATA"]);
         self.nodata += nodata;
         self.skipdata += skipdata;
-        let kind = rows.group.kind;
-        match self.kinds.iter_mut().find(|(known, _)| *known == kind) {
-            Some((_, rows)) => *rows += count as u64,
-            None => self.kinds.push((kind, count as u64)),
+        let range = days.filter(|days| days.least <= days.most).map(|days| (days.least, days.most));
+        if let Some((least, most)) = range {
+            self.least = Some(self.least.map_or(least, |known| known.min(least)));
+            self.most = Some(self.most.map_or(most, |known| known.max(most)));
         }
-        if let Some(days) = days.filter(|days| days.least <= days.most) {
-            self.least = Some(self.least.map_or(days.least, |least| least.min(days.least)));
-            self.most = Some(self.most.map_or(days.most, |most| most.max(days.most)));
+        self.add(&Share { kind: rows.group.kind, rows: count as u64, nodata, skipdata, range });
+    }
+
+    fn add(&mut self, share: &Share) {
+        match self.kinds.iter_mut().find(|known| known.kind == share.kind) {
+            Some(known) => known.merge(share),
+            None => self.kinds.push(share.clone()),
         }
     }
 

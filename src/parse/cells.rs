@@ -113,8 +113,8 @@ pub struct Cells {
     pub whole: Vec<Span>,
     /// What lay beyond the known columns, by row.
     pub extra: Vec<Extra>,
-    /// Rows that had fewer fields than their header.
-    pub short: u64,
+    /// The lines of rows that had fewer fields than their header, in order.
+    pub short: Vec<u64>,
 }
 
 impl Cells {
@@ -125,7 +125,7 @@ impl Cells {
         self.lines.clear();
         self.whole.clear();
         self.extra.clear();
-        self.short = 0;
+        self.short.clear();
     }
 
     /// The number of rows.

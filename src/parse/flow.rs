@@ -369,7 +369,9 @@ impl FlowCutter {
             ));
         }
         cells.push_row(number, Span::new(line.start, line.end));
-        cells.short += u64::from(tokens.len() < count);
+        if tokens.len() < count {
+            cells.short.push(number);
+        }
         for (column, field) in cells.spans.iter_mut().zip(&chosen.fields) {
             if let (Some(cell), Some(token)) = (column.last_mut(), field.and_then(|field| tokens.get(field)))
             {

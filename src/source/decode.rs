@@ -27,6 +27,15 @@ pub struct DecodeOptions {
     pub layouts: Vec<Layout>,
 }
 
+impl DecodeOptions {
+    /// The given field lists as one text, which says whether two readings of lines without a header agree; `None`
+    /// where none is given.
+    pub fn log_format(&self) -> Option<String> {
+        let lists: Vec<String> = self.layouts.iter().map(|layout| layout.names.join(" ")).collect();
+        (!lists.is_empty()).then(|| lists.join(", "))
+    }
+}
+
 /// What opening an object gave.
 pub enum Opening<'s> {
     /// A log.
@@ -72,7 +81,7 @@ pub struct FileReport {
     pub blank: u64,
     /// Header lines.
     pub headers: u64,
-    /// Rows with fewer fields than their header.
+    /// Lines with fewer fields than their header, those included whose values turn out to be none.
     pub short: u64,
     /// Lines that were not cut because they do not hold what was searched for.
     pub passed_over: u64,
@@ -142,6 +151,7 @@ pub struct Decoder<'s> {
     last_ending: Ending,
     from_key: [Option<String>; 2],
     key_spans: [Span; 2],
+    log_format: Option<String>,
     done: bool,
 }
 
@@ -191,10 +201,23 @@ impl<'s> Decoder<'s> {
         if let Recognition::Json(kind) = &recognition {
             return Decoder::open_events(reader, kind, located, options);
         }
+        let headerless = recognition.is_headerless();
         Ok(match Lines::of(recognition, options) {
-            Ok(lines) => Opening::Log(Box::new(Decoder::new(Feed::Text(reader), lines, located, options))),
+            Ok(lines) => {
+                let decoder = Decoder::new(Feed::Text(reader), lines, located, options);
+                Opening::Log(Box::new(decoder.without_header(headerless, options)))
+            }
             Err(skip) => Opening::Skip(skip),
         })
+    }
+
+    /// Notes by which field list the lines are read, where no header says it.
+    fn without_header(mut self, headerless: bool, options: &DecodeOptions) -> Decoder<'s> {
+        if headerless {
+            let default = || self.lines.layout.as_ref().map(|layout| layout.names.join(" "));
+            self.log_format = options.log_format().or_else(default);
+        }
+        self
     }
 
     fn open_events(
@@ -209,9 +232,12 @@ impl<'s> Decoder<'s> {
         let Some(first) = events.next_block(&mut block)? else {
             return Ok(skip("an envelope without log events", true));
         };
-        Ok(match Lines::of(recognise(ContentKind::Text, &block), options) {
+        let recognition = recognise(ContentKind::Text, &block);
+        let headerless = recognition.is_headerless();
+        Ok(match Lines::of(recognition, options) {
             Ok(lines) => {
-                let mut decoder = Decoder::new(Feed::Events(Box::new(events)), lines, located, options);
+                let decoder = Decoder::new(Feed::Events(Box::new(events)), lines, located, options);
+                let mut decoder = decoder.without_header(headerless, options);
                 decoder.block = block;
                 decoder.next_line = first.first_event;
                 decoder.begin_block(BlockInfo::default());
@@ -270,6 +296,7 @@ impl<'s> Decoder<'s> {
             last_ending: Ending::Complete,
             from_key: [located.key.load_balancer.clone(), located.key.node_ip.clone()],
             key_spans: [Span::NONE; 2],
+            log_format: None,
             done: false,
         }
     }
@@ -282,6 +309,19 @@ impl<'s> Decoder<'s> {
     /// The columns that what comes next can carry, by position in its kind's columns.
     pub fn carried(&self) -> &[usize] {
         &self.lines.carried
+    }
+
+    /// Whether lines of that kind can come: those of what comes first, and where that is text of one of the two flow logs,
+    /// a header of the other may follow.
+    pub fn may_hold(&self, kind: LogKind) -> bool {
+        let changes = self.lines.layout.is_some() && !matches!(self.feed, Feed::Parquet(_));
+        self.kind() == kind || (changes && self.kind().may_become(kind))
+    }
+
+    /// The field list by which lines without a header are read, that of a default format included; `None` for logs to
+    /// which none applies.
+    pub fn log_format(&self) -> Option<&str> {
+        self.log_format.as_deref()
     }
 
     /// What has been counted; final once `next_batch` has returned `None`.
@@ -353,7 +393,7 @@ impl<'s> Decoder<'s> {
             self.report.lines += progress.lines;
             self.report.blank += progress.blank;
             self.report.headers += progress.headers;
-            self.report.short += cells.short;
+            self.report.short += cells.short.len() as u64;
             let any = cells.rows() > 0 || !refused.is_empty();
             if let Some(layout) = progress.rebound {
                 // What has been cut belongs to the old layout; if that is nothing, the new one begins at once.

@@ -38,6 +38,24 @@ impl Located {
         Located { path: path.to_owned(), size: 0, modified: 0, key: ObjectKey::parse(path), native: None }
     }
 
+    /// A file that has been located before, if it has not changed since: the same size, in bytes, and the same time of
+    /// modification, in Unix nanoseconds.
+    pub fn again(path: &str, size: u64, modified: i64) -> Option<Located> {
+        let data = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        let same = data.len() == size && data.modified().ok().map(unix_nanos) == Some(modified);
+        same.then(|| Located { size, modified, ..Located::at(path) })
+    }
+
+    /// AWS's own name of the object, wherever it has been copied to; `None` where the name is not AWS's. AWS puts account,
+    /// region, time and a random part into it, so the name alone says which object it is.
+    pub fn object_id(&self) -> Option<String> {
+        let key = &self.key;
+        if key.account.is_none() || key.region.is_none() || key.stamp.is_none() {
+            return None;
+        }
+        Path::new(&self.path).file_name().map(|name| name.to_string_lossy().into_owned())
+    }
+
     /// The path to open.
     pub fn file(&self) -> &Path {
         self.native.as_deref().unwrap_or(Path::new(&self.path))

@@ -88,6 +88,16 @@ impl Recognition {
         }
     }
 
+    /// Whether it is lines that name their fields nowhere, so that a given field list says how they are read.
+    pub fn is_headerless(&self) -> bool {
+        match self {
+            Recognition::FlowDefault | Recognition::TgwDefault | Recognition::FlowHeaderless { .. } => true,
+            Recognition::Other { what } => what == "text",
+            Recognition::CloudWatchExport(inner) => inner.is_headerless(),
+            _ => false,
+        }
+    }
+
     fn other(what: &str) -> Recognition {
         Recognition::Other { what: what.to_owned() }
     }

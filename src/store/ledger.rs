@@ -92,6 +92,8 @@ pub struct LedgerEntry {
     pub batch: i64,
     /// When, microseconds since 1970; the store fills it in.
     pub ingested_at: i64,
+    /// The field list by which its lines were read, where they have no header.
+    pub log_format: Option<String>,
 }
 
 /// The schema of [`LEDGER_TABLE`].
@@ -124,6 +126,7 @@ pub fn ledger_schema() -> SchemaRef {
         number("raw_bytes"),
         number("batch"),
         time("ingested_at"),
+        text("log_format"),
     ]))
 }
 
@@ -173,6 +176,7 @@ pub(super) fn to_batch<'a>(
         count(|e| e.raw_bytes),
         number(|e| e.batch),
         time(|e| Some(e.ingested_at)),
+        text(|e| e.log_format.as_deref()),
     ];
     RecordBatch::try_new(ledger_schema(), columns).map_err(StoreError::arrow(path))
 }
@@ -222,6 +226,7 @@ pub(super) fn from_batch(batch: &RecordBatch, path: &Path) -> Result<Vec<LedgerE
             raw_bytes: count(&columns.raw_bytes),
             batch: valid(&columns.batch, row).unwrap_or_default(),
             ingested_at: valid_time(&columns.ingested_at, row).unwrap_or_default(),
+            log_format: owned(&columns.log_format),
         });
     }
     Ok(entries)
@@ -265,6 +270,7 @@ struct Columns {
     raw_bytes: Int64Array,
     batch: Int64Array,
     ingested_at: TimestampMicrosecondArray,
+    log_format: StringArray,
 }
 
 impl Columns {
@@ -303,6 +309,7 @@ impl Columns {
             raw_bytes: number("raw_bytes")?,
             batch: number("batch")?,
             ingested_at: time("ingested_at")?,
+            log_format: text("log_format")?,
         })
     }
 }
@@ -338,12 +345,28 @@ impl Ledger {
         entries.get(*position)
     }
 
-    /// An entry under which that content is stored: the same bytes, by hash and size.
-    pub fn by_hash(&self, hash: u128, size: u64) -> Option<&LedgerEntry> {
+    /// The entries under which that content is stored: the same bytes, by hash and size. More than one where objects of
+    /// different names in AWS's grammar hold the same bytes.
+    pub fn by_hash(&self, hash: u128, size: u64) -> impl Iterator<Item = &LedgerEntry> {
         let entries = &*self.0;
-        let same = |e: &LedgerEntry| e.hash == Some(hash) && e.size == size;
-        let position = entries.by_content.find(entries.hash(&(hash, size)), |&at| entries.is(at, same))?;
-        entries.get(*position)
+        let found = entries.by_content.iter_hash(entries.hash(&(hash, size)));
+        found
+            .filter_map(|&position| entries.get(position))
+            .filter(move |e| e.hash == Some(hash) && e.size == size)
+    }
+
+    /// Whether the rows of a duplicate are still in the store: under an object with its content, or as a part of a fuller
+    /// copy of the same object. They go with their carrier when that is replaced.
+    pub fn carries(&self, duplicate: &LedgerEntry) -> bool {
+        let same = |hash| {
+            self.by_hash(hash, duplicate.size)
+                .any(|e| may_be_copies(e.object_id.as_deref(), duplicate.object_id.as_deref()))
+        };
+        let fuller = |id: &String| {
+            // An object that could not be read to its end has size 0 here, and is read again by the next run.
+            self.by_object(id).is_some_and(|e| e.size == 0 || e.size >= duplicate.size)
+        };
+        duplicate.hash.is_some_and(same) || duplicate.object_id.as_ref().is_some_and(fuller)
     }
 
     /// Every entry.
@@ -452,6 +475,12 @@ impl Entries {
         }
         true
     }
+}
+
+/// Whether objects of the same content may be copies of one: AWS gives each object a name of its own, so those that have
+/// different ones are not.
+pub fn may_be_copies(one: Option<&str>, other: Option<&str>) -> bool {
+    one.zip(other).is_none_or(|(one, other)| one == other)
 }
 
 fn content(entry: &LedgerEntry) -> Option<(u128, u64)> {

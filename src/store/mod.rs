@@ -40,7 +40,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, CommitReport};
 pub use delta::{DataFile, TableSnapshot};
 pub use error::StoreError;
-pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, ledger_schema};
+pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, ledger_schema, may_be_copies};
 pub use maintain::{ForgetReport, OptimizeReport, StoreInfo, TableInfo};
 pub use stats::FileStats;
 

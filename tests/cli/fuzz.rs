@@ -257,7 +257,7 @@ fn account(probe: &Probe, options: &DecodeOptions, limits: Limits) -> Option<(Fi
     worker.finish().unwrap();
     let accounted = tally.rows + tally.refused.len() as u64 + report.headers + report.blank;
     assert_eq!(report.lines, accounted, "{report:?} {} rows, {} refused", tally.rows, tally.refused.len());
-    assert_eq!(tally.kinds.iter().map(|(_, rows)| rows).sum::<u64>(), tally.rows);
+    assert_eq!(tally.kinds.iter().map(|share| share.rows).sum::<u64>(), tally.rows);
     assert!(tally.nodata + tally.skipdata <= tally.rows);
     for refused in &tally.refused {
         assert!(
