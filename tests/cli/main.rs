@@ -4,6 +4,7 @@
 //! script that shares no code with flowq; never from what flowq printed once.
 
 mod commands;
+mod copies;
 mod crash;
 mod delta;
 mod dump;

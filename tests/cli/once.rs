@@ -28,7 +28,7 @@ fn total(summary: &Value) -> u64 {
 }
 
 /// Lets the time of modification differ from what was written before, whatever the file system's resolution.
-fn later(path: &Path) {
+pub fn later(path: &Path) {
     let file = fs::File::options().append(true).open(path).unwrap();
     let time = file.metadata().unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
     file.set_modified(time).unwrap();
