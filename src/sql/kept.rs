@@ -36,6 +36,9 @@ use super::coded::rule;
 /// Rows of a chunk: many enough for texts to repeat, few enough to look them up in the cache.
 const CHUNK_ROWS: usize = 512 * 1024;
 
+/// Rows of a chunk that ends early, because those behind it have other dictionaries.
+const LEAST_ROWS: usize = 64 * 1024;
+
 /// Bytes of the texts of a column in a chunk, about.
 const CHUNK_TEXT: usize = 256 << 20;
 
@@ -130,20 +133,24 @@ async fn pack(
     let mut packer = Packer::new(schema);
     let mut chunks = Vec::new();
     let mut kept = 0;
+    let mut end_chunk = |packer: &mut Packer| {
+        let chunk = packer.finish()?;
+        kept += chunk.memory();
+        chunks.push(chunk);
+        memory.try_resize(kept)
+    };
     while let Some(batch) = stream.next().await {
-        packer.push(&batch?)?;
+        let batch = batch?;
+        if packer.rows() >= LEAST_ROWS && !packer.fits(&batch) {
+            end_chunk(&mut packer)?;
+        }
+        packer.push(&batch)?;
         if packer.rows() >= CHUNK_ROWS || packer.text_bytes() >= CHUNK_TEXT {
-            let chunk = packer.finish()?;
-            kept += chunk.memory();
-            memory.try_resize(kept)?;
-            chunks.push(chunk);
+            end_chunk(&mut packer)?;
         }
     }
     if packer.rows() > 0 {
-        let chunk = packer.finish()?;
-        kept += chunk.memory();
-        memory.try_resize(kept)?;
-        chunks.push(chunk);
+        end_chunk(&mut packer)?;
     }
     Ok((chunks, memory))
 }

@@ -13,8 +13,8 @@ use datafusion::arrow::datatypes::{
 };
 use datafusion::common::Result;
 
-use crate::sql::coded::coded_text;
 use crate::sql::coded::keys::Texts;
+use crate::sql::coded::{coded_text, same_texts};
 
 /// Unsigned numbers in as few bytes as the largest of them needs.
 #[derive(Debug)]
@@ -167,7 +167,7 @@ pub struct Packer {
 }
 
 enum Packing {
-    Text { ty: DataType, texts: Texts, numbers: Vec<u32> },
+    Text(PackedText),
     Number { arrays: Vec<ArrayRef>, ty: DataType },
     Other(Vec<ArrayRef>),
 }
@@ -176,9 +176,7 @@ impl Packer {
     /// Packs rows of this schema.
     pub fn new(schema: &SchemaRef) -> Packer {
         let packing = |ty: &DataType| match ty {
-            DataType::Utf8View | DataType::Utf8 => {
-                Packing::Text { ty: ty.clone(), texts: Texts::default(), numbers: Vec::new() }
-            }
+            DataType::Utf8View | DataType::Utf8 => Packing::Text(PackedText::new(ty.clone())),
             DataType::Int32 | DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Packing::Number { arrays: Vec::new(), ty: ty.clone() }
             }
@@ -187,10 +185,18 @@ impl Packer {
         Packer { columns: schema.fields().iter().map(|field| packing(field.data_type())).collect(), rows: 0 }
     }
 
+    /// Whether these rows have the dictionaries of those that wait, so that nothing need be looked up to pack them together.
+    pub fn fits(&self, batch: &RecordBatch) -> bool {
+        self.columns.iter().zip(batch.columns()).all(|(packing, array)| match packing {
+            Packing::Text(text) => text.fits(array),
+            _ => true,
+        })
+    }
+
     /// How many bytes the texts of one column have that wait to be packed, at most.
     pub fn text_bytes(&self) -> usize {
         let bytes = self.columns.iter().map(|packing| match packing {
-            Packing::Text { texts, .. } => texts.bytes(),
+            Packing::Text(text) => text.texts.bytes(),
             _ => 0,
         });
         bytes.max().unwrap_or(0)
@@ -205,7 +211,7 @@ impl Packer {
     pub fn push(&mut self, batch: &RecordBatch) -> Result<()> {
         for (packing, array) in self.columns.iter_mut().zip(batch.columns()) {
             match packing {
-                Packing::Text { texts, numbers, .. } => texts.numbers(array, numbers)?,
+                Packing::Text(text) => text.push(array)?,
                 Packing::Number { arrays, .. } | Packing::Other(arrays) => arrays.push(Arc::clone(array)),
             }
         }
@@ -223,12 +229,7 @@ impl Packer {
 impl Packing {
     fn finish(&mut self) -> Result<Column> {
         Ok(match self {
-            Packing::Text { ty, texts, numbers } => {
-                let column = text_column(ty, texts, numbers);
-                texts.clear();
-                numbers.clear();
-                column
-            }
+            Packing::Text(text) => text.finish()?,
             Packing::Number { arrays, ty } => {
                 let arrays = std::mem::take(arrays);
                 let packed = match ty {
@@ -246,17 +247,91 @@ impl Packing {
     }
 }
 
-fn text_column(ty: &DataType, texts: &Texts, numbers: &[u32]) -> Column {
+/// Texts that wait to be packed.
+struct PackedText {
+    ty: DataType,
+    /// The one dictionary of all rows, and their keys into it, [`NO_KEY`] for no text.
+    coded: Option<(ArrayRef, Vec<u32>)>,
+    /// Where there is no such dictionary: all distinct texts, and the number of each row's.
+    texts: Texts,
+    numbers: Vec<u32>,
+}
+
+/// The key of a row without a text.
+const NO_KEY: u32 = u32::MAX;
+
+impl PackedText {
+    fn new(ty: DataType) -> PackedText {
+        PackedText { ty, coded: None, texts: Texts::default(), numbers: Vec::new() }
+    }
+
+    fn fits(&self, array: &ArrayRef) -> bool {
+        match (&self.coded, array.as_dictionary_opt::<Int32Type>()) {
+            (Some((known, _)), Some(dictionary)) => same_texts(known, dictionary.values()),
+            (Some(_), None) => false,
+            (None, _) => true,
+        }
+    }
+
+    fn push(&mut self, array: &ArrayRef) -> Result<()> {
+        if let Some(dictionary) = array.as_dictionary_opt::<Int32Type>()
+            && self.numbers.is_empty()
+            && self.fits(array)
+        {
+            let (_, keys) = self.coded.get_or_insert_with(|| (Arc::clone(dictionary.values()), Vec::new()));
+            let codes = dictionary.keys();
+            match codes.null_count() {
+                0 => keys.extend(codes.values().iter().map(|code| *code as u32)),
+                _ => keys.extend(codes.iter().map(|code| code.map_or(NO_KEY, |code| code as u32))),
+            }
+            return Ok(());
+        }
+        self.look_up()?;
+        self.texts.numbers(array, &mut self.numbers)
+    }
+
+    /// Numbers the rows so far by their texts, in place of their dictionary.
+    fn look_up(&mut self) -> Result<()> {
+        let Some((values, keys)) = self.coded.take() else { return Ok(()) };
+        let keys: Int32Array = keys.iter().map(|key| (*key != NO_KEY).then_some(*key as i32)).collect();
+        let coded: ArrayRef = Arc::new(Int32DictionaryArray::try_new(keys, values)?);
+        self.texts.numbers(&coded, &mut self.numbers)
+    }
+
+    fn finish(&mut self) -> Result<Column> {
+        let column = match self.coded.take() {
+            // A dictionary of which most is used is kept as it is.
+            Some((values, mut keys)) if (1..=keys.len()).contains(&values.len()) => {
+                let nulls = keys.contains(&NO_KEY).then(|| keys.iter().map(|key| *key != NO_KEY).collect());
+                if nulls.is_some() {
+                    keys.iter_mut().filter(|key| **key == NO_KEY).for_each(|key| *key = 0);
+                }
+                let most = u32::try_from(values.len()).unwrap_or(u32::MAX);
+                let values = Arc::new(values.as_string::<i32>().clone());
+                Column::Text { keys: Narrow::of(&keys, most), values, nulls }
+            }
+            coded => {
+                self.coded = coded;
+                self.look_up()?;
+                text_column(&self.ty, &self.texts, &self.numbers)?
+            }
+        };
+        self.texts.clear();
+        self.numbers.clear();
+        Ok(column)
+    }
+}
+
+fn text_column(ty: &DataType, texts: &Texts, numbers: &[u32]) -> Result<Column> {
     if texts.len() == 0 || texts.bytes() > i32::MAX as usize {
         // There is no text for the key 0, or no array that codes them.
         let views: StringViewArray = numbers.iter().map(|number| texts.get(*number)).collect();
-        let views: ArrayRef = Arc::new(views);
-        return Column::Other(cast(&views, ty).unwrap_or(views));
+        return Ok(Column::Other(cast(&views, ty)?));
     }
     let nulls = numbers.contains(&0).then(|| numbers.iter().map(|number| *number != 0).collect());
     let keys: Vec<u32> = numbers.iter().map(|number| number.saturating_sub(1)).collect();
     let values: StringArray = (1..=texts.len() as u32).map(|number| texts.get(number)).collect();
-    Column::Text { keys: Narrow::of(&keys, texts.len() as u32), values: Arc::new(values), nulls }
+    Ok(Column::Text { keys: Narrow::of(&keys, texts.len() as u32), values: Arc::new(values), nulls })
 }
 
 fn joined(arrays: &[ArrayRef]) -> Result<ArrayRef> {
