@@ -5,6 +5,7 @@ mod config;
 mod engine;
 mod explain;
 mod ingest;
+mod logs;
 mod parameters;
 mod printer;
 mod rules;

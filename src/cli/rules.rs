@@ -7,14 +7,14 @@ use arrow::array::Float64Array;
 use clap::{Args, Subcommand};
 
 use super::config::{count_column, held, parse_time, print, text_column, time_text};
-use super::engine::{Engine, EngineArgs, EngineOptions};
+use super::logs::LogArgs;
 use super::{Global, Printer, exit};
 use crate::audit::shadowed;
 use crate::network::{Timestamp, View};
 use crate::sql::attribution::read_network;
 use crate::sql::output::OutputFormat;
 use crate::sql::queries::library;
-use crate::sql::usage::{Summary, Window};
+use crate::sql::usage::Summary;
 use crate::usage::{Counts, Plan, Tightening, proposed_text, tighten};
 
 #[derive(Debug, Args)]
@@ -33,29 +33,6 @@ enum RulesCommand {
     Tighten(TightenArgs),
     /// Rules that can never matter, since others decide all that they match
     Shadowed(ShadowedArgs),
-}
-
-/// Which logs, and which of their records.
-#[derive(Clone, Debug, Args)]
-pub struct LogArgs {
-    /// Only records from this time on: 2026-01-15, 2026-01-15T10:30:00Z or Unix seconds, UTC where not said
-    #[arg(long, value_name = "TIME")]
-    pub from: Option<String>,
-    /// Only records before this time
-    #[arg(long, value_name = "TIME")]
-    pub to: Option<String>,
-    /// Read raw files instead of the store: files, folders, globs, or - for standard input
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    pub raw: Vec<String>,
-    #[command(flatten)]
-    pub options: EngineOptions,
-}
-
-impl LogArgs {
-    pub fn open(&self, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
-        let args = EngineArgs { from: self.raw.clone(), options: self.options.clone() };
-        Engine::open(&args, global, printer)
-    }
 }
 
 #[derive(Debug, Args)]
@@ -134,8 +111,7 @@ fn named(
     let query = library.get(query)?;
     let mut values: Vec<(String, String)> =
         given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    values.extend(logs.from.iter().map(|time| ("from".to_owned(), time.clone())));
-    values.extend(logs.to.iter().map(|time| ("to".to_owned(), time.clone())));
+    values.extend(logs.parameters());
     let values = match query.bind(&values) {
         Ok(values) => values,
         Err(error) => {
@@ -192,17 +168,8 @@ pub fn say_window(window: Option<(Timestamp, Timestamp)>, counts: Counts, printe
     }
 }
 
-/// The window of `--from` and `--to`.
-pub fn window(logs: &LogArgs) -> Result<Window, String> {
-    let micros = |time: &Option<String>| match time {
-        None => Ok(None),
-        Some(text) => parse_time(text).map(|at| at.checked_mul(1_000_000)),
-    };
-    Ok(Window { from: micros(&logs.from)?, to: micros(&logs.to)? })
-}
-
 fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
-    let window = match window(&args.logs) {
+    let window = match args.logs.window() {
         Ok(window) => window,
         Err(error) => {
             printer.error(&error);

@@ -8,7 +8,8 @@ use anyhow::Context;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
 
-use super::engine::{Engine, EngineArgs, EngineOptions};
+use super::engine::{Engine, EngineArgs};
+use super::logs::LogArgs;
 use super::{Cli, Global, Printer, exit, shell};
 use crate::sql::errors::nearest;
 use crate::sql::functions;
@@ -183,20 +184,8 @@ pub struct RunArgs {
     /// A parameter of the query; --NAME VALUE means the same where no option here has that name (repeatable)
     #[arg(short, long, value_name = "NAME=VALUE")]
     param: Vec<String>,
-    /// Only records from this time on: 2026-01-15, 2026-01-15T10:30:00Z or Unix seconds, UTC where not said
-    #[arg(long, value_name = "TIME")]
-    from: Option<String>,
-    /// Only records before this time
-    #[arg(long, value_name = "TIME")]
-    to: Option<String>,
-    /// Only records of the last so many minutes, hours, days or weeks: 90m, 6h, 2d, 1w
-    #[arg(long, value_name = "SPAN", conflicts_with = "from", value_parser = span)]
-    since: Option<chrono::TimeDelta>,
-    /// Read raw files instead of the store: files, folders, globs, or - for standard input
-    #[arg(long, value_name = "PATH", num_args = 1..)]
-    raw: Vec<String>,
     #[command(flatten)]
-    options: EngineOptions,
+    logs: LogArgs,
     #[command(flatten)]
     queries: QueryDir,
 }
@@ -205,10 +194,7 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
     let library = args.queries.library()?;
     let bound = library.get(&args.name).map_err(anyhow::Error::from).and_then(|query| {
         let mut given = pairs(&args.param)?;
-        given.extend(args.from.iter().map(|time| ("from".to_owned(), time.clone())));
-        let since = args.since.and_then(|span| chrono::Utc::now().checked_sub_signed(span));
-        given.extend(since.map(|time| ("from".to_owned(), time.timestamp().to_string())));
-        given.extend(args.to.iter().map(|time| ("to".to_owned(), time.clone())));
+        given.extend(args.logs.parameters());
         Ok((query, query.bind(&given).map_err(with_nearest_option)?))
     });
     let (query, values) = match bound {
@@ -218,26 +204,10 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
             return Ok(exit::USAGE);
         }
     };
-    let args = EngineArgs { from: args.raw.clone(), options: args.options.clone() };
-    match open(&args, global, printer)? {
+    match open(&args.logs.engine(), global, printer)? {
         Some(engine) => engine.run(&query.sql, Some(&values), printer),
         None => Ok(exit::USAGE),
     }
-}
-
-/// `90m`, `6h`, `2d` or `1w`.
-fn span(text: &str) -> Result<chrono::TimeDelta, String> {
-    let parsed = text.split_at_checked(text.len().saturating_sub(1)).and_then(|(number, unit)| {
-        let number = number.parse::<u32>().ok().map(i64::from)?;
-        match unit {
-            "m" => chrono::TimeDelta::try_minutes(number),
-            "h" => chrono::TimeDelta::try_hours(number),
-            "d" => chrono::TimeDelta::try_days(number),
-            "w" => chrono::TimeDelta::try_weeks(number),
-            _ => None,
-        }
-    });
-    parsed.ok_or_else(|| "expected a number and m, h, d or w, as in 90m or 2d".to_owned())
 }
 
 /// `limit=20` as name and value.

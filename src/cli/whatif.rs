@@ -8,7 +8,8 @@ use arrow::array::{ArrayRef, Int32Array, StringArray, TimestampMicrosecondArray}
 use clap::Args;
 
 use super::config::{print, text_column};
-use super::rules::{LogArgs, say_window, window};
+use super::logs::LogArgs;
+use super::rules::say_window;
 use super::{Global, Printer, exit};
 use crate::net::protocol_name;
 use crate::network::{Changed, Network, Timestamp};
@@ -32,7 +33,7 @@ pub struct WhatIfArgs {
 }
 
 pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
-    let window = match window(&args.logs) {
+    let window = match args.logs.window() {
         Ok(window) => window,
         Err(error) => {
             printer.error(&error);

@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use super::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
 use super::progress::Progress;
 use super::scan::Separators;
-use super::values::is_ip_address;
+use super::values::{is_event_time, is_ip_address};
 use crate::format::{ColumnType, LogKind, flow, tgw};
 
 /// How many bytes are searched for separators at a time: small enough that the positions stay in the cache.
@@ -491,22 +491,6 @@ fn split(block: &[u8], line: std::ops::Range<usize>, tokens: &mut Vec<Span>) {
             tokens.push(Span::new(start, start + token.len()));
         }
         start += token.len() + 1;
-    }
-}
-
-/// `2026-01-15T10:00:00.000Z`, as a CloudWatch Logs export writes it; the fraction may be missing.
-pub fn is_event_time(token: &[u8]) -> bool {
-    let shape = b"dddd-dd-ddTdd:dd:dd";
-    let Some(rest) = token.get(shape.len()..) else { return false };
-    let head = token.iter().zip(shape).all(|(byte, shape)| match shape {
-        b'd' => byte.is_ascii_digit(),
-        other => byte == other,
-    });
-    let Some(fraction) = rest.strip_suffix(b"Z") else { return false };
-    head && match fraction.split_first() {
-        None => true,
-        Some((b'.', digits)) => !digits.is_empty() && digits.iter().all(u8::is_ascii_digit),
-        Some(_) => false,
     }
 }
 

@@ -267,6 +267,29 @@ fn is_ipv4(text: &[u8]) -> bool {
     dots == 3 && digits > 0
 }
 
+/// `YYYY-MM-DDTHH:MM:SS[.fraction][Z]`, where `zone` demands the `Z`.
+pub fn is_iso_time(text: &[u8], zone: bool) -> bool {
+    const SHAPE: &[u8] = b"dddd-dd-ddTdd:dd:dd";
+    let Some((front, rest)) = text.split_at_checked(SHAPE.len()) else { return false };
+    let matches = front.iter().zip(SHAPE).all(|(byte, shape)| match shape {
+        b'd' => byte.is_ascii_digit(),
+        _ => byte == shape,
+    });
+    let without = rest.strip_suffix(b"Z");
+    if !matches || (zone && without.is_none()) {
+        return false;
+    }
+    let rest = without.unwrap_or(rest);
+    let fraction = rest.strip_prefix(b".");
+    rest.is_empty()
+        || fraction.is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+}
+
+/// `2026-01-15T10:00:00.000Z`, as a CloudWatch Logs export writes it; the fraction may be missing.
+pub fn is_event_time(text: &[u8]) -> bool {
+    is_iso_time(text, true)
+}
+
 #[cfg(test)]
 #[path = "values_tests.rs"]
 mod tests;

@@ -7,9 +7,10 @@ use super::recognise::{JsonKind, Recognition};
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Refusal, Wanted};
 use crate::parse::elb::ElbCutter;
-use crate::parse::flow::{FlowCutter, Layout, is_event_time, is_field_name};
+use crate::parse::flow::{FlowCutter, Layout, is_field_name};
 use crate::parse::progress::Progress;
 use crate::parse::scan::next_wordy_line;
+use crate::parse::values::is_event_time;
 
 /// What the lines that come next are.
 #[derive(Clone, Debug, PartialEq)]

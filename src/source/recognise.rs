@@ -7,8 +7,9 @@
 use super::content::ContentKind;
 use super::log_format::{kind_of_fields, known_name};
 use super::recognise_json::recognise_json;
-use super::strip::{is_iso_time, strip_export_time};
+use super::strip::strip_export_time;
 use crate::format::LogKind;
+use crate::parse::values::is_iso_time;
 
 /// What a content is.
 #[derive(Clone, Debug, PartialEq, Eq)]

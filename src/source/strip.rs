@@ -1,6 +1,7 @@
 //! The time that a CloudWatch Logs export task puts before every record.
 
 use crate::parse::cells::Span;
+use crate::parse::values::is_event_time;
 
 /// A line of an export in its two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,25 +30,7 @@ impl Stripped<'_> {
 pub fn strip_export_time(line: &[u8]) -> Option<Stripped<'_>> {
     let end = line.iter().take(40).position(|byte| *byte == b' ')?;
     let (time, rest) = line.split_at_checked(end)?;
-    is_iso_time(time, true).then(|| Stripped { time, line: rest.trim_ascii_start() })
-}
-
-/// `YYYY-MM-DDTHH:MM:SS[.fraction][Z]`, where `zone` demands the `Z`.
-pub(crate) fn is_iso_time(text: &[u8], zone: bool) -> bool {
-    const SHAPE: &[u8] = b"dddd-dd-ddTdd:dd:dd";
-    let Some((front, rest)) = text.split_at_checked(SHAPE.len()) else { return false };
-    let matches = front.iter().zip(SHAPE).all(|(byte, shape)| match shape {
-        b'd' => byte.is_ascii_digit(),
-        _ => byte == shape,
-    });
-    let without = rest.strip_suffix(b"Z");
-    if !matches || (zone && without.is_none()) {
-        return false;
-    }
-    let rest = without.unwrap_or(rest);
-    let fraction = rest.strip_prefix(b".");
-    rest.is_empty()
-        || fraction.is_some_and(|digits| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+    is_event_time(time).then(|| Stripped { time, line: rest.trim_ascii_start() })
 }
 
 #[cfg(test)]

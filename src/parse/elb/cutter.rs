@@ -10,7 +10,7 @@ use super::tokenizer::{Next, Token, Tokenizer};
 use super::{Progress, shape};
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
-use crate::parse::flow::is_event_time;
+use crate::parse::values::is_event_time;
 
 /// Where the columns of one field go.
 #[derive(Clone, Copy, Debug)]
