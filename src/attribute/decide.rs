@@ -1,16 +1,15 @@
 //! The decision with configuration: rows of spec 8.7, in their order; row numbers beside the lines.
 
 use super::consistency::is_unreadable;
-use super::direction::by_configuration;
 use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason, Role};
 use super::state::{Inputs, State, effective};
-use super::tracking::{timeouts, tracked_at_start};
+use super::tracking::timeouts;
 use super::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
-use super::without;
+use super::{versions, without};
 use crate::net::{TCP, is_internet};
-use crate::network::{NaclEntry, Origin};
-use crate::rules::{Decision, Direction, Engine, InterfaceRules, ScopeReason};
+use crate::network::NaclEntry;
+use crate::rules::{ALLOW_EGRESS, Decision, Direction, Engine, InterfaceRules, ScopeReason};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,14 +28,14 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     // Almost every record lies where nothing changes.
     if let Some(view) = engine.network().only_view(from, to) {
         return match engine.interface(id, view) {
-            Some(rules) => with_rules(record, engine, std::slice::from_ref(&rules), evidence),
+            Some(rules) => versions::decide(record, engine, std::slice::from_ref(&rules), evidence),
             None => without::decide(record, evidence),
         };
     }
     let views = engine.views(from, to);
     let found: Vec<Arc<InterfaceRules>> =
         views.into_iter().filter_map(|view| engine.interface(id, view)).collect();
-    with_rules(record, engine, &found, evidence)
+    versions::decide(record, engine, &found, evidence)
 }
 
 /// Rows 1 to 4.
@@ -58,110 +57,37 @@ fn by_the_record_alone(record: &Record<'_>) -> Option<Attribution> {
     Some(attribution)
 }
 
-fn with_rules(
-    record: &Record<'_>,
-    engine: &mut Engine<'_>,
-    found: &[Arc<InterfaceRules>],
-    evidence: &Evidence,
-) -> Attribution {
-    let Some(first) = found.first() else { return without::decide(record, evidence) };
-    let inferred = || by_configuration(&first.interface, record.src?, record.dst?);
-    let Some(direction) = record.direction.or_else(inferred) else {
-        return Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup])
-            .because(ReasonCode::DirectionUnknown); // 5
-    };
-    let tracked = tracked_at_start(record, direction, engine, first, evidence);
-    let mut judged: Option<(Attribution, bool)> = None;
-    let mut unequal = false;
-    let mut denying = 0;
-    for rules in found {
-        let Some(layers) = Layers::new(record, direction, engine, rules, evidence, tracked) else {
-            return Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup])
-                .because(ReasonCode::DirectionUnknown);
-        };
-        let attribution = layers.attribute(record, direction, rules, evidence);
-        let denies = layers.acl == Decision::Deny || layers.state == State::Deny;
-        denying += usize::from(denies);
-        judged = Some(match judged {
-            None => (attribution, denies),
-            Some((known, known_denies)) => {
-                let same = known.verdict == attribution.verdict && known.nacl_id() == attribution.nacl_id();
-                unequal |= !same;
-                // Of unequal versions the one that denies is the one to name.
-                if !same && denies && !known_denies { (attribution, true) } else { (known, known_denies) }
-            }
-        });
-    }
-    let Some((mut attribution, _)) = judged else { return without::decide(record, evidence) };
-    if unequal {
-        let confidence = if denying == 1 { Confidence::Strong } else { Confidence::Weak };
-        attribution.verdict = Verdict::ConfigMismatch; // 7
-        attribution.first_blocker = Some(Blocker::Unknown);
-        attribution.confidence = confidence;
-        attribution.reasons.push_front(ReasonCode::ConfigChangedInWindow);
-    }
-    cap(&mut attribution, record, first, found, evidence);
-    attribution
-}
-
-/// Downgrades of spec 8.1. Around a change each version counts: those between which two objects changed one after the other
-/// are not among them, so that equal verdicts of the others prove nothing.
-fn cap(
-    attribution: &mut Attribution,
-    record: &Record<'_>,
-    first: &InterfaceRules,
-    found: &[Arc<InterfaceRules>],
-    evidence: &Evidence,
-) {
-    let window = record.start.saturating_sub(AROUND)..=record.end.saturating_add(AROUND);
-    let only_one = found.len() == 1;
-    let in_force = found.iter().all(|rules| {
-        let captured_then = rules.provenance.captured_at.is_some_and(|at| window.contains(&at));
-        rules.provenance.distance == 0 || (captured_then && only_one)
-    });
-    let intended_only =
-        found.iter().any(|rules| matches!(rules.provenance.origin, Origin::Undated | Origin::Terraform));
-    if !in_force || intended_only {
-        attribution.confidence = attribution.confidence.min(Confidence::Strong);
-    }
-    // A mismatch is what a failed check shows; it need not be doubted for that.
-    if evidence.inconsistent && attribution.verdict != Verdict::ConfigMismatch {
-        attribution.confidence = attribution.confidence.min(Confidence::Weak);
-    }
-    let provenance = first.provenance;
-    attribution.captured_at = provenance.captured_at;
-    // The rules are those of a stretch of time; how far away their capture is differs from record to record.
-    let since = record.start.saturating_sub(first.view.at);
-    let away = match provenance.captured_at {
-        _ if provenance.distance == 0 => 0,
-        Some(captured) if captured > first.view.at => provenance.distance.saturating_sub(since),
-        _ => provenance.distance.saturating_add(since),
-    };
-    attribution.capture_distance = Some(away.max(0));
+/// Whether ACCEPTs with the record's key show what each layer made of the record: not around a change of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeysHold {
+    pub(super) acl: bool,
+    pub(super) groups: bool,
 }
 
 /// The two layers' verdicts under one version of the configuration.
-struct Layers<'r> {
-    acl: Decision,
+pub(super) struct Layers<'r> {
+    pub(super) acl: Decision,
     entry: Option<&'r NaclEntry>,
     list: Direction,
     scope: ScopeReason,
     new_flow: Decision,
-    state: State,
+    pub(super) state: State,
     facts: Facts<'r>,
     remote: IpAddr,
     /// An open decision is open because something in the configuration could not be read.
     unreadable: bool,
+    keys: KeysHold,
 }
 
 impl<'r> Layers<'r> {
-    fn new(
+    pub(super) fn new(
         record: &Record<'_>,
         direction: Direction,
         engine: &Engine<'_>,
         rules: &'r InterfaceRules,
         evidence: &'r Evidence,
         tracked: Option<bool>,
+        keys: KeysHold,
     ) -> Option<Self> {
         let (remote, leg) = record.remotes(direction);
         let remote = remote?;
@@ -181,9 +107,11 @@ impl<'r> Layers<'r> {
                 new_flow = Decision::Unknown;
             }
         }
-        // Another interface, or another flow of this one, shows that the list lets this key through (spec 8.5).
+        // Another interface, or another flow of this one, shows that the list lets this key through (spec 8.5); not so the other
+        // list, which looks at the interface's own address (row c of 1.2).
+        let keys = KeysHold { acl: keys.acl && acl.direction == direction, ..keys };
         let key_accepted =
-            record.key_is_whole() && (evidence.same_key.is_some() || evidence.sibling.is_some());
+            keys.acl && record.key_is_whole() && (evidence.same_key.is_some() || evidence.sibling.is_some());
         if acl.decision == Decision::Unknown && key_accepted {
             acl.decision = Decision::Allow;
             acl.entry = None;
@@ -210,10 +138,11 @@ impl<'r> Layers<'r> {
             facts,
             remote,
             unreadable,
+            keys,
         })
     }
 
-    fn attribute(
+    pub(super) fn attribute(
         &self,
         record: &Record<'_>,
         direction: Direction,
@@ -237,8 +166,9 @@ impl<'r> Layers<'r> {
     /// The modifier below the table: an ACCEPT shows that the configuration is not the one in force.
     fn contradiction(&self, record: &Record<'_>, evidence: &Evidence) -> Option<Attribution> {
         let same_key = evidence.same_key;
-        let acl_passed = record.key_is_whole() && (same_key.is_some() || evidence.sibling.is_some());
-        let group_passed = same_key.is_some_and(|same| same.initiator);
+        let acl_passed =
+            self.keys.acl && record.key_is_whole() && (same_key.is_some() || evidence.sibling.is_some());
+        let group_passed = self.keys.groups && same_key.is_some_and(|same| same.initiator);
         let acl_wrong = self.acl == Decision::Deny && acl_passed;
         let groups_wrong = self.state == State::Deny && self.new_flow == Decision::Deny && group_passed;
         if !acl_wrong && !groups_wrong {
@@ -284,6 +214,17 @@ impl<'r> Layers<'r> {
         }
     }
 
+    /// Whether the groups would drop it as well as the network ACL. S8, S12 and S14 say so of every flow that was seen before, more than
+    /// the logs show: after the FIN of one side the other may go on, and what leaves passes the groups before the network ACL
+    /// drops it (1.1), so that packets without an ACCEPT keep a state from idling out.
+    fn surely_denied(&self, role: Role, is_ingress: bool) -> bool {
+        if self.state == State::Deny {
+            return is_ingress || role != Role::Unknown || !self.facts.only_older();
+        }
+        let by_time = !self.facts.closed() || self.facts.idle() == Idle::Yes;
+        self.facts.evidence.closed_surely || (is_ingress && by_time)
+    }
+
     fn rows(&self, record: &Record<'_>, direction: Direction, rules: &InterfaceRules) -> Attribution {
         let role = record.role();
         let reason_unnamed = record.reject_reason == RejectReason::Unnamed;
@@ -308,7 +249,7 @@ impl<'r> Layers<'r> {
                 }
                 found
             }
-            (Decision::Deny, State::Deny | State::Ended) => {
+            (Decision::Deny, State::Deny | State::Ended) if self.surely_denied(role, is_ingress) => {
                 let mut found = Attribution::new(Verdict::NaclAndSecurityGroup, Confidence::Proven)
                     .because(self.acl_reason())
                     .because(self.group_reason(direction, rules)); // 9, 10
@@ -318,11 +259,14 @@ impl<'r> Layers<'r> {
                 found.first_blocker = found.blocking_set.first();
                 found
             }
-            (Decision::Deny, State::Unknown) => {
-                let found = Attribution::new(Verdict::Nacl, Confidence::Proven)
+            (Decision::Deny, State::Unknown | State::Ended | State::Deny) => {
+                let mut found = Attribution::new(Verdict::Nacl, Confidence::Proven)
                     .blocked_by(Blocker::Nacl)
                     .because(self.acl_reason())
                     .or_else(&[Cause::SecurityGroup]); // 11
+                if self.state != State::Unknown {
+                    found = found.or_else(&[Cause::StaleConnection]);
+                }
                 if is_ingress {
                     return found;
                 }
@@ -337,6 +281,11 @@ impl<'r> Layers<'r> {
                 }
                 if role != Role::Initiator {
                     found.confidence = Confidence::Strong; // 14
+                }
+                // S14 has no look at older packets of the flow, for which 8.5 says to look: it may be one that idled out.
+                if role == Role::Unknown && self.facts.only_older() {
+                    found.confidence = Confidence::Weak;
+                    found = found.or_else(&[Cause::StaleConnection]);
                 }
                 if midstream_tcp && self.facts.mirror().is_none() {
                     found = found.or_else(&[Cause::StaleConnection]);
@@ -423,7 +372,7 @@ impl<'r> Layers<'r> {
         let no_field = record.reject_reason == RejectReason::NotInFormat;
         let blocks = match rules.bpa_mode.as_deref() {
             Some("block-bidirectional") => true,
-            Some("block-ingress") => direction == Direction::Ingress,
+            Some("block-ingress" | ALLOW_EGRESS) => direction == Direction::Ingress,
             _ => false,
         };
         if no_field && blocks && is_internet(&self.remote) && !facts.closed() {

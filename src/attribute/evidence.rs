@@ -55,6 +55,8 @@ pub struct Evidence {
     pub own_accept_before: bool,
     /// When FIN or RST was seen in an ACCEPT of the flow that ended before the record or shares its interval.
     pub closed_at: Option<Timestamp>,
+    /// The close was RST, or FIN of both sides, and no later packets are known.
+    pub closed_surely: bool,
     /// End of the last ACCEPT of the flow, either way, that began before the record's end.
     pub last_accept: Option<Timestamp>,
     /// Start of the first ACCEPT of the flow, either way.
@@ -173,6 +175,11 @@ impl<'e> Facts<'e> {
     /// `CLOSED`.
     pub fn closed(&self) -> bool {
         self.evidence.closed_at.is_some()
+    }
+
+    /// The flow was seen before, and only longer ago than the timeout.
+    pub fn only_older(&self) -> bool {
+        self.evidence.last_accept.is_some() && self.mirror().is_none() && !self.own_accept()
     }
 
     /// `IDLE`, by the TCP timeouts (others have their own rows).

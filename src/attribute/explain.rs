@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::record::{Record, Role};
 use super::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
-use crate::net::{Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
+use crate::net::{Family, Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
 use crate::rules::{
     CompiledAcl, Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry,
@@ -50,11 +50,7 @@ pub fn explain(
         explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
         return explanation;
     };
-    let rules = engine.and_then(|engine| {
-        let view = engine.views(record.start, record.start).into_iter().next()?;
-        let rules = engine.interface(record.interface_id?, view)?;
-        Some((engine, rules))
-    });
+    let rules = engine.zip(attribution.rules.clone());
     let subject = subject(record, direction);
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
     if let (Some((engine, rules)), Some(remote)) = (&rules, record.remotes(direction).0) {
@@ -307,10 +303,17 @@ pub(crate) fn list_fix(
     let denying = list.iter().find(|entry| entry.number == denied_by)?;
     let numbers: Vec<u32> =
         list.iter().filter(|entry| !entry.is_default()).map(|entry| entry.number).collect();
+    // One number serves one family (spec 6.4), so those of the other are taken too.
+    let taken: Vec<u32> = [Family::V4, Family::V6]
+        .into_iter()
+        .flat_map(|family| compiled.list(packet.direction, family))
+        .filter(|entry| !entry.is_default())
+        .map(|entry| entry.number)
+        .collect();
     // Before the denying entry; for the default deny after the last one, in steps of ten as the console does.
-    let free = |number: &u32| *number >= 1 && !numbers.contains(number);
+    let free = |number: &u32| *number >= 1 && !taken.contains(number);
     let number = if denying.is_default() {
-        let last = numbers.iter().max().copied().unwrap_or(90);
+        let last = taken.iter().max().copied().unwrap_or(90);
         (last / 10).checked_add(1).and_then(|tens| tens.checked_mul(10)).filter(|n| *n <= 32766 && free(n))
     } else {
         let before = denying.number;

@@ -11,6 +11,7 @@
 use super::evidence::{Evidence, SLACK, SameKey, Seen};
 use super::record::{Action, Record, Role, closes};
 use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
+use crate::net::TCP;
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use hashbrown::{HashMap, HashSet};
@@ -35,13 +36,27 @@ struct ServiceKey {
     port: u16,
 }
 
+/// Whether a run's packets end a connection, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Closing {
+    No,
+    Fin,
+    Reset,
+}
+
 /// Records of one kind, joined while they touch.
 #[derive(Debug, Clone, Copy)]
 struct Run {
     start: Timestamp,
     end: Timestamp,
     role: Role,
-    closing: bool,
+    closing: Closing,
+}
+
+impl Run {
+    fn closes(&self) -> bool {
+        self.closing != Closing::No
+    }
 }
 
 #[derive(Debug, Default)]
@@ -59,17 +74,41 @@ impl Flow {
     }
 }
 
+/// An interface and the subnet to which what its records show is confined, [`EVERYWHERE`] for none.
+type Of = (u32, u32);
+
+const EVERYWHERE: u32 = u32::MAX;
+
 /// Accepted records with one key, by interface.
 #[derive(Debug, Default)]
 struct Service {
-    accepted: Vec<(u32, Run)>,
+    accepted: Vec<(Of, Run)>,
 }
+
+/// Interfaces that share a network ACL: where to look for `SIBLING` (spec 8.5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Zone<'a> {
+    /// The id of the network ACL in force for the record's subnet, or of the subnet where that is not known.
+    pub name: &'a str,
+    /// The record's subnet, where it cannot be told whether the list applies to its packets: whether it does is the same for
+    /// the subnet's other interfaces, and for no others.
+    pub within: Option<&'a str>,
+}
+
+impl<'a> Zone<'a> {
+    /// All interfaces of one name.
+    pub fn of(name: &'a str) -> Self {
+        Zone { name, within: None }
+    }
+}
+
+/// The bit of RST in `tcp-flags`.
+const RST: u16 = 4;
 
 /// At most this many accepted runs are kept for one key: enough to find an overlap, and a bound for a busy service.
 const MOST_RUNS: usize = 4096;
 
-/// The index. `zone` in its calls is the id of the network ACL in force for the record's subnet, or of the subnet where
-/// that is not known: interfaces of one zone share their network ACL.
+/// The index.
 #[derive(Debug, Default)]
 pub struct EvidenceIndex {
     /// Hashes of what is wanted, until the filter is made of them.
@@ -103,10 +142,10 @@ impl EvidenceIndex {
     }
 
     fn flow_key(interface: u32, record: &Record<'_>, direction: Direction) -> Option<FlowKey> {
-        let (src, dst) = ((record.src?, record.src_port), (record.dst?, record.dst_port));
+        let own = record.endpoint(direction)?;
         let (local, remote) = match direction {
-            Direction::Ingress => (dst, src),
-            Direction::Egress => (src, dst),
+            Direction::Ingress => ((own, record.dst_port), (record.src?, record.src_port)),
+            Direction::Egress => ((own, record.src_port), (record.dst?, record.dst_port)),
         };
         Some(FlowKey { interface, protocol: record.protocol, local, remote })
     }
@@ -130,9 +169,9 @@ impl EvidenceIndex {
     pub fn wanted_hashes(record: &Record<'_>, zone: Option<&str>) -> [Option<u64>; 3] {
         let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return [None; 3] };
         let interface = name_hash(id);
-        let flow = record.src.zip(record.dst).map(|(src, dst)| {
-            let ends = ((address_hash(&src), record.src_port), (address_hash(&dst), record.dst_port));
-            flow_hash(interface, record.protocol, ends.0, ends.1)
+        let flow = EvidenceIndex::flow_key(0, record, direction).map(|key| {
+            let end = |(addr, port): (IpAddr, u16)| (address_hash(&addr), port);
+            flow_hash(interface, record.protocol, end(key.local), end(key.remote))
         });
         let remote = record.remotes(direction).0.filter(|_| record.key_is_whole());
         let Some(remote) = remote.map(|remote| address_hash(&remote)) else { return [flow, None, None] };
@@ -163,13 +202,22 @@ impl EvidenceIndex {
         gaps.insert(first, (start, end));
     }
 
-    /// Second pass: every record. `subnet` is the record's subnet where the log or the configuration tells.
-    pub fn observe(&mut self, record: &Record<'_>, zone: Option<&str>, subnet: Option<&str>) {
+    /// Second pass: every record. `subnet` is the record's subnet where the log or the configuration tells. `zone` is where
+    /// an ACCEPT shows that a network ACL lets its key through: none where no list applies to it. `steady` is whether the
+    /// interface's rules were the same all the time: else an ACCEPT shows nothing of other records with its key.
+    pub fn observe(
+        &mut self,
+        record: &Record<'_>,
+        zone: Option<Zone<'_>>,
+        subnet: Option<&str>,
+        steady: bool,
+    ) {
         let Some(id) = record.interface_id else { return };
+        // NODATA shows as well that the interface was logged then.
+        self.logged_from(record.start);
         if !record.log_status_ok {
             return;
         }
-        self.logged_from(record.start);
         let Some(direction) = record.direction else { return };
         if let (Some(subnet), Some(local)) = (subnet, record.local(direction)) {
             self.own_address(subnet, local);
@@ -181,7 +229,7 @@ impl EvidenceIndex {
         if self.wanted.is_empty() && !self.hashes.is_empty() {
             self.wanted = Arc::new(HashFilter::of(&self.hashes));
         }
-        self.keep(record, id, direction, zone);
+        self.keep(record, id, direction, zone, steady);
     }
 
     /// Some record of an interface began at this time.
@@ -200,10 +248,18 @@ impl EvidenceIndex {
         self.own_addresses.entry(subnet).or_default().insert(addr);
     }
 
-    /// Keeps an ACCEPT at this interface as far as it may be wanted.
-    pub fn keep(&mut self, record: &Record<'_>, id: &str, direction: Direction, zone: Option<&str>) {
-        let [flow, service, in_zone] = EvidenceIndex::wanted_hashes(record, zone)
+    /// Keeps an ACCEPT at this interface as far as it may be wanted; `zone` and `steady` as for [`EvidenceIndex::observe`].
+    pub fn keep(
+        &mut self,
+        record: &Record<'_>,
+        id: &str,
+        direction: Direction,
+        zone: Option<Zone<'_>>,
+        steady: bool,
+    ) {
+        let [flow, service, in_zone] = EvidenceIndex::wanted_hashes(record, zone.map(|zone| zone.name))
             .map(|hash| hash.is_some_and(|hash| self.wanted.may_contain(hash)));
+        let (service, in_zone) = (service && steady, in_zone && steady);
         if !(flow || service || in_zone) {
             return;
         }
@@ -212,7 +268,11 @@ impl EvidenceIndex {
             start: record.start,
             end: record.end.max(record.start),
             role: record.role(),
-            closing: record.tcp_flags.is_some_and(closes) && record.protocol == 6,
+            closing: match record.tcp_flags.filter(|flags| closes(*flags) && record.protocol == TCP) {
+                None => Closing::No,
+                Some(flags) if flags & RST != 0 => Closing::Reset,
+                Some(_) => Closing::Fin,
+            },
         };
         if flow && let Some(key) = EvidenceIndex::flow_key(interface, record, direction) {
             let flow = self.flows.entry(key).or_default();
@@ -225,12 +285,14 @@ impl EvidenceIndex {
             return;
         };
         if in_zone && let Some(zone) = zone {
-            let run = Run { end: record.end, closing: false, ..run };
-            let zone = self.name(zone);
-            keep_of(&mut self.zones.entry((zone, key.clone())).or_default().accepted, interface, run);
+            let run = Run { end: record.end, closing: Closing::No, ..run };
+            let of = (interface, zone.within.map_or(EVERYWHERE, |subnet| self.name(subnet)));
+            let zone = self.name(zone.name);
+            keep_of(&mut self.zones.entry((zone, key.clone())).or_default().accepted, of, run);
         }
         if service {
-            keep_of(&mut self.services.entry((interface, key)).or_default().accepted, interface, run);
+            let of = (interface, EVERYWHERE);
+            keep_of(&mut self.services.entry((interface, key)).or_default().accepted, of, run);
         }
     }
 
@@ -254,7 +316,7 @@ impl EvidenceIndex {
         let of_flows: usize = self.flows.values().map(|flow| runs(&flow.ingress) + runs(&flow.egress)).sum();
         let both = self.services.values().chain(self.zones.values());
         let of_services: usize =
-            both.map(|service| service.accepted.capacity() * size_of::<(u32, Run)>()).sum();
+            both.map(|service| service.accepted.capacity() * size_of::<(Of, Run)>()).sum();
         flows.saturating_add(services).saturating_add(of_flows).saturating_add(of_services)
     }
 
@@ -263,7 +325,7 @@ impl EvidenceIndex {
     pub fn evidence(
         &self,
         record: &Record<'_>,
-        zone: Option<&str>,
+        zone: Option<Zone<'_>>,
         subnet: Option<&str>,
         reach: i64,
     ) -> Evidence {
@@ -283,15 +345,19 @@ impl EvidenceIndex {
             found.same_key = interface
                 .and_then(|interface| self.services.get(&(interface, key.clone())))
                 .and_then(|service| same_key(&service.accepted, record.start, record.end));
-            if let Some(zone) = zone.and_then(|zone| self.names.get(zone).copied())
-                && let Some(service) = self.zones.get(&(zone, key))
+            if let Some(zone) = zone
+                && let Some(name) = self.names.get(zone.name)
+                && let Some(service) = self.zones.get(&(*name, key))
             {
-                let overlapping =
-                    |(other, run): &&(u32, Run)| Some(*other) != interface && overlaps(run, record);
+                let within = zone.within.and_then(|subnet| self.names.get(subnet).copied());
+                let overlapping = |((other, only), run): &&(Of, Run)| {
+                    let counts = *only == EVERYWHERE || Some(*only) == within;
+                    counts && Some(*other) != interface && overlaps(run, record)
+                };
                 // Inside a subnet no list applies, so a neighbour's ACCEPT says nothing of it.
                 if !found.intra_subnet {
                     found.sibling = (service.accepted.iter().filter(overlapping))
-                        .filter_map(|(other, _)| self.name_list.get(*other as usize))
+                        .filter_map(|((other, _), _)| self.name_list.get(*other as usize))
                         .min()
                         .cloned();
                 }
@@ -335,15 +401,32 @@ impl EvidenceIndex {
         found.last_accept = before().map(|run| run.end).max();
         // A later opening of the same ports makes the earlier close history.
         let opened =
-            before().filter(|run| run.role == Role::Initiator && !run.closing).map(|run| run.start).max();
+            before().filter(|run| run.role == Role::Initiator && !run.closes()).map(|run| run.start).max();
         let shared = |run: &&Run| run.end <= record.start.saturating_add(SLACK) || overlaps(run, record);
         found.closed_at = before()
-            .filter(|run| run.closing)
+            .filter(|run| run.closes())
             .filter(shared)
             .map(|run| run.end)
             .max()
             .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
+        found.closed_surely = found.closed_at.is_some() && surely_closed(record, own, mirrors);
     }
+}
+
+/// Whether the connection was closed for both sides before the record: by RST, or by FIN of both. What one side closes the
+/// other may go on using, so that groups still know it. A SYN in the same run may have come after the close.
+fn surely_closed(record: &Record<'_>, own: &[Run], mirrors: &[Run]) -> bool {
+    let settled = |run: &&Run| {
+        run.closes() && run.role != Role::Initiator && run.end.saturating_add(SLACK) <= record.start
+    };
+    let last = |runs: &[Run]| runs.iter().filter(settled).map(|run| run.end).max();
+    let reset = own.iter().chain(mirrors).filter(settled).filter(|run| run.closing == Closing::Reset);
+    let both = last(own).zip(last(mirrors)).map(|(one, other)| one.max(other));
+    let Some(closed) = reset.map(|run| run.end).max().max(both) else { return false };
+    let goes_on = |run: &Run| {
+        run.end > closed && (run.role == Role::Initiator || run.start > closed.saturating_add(SLACK))
+    };
+    !own.iter().chain(mirrors).any(|run| run.start <= record.end && goes_on(run))
 }
 
 fn seen(run: &Run) -> Seen {
@@ -361,7 +444,7 @@ fn distance(run: &Run, record: &Record<'_>) -> i64 {
     (run.start.saturating_sub(record.end)).max(record.start.saturating_sub(run.end))
 }
 
-fn same_key(accepted: &[(u32, Run)], start: Timestamp, end: Timestamp) -> Option<SameKey> {
+fn same_key(accepted: &[(Of, Run)], start: Timestamp, end: Timestamp) -> Option<SameKey> {
     let overlapping =
         || accepted.iter().map(|(_, run)| run).filter(|run| run.start <= end && start <= run.end);
     overlapping().next()?;
@@ -374,9 +457,9 @@ fn same_key(accepted: &[(u32, Run)], start: Timestamp, end: Timestamp) -> Option
 /// Adds a run, joining it with one of the same kind that it touches.
 fn keep(runs: &mut Vec<Run>, run: Run) {
     // Roles that open a connection, and closing records, keep their own times: their order decides.
-    if !run.closing && matches!(run.role, Role::Midstream | Role::Unknown) {
+    if !run.closes() && matches!(run.role, Role::Midstream | Role::Unknown) {
         let joined = runs.iter_mut().rev().take(8).find(|known| {
-            !known.closing
+            !known.closes()
                 && known.role == run.role
                 && known.start <= run.end.saturating_add(1)
                 && run.start <= known.end.saturating_add(1)
@@ -392,8 +475,8 @@ fn keep(runs: &mut Vec<Run>, run: Run) {
 
 /// What may be joined, whatever the order in which it came.
 fn joins(one: &Run, other: &Run) -> bool {
-    !one.closing
-        && !other.closing
+    !one.closes()
+        && !other.closes()
         && one.role == other.role
         && one.start <= other.end.saturating_add(1)
         && other.start <= one.end.saturating_add(1)
@@ -411,7 +494,7 @@ fn settle(runs: &mut Vec<Run>) {
     runs.sort_unstable_by_key(|run| (run.start, run.end, run.role, run.closing));
 }
 
-fn settle_of(runs: &mut Vec<(u32, Run)>) {
+fn settle_of(runs: &mut Vec<(Of, Run)>) {
     runs.sort_unstable_by_key(|(of, run)| (*of, run.closing, run.role, run.start, run.end));
     runs.dedup_by(|next, known| {
         let joined = known.0 == next.0 && joins(&known.1, &next.1);
@@ -422,10 +505,10 @@ fn settle_of(runs: &mut Vec<(u32, Run)>) {
     });
 }
 
-fn keep_of(runs: &mut Vec<(u32, Run)>, interface: u32, run: Run) {
+fn keep_of(runs: &mut Vec<(Of, Run)>, of: Of, run: Run) {
     let is_full = runs.len() >= MOST_RUNS;
     let joined = runs.iter_mut().rev().take(8).find(|(other, known)| {
-        *other == interface
+        *other == of
             && known.role == run.role
             && known.start <= run.end.saturating_add(1)
             && run.start <= known.end.saturating_add(1)
@@ -435,7 +518,7 @@ fn keep_of(runs: &mut Vec<(u32, Run)>, interface: u32, run: Run) {
             known.start = known.start.min(run.start);
             known.end = known.end.max(run.end);
         }
-        None if !is_full => runs.push((interface, run)),
+        None if !is_full => runs.push((of, run)),
         None => {}
     }
 }

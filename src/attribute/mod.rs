@@ -14,9 +14,12 @@ mod record;
 mod state;
 mod tracking;
 mod verdict;
+mod versions;
 mod wanted;
 mod without;
 
+#[cfg(test)]
+mod regressions;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
@@ -30,9 +33,10 @@ pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_owner
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, Fix, explain, would_decide};
 pub(crate) use explain::{group_fix, list_fix};
-pub use index::EvidenceIndex;
+pub use index::{EvidenceIndex, Zone};
 pub use record::{Action, Record, RejectReason, Role};
 pub(crate) use tracking::is_untracked;
 pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};
+pub use versions::{is_steady, zone};
 pub use wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};

@@ -83,6 +83,9 @@ pub struct Record<'a> {
     pub interface_type: Option<&'a str>,
     /// `next-hop-subnet-id` (version 11).
     pub next_hop_subnet_id: Option<&'a str>,
+    /// The address that stands for the interface in evidence, where its own side may be shown by another of its addresses:
+    /// see [`NetworkInterface::alias`](crate::network::NetworkInterface::alias).
+    pub alias: Option<IpAddr>,
 }
 
 impl Record<'_> {
@@ -111,6 +114,16 @@ impl Record<'_> {
             Direction::Ingress => self.packet_dst.or(self.dst),
             Direction::Egress => self.packet_src.or(self.src),
         }
+    }
+
+    /// The interface's end of the flow, the same in both directions: by `pkt-*`, else by the address that stands for all
+    /// that the interface has, since a request may show the secondary address and its answer the primary (spec 4.2, 9.2).
+    pub fn endpoint(&self, direction: Direction) -> Option<IpAddr> {
+        let (packet, leg) = match direction {
+            Direction::Ingress => (self.packet_dst, self.dst),
+            Direction::Egress => (self.packet_src, self.src),
+        };
+        packet.or(self.alias).or(leg)
     }
 
     /// Whether the ports are known: TCP or UDP, and not 0/0 as fragments may show (spec 4.7).

@@ -64,6 +64,7 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
         reject_reason: RejectReason::NotInFormat,
         interface_type: None,
         next_hop_subnet_id: None,
+        alias: None,
     }
 }
 
@@ -193,13 +194,13 @@ fn run(asked: Run) -> Outcome {
         let first = Record { start: -500_000, ..records[0] };
         match asked.logs {
             Logs::Cut => index.missing(skipped.1, skipped.0 - 60, skipped.0 + 5060),
-            _ => index.observe(&Record { action: Action::Reject, ..first }, None, None),
+            _ => index.observe(&Record { action: Action::Reject, ..first }, None, None, true),
         }
-        records.iter().for_each(|r| index.observe(r, subnet(r), subnet(r)));
+        records.iter().for_each(|r| index.observe(r, subnet(r).map(Zone::of), subnet(r), true));
         for (record, logged) in
             records.iter().zip(&logged).filter(|(record, _)| record.action == Action::Reject)
         {
-            let evidence = index.evidence(record, subnet(record), subnet(record), 432_000);
+            let evidence = index.evidence(record, subnet(record).map(Zone::of), subnet(record), 432_000);
             let found = decide(record, asked.with_network.then_some(&mut engine), &evidence);
             let counted = match record.protocol {
                 TCP | UDP => &mut outcome.whole,

@@ -71,15 +71,16 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
             (None, _) => State::Unknown,                     // S6, S15
         },
         Role::Midstream => {
+            // What was never tracked has no state that a close could end: each packet is judged by the rules.
+            if inputs.tracked == Some(false) && facts.evidence.last_accept.is_some() {
+                return fresh; // S7a
+            }
             if facts.closed() || facts.idle() == Idle::Yes {
                 return State::Ended; // S8
             }
             let own = facts.own_accept();
             // An ACCEPT of the very 5-tuple shows a flow as a mirror does, where the answers were not seen.
             if mirror.is_some() || own {
-                if inputs.tracked == Some(false) {
-                    return fresh; // S7a
-                }
                 // Where the timeout is not known and the gap may exceed it, the state may have ended.
                 if facts.idle() == Idle::Possible {
                     return State::Unknown;

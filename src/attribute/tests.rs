@@ -8,7 +8,8 @@ use super::record::{Action, Record, RejectReason};
 use super::*;
 use crate::network::*;
 use crate::rules::fixture::Fixture;
-use crate::rules::{Direction, Engine};
+use crate::rules::{Direction, Engine, InterfaceRules};
+use std::sync::Arc;
 
 /// Noon of the day, so that times of the day can be written as seconds from it.
 pub(super) const NOON: i64 = 1_714_651_200;
@@ -62,6 +63,7 @@ pub(super) fn record(line: &str) -> Record<'_> {
         },
         interface_type: option("type"),
         next_hop_subnet_id: option("next"),
+        alias: None,
     }
 }
 
@@ -77,7 +79,17 @@ pub(super) struct Case<'a> {
 impl Case<'_> {
     fn attribute(&self) -> (Attribution, Explanation) {
         let lines: Vec<&str> = self.log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let records: Vec<Record<'_>> = lines.iter().copied().chain([LONG_AGO]).map(record).collect();
+        let mut records: Vec<Record<'_>> = lines.iter().copied().chain([LONG_AGO]).map(record).collect();
+        let mut engine = self.network.as_ref().map(Engine::new);
+        let mut rules = |record: &Record<'_>| {
+            let view = View { at: record.start, after: false };
+            engine.as_mut()?.interface(record.interface_id?, view)
+        };
+        let rules: Vec<Option<Arc<InterfaceRules>>> = records.iter().map(&mut rules).collect();
+        for (record, rules) in records.iter_mut().zip(&rules) {
+            let own = if record.direction == Some(Direction::Egress) { record.src } else { record.dst };
+            record.alias = rules.as_ref().zip(own).and_then(|(rules, own)| rules.interface.alias(&own));
+        }
         let asked = lines.iter().position(|line| line.starts_with('>')).expect("one line is marked");
         let places: Vec<(Option<String>, Option<String>)> =
             records.iter().map(|record| self.place(record)).collect();
@@ -87,13 +99,18 @@ impl Case<'_> {
             index.want(record, with(at).0);
         }
         for (at, record) in records.iter().enumerate() {
-            index.observe(record, with(at).0, with(at).1);
+            let shown = match &rules[at] {
+                Some(rules) => zone(record, rules),
+                None => with(at).0.map(Zone::of),
+            };
+            let steady = engine.as_mut().is_none_or(|engine| is_steady(record, engine));
+            index.observe(record, shown, with(at).1, steady);
         }
         if let Some(interface) = self.skipdata {
             index.missing(interface, NOON - 600, NOON + 600);
         }
-        let evidence = index.evidence(&records[asked], with(asked).0, with(asked).1, 432_000);
-        let mut engine = self.network.as_ref().map(Engine::new);
+        let neighbours = with(asked).0.map(|name| Zone { name, within: with(asked).1 });
+        let evidence = index.evidence(&records[asked], neighbours, with(asked).1, 432_000);
         let attribution = decide(&records[asked], engine.as_mut(), &evidence);
         let explanation = explain(&attribution, &records[asked], engine.as_mut(), &evidence);
         (attribution, explanation)

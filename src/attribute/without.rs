@@ -104,6 +104,10 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
         return Attribution::undetermined(&[Cause::SecurityGroup, Cause::StaleConnection])
             .because(ReasonCode::SiblingAccept); // L8
     }
+    if role == Role::Responder && facts.own_accept() && !intra {
+        // L9 and L10 name the network ACL, which let this very packet pass before, and it has no memory (as L7b).
+        return stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup, Cause::Nacl]);
+    }
     if role == Role::Responder {
         // The guest may answer a SYN of another interface, or send a SYN-ACK unasked: where the logs would show the SYN and
         // do not, the row's STRONG would be a guess.

@@ -3,7 +3,7 @@
 //! Identifiers are kept as text: joins are by identifier only (a group may be used outside its home VPC and account, so
 //! VPC and account never serve as join keys; semantics spec 2.6).
 
-use crate::net::{ICMP, ICMPV6, PortRange, Prefix, TCP, UDP, protocol_name};
+use crate::net::{Family, ICMP, ICMPV6, PortRange, Prefix, TCP, UDP, protocol_name};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -259,6 +259,23 @@ impl NetworkInterface {
     /// Whether `addr` is one of its private addresses or lies in a prefix delegated to it.
     pub fn owns(&self, addr: &IpAddr) -> bool {
         self.addresses.contains(addr) || self.prefixes.iter().any(|prefix| prefix.contains(addr))
+    }
+
+    /// What stands for `addr` in evidence about flows: the primary address, where `addr` is one of several IPv4 addresses.
+    ///
+    /// Packets to a secondary address show the primary one (documented), and which of them packets from it show is not
+    /// (spec 4.2, 9.2 no. 9), so that a flow's two directions may name different ones. IPv6 addresses are never replaced.
+    pub fn alias(&self, addr: &IpAddr) -> Option<IpAddr> {
+        if !addr.is_ipv4() || !self.has_several() || !self.owns(addr) {
+            return None;
+        }
+        self.primary.filter(IpAddr::is_ipv4).or_else(|| self.addresses.iter().copied().find(IpAddr::is_ipv4))
+    }
+
+    /// Whether it has more than one IPv4 address.
+    pub fn has_several(&self) -> bool {
+        self.addresses.iter().filter(|addr| addr.is_ipv4()).nth(1).is_some()
+            || self.prefixes.iter().any(|prefix| prefix.family() == Family::V4)
     }
 
     /// Classic Load Balancer: description `ELB <name>` without the `app/`, `net/` or `gwy/` of the newer kinds.

@@ -2,7 +2,9 @@
 
 use super::history::{Boundaries, Found, Timeline, Timestamp, View};
 use super::model::*;
+use crate::net::Prefix;
 use hashbrown::HashMap;
+use std::net::IpAddr;
 
 /// All timelines of one kind of object.
 #[derive(Debug, Clone)]
@@ -116,7 +118,9 @@ fn note(map: &mut HashMap<String, Vec<String>>, key: &str, id: &str) {
 impl Network {
     /// Builds the look-ups; call once after the last `put`.
     pub fn finish(&mut self) {
+        let handovers = self.handovers();
         let gaps = (self.interfaces.gaps())
+            .chain(handovers.iter().copied())
             .chain(self.groups.gaps())
             .chain(self.acls.gaps())
             .chain(self.subnets.gaps())
@@ -125,8 +129,11 @@ impl Network {
             .chain(self.route_tables.gaps())
             .chain(self.peerings.gaps());
         self.boundaries = Boundaries::new(gaps);
-        self.interface_boundaries =
-            Boundaries::new(self.interfaces.gaps().chain(self.vpcs.gaps()).chain(self.peerings.gaps()));
+        let owners = (self.interfaces.gaps())
+            .chain(handovers.iter().copied())
+            .chain(self.vpcs.gaps())
+            .chain(self.peerings.gaps());
+        self.interface_boundaries = Boundaries::new(owners);
         self.acl_of_subnet.clear();
         self.default_acl_of_vpc.clear();
         self.table_of_subnet.clear();
@@ -155,6 +162,36 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// When interfaces that have an address after or before others begin and end to be known: whose address it is changes there,
+    /// although no interface does.
+    fn handovers(&self) -> Vec<(Timestamp, Timestamp)> {
+        let mut first_holder: HashMap<Prefix, usize> = HashMap::new();
+        let mut sharing: Vec<usize> = Vec::new();
+        for (at, (_, timeline)) in self.interfaces.timelines.iter().enumerate() {
+            for interface in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+                let hosts = interface.addresses.iter().map(|addr| Prefix::host(*addr));
+                for block in hosts.chain(interface.prefixes.iter().copied()) {
+                    let holder = *first_holder.entry(block).or_insert(at);
+                    if holder != at {
+                        sharing.extend([holder, at]);
+                    }
+                }
+            }
+        }
+        sharing.sort_unstable();
+        sharing.dedup();
+        let mut found = Vec::new();
+        for (_, timeline) in sharing.iter().filter_map(|at| self.interfaces.timelines.get(*at)) {
+            let versions = timeline.versions();
+            let begins = versions.first().map(|version| version.from);
+            let ends = versions.last().map(|version| version.to.saturating_add(1));
+            let moments = begins.into_iter().chain(ends);
+            found
+                .extend(moments.filter(|at| *at > Timestamp::MIN && *at < Timestamp::MAX).map(|at| (at, at)));
+        }
+        found
     }
 
     /// The views that cover the seconds `from..=to`: one where nothing changes, else one per state that may have held.
@@ -221,6 +258,20 @@ impl Network {
         let ids = self.interfaces_of_subnet.get(subnet_id).into_iter().flatten();
         ids.filter_map(move |id| self.interfaces.get(id, view))
             .filter(move |found| found.value.subnet_id.as_deref() == Some(subnet_id))
+    }
+
+    /// The interfaces that hold an address, and whether it is a public one. An address is used again: where some are known to
+    /// have existed at the moment, those of other times do not hold it.
+    pub fn holders(&self, addr: &IpAddr, view: View) -> Vec<(&NetworkInterface, bool)> {
+        let held = self.interfaces.all(view).filter_map(|found| {
+            let private = found.value.owns(addr);
+            let holds = private || found.value.public_addresses.contains(addr);
+            holds.then_some((found, !private))
+        });
+        let held: Vec<_> = held.collect();
+        let sure = held.iter().any(|(found, _)| found.distance == 0);
+        let now = held.into_iter().filter(|(found, _)| found.distance == 0 || !sure);
+        now.map(|(found, public)| (found.value.as_ref(), public)).collect()
     }
 
     /// Whether some active peering connection joins the two VPCs; `None` when no peering connection is known at all.

@@ -15,6 +15,9 @@ use std::sync::Arc;
 
 type ViewKey = (usize, bool);
 
+/// The mode of a subnet that an exclusion of this name takes out of `block-bidirectional`: what begins inside passes.
+pub const ALLOW_EGRESS: &str = "allow-egress";
+
 /// A long history has thousands of views; records mostly come in the order of time, so old ones can go.
 const MOST_VIEWS: usize = 64;
 
@@ -74,7 +77,8 @@ pub struct InterfaceRules {
     /// Who holds which address.
     pub owners: Arc<Owners>,
     surroundings: Surroundings,
-    /// The version in force and the account's or subnet's Block Public Access mode.
+    /// The subnet's Block Public Access mode, by its own state or by the account's options and exclusions; an exclusion that
+    /// lets out what begins inside is [`ALLOW_EGRESS`].
     pub bpa_mode: Option<String>,
 }
 
@@ -212,7 +216,7 @@ impl<'n> Engine<'n> {
             .as_ref()
             .and_then(|subnet| subnet.value.bpa_mode.clone())
             .or_else(|| vpc.as_ref().and_then(|vpc| vpc.value.bpa_mode.clone()))
-            .or_else(|| self.account_bpa(view));
+            .or_else(|| self.account_bpa(subnet_id, vpc_id, view));
         let subnet_value = subnet.map(|subnet| subnet.value.clone());
         let subnet_facts = match subnet_id {
             None => Arc::default(),
@@ -239,12 +243,32 @@ impl<'n> Engine<'n> {
         })
     }
 
-    /// The account's options speak for a subnet only when there is one account and Region, and no exclusion.
-    fn account_bpa(&self, view: View) -> Option<String> {
+    /// The account's options speak for a subnet when there is one account and Region only, as far as no exclusion of it or of
+    /// its VPC takes it out. What an exclusion that is being made or undone does is not known.
+    fn account_bpa(&self, subnet: Option<&str>, vpc: Option<&str>, view: View) -> Option<String> {
         let mut options = self.network.bpa_options.all(view);
-        let only = options.next()?;
-        let alone = options.next().is_none() && self.network.bpa_exclusions.is_empty();
-        only.value.mode.clone().filter(|_| alone)
+        let mode = options.next()?.value.mode.as_deref()?;
+        if options.next().is_some() {
+            return None;
+        }
+        let mut found = mode;
+        for exclusion in self.network.bpa_exclusions.all(view) {
+            let resource = exclusion.value.resource_id.as_deref();
+            let covers = resource.is_none() || resource == subnet || resource == vpc;
+            match exclusion.value.state.as_deref() {
+                _ if !covers => continue,
+                Some("delete-complete" | "disable-complete" | "create-failed") => continue,
+                None | Some("create-complete" | "update-complete") if resource.is_some() => {}
+                _ => return None,
+            }
+            found = match (exclusion.value.mode.as_deref()?, found) {
+                ("allow-bidirectional", _) => "off",
+                ("allow-egress", "block-bidirectional") => ALLOW_EGRESS,
+                ("allow-egress", known) => known,
+                _ => return None,
+            };
+        }
+        Some(found.to_owned())
     }
 
     fn compile_groups(

@@ -22,7 +22,7 @@ mod tests;
 mod twin;
 
 pub use compiled::{CompiledAcl, CompiledGroups, Matching};
-pub use engine::{AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
+pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
 pub use explain::{AclCheck, GroupCheck, RuleCheck, acl_list, check_acl, check_groups};
 pub use matching::{Mismatch, entry_text, match_entry, match_traffic, rule_text};
 pub(crate) use owners::is_stale;

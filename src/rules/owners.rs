@@ -13,6 +13,8 @@ struct Owner {
     groups: Vec<String>,
     /// Whether its group list is known at all.
     groups_known: bool,
+    /// It is known to have existed at the moment, and is not taken from a capture of another time.
+    in_force: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -111,6 +113,7 @@ impl Owners {
                 vpc: interface.vpc_id.clone(),
                 groups: interface.group_ids.clone(),
                 groups_known: interface.groups_known,
+                in_force: found.distance == 0,
             });
         }
         for peering in network.peerings.all(view) {
@@ -139,12 +142,12 @@ impl Owners {
         remote: &'a IpAddr,
     ) -> Identity<'a> {
         let holders = || self.holders(remote);
-        let mut holders_here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
+        let here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
             (Some(vpc), Some(own)) => vpc == own,
             _ => true,
         });
-        if let Some(owner) = holders_here.next() {
-            return owner.identity();
+        if let Some(identity) = of_holders(here) {
+            return identity;
         }
         let in_own_vpc = own_vpc.and_then(|own| self.vpcs.get(own)).filter(|vpc| vpc.holds(remote));
         if let Some(vpc) = in_own_vpc {
@@ -154,8 +157,8 @@ impl Owners {
             (Some(vpc), Some(own)) => self.peered.contains(&(own.to_string(), vpc.clone())),
             _ => false,
         };
-        if let Some(owner) = holders().find(|owner| is_peer(&owner.vpc)) {
-            return owner.identity();
+        if let Some(identity) = of_holders(holders().filter(|owner| is_peer(&owner.vpc))) {
+            return identity;
         }
         let mut groups: Vec<&str> = Vec::new();
         let mut elsewhere = false;
@@ -186,7 +189,7 @@ impl Owners {
         self.holders(remote).next().is_some()
     }
 
-    fn holders<'a>(&'a self, remote: &'a IpAddr) -> impl Iterator<Item = &'a Owner> {
+    fn holders<'a>(&'a self, remote: &'a IpAddr) -> impl Iterator<Item = &'a Owner> + Clone {
         let direct = self.by_address.get(remote).into_iter().flatten();
         let prefixes = self.delegated_lengths.iter().filter_map(|len| Prefix::new(*remote, *len));
         let delegated = prefixes.filter_map(|prefix| self.delegated.get(&prefix)).flatten();
@@ -207,6 +210,27 @@ impl Owners {
         }
         Some(known.cidrs.iter().any(|cidr| cidr.family() == family && cidr.contains(remote)))
     }
+}
+
+/// The one holder of an address in a VPC. Addresses are used again: of several interfaces that were captured with it at
+/// different times the one that is known to have existed at the moment holds it, and where that is none or they are several,
+/// it may be any of them (spec 2.4: membership at the record's time).
+fn of_holders<'a>(holders: impl Iterator<Item = &'a Owner> + Clone) -> Option<Identity<'a>> {
+    let sure = holders.clone().any(|owner| owner.in_force);
+    let mut holders = holders.filter(|owner| owner.in_force || !sure);
+    let first = holders.next()?;
+    let mut others = holders.filter(|owner| owner.groups != first.groups || !owner.groups_known).peekable();
+    if others.peek().is_none() || !first.groups_known {
+        return Some(first.identity());
+    }
+    let mut groups: Vec<&str> = first.groups.iter().map(String::as_str).collect();
+    for other in others {
+        if !other.groups_known {
+            return Some(Identity::Unknown);
+        }
+        groups.extend(other.groups.iter().map(String::as_str));
+    }
+    Some(Identity::MaybeMember(groups))
 }
 
 impl Owner {

@@ -412,6 +412,7 @@ impl Columns {
             reject_reason,
             interface_type: self.text(Text::InterfaceType, row),
             next_hop_subnet_id: self.text(Text::NextHopSubnet, row),
+            alias: None,
         };
         if protocol.is_none() {
             // Without the protocol no rule can be asked; without a direction nobody will.

@@ -10,7 +10,7 @@ use super::{Layer, Stage, Way};
 use crate::attribute::Fix;
 use crate::net::is_internet;
 use crate::network::TransitGatewayAttachment;
-use crate::rules::{Decision, Direction, Packet};
+use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
 
 /// The NAT gateway that the source's packets go through.
 #[derive(Debug, Clone)]
@@ -178,6 +178,13 @@ impl Walk<'_> {
         let starts_inside = matches!(hop, Hop::Nat(_) | Hop::EgressOnly);
         let (outcome, reason) = match mode.as_str() {
             "off" => (Decision::Allow, "it is off".to_owned()),
+            ALLOW_EGRESS if starts_inside => {
+                (Decision::Allow, "an exclusion lets out what begins inside".to_owned())
+            }
+            ALLOW_EGRESS => (
+                Decision::Unknown,
+                "an exclusion lets out what begins inside, and nothing else comes in".to_owned(),
+            ),
             "block-ingress" if starts_inside => (
                 Decision::Allow,
                 "block-ingress leaves flows that start inside over such a gateway".to_owned(),

@@ -87,14 +87,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
 impl Walk<'_> {
     fn end(&mut self, addr: IpAddr) -> End {
         let asked = self.flow.interface.clone();
-        let mut holders: Vec<(&NetworkInterface, bool)> = Vec::new();
-        for found in self.network.interfaces.all(self.view) {
-            if found.value.owns(&addr) {
-                holders.push((found.value, false));
-            } else if found.value.public_addresses.contains(&addr) {
-                holders.push((found.value, true));
-            }
-        }
+        let holders = self.network.holders(&addr, self.view);
         let chosen =
             holders.iter().find(|(interface, _)| Some(&interface.id) == asked.as_ref()).or(holders.first());
         let Some((interface, by_public)) = chosen.copied() else { return End { seen: addr, local: None } };

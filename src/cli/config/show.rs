@@ -188,11 +188,8 @@ fn one(network: &Network, id: &str, at: Option<Timestamp>, printer: &Printer) ->
 }
 
 fn of_address(network: &Network, addr: IpAddr, view: View) -> Vec<(String, String)> {
-    let holds = network
-        .interfaces
-        .all(view)
-        .filter(|found| found.value.owns(&addr) || found.value.public_addresses.contains(&addr));
-    holds.flat_map(|found| object::lines(network, &found.value.id, view)).collect()
+    let holders = network.holders(&addr, view);
+    holders.iter().flat_map(|(interface, _)| object::lines(network, &interface.id, view)).collect()
 }
 
 /// How a version is known.

@@ -18,8 +18,8 @@ use hashbrown::{HashMap, HashSet};
 use super::kept::Kept;
 use super::places::{MOST_PLACES, Place, Places, local};
 use crate::attribute::{
-    Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record,
-    accept_contradicts_rules, decide, reach,
+    Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record, Zone,
+    accept_contradicts_rules, decide, is_steady, reach, zone,
 };
 use crate::network::Network;
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
@@ -212,6 +212,7 @@ impl Prepared {
         let mut record = columns.record(row, in_format)?;
         if record.interface_id.is_some() {
             record.direction = place.direction(columns, row);
+            record.alias = record.direction.and_then(|direction| place.alias(columns, row, direction));
         }
         Some(record)
     }
@@ -224,7 +225,7 @@ impl Prepared {
         engine: &mut Option<Engine<'_>>,
     ) -> (Attribution, Evidence) {
         let reach = reach(record, place.rules.as_deref());
-        let mut evidence = self.index.evidence(record, place.zone.as_deref(), place.subnet.as_deref(), reach);
+        let mut evidence = self.index.evidence(record, place.neighbours(), place.subnet.as_deref(), reach);
         // Other VPCs and accounts may be logged for longer, or in full where this one is not.
         match place.coverage {
             Some(coverage) => {
@@ -519,6 +520,8 @@ async fn observe(
             let covers = Coverage { first: start, accepts: is_accept };
             place.coverage.get_or_insert(covers).merge(covers);
             if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
+                // NODATA tells as well that logs reach back to it.
+                found.first = Some(found.first.map_or(start, |first| first.min(start)));
                 // Such a record has no protocol, and is its interface's all the same.
                 if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
                     && let Some(id) = columns.text(Text::Interface, row)
@@ -563,9 +566,14 @@ async fn observe(
                     continue;
                 };
                 record.direction = Some(*direction);
-                if let Some(id) = &place.interface {
-                    index.keep(&record, id, *direction, place.zone.as_deref());
-                }
+                record.alias = place.alias(&columns, *row, *direction);
+                let Some(id) = &place.interface else { continue };
+                let shown = match &place.rules {
+                    Some(rules) => zone(&record, rules),
+                    None => place.zone.as_deref().map(Zone::of),
+                };
+                let steady = places.engine.as_mut().is_none_or(|engine| is_steady(&record, engine));
+                index.keep(&record, id, *direction, shown, steady);
             }
         }
         accepts.clear();

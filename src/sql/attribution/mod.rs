@@ -133,7 +133,7 @@ pub enum ConfigError {
     Content(#[from] ReadError),
 }
 
-/// The files that may be configuration: those named, and of folders what looks like JSON.
+/// The files that may be configuration: those named, and of folders what looks like JSON by its name or by how it begins.
 fn config_files(paths: &[PathBuf], errors: &mut Vec<ConfigError>) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for path in paths {
@@ -243,7 +243,28 @@ fn has_prior_state(plan: &[u8]) -> bool {
 fn looks_like_json(file: &Path) -> bool {
     let name = file.file_name().map(|name| name.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     let name = name.strip_suffix(".gz").unwrap_or(&name);
-    name.ends_with(".json") || name.ends_with(".tfstate")
+    // A state that Terraform has put aside is not what is in force.
+    let put_aside = name.ends_with(".backup") || name.ends_with(".bak") || name.ends_with('~');
+    name.ends_with(".json") || name.ends_with(".tfstate") || (!put_aside && begins_like_json(file))
+}
+
+/// Whether a file of any name begins as a JSON document does. One that cannot be read is no configuration.
+fn begins_like_json(file: &Path) -> bool {
+    let Ok(mut opened) = std::fs::File::open(file) else { return false };
+    let mut start = [0u8; 512];
+    let read = std::io::Read::read(&mut opened, &mut start).unwrap_or(0);
+    let start = start.get(..read).unwrap_or_default();
+    let mut inflated = Vec::new();
+    let text = if start.starts_with(&[0x1f, 0x8b]) {
+        let decoder = flate2::read::MultiGzDecoder::new(start);
+        // The rest of the stream is missing, which is no matter.
+        let _ = std::io::Read::read_to_end(&mut std::io::Read::take(decoder, 64), &mut inflated);
+        inflated.as_slice()
+    } else {
+        start
+    };
+    let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
+    matches!(text.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn config_text(file: &Path) -> std::result::Result<Vec<u8>, ConfigError> {

@@ -8,7 +8,8 @@ use hashbrown::{HashMap, HashSet};
 
 use super::evidence::{Consistency, Coverage};
 use crate::attribute::{
-    OwnAddresses, by_configuration, by_ownership, flow_hash, name_hash, service_hash, zone_hash,
+    Action, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, flow_hash, name_hash,
+    service_hash, zone_hash,
 };
 use crate::net::{Family, TCP, UDP};
 use crate::network::View;
@@ -46,6 +47,10 @@ pub(super) struct Place {
     last_address: Option<IpAddr>,
     own: [Option<IpAddr>; 2],
     zone_hash: Option<u64>,
+    /// Its interface has more than one address that a record may show as its own side.
+    several: bool,
+    /// It has the position of any interface of its subnet: none of a gateway or load balancer, to which other lists apply.
+    ordinary: bool,
 }
 
 /// The hashes of a record's flow, its service, and the service in its zone.
@@ -81,8 +86,20 @@ impl Place {
         let interface = columns.hash(Text::Interface, row);
         let (src, dst) = (columns.hash(Text::Src, row), columns.hash(Text::Dst, row));
         let (src_port, dst_port) = columns.ports(row);
-        let known = src != 0 && dst != 0;
-        let flow = known.then(|| flow_hash(interface, protocol, (src, src_port), (dst, dst_port)));
+        let (own, remote) = match direction {
+            Direction::Ingress => (columns.hash(Text::PacketDst, row), src),
+            Direction::Egress => (columns.hash(Text::PacketSrc, row), dst),
+        };
+        let alias = || self.alias(columns, row, direction).map(|alias| address_hash(&alias));
+        let own =
+            if own != 0 { own } else { alias().unwrap_or(if direction.is_egress() { src } else { dst }) };
+        let known = own != 0 && remote != 0;
+        let ends = if direction.is_egress() {
+            ((own, src_port), (remote, dst_port))
+        } else {
+            ((remote, src_port), (own, dst_port))
+        };
+        let flow = known.then(|| flow_hash(interface, protocol, ends.0, ends.1));
         if !matches!(protocol, TCP | UDP) || (src_port, dst_port) == (0, 0) {
             return [flow, None, None];
         }
@@ -97,6 +114,22 @@ impl Place {
         let service = service_hash(interface, protocol, direction, remote, dst_port);
         let zone = self.zone_hash.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
         [flow, Some(service), zone]
+    }
+
+    /// What stands for the interface's own side of a record in evidence, where that may be any of several addresses.
+    #[inline]
+    pub(super) fn alias(&self, columns: &Columns, row: usize, direction: Direction) -> Option<IpAddr> {
+        if !self.several {
+            return None;
+        }
+        let own = if direction.is_egress() { Text::Src } else { Text::Dst };
+        self.rules.as_ref()?.interface.alias(&columns.address(own, row)?)
+    }
+
+    /// Where to look for what other interfaces show of a rejected record's key.
+    pub(super) fn neighbours(&self) -> Option<Zone<'_>> {
+        let within = self.subnet.as_deref().filter(|_| self.ordinary);
+        Some(Zone { name: self.zone.as_deref()?, within })
     }
 
     /// Takes note of an address of the interface.
@@ -157,11 +190,11 @@ impl<'n> Places<'n> {
         self.last = None;
     }
 
-    /// The place of a row; records without a protocol are of no interface.
+    /// The place of a row; records of flows without a protocol are of no interface.
     #[inline]
     pub(super) fn at(&mut self, columns: &Columns, row: usize, start: i64, end: i64) -> usize {
         let mut keys = TOLD_BY.map(|column| columns.key(column, row));
-        if columns.protocol(row).is_none() {
+        if columns.protocol(row).is_none() && columns.action(row) != Action::Other {
             keys[0] = NONE;
         }
         let view = self.engine.as_ref().map(|engine| {
@@ -224,7 +257,14 @@ impl<'n> Places<'n> {
         let scope = vpc.or(account.as_ref()).or(interface.as_ref()).cloned().unwrap_or_default();
         let zone = acl.or_else(|| subnet.clone());
         let own = |family| interface.as_ref().and_then(|id| self.own.own(id, family));
+        let ordinary = known.is_none_or(|rules| {
+            let interface = &rules.interface;
+            let gateways = ["transit_gateway", "gateway_load_balancer_endpoint"];
+            !interface.is_classic_lb() && !gateways.iter().any(|kind| interface.is_type(kind))
+        });
         Place {
+            several: known.is_some_and(|rules| rules.interface.has_several()),
+            ordinary,
             own: [own(Family::V4), own(Family::V6)],
             interface: interface.clone(),
             zone_hash: zone.as_deref().map(name_hash),
