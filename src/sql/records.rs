@@ -10,6 +10,7 @@ use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray,
 };
+use datafusion::arrow::buffer::ScalarBuffer;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::common::Result;
@@ -47,6 +48,9 @@ pub(in crate::sql) const EVIDENCE: &[&str] = &[
 /// What a REJECT is judged by beyond that.
 pub(in crate::sql) const REJECT_ONLY: &[&str] =
     &["version", "reject_reason", "interface_type", "next_hop_subnet_id"];
+
+/// What is in the place of a key where there is no text: [`NONE`] as a signed number.
+const NO_KEY: i32 = -1;
 
 /// The number of rows without a text.
 pub(in crate::sql) const NONE: u32 = u32::MAX;
@@ -120,10 +124,10 @@ impl Values {
     }
 }
 
-/// A column of one batch: for each row which of the texts it has.
+/// A column of one batch: for each row which of the texts it has, -1 for none. The keys of a dictionary are shared.
 #[derive(Debug)]
 struct Coded {
-    keys: Vec<u32>,
+    keys: ScalarBuffer<i32>,
     values: Arc<Values>,
 }
 
@@ -205,43 +209,45 @@ fn coded(column: Text, array: &ArrayRef, known: &mut Option<(ArrayRef, Arc<Value
             }
         };
         let codes = dictionary.keys();
-        let mut keys: Vec<u32> = codes.values().iter().map(|key| *key as u32).collect();
+        let mut keys = codes.values().clone();
         // Few rows lack a text, so only those are looked at.
         if let Some(nulls) = codes.nulls().filter(|nulls| nulls.null_count() > 0) {
             let missing = !nulls.inner();
+            let mut own = keys.to_vec();
             for row in missing.set_indices() {
-                keys.get_mut(row).into_iter().for_each(|key| *key = NONE);
+                own.get_mut(row).into_iter().for_each(|key| *key = NO_KEY);
             }
+            keys = own.into();
         }
         return Ok(without_dashes(Coded { keys, values }));
     }
     let views = cast(array, &DataType::Utf8View)?;
     let (keys, texts) = distinct(views.as_string_view());
-    Ok(without_dashes(Coded { keys, values: Arc::new(Values::new(column, texts)) }))
+    Ok(without_dashes(Coded { keys: keys.into(), values: Arc::new(Values::new(column, texts)) }))
 }
 
 fn without_dashes(mut coded: Coded) -> Coded {
     if coded.values.has_dash {
         let texts = &coded.values.texts;
-        let is_dash = |key: u32| texts.len() > key as usize && texts.value(key as usize) == "-";
-        coded.keys.iter_mut().filter(|key| is_dash(**key)).for_each(|key| *key = NONE);
+        let is_dash = |key: i32| texts.len() > key as usize && texts.value(key as usize) == "-";
+        coded.keys = coded.keys.iter().map(|key| if is_dash(*key) { NO_KEY } else { *key }).collect();
     }
     coded
 }
 
 /// The distinct texts of an array, in the order of their first rows, and which of them each row has.
-fn distinct(array: &StringViewArray) -> (Vec<u32>, StringArray) {
-    let mut known: HashMap<&str, u32> = HashMap::new();
+fn distinct(array: &StringViewArray) -> (Vec<i32>, StringArray) {
+    let mut known: HashMap<&str, i32> = HashMap::new();
     let mut texts: Vec<&str> = Vec::new();
-    let mut last: Option<(&str, u32)> = None;
+    let mut last: Option<(&str, i32)> = None;
     let keys = array.iter().map(|text| {
-        let Some(text) = text else { return NONE };
+        let Some(text) = text else { return NO_KEY };
         if let Some((_, key)) = last.filter(|(known, _)| *known == text) {
             return key;
         }
         let key = *known.entry(text).or_insert_with(|| {
             texts.push(text);
-            (texts.len() - 1) as u32
+            (texts.len() - 1) as i32
         });
         last = Some((text, key));
         key
@@ -277,7 +283,7 @@ impl Columns {
     /// Which of the column's texts a row has; [`NONE`] where it has none.
     #[inline]
     pub(in crate::sql) fn key(&self, column: Text, row: usize) -> u32 {
-        self.coded(column).and_then(|coded| coded.keys.get(row)).copied().unwrap_or(NONE)
+        self.coded(column).and_then(|coded| coded.keys.get(row)).map_or(NONE, |key| *key as u32)
     }
 
     /// The texts that the keys of a column stand for.
@@ -312,7 +318,7 @@ impl Columns {
     pub(in crate::sql) fn equal_to(&self, column: Text, wanted: &str) -> Vec<bool> {
         let Some(coded) = self.coded(column) else { return vec![false; self.rows] };
         let equal: Vec<bool> = coded.values.texts.iter().map(|text| text == Some(wanted)).collect();
-        let of = |key: &u32| equal.get(*key as usize).copied().unwrap_or(false);
+        let of = |key: &i32| equal.get(*key as usize).copied().unwrap_or(false);
         coded.keys.iter().map(of).collect()
     }
 
