@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
@@ -28,6 +29,7 @@ use crate::sql::config_tables::ConfigTables;
 use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
+use crate::sql::output::OutputFormat;
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
@@ -158,8 +160,8 @@ impl Engine {
             if let Some(problem) = found.problems.into_iter().next() {
                 return Err(problem.into());
             }
-            let tables =
-                Arc::new(RawTables::bounded(found.objects, args.input.decode()?, threads, memory_limit));
+            let (decode, strict) = (args.input.decode()?, args.input.strict);
+            let tables = Arc::new(RawTables::bounded(found.objects, decode, threads, memory_limit, strict));
             raw = Some(tables.clone());
             tables
         };
@@ -253,6 +255,11 @@ impl Engine {
                         batch.map_err(SessionError::from)?;
                     }
                     return Ok(Ran::Nothing);
+                }
+                if is_plan(&schema) && printer.format() == OutputFormat::Table {
+                    let batches: Vec<RecordBatch> = answer.collect().await?;
+                    printer.text(&plan_lines(&batches))?;
+                    return Ok(Ran::Done(begun.elapsed()));
                 }
                 let mut writer = printer.result(&schema)?;
                 while let Some(batch) = answer.stream.next().await {
@@ -359,27 +366,82 @@ impl Engine {
         for file in &snapshot.files {
             let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
             let nulls = stats.get("nullCount")?.as_object()?;
-            let some = nulls.iter().filter(|(_, count)| count.as_u64() != Some(file.rows));
+            // A file has the columns that its logs carry. Lines of load balancers have all fields, some without a value.
+            let has_names = matches!(kind, LogKind::Flow | LogKind::TransitGateway);
+            let some = nulls.iter().filter(|(_, count)| has_names || count.as_u64() != Some(file.rows));
             columns.extend(some.map(|(name, _)| name.clone()));
         }
         Some(columns)
     }
 
-    /// Says which lines of raw files could not be read.
+    /// Says which raw files, and which lines of them, could not be read; gives the exit code that follows from it.
     pub fn report_refused(&self, printer: &Printer) -> u8 {
         let Some(raw) = &self.raw else { return 0 };
         let summary = raw.quarantine().summary();
+        if raw.nothing_recognised() {
+            for (file, problem) in &summary.problems {
+                printer.error(&named(file, problem));
+            }
+            let found = super::ingest::looks_like(summary.skipped.iter().map(|(_, what)| what.as_str()));
+            printer.error(&format!("no AWS network log among {} files{found}", raw.files()));
+            return exit::FAILED;
+        }
         for (file, problem) in &summary.problems {
-            printer.warn(&format!("{file}: {problem}"));
+            printer.warn(&named(file, problem));
+        }
+        if let Some((file, what)) = summary.skipped.first() {
+            let files = summary.skipped.len();
+            let others = if files > 1 { format!(" (and {} more files)", files - 1) } else { String::new() };
+            printer.note(&format!("skipped  {file}: {what}{others}"));
+        }
+        if self.strict {
+            for (file, lines, first) in &summary.refused {
+                let first = first.as_ref().map(|(line, reason)| format!("; line {line}: {reason}"));
+                let first = first.unwrap_or_default();
+                printer.error(&format!("refused (--strict)  {file}: {lines} refused lines{first}"));
+            }
+            return if summary.refused.is_empty() { 0 } else { exit::REFUSED };
         }
         let Some((file, line, reason)) = &summary.first else { return 0 };
         printer.warn(&format!(
-            "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` in \
-             the same run shows them)",
+            "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` \
+             shows them)",
             summary.lines, summary.files
         ));
-        if self.strict { exit::REFUSED } else { 0 }
+        0
     }
+}
+
+/// Whether it is what EXPLAIN gives.
+fn is_plan(schema: &SchemaRef) -> bool {
+    schema.fields().iter().map(|field| field.name().as_str()).eq(["plan_type", "plan"])
+}
+
+/// Plans as lines: each below its name, a line for each operator, which a table would have to cut.
+fn plan_lines(batches: &[RecordBatch]) -> String {
+    let mut text = String::new();
+    for batch in batches {
+        let column = |at: usize| {
+            let column = batch.columns().get(at)?;
+            arrow::compute::cast(column, &DataType::Utf8).ok()?.as_string_opt::<i32>().cloned()
+        };
+        let (Some(names), Some(plans)) = (column(0), column(1)) else { continue };
+        for (name, plan) in names.iter().zip(&plans) {
+            text.push_str(name.unwrap_or_default());
+            text.push('\n');
+            for line in plan.unwrap_or_default().lines() {
+                text.push_str("  ");
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    text
+}
+
+/// A message about a file, which it names already or not.
+fn named(file: &str, problem: &str) -> String {
+    if problem.contains(file) { problem.to_owned() } else { format!("{file}: {problem}") }
 }
 
 /// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.

@@ -157,7 +157,11 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
         printer.error(problem);
     }
     if summary.nothing_recognised() && (summary.found > 0 || summary.problems.is_empty()) {
-        printer.error(&format!("no AWS network log among {} files{}", summary.found, looks_like(summary)));
+        printer.error(&format!(
+            "no AWS network log among {} files{}",
+            summary.found,
+            looks_like(summary.skipped.iter().map(|note| note.what.as_str()))
+        ));
     }
     if summary.found == 0 && !summary.problems.is_empty() && printer.format() == OutputFormat::Table {
         return Ok(());
@@ -195,11 +199,11 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
 }
 
 /// What the first of the files that are no logs look like, in parentheses.
-fn looks_like(summary: &Summary) -> String {
+pub(super) fn looks_like<'a>(skipped: impl Iterator<Item = &'a str>) -> String {
     let mut looks: Vec<&str> = Vec::new();
-    for note in &summary.skipped {
-        if !looks.contains(&note.what.as_str()) {
-            looks.push(&note.what);
+    for what in skipped {
+        if !looks.contains(&what) {
+            looks.push(what);
         }
     }
     looks.truncate(3);

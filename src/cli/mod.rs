@@ -138,6 +138,10 @@ pub fn main() -> ExitCode {
         printer.error("parquet is not written to a terminal or pipe (name a file with -o)");
         return ExitCode::from(exit::USAGE);
     }
+    if let Some(problem) = printer.unknown_suffix() {
+        printer.error(&problem);
+        return ExitCode::from(exit::USAGE);
+    }
     let outcome = match &cli.command {
         Command::Ingest(args) => ingest::run(args, global, &printer),
         Command::Sql(args) => sql::sql(args, global, &printer),

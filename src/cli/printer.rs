@@ -75,12 +75,35 @@ impl Printer {
         if self.file.is_none() && format.needs_file() {
             anyhow::bail!("{format} is not written to a terminal or pipe (name a file with -o)");
         }
-        let out: Box<dyn Write + Send> = match (&self.sink, &self.file) {
+        Ok(ResultWriter::new(format, schema, self.out()?, self.limits())?)
+    }
+
+    /// What a result is written to.
+    fn out(&self) -> anyhow::Result<Box<dyn Write + Send>> {
+        Ok(match (&self.sink, &self.file) {
             (Some(sink), _) => (sink.0)().context("cannot write the result")?,
             (None, Some(path)) => Box::new(BufWriter::new(create(path)?)),
             (None, None) => Box::new(BufWriter::new(io::stdout())),
-        };
-        Ok(ResultWriter::new(format, schema, out, self.limits())?)
+        })
+    }
+
+    /// Writes a result that is text, where results go.
+    pub fn text(&self, text: &str) -> anyhow::Result<()> {
+        let mut out = self.out()?;
+        out.write_all(text.as_bytes()).map_err(OutputError::Io)?;
+        Ok(out.flush().map_err(OutputError::Io)?)
+    }
+
+    /// What is wrong with the file of `-o`, where its suffix would have to choose the format and is that of none.
+    pub fn unknown_suffix(&self) -> Option<String> {
+        let file = self.file.as_deref().filter(|_| self.format.is_none())?;
+        let suffix = file.extension().filter(|_| OutputFormat::from_path(file).is_none())?;
+        Some(format!(
+            "no output format has the suffix .{} of {} (known are {}; or choose one with --format)",
+            suffix.display(),
+            file.display(),
+            OutputFormat::SUFFIXES.map(|(suffix, _)| format!(".{suffix}")).join(", ")
+        ))
     }
 
     /// What of a table is shown: on a terminal as much as fits.

@@ -14,6 +14,9 @@ use super::{Global, Printer, exit};
 use crate::sql::output::OutputFormat;
 use crate::store::Store;
 
+/// How long replaced files are kept, in minutes, where nothing else is asked for.
+const RETAIN: u64 = 60;
+
 #[derive(Debug, Args)]
 pub struct InfoArgs {}
 
@@ -23,7 +26,7 @@ pub struct OptimizeArgs {
     #[arg(long, default_value_t = 128, value_name = "MB")]
     target_size: u64,
     /// Replaced files are kept so long for queries that are still reading them, in minutes
-    #[arg(long, default_value_t = 60, value_name = "MINUTES")]
+    #[arg(long, default_value_t = RETAIN, value_name = "MINUTES")]
     retain: u64,
 }
 
@@ -73,7 +76,8 @@ pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Res
         if info.replaced_bytes > 0 {
             let bytes = HumanBytes(info.replaced_bytes);
             printer.note(&format!(
-                "{bytes} of replaced files are kept for running queries (flowq optimize frees them)"
+                "{bytes} of replaced files are kept for queries that may still be reading them (flowq optimize deletes \
+                 those replaced more than {RETAIN} minutes ago, with --retain 0 all)"
             ));
         }
     }
@@ -95,6 +99,15 @@ pub fn optimize(args: &OptimizeArgs, global: &Global, printer: &Printer) -> anyh
         report.files_deleted,
         HumanBytes(report.bytes_deleted)
     ));
+    if report.files_kept > 0 {
+        printer.note(&format!(
+            "kept {} replaced files ({}) for queries that may still be reading them: they were replaced less than {} \
+             minutes ago (--retain 0 deletes them too)",
+            report.files_kept,
+            HumanBytes(report.bytes_kept),
+            args.retain
+        ));
+    }
     Ok(0)
 }
 

@@ -7,6 +7,7 @@ use datafusion::common::{DataFusionError, SchemaError};
 use datafusion::prelude::SessionContext;
 use datafusion::sql::sqlparser::parser::ParserError;
 
+use super::session::TimedOut;
 use crate::format::LogKind;
 
 /// What kind of error it is, which decides the exit code.
@@ -107,6 +108,11 @@ pub fn explain(error: &DataFusionError, sql: &str, names: &Names) -> SqlError {
             SqlErrorKind::Memory,
             &format!("out of memory: {message}"),
             Some("give more with --memory-limit, or group and sort less at once"),
+        ),
+        DataFusionError::External(inner) if inner.is::<TimedOut>() => plain(
+            SqlErrorKind::Run,
+            &inner.to_string(),
+            Some("allow more with --timeout SECONDS, or narrow the time range"),
         ),
         other => plain(SqlErrorKind::Run, &other.message(), None),
     }
@@ -298,18 +304,16 @@ fn other_name(name: &str) -> Option<&'static str> {
     })
 }
 
-/// What to say where a column is empty because the logs were written without it; `None` for columns that every log of
-/// the kind carries.
+/// What to say where a column is empty because the logs were written without it (flow logs) or because no line has a
+/// value there (load balancers, whose fields are always the same); `None` for what is no column of the kind.
 pub fn not_carried(kind: LogKind, column: &str) -> Option<String> {
     let column = kind.columns().get(kind.column_index(column)?)?;
-    match kind {
-        LogKind::Flow if column.since > 2 => Some(format!(
-            "these flow logs were written without `{}`; add it to the log format",
-            column.log_name
-        )),
-        LogKind::Flow | LogKind::TransitGateway => None,
-        _ => Some(format!("these {}s were written without {}", kind.title(), column.log_name)),
-    }
+    Some(match kind {
+        LogKind::Flow | LogKind::TransitGateway => {
+            format!("these flow logs were written without `{}`; add it to the log format", column.log_name)
+        }
+        _ => format!("no line of these {}s has a value of {}", kind.title(), column.log_name),
+    })
 }
 
 /// The name nearest to a mistyped one, where one is near enough to be meant: at most a third of its letters differ.
@@ -418,7 +422,12 @@ mod tests {
             not_carried(LogKind::Flow, "flow_direction").as_deref(),
             Some("these flow logs were written without `flow-direction`; add it to the log format")
         );
-        assert_eq!(not_carried(LogKind::Flow, "srcaddr"), None);
+        assert_eq!(
+            not_carried(LogKind::Flow, "protocol").as_deref(),
+            Some("these flow logs were written without `protocol`; add it to the log format")
+        );
+        let of_load_balancers = not_carried(LogKind::Nlb, "incoming_tls_alert").unwrap();
+        assert!(of_load_balancers.ends_with("has a value of incoming_tls_alert"), "{of_load_balancers}");
         assert_eq!(not_carried(LogKind::Flow, "nonsense"), None);
     }
 

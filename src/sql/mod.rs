@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod coded;
 pub mod config_tables;
 pub mod cooperative;
+pub mod dialect;
 pub mod errors;
 pub mod functions;
 pub mod guard;

@@ -55,19 +55,24 @@ impl OutputFormat {
         ("parquet", OutputFormat::Parquet),
     ];
 
+    /// The suffixes of file names that stand for a format.
+    pub const SUFFIXES: [(&'static str, OutputFormat); 10] = [
+        ("csv", OutputFormat::Csv),
+        ("tsv", OutputFormat::Tsv),
+        ("tab", OutputFormat::Tsv),
+        ("json", OutputFormat::Json),
+        ("ndjson", OutputFormat::Ndjson),
+        ("jsonl", OutputFormat::Ndjson),
+        ("md", OutputFormat::Markdown),
+        ("markdown", OutputFormat::Markdown),
+        ("parquet", OutputFormat::Parquet),
+        ("txt", OutputFormat::Table),
+    ];
+
     /// The format that a file name's suffix stands for.
     pub fn from_path(path: &Path) -> Option<OutputFormat> {
         let suffix = path.extension()?.to_str()?.to_ascii_lowercase();
-        Some(match suffix.as_str() {
-            "csv" => OutputFormat::Csv,
-            "tsv" | "tab" => OutputFormat::Tsv,
-            "json" => OutputFormat::Json,
-            "ndjson" | "jsonl" => OutputFormat::Ndjson,
-            "md" | "markdown" => OutputFormat::Markdown,
-            "parquet" => OutputFormat::Parquet,
-            "txt" => OutputFormat::Table,
-            _ => return None,
-        })
+        OutputFormat::SUFFIXES.iter().find(|(known, _)| *known == suffix).map(|(_, format)| *format)
     }
 
     /// Whether the result is bytes that belong into a file, not onto a terminal or into a pipe of text.

@@ -26,6 +26,7 @@ use tokio::time::Sleep;
 use super::catalog::{Catalog, TableSource, Tables};
 use super::coded::rule::CodedRows;
 use super::cooperative::CooperativeJoins;
+use super::dialect::FlowqDialect;
 use super::functions;
 use super::guard::{self, Forbidden};
 use super::kept;
@@ -136,6 +137,7 @@ impl Session {
     /// Cuts a text into its statements.
     pub fn statements(&self, sql: &str) -> Result<Vec<Statement>, SessionError> {
         let parsed = datafusion::sql::parser::DFParserBuilder::new(sql)
+            .with_dialect(&FlowqDialect)
             .with_recursion_limit(self.context.state().config_options().sql_parser.recursion_limit.get())
             .build()?
             .parse_statements()?;
@@ -218,9 +220,13 @@ fn config(threads: NonZeroUsize) -> SessionConfig {
     config
 }
 
+/// A statement ran longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the statement ran longer than {0:?}")]
+pub struct TimedOut(pub Duration);
+
 fn timed_out(timeout: Duration) -> DataFusionError {
-    let hint = "raise --timeout or narrow the time range";
-    DataFusionError::ResourcesExhausted(format!("the statement ran longer than {timeout:?} ({hint})"))
+    DataFusionError::External(Box::new(TimedOut(timeout)))
 }
 
 /// A stream that ends with an error at its deadline.

@@ -65,6 +65,10 @@ pub struct OptimizeReport {
     pub files_deleted: u64,
     /// Their bytes.
     pub bytes_deleted: u64,
+    /// Replaced files that are too young to be deleted.
+    pub files_kept: u64,
+    /// Their bytes.
+    pub bytes_kept: u64,
 }
 
 /// What forgetting removed, or would remove.
@@ -187,12 +191,15 @@ impl Store {
         let limit = Utc::now().timestamp_millis().saturating_sub(retention);
         for table in TABLES {
             for tombstone in self.tables().tombstones(table)? {
+                let path = self.tables().folder(table).join(&tombstone.relative);
+                let Ok(metadata) = fs::metadata(&path) else { continue };
                 if tombstone.deleted_at.is_some_and(|at| at <= limit) {
-                    let path = self.tables().folder(table).join(&tombstone.relative);
-                    let Ok(metadata) = fs::metadata(&path) else { continue };
                     files::remove_file(&path)?;
                     report.files_deleted += 1;
                     report.bytes_deleted += metadata.len();
+                } else {
+                    report.files_kept += 1;
+                    report.bytes_kept += metadata.len();
                 }
             }
         }

@@ -7,4 +7,5 @@ mod agreement;
 mod command_line;
 mod explained;
 mod logic;
+mod raw_input;
 mod sessions;

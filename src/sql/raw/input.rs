@@ -7,11 +7,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::format::LogKind;
 use crate::parse::{Cells, Refusal};
-use crate::source::decode::{DecodeOptions, Skip};
+use crate::source::decode::{DecodeError, DecodeOptions, Decoder, Opening, Skip};
 use crate::source::{
-    ContentKind, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch, recognise,
+    ContentKind, ContentReader, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch,
+    recognise,
 };
+use crate::store::may_be_copies;
 
+use super::checked::Checked;
 use super::quarantine::Quarantine;
 
 /// Files up to this size are opened at once: finding out first what they hold would cost as much.
@@ -27,7 +30,7 @@ const TAIL: u64 = 64;
 /// What a file turned out to hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Holds {
-    /// Lines of this kind.
+    /// A log that begins with lines of this kind.
     Log(LogKind),
     /// Something else, or nothing that can be read.
     Nothing,
@@ -40,7 +43,11 @@ pub struct RawFile {
     pub located: Located,
     /// Its absolute path, which is what `source_file` holds, as it does in a store.
     pub path: String,
+    object_id: Option<String>,
     holds: OnceLock<Holds>,
+    /// All kinds of lines in it; known once it has been read to its end, or where nothing else can follow.
+    kinds: OnceLock<Vec<LogKind>>,
+    pub(super) checked: OnceLock<Checked>,
     tail: OnceLock<Option<Vec<u8>>>,
     identity: OnceLock<Option<Identity>>,
 }
@@ -49,14 +56,26 @@ impl RawFile {
     fn new(located: Located) -> RawFile {
         let absolute = (!located.is_stdin()).then(|| std::path::absolute(located.file()).ok()).flatten();
         let path = absolute.map_or_else(|| located.path.clone(), |path| path.to_string_lossy().into_owned());
-        RawFile { located, path, holds: OnceLock::new(), tail: OnceLock::new(), identity: OnceLock::new() }
+        RawFile {
+            object_id: located.object_id(),
+            located,
+            path,
+            holds: OnceLock::new(),
+            kinds: OnceLock::new(),
+            checked: OnceLock::new(),
+            tail: OnceLock::new(),
+            identity: OnceLock::new(),
+        }
     }
 
-    /// Whether the other file holds the same bytes. Little is read unless they are alike.
+    /// Whether the other file holds the same bytes and AWS has not given the two different names. Little is read unless
+    /// they are alike.
     pub fn is_copy_of(&self, other: &RawFile) -> bool {
-        let alike =
-            self.located.size == other.located.size && self.tail().is_some() && self.tail() == other.tail();
+        let alike = self.located.size == other.located.size
+            && may_be_copies(self.object_id.as_deref(), other.object_id.as_deref());
         alike
+            && self.tail().is_some()
+            && self.tail() == other.tail()
             && self
                 .identity()
                 .is_some_and(|own| other.identity().is_some_and(|others| own.hash == others.hash))
@@ -89,13 +108,30 @@ impl RawFile {
         let _ = self.holds.set(holds);
     }
 
+    /// Remembers that the file holds lines of these kinds and of no other.
+    pub fn learn_kinds(&self, kinds: Vec<LogKind>) {
+        let _ = self.kinds.set(kinds);
+    }
+
+    /// Whether the file may hold lines of this kind, by what is known without reading it.
+    pub fn is_known_to_lack(&self, kind: LogKind) -> bool {
+        if let Some(kinds) = self.kinds.get() {
+            return !kinds.contains(&kind);
+        }
+        match self.holds() {
+            Some(Holds::Log(first)) => !first.may_become(kind),
+            Some(Holds::Nothing) => true,
+            None => false,
+        }
+    }
+
     /// Whether the file may hold lines of this kind, by what is known or by a look at its first bytes.
     pub fn may_hold(&self, kind: LogKind) -> bool {
-        if let Some(holds) = self.holds() {
-            return *holds == Holds::Log(kind);
+        if self.holds().is_some() {
+            return !self.is_known_to_lack(kind);
         }
         let expected = match self.located.key.kind {
-            Some(KeyKind::FlowLog) => kind == LogKind::Flow,
+            Some(KeyKind::FlowLog) => LogKind::Flow.may_become(kind),
             _ => false,
         };
         if expected || self.located.size <= SMALL || self.located.is_stdin() {
@@ -104,7 +140,7 @@ impl RawFile {
         match self.head_kind() {
             Some(found) => {
                 self.learn(Holds::Log(found));
-                found == kind
+                found.may_become(kind)
             }
             None => true,
         }
@@ -157,6 +193,8 @@ pub struct RawInput {
     pub decode: DecodeOptions,
     /// What could not be read.
     pub quarantine: Quarantine,
+    /// Files with a line that cannot be read are left out.
+    pub strict: bool,
     limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
@@ -165,11 +203,12 @@ pub struct RawInput {
 
 impl RawInput {
     /// These files, read in this way.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits) -> RawInput {
+    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits, strict: bool) -> RawInput {
         RawInput {
             files: objects.into_iter().map(RawFile::new).collect(),
             decode,
             quarantine: Quarantine::default(),
+            strict,
             limits,
             stdin: OnceLock::new(),
             carried: Mutex::default(),
@@ -205,6 +244,28 @@ impl RawInput {
         carried.range((kind, 0)..=(kind, usize::MAX)).map(|(_, column)| *column).collect()
     }
 
+    /// Opens a file.
+    pub fn open<'s>(&self, file: &RawFile, scratch: &'s mut Scratch) -> Result<Opening<'s>, DecodeError> {
+        if !file.located.is_stdin() {
+            return Decoder::open(&file.located, &self.decode, scratch);
+        }
+        let reader = ContentReader::from_bytes(self.stdin()?, &file.located.path, scratch)?;
+        Decoder::open_reader(reader, &file.located, &self.decode)
+    }
+
+    /// Whether files have been opened and none of them holds a log that can be read.
+    pub fn nothing_recognised(&self) -> bool {
+        let is_log = |file: &RawFile| matches!(file.holds(), Some(Holds::Log(_)));
+        let is_known = |file: &RawFile| file.holds().is_some() || self.quarantine.is_copy(&file.path);
+        !self.files.is_empty() && self.files.iter().all(|file| is_known(file) && !is_log(file))
+    }
+
+    /// Notes that a file cannot be opened.
+    pub fn note_problem(&self, file: &RawFile, problem: String) {
+        file.learn(Holds::Nothing);
+        self.quarantine.add_problem(&file.path, problem);
+    }
+
     /// Notes why a file is not read.
     pub fn note_skip(&self, file: &RawFile, skip: &Skip) {
         file.learn(Holds::Nothing);
@@ -213,18 +274,32 @@ impl RawInput {
         }
     }
 
-    /// Of these files, those that are no copy of one before them: the same log synced twice, restored beside the
-    /// original or saved under another name counts once.
+    /// Of these files, those that are no copy of one before them, and no lesser copy of another: the same log synced twice,
+    /// restored beside the original or saved under another name counts once, and so does a download that broke off beside
+    /// the whole.
     pub fn without_copies<'a>(&self, files: Vec<(usize, &'a RawFile)>) -> Vec<(usize, &'a RawFile)> {
+        let mut fullest: HashMap<&str, &RawFile> = HashMap::new();
+        for (_, file) in &files {
+            let Some(id) = file.object_id.as_deref() else { continue };
+            let known = fullest.entry(id).or_insert(file);
+            if known.located.size < file.located.size {
+                *known = file;
+            }
+        }
         let mut by_size: HashMap<u64, Vec<&RawFile>> = HashMap::with_capacity(files.len());
         let mut originals = Vec::with_capacity(files.len());
         for (number, file) in files {
+            let fuller = file.object_id.as_deref().and_then(|id| fullest.get(id));
+            if let Some(fuller) = fuller.filter(|fuller| fuller.located.size > file.located.size) {
+                self.quarantine.add_copy(&file.path, &format!("less of the same object as {}", fuller.path));
+                continue;
+            }
             let of_size = by_size.entry(file.located.size).or_default();
             // Pipes have no size before they are read.
             let comparable = file.located.size > 0 && !file.located.is_stdin();
             match of_size.iter().find(|other| comparable && file.is_copy_of(other)) {
                 Some(other) => {
-                    self.quarantine.add_skipped(&file.path, &format!("the same content as {}", other.path))
+                    self.quarantine.add_copy(&file.path, &format!("the same content as {}", other.path))
                 }
                 None => {
                     of_size.push(file);

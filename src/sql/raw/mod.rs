@@ -8,6 +8,7 @@
 //! the port. Files of load balancers are not left out by name: a connection is logged when it ends, which may be days
 //! after the time in its line.
 
+mod checked;
 mod generate;
 mod input;
 mod needle;

@@ -14,14 +14,15 @@ use datafusion::physical_plan::metrics::{Count, ExecutionPlanMetricsSet, MetricB
 use futures::{FutureExt, StreamExt};
 use memchr::memmem::Finder;
 
+use super::checked::Checked;
 use super::generate::{Giver, generate};
 use super::input::{Holds, RawFile, RawInput, Workspace};
 use super::needle::needle;
 use super::quarantine::RefusedLine;
 use super::rows::{Columns, Source};
 use crate::format::LogKind;
-use crate::source::decode::{DecodeError, Decoder, Opening};
-use crate::source::{ContentReader, Scratch};
+use crate::parse::Wanted;
+use crate::source::decode::{Decoder, Opening};
 
 /// Which file of the input a part of the scan is.
 #[derive(Clone, Copy, Debug)]
@@ -128,31 +129,29 @@ async fn read_file(work: &Work, file: &RawFile, workspace: &mut Workspace, giver
         work.counters.files_of_other_kinds.add(1);
         return;
     }
-    let path = &file.path;
     let Workspace { scratch, cells, refused } = workspace;
-    let decoder = match open(work, file, scratch) {
+    if work.input.strict && work.input.check(file, scratch) == Checked::Unsound {
+        return;
+    }
+    let decoder = match work.input.open(file, scratch) {
         Ok(Opening::Log(decoder)) => *decoder,
         Ok(Opening::Skip(skip)) => return work.input.note_skip(file, &skip),
-        Err(error) => return work.input.quarantine.add_problem(path, error.to_string()),
+        Err(error) => return work.input.note_problem(file, error.to_string()),
     };
     file.learn(Holds::Log(decoder.kind()));
-    if decoder.kind() != work.kind {
+    if !decoder.may_hold(work.kind) {
+        file.learn_kinds(vec![decoder.kind()]);
         work.counters.files_of_other_kinds.add(1);
         return;
     }
     work.counters.files_read.add(1);
     work.counters.bytes_read.add(file.located.size as usize);
-    read_lines(work, path, decoder, cells, refused, giver).await;
-}
-
-fn open<'s>(work: &Work, file: &RawFile, scratch: &'s mut Scratch) -> Result<Opening<'s>, DecodeError> {
-    if !file.located.is_stdin() {
-        return Decoder::open(&file.located, &work.input.decode, scratch);
+    if let Some(kinds) = read_lines(work, &file.path, decoder, cells, refused, giver).await {
+        file.learn_kinds(kinds);
     }
-    let reader = ContentReader::from_bytes(work.input.stdin()?, &file.located.path, scratch)?;
-    Decoder::open_reader(reader, &file.located, &work.input.decode)
 }
 
+/// Reads the lines of one file; gives the kinds that it holds where it has been read to its end.
 async fn read_lines(
     work: &Work,
     path: &str,
@@ -160,29 +159,42 @@ async fn read_lines(
     cells: &mut crate::parse::Cells,
     refused: &mut Vec<crate::parse::Refusal>,
     mut giver: Batches,
-) {
+) -> Option<Vec<LogKind>> {
     let (kind, counters) = (work.kind, &work.counters);
     let mut rows = work.columns.reader(path, work.batch_size);
     let mut refusals = Vec::new();
     let mut refused_lines = 0u64;
     let mut reported = decoder.report();
+    let mut kinds: Vec<LogKind> = Vec::new();
+    let mut ended = false;
     loop {
         refused.clear();
         let mut want = |found: LogKind, carried: &[usize]| {
-            (found == kind).then(|| {
-                work.input.note_carried(kind, carried);
-                work.columns.wanted().clone()
-            })
+            if !kinds.contains(&found) {
+                kinds.push(found);
+            }
+            // Lines of the other flow log are passed over: behind them may come a header of this one.
+            if found != kind {
+                return Some(Wanted::new(found.columns().len(), &[], false));
+            }
+            work.input.note_carried(kind, carried);
+            Some(work.columns.wanted().clone())
         };
         let cut = decoder.next_batch(&mut want, work.needle.as_ref(), work.batch_size, cells, refused);
         let batch = match cut {
             Ok(Some(batch)) => batch,
-            Ok(None) => break,
+            Ok(None) => {
+                ended = true;
+                break;
+            }
             Err(error) => {
                 work.input.quarantine.add_problem(path, error.to_string());
                 break;
             }
         };
+        if batch.kind != kind {
+            continue;
+        }
         let names = batch.layout.map(|layout| layout.names.as_slice()).unwrap_or_default();
         let source = Source { block: batch.block, cells, names };
         let converted = rows.convert(&source, refused);
@@ -215,4 +227,5 @@ async fn read_lines(
         Ok(None) => {}
         Err(error) => giver.give(Err(error)).await,
     }
+    ended.then_some(kinds)
 }

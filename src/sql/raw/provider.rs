@@ -9,7 +9,7 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, Date32Array, TimestampMic
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::pruning::PruningStatistics;
-use datafusion::common::{Column, DFSchema, Result, ScalarValue};
+use datafusion::common::{Column, DFSchema, DataFusionError, Result, ScalarValue};
 use datafusion::datasource::MemTable;
 use datafusion::datasource::listing::PartitionedFile;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder};
@@ -21,7 +21,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::input::{Holds, RawFile, RawInput};
+use super::input::{RawFile, RawInput};
 use super::opener::FileNumber;
 use super::quarantine::Quarantine;
 use super::source::{LeftOut, RawSource};
@@ -42,16 +42,23 @@ impl RawTables {
     /// Tables over these files, as [`locate`](crate::source::locate()) lists them. Nothing is opened yet.
     pub fn new(objects: Vec<Located>, decode: DecodeOptions) -> RawTables {
         let threads = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        RawTables::bounded(objects, decode, threads, memory::default_limit())
+        RawTables::bounded(objects, decode, threads, memory::default_limit(), false)
     }
 
     /// The same where `threads` readers may hold about a quarter of `memory` bytes together. Files whose text does not
-    /// fit into the share of one are read in pieces, which is slower where they are compressed.
-    pub fn bounded(objects: Vec<Located>, decode: DecodeOptions, threads: usize, memory: usize) -> RawTables {
+    /// fit into the share of one are read in pieces, which is slower where they are compressed. Where `strict`, files
+    /// with a line that cannot be read are left out as a whole, which costs a reading of its own.
+    pub fn bounded(
+        objects: Vec<Located>,
+        decode: DecodeOptions,
+        threads: usize,
+        memory: usize,
+        strict: bool,
+    ) -> RawTables {
         let share = memory / 4 / threads.max(1);
         let defaults = Limits::default();
         let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
-        RawTables { input: Arc::new(RawInput::new(objects, decode, limits)) }
+        RawTables { input: Arc::new(RawInput::new(objects, decode, limits, strict)) }
     }
 
     /// What has not been read so far, and why.
@@ -62,6 +69,11 @@ impl RawTables {
     /// The columns of a kind that some file read so far carries. Empty while no file of it has been read.
     pub fn carried(&self, kind: LogKind) -> Vec<usize> {
         self.input.carried(kind)
+    }
+
+    /// Whether files have been opened and none of them holds a log that can be read.
+    pub fn nothing_recognised(&self) -> bool {
+        self.input.nothing_recognised()
     }
 
     /// The number of files.
@@ -138,7 +150,7 @@ impl TableProvider for RawTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let of_kind = |file: &RawFile| file.holds().is_none_or(|holds| *holds == Holds::Log(self.kind));
+        let of_kind = |file: &RawFile| !file.is_known_to_lack(self.kind);
         let all = self.input.files.iter().enumerate();
         let candidates: Vec<(usize, &RawFile)> = all.filter(|(_, file)| of_kind(file)).collect();
         let of_other_kinds = self.input.files.len() - candidates.len();
@@ -236,7 +248,7 @@ impl PruningStatistics for NamedTimes<'_> {
     }
 }
 
-/// The lines that have been refused in this session up to the query that asks.
+/// The lines that cannot be read. Whoever asks for them wants those of all files: what has not been read in full yet is.
 #[derive(Debug)]
 struct QuarantineTable {
     input: Arc<RawInput>,
@@ -259,6 +271,10 @@ impl TableProvider for QuarantineTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let (input, threads) = (Arc::clone(&self.input), state.config().target_partitions());
+        tokio::task::spawn_blocking(move || input.check_all(threads))
+            .await
+            .map_err(|error| DataFusionError::External(Box::new(error)))?;
         let rows = self.input.quarantine.rows()?;
         let seen = self.schema();
         let columns = rows.columns().iter().zip(seen.fields());

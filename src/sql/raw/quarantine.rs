@@ -45,6 +45,7 @@ struct Kept {
     counts: BTreeMap<String, u64>,
     problems: BTreeMap<String, String>,
     skipped: BTreeMap<String, String>,
+    copies: BTreeMap<String, String>,
 }
 
 /// What has been refused so far, once for each file however often it is read.
@@ -66,6 +67,8 @@ pub struct Summary {
     pub problems: Vec<(String, String)>,
     /// Files that hold something else, with what.
     pub skipped: Vec<(String, String)>,
+    /// Files with refused lines: how many, and the first line that is known with its reason.
+    pub refused: Vec<(String, u64, Option<(i64, String)>)>,
 }
 
 impl Quarantine {
@@ -102,10 +105,26 @@ impl Quarantine {
         self.kept().skipped.insert(file.to_owned(), what.to_owned());
     }
 
+    /// Notes that a file is left out as a copy, and of what.
+    pub fn add_copy(&self, file: &str, of: &str) {
+        self.kept().copies.insert(file.to_owned(), of.to_owned());
+    }
+
+    /// Whether a file has been left out as a copy.
+    pub fn is_copy(&self, file: &str) -> bool {
+        self.kept().copies.contains_key(file)
+    }
+
     /// What has come together so far.
     pub fn summary(&self) -> Summary {
         let kept = self.kept();
         let first = kept.lines.first_key_value();
+        let refused = kept.counts.iter().map(|(file, count)| {
+            let mut lines = kept.lines.range((file.clone(), i64::MIN)..=(file.clone(), i64::MAX));
+            let first = lines.next().map(|((_, line), refused)| (*line, refused.reason.clone()));
+            (file.clone(), *count, first)
+        });
+        let refused = refused.collect();
         let pairs =
             |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
         Summary {
@@ -114,6 +133,7 @@ impl Quarantine {
             first: first.map(|((file, line), refused)| (file.clone(), *line, refused.reason.clone())),
             problems: pairs(&kept.problems),
             skipped: pairs(&kept.skipped),
+            refused,
         }
     }
 
