@@ -10,7 +10,7 @@ with seen as (
   select client_ip,
     count(*) as requests,
     count(*) filter (where elb_status_code between 400 and 499) as errors_4xx,
-    count(*) filter (where regexp_like(lower(request_url), $pattern::text)) as probes,
+    count(*) filter (where regexp_like(request_url, $pattern::text, 'i')) as probes,
     count(*) filter (where classification in ('Ambiguous', 'Severe')) as malformed,
     count(distinct url_path(request_url)) as paths,
     min(user_agent) as user_agent, min(time) as first_seen, max(time) as last_seen

@@ -116,7 +116,8 @@ impl TableSource for MissingStore {
             return Ok(None);
         }
         match Store::open(&self.0) {
-            Ok(_) => Ok(None),
+            // It has been made since the session began.
+            Ok(store) => StoreTables::new(store).open(name).await,
             Err(error) => Err(DataFusionError::External(Box::new(error))),
         }
     }

@@ -21,6 +21,8 @@ pub enum ContentKind {
     Bzip2,
     /// xz.
     Xz,
+    /// A tar archive.
+    Tar,
     /// Apache ORC.
     Orc,
     /// Apache Avro.
@@ -28,6 +30,9 @@ pub enum ContentKind {
     /// UTF-16 with its byte order mark, as PowerShell writes redirected output.
     Utf16,
 }
+
+/// Where a tar header says that it is one (POSIX.1-1988).
+const TAR_MARK: usize = 257;
 
 impl ContentKind {
     pub(crate) fn of(text: &[u8]) -> ContentKind {
@@ -49,6 +54,11 @@ impl ContentKind {
         if text.is_empty() {
             return ContentKind::Empty;
         }
+        // The first member's header begins with its name, and with zeros behind that.
+        let mark = text.get(TAR_MARK..).is_some_and(|rest| rest.starts_with(b"ustar"));
+        if mark && text.get(..TAR_MARK).is_some_and(|header| header.contains(&0)) {
+            return ContentKind::Tar;
+        }
         MAGIC.iter().find(|(magic, _)| text.starts_with(magic)).map_or(ContentKind::Text, |(_, kind)| *kind)
     }
 
@@ -62,6 +72,7 @@ impl ContentKind {
             ContentKind::Zstd => Some("zstd objects are not read (run zstd -d first)"),
             ContentKind::Bzip2 => Some("bzip2 objects are not read (run bunzip2 first)"),
             ContentKind::Xz => Some("xz objects are not read (run unxz first)"),
+            ContentKind::Tar => Some("tar archives are not read (unpack them first)"),
             ContentKind::Orc => Some("orc objects are not read (deliver text or parquet)"),
             ContentKind::Avro => Some("avro objects are not read (deliver text or parquet)"),
             ContentKind::Utf16 => Some("utf-16 text is not read (save it as utf-8)"),

@@ -279,13 +279,14 @@ pub fn write_all<W: Write + Send>(
     writer.finish()
 }
 
-/// The schema with every timestamp in UTC, so that all of them are written with `Z`.
+/// The schema with every timestamp that has a zone in UTC, so that all of them are written with `Z`. A time without a zone
+/// (a local one, say) is written without.
 fn in_utc(schema: &SchemaRef) -> SchemaRef {
     let fields: Vec<Field> = schema
         .fields()
         .iter()
         .map(|field| match field.data_type() {
-            DataType::Timestamp(unit, _) => {
+            DataType::Timestamp(unit, Some(_)) => {
                 field.as_ref().clone().with_data_type(DataType::Timestamp(*unit, Some("UTC".into())))
             }
             _ => field.as_ref().clone(),

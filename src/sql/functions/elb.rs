@@ -61,6 +61,18 @@ const TWO_LABEL_SUFFIXES: &[&str] = &[
     "gov.ua", "com.ru", "co.at", "or.at", "com.es", "com.pt", "com.gr", "com.cy", "com.mt",
 ];
 
+/// A host name as a `Host` header has it, without its port; an address stays as it is.
+fn without_port(name: &str) -> &str {
+    if crate::net::parse_ip_str(name).is_some() {
+        return name;
+    }
+    let bare = match name.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => name,
+    };
+    bare.strip_prefix('[').and_then(|v6| v6.strip_suffix(']')).unwrap_or(bare)
+}
+
 /// The last labels of a host that somebody can register, in lower case; an address is its own.
 fn registered_domain(name: &str) -> Option<String> {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
@@ -111,7 +123,7 @@ pub(super) static SPECS: &[Spec] = &[
         name: "domain",
         params: &[text("name", "a host name or a URL")],
         returns: DataType::Utf8View,
-        description: "the registered domain of a host name or URL in lower case: its last two labels, or three under \
+        description: "the registered domain of a host name (with or without a port) or URL in lower case: its last two labels, or three under \
                       the common two-label endings such as co.uk; an address is its own",
         example: "domain('https://shop.example.co.uk/cart')",
         result: "example.co.uk",
@@ -120,7 +132,7 @@ pub(super) static SPECS: &[Spec] = &[
             let name = input(inputs, 0)?;
             Ok(texts(rows, |row| {
                 let name = name.text(row)?;
-                registered_domain(if name.contains("://") { host(name)? } else { name })
+                registered_domain(if name.contains("://") { host(name)? } else { without_port(name) })
             }))
         },
     },
@@ -146,6 +158,20 @@ mod tests {
             ("://x", None, None),
         ] {
             assert_eq!((host(url), path(url)), (the_host, the_path), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_port_is_no_part_of_a_domain() {
+        for (name, bare) in [
+            ("WWW.Example.COM:443", "WWW.Example.COM"),
+            ("example.com", "example.com"),
+            ("example.com:", "example.com:"),
+            ("192.0.2.1:8080", "192.0.2.1"),
+            ("2001:db8::1", "2001:db8::1"),
+            ("[2001:db8::1]:443", "2001:db8::1"),
+        ] {
+            assert_eq!(without_port(name), bare, "{name}");
         }
     }
 
