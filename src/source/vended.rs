@@ -125,7 +125,8 @@ pub(crate) fn kind_of<S: AsRef<str>>(names: &[S]) -> Option<LogKind> {
     (has("target_addr") && has("target_group_id")).then_some(LogKind::AlbHealthCheck)
 }
 
-/// The line of a record; members have normal names. Members that the log does not have are left out.
+/// The line of a record; members have normal names. Members that the log does not have follow its fields as `name=value`,
+/// and so end where unknown fields do.
 pub(crate) fn line(members: &[(String, Vec<u8>)], line: &mut Vec<u8>) -> Option<LogKind> {
     let names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
     let kind = kind_of(&names)?;
@@ -142,6 +143,12 @@ pub(crate) fn line(members: &[(String, Vec<u8>)], line: &mut Vec<u8>) -> Option<
         let value = members.iter().find(|(name, _)| name == field).map_or(&b"-"[..], |(_, value)| value);
         let value = if value.is_empty() { b"-" } else { value };
         if kind == LogKind::Nlb { push_bare(value, line) } else { push_quoted(value, line) }
+    }
+    let unknown = members.iter().filter(|(name, _)| !fields.contains(&name.as_str()));
+    for (name, value) in unknown.filter(|(_, value)| !matches!(value.as_slice(), b"" | b"-")) {
+        let named = [name.as_bytes(), b"=", value].concat();
+        line.push(b' ');
+        if kind == LogKind::Nlb { push_bare(&named, line) } else { push_quoted(&named, line) }
     }
     Some(kind)
 }

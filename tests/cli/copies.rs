@@ -34,9 +34,10 @@ fn assert_nothing_to_do(case: &Case, files: u64) {
     );
 }
 
+/// Ingests the folder. With one thread the first of several copies, by name, carries the rows.
 #[track_caller]
 fn ingest(case: &Case) -> Value {
-    let summary = case.ingest(&[]).expect(0).json();
+    let summary = case.ingest(&["--threads", "1"]).expect(0).json();
     assert_eq!(summary["adds_up"], json!(true), "{summary:#}");
     summary
 }
@@ -260,4 +261,32 @@ fn only_rows_count_as_rows_with_too_few_fields() {
     assert_eq!((&summary["total"]["short"], &summary["total"]["quarantined"]), (&json!(1), &json!(1)));
     let said = summary["warnings"].to_string();
     assert!(said.contains("1 rows have fewer fields"), "{said}");
+}
+
+#[test]
+fn members_of_json_records_that_are_not_known_are_kept() {
+    let record = json!({
+        "type": "tls", "version": "2.0", "time": "2026-01-15T02:59:40", "elb": "net/n/c6c77339dd6d8ca2",
+        "listener": "g3d4b5e8bb8464cd", "client_port": "203.0.113.154:51341",
+        "destination_port": "10.100.100.185:443", "connection_time": 5, "tls_handshake_time": 2,
+        "received_bytes": 98, "sent_bytes": 246, "a-new-member": "some value", "another": "-",
+    });
+    let case = Case::new();
+    case.write("nlb.json", record.to_string());
+    ingest(&case);
+    let rows = case.rows("nlb_logs");
+    let extra = rows[0]["extra"].to_string();
+    assert!(extra.contains("a_new_member=some%20value") && !extra.contains("another"), "{extra}");
+}
+
+#[test]
+fn tar_archives_are_named_and_skipped() {
+    let mut archive = vec![0; 1024];
+    archive[..5].copy_from_slice(b"a.log");
+    archive[257..262].copy_from_slice(b"ustar");
+    archive.extend_from_slice(flow_log(0, 3).as_bytes());
+    let case = Case::new();
+    case.write("x.tar.gz", gzip(archive));
+    let summary = case.ingest(&[]).expect(4).json();
+    assert!(summary["skipped"].to_string().contains("tar archives are not read"), "{summary:#}");
 }
