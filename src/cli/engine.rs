@@ -30,7 +30,7 @@ use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
 use crate::sql::output::OutputFormat;
-use crate::sql::raw::RawTables;
+use crate::sql::raw::{RawTables, RefusedFile};
 use crate::sql::session::{Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
 use crate::sql::usage::UsageTables;
@@ -396,7 +396,7 @@ impl Engine {
             printer.note(&format!("skipped  {file}: {what}{others}"));
         }
         if self.strict {
-            for (file, lines, first) in &summary.refused {
+            for RefusedFile { file, lines, first } in &summary.refused {
                 let first = first.as_ref().map(|(line, reason)| format!("; line {line}: {reason}"));
                 let first = first.unwrap_or_default();
                 printer.error(&format!("refused (--strict)  {file}: {lines} refused lines{first}"));

@@ -20,7 +20,7 @@ mod source;
 
 pub use input::RawInput;
 pub use provider::RawTables;
-pub use quarantine::{Quarantine, RefusedLine, Summary};
+pub use quarantine::{Quarantine, RefusedFile, RefusedLine, Summary};
 
 #[cfg(test)]
 mod tests;

@@ -67,8 +67,19 @@ pub struct Summary {
     pub problems: Vec<(String, String)>,
     /// Files that hold something else, with what.
     pub skipped: Vec<(String, String)>,
-    /// Files with refused lines: how many, and the first line that is known with its reason.
-    pub refused: Vec<(String, u64, Option<(i64, String)>)>,
+    /// Files with refused lines.
+    pub refused: Vec<RefusedFile>,
+}
+
+/// A file with refused lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedFile {
+    /// Its path.
+    pub file: String,
+    /// How many lines.
+    pub lines: u64,
+    /// The first of them that is kept, and why it was refused.
+    pub first: Option<(i64, String)>,
 }
 
 impl Quarantine {
@@ -122,7 +133,7 @@ impl Quarantine {
         let refused = kept.counts.iter().map(|(file, count)| {
             let mut lines = kept.lines.range((file.clone(), i64::MIN)..=(file.clone(), i64::MAX));
             let first = lines.next().map(|((_, line), refused)| (*line, refused.reason.clone()));
-            (file.clone(), *count, first)
+            RefusedFile { file: file.clone(), lines: *count, first }
         });
         let refused = refused.collect();
         let pairs =
