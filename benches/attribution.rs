@@ -254,6 +254,7 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
         reject_reason: RejectReason::NotInFormat,
         interface_type: None,
         next_hop_subnet_id: None,
+        alias: None,
     }
 }
 

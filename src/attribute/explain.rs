@@ -66,6 +66,16 @@ pub fn explain(
             explanation.fixes.extend(group_fix(rules, &packet));
         }
     }
+    if attribution.verdict == Verdict::ConfigMismatch
+        && attribution.reason() == Some(ReasonCode::ConfigNotInForce)
+    {
+        // Which ACCEPT contradicts it (spec 8.9).
+        if let Some(sibling) = &evidence.sibling {
+            sentences.push(format!("{sibling}, under the same network ACL, accepted the same traffic then"));
+        } else if evidence.same_key.is_some() {
+            sentences.push("the interface accepted the same traffic from another port then".to_owned());
+        }
+    }
     if attribution.verdict == Verdict::StaleConnection {
         sentences.extend(stale_sentence(record, evidence));
     }

@@ -37,12 +37,13 @@ fn a_siblings_traffic_inside_its_subnet_says_nothing_of_the_list() {
         "NACL PROVEN NACL_EXPLICIT_DENY rule=50",
     );
     // Across the border of its subnet it does, in another subnet with the list too.
-    with(
+    let explanation = with(
         ONE_LIST,
         "eni-b in tcp 198.51.100.7:51000 10.0.2.20:22 2 ACCEPT 0
          > eni-a in tcp 198.51.100.7:51000 10.0.1.10:22 2 REJECT 0",
         "CONFIG_MISMATCH STRONG CONFIG_NOT_IN_FORCE",
     );
+    assert!(explanation.text.contains("eni-b, under the same network ACL, accepted"), "{}", explanation.text);
 }
 
 #[test]
@@ -203,6 +204,10 @@ fn a_version_that_denies_is_not_sure_while_another_may_have() {
         [(-600, "sg-b in all 0.0.0.0/0"), (600, "acl-2 in 100 allow all 0.0.0.0/0\nsg-b in all 0.0.0.0/0")];
     let network = changing(Origin::Snapshot, &versions);
     among(&network, SYN, "CONFIG_MISMATCH STRONG blocks=NACL or=-");
+    // A packet of a flow that was seen before may have come late under the version that passes it (row 26).
+    let late = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT -100
+        > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 0 REJECT 0";
+    among(&network, late, "CONFIG_MISMATCH WEAK blocks=NACL or=STALE_CONNECTION");
 }
 
 #[test]

@@ -64,10 +64,9 @@ pub(super) fn decide(
     attribution
 }
 
-/// Verdicts other than the rules' that do not merely fill a gap.
+/// Verdicts by which packets are dropped although the rules let them pass.
 fn explains_well(found: &Attribution) -> bool {
-    matches!(found.verdict, Verdict::VpcBpa | Verdict::EncryptionControls)
-        || (found.verdict == Verdict::StaleConnection && found.confidence >= Confidence::Strong)
+    matches!(found.verdict, Verdict::VpcBpa | Verdict::EncryptionControls | Verdict::StaleConnection)
 }
 
 /// What the versions say together. Of equal verdicts the weakest holds, with all that any of them leaves possible; the

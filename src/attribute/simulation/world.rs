@@ -31,6 +31,9 @@ pub(super) struct Shape {
     pub six: bool,
     /// Rules may ask for ICMP types, which no log shows.
     pub typed: bool,
+    /// Both subnets have one list, and interfaces send from a secondary address, which their records may replace by the
+    /// [primary](primary_of) one.
+    pub intricate: bool,
     pub changes: Changes,
 }
 
@@ -72,22 +75,31 @@ impl Node {
     }
 }
 
+/// The primary address of the interface that sends from this one.
+pub(super) fn primary_of(addr: IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V4(addr) => Ipv4Addr::from(u32::from(addr) + 100).into(),
+        IpAddr::V6(_) => addr,
+    }
+}
+
+const LIST_EACH: &str = "nacl acl-1 vpc-1 subnet-1\nnacl acl-2 vpc-1 subnet-2\n";
+const ONE_LIST: &str = "nacl acl-1 vpc-1 subnet-1 subnet-2\nnacl acl-2 vpc-1\n";
+
 const FIXED: &str = "vpc vpc-1 10.0.0.0/16 2001:db8::/56
     subnet subnet-1 vpc-1 10.0.1.0/24 2001:db8:0:1::/64
     subnet subnet-2 vpc-1 10.0.2.0/24 2001:db8:0:2::/64
-    nacl acl-1 vpc-1 subnet-1
-    nacl acl-2 vpc-1 subnet-2
     sg-0\nsg-1\nsg-2\n";
 
 /// The lines of a network in pieces, each of which may change by itself.
 #[derive(Clone)]
-struct Pieces(Vec<String>);
+struct Pieces(Vec<String>, Shape);
 
 impl Pieces {
     const COUNT: u64 = 8 + 4 + 6 + 2;
 
     fn new(random: &mut Random, shape: Shape) -> Pieces {
-        Pieces((0..Pieces::COUNT).map(|index| Pieces::piece(random, shape, index)).collect())
+        Pieces((0..Pieces::COUNT).map(|index| Pieces::piece(random, shape, index)).collect(), shape)
     }
 
     fn piece(random: &mut Random, shape: Shape, index: u64) -> String {
@@ -136,8 +148,10 @@ impl Pieces {
             0..8 => {
                 let (subnet, host) = (index / 4 + 1, index % 4 + 4);
                 let groups = random.pick(&["sg-0", "sg-1", "sg-0,sg-1", "sg-2", "sg-1,sg-2", ""]);
+                let primary =
+                    if shape.intricate { format!("10.0.{subnet}.{} ", host + 100) } else { String::new() };
                 text.push_str(&format!(
-                    "eni eni-10.0.{subnet}.{host} subnet-{subnet} 10.0.{subnet}.{host} 2001:db8:0:{subnet}::{host} groups={groups}\n"
+                    "eni eni-10.0.{subnet}.{host} subnet-{subnet} {primary}10.0.{subnet}.{host} 2001:db8:0:{subnet}::{host} groups={groups}\n"
                 ));
             }
             8..12 => {
@@ -189,7 +203,8 @@ impl Pieces {
     }
 
     fn fixture(&self) -> Fixture {
-        let mut fixture = Fixture::new(&format!("{FIXED}{}", self.0.concat()));
+        let lists = if self.1.intricate { ONE_LIST } else { LIST_EACH };
+        let mut fixture = Fixture::new(&format!("{FIXED}{lists}{}", self.0.concat()));
         for interface in fixture.interfaces.values_mut() {
             interface.tcp_established_timeout = Some(TCP_IDLE);
         }

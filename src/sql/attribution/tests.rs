@@ -445,3 +445,86 @@ async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     let batches = report::report(&context, &table, &by).await.unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1, "the partner API's answers");
 }
+
+#[tokio::test]
+async fn rows_without_traffic_tell_how_far_the_logs_reach_back() {
+    // As above: with logs that reach back five days nobody asked for the SYN-ACK. An idle interface is logged as NODATA.
+    let lines = [
+        "eni-a 198.51.100.7:40000>10.0.1.10:443 6 ACCEPT OK -300 2",
+        "eni-a 198.51.100.8:40000>10.0.1.10:443 6 ACCEPT OK -300 2",
+        "eni-a 10.0.1.10:443>198.51.100.9:40001 6 REJECT OK 0 18",
+    ];
+    let judged = "select verdict, confidence from reject_attribution";
+    let short: Vec<String> = lines.iter().copied().map(str::to_owned).collect();
+    assert_eq!(rows(&over(records(&short, 2), None), judged).await, ["NACL|STRONG"]); // L9
+    let long: Vec<String> = short.into_iter().chain(["eni-a - - - NODATA -500000 -".to_owned()]).collect();
+    assert_eq!(rows(&over(records(&long, 2), None), judged).await, ["NACL|WEAK"]);
+}
+
+/// One list for two subnets that drops what comes to port 22, and answers to clients' ports of eni-s.
+const ONE_LIST: &str = "vpc vpc-1 10.0.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    subnet subnet-2 vpc-1 10.0.2.0/24
+    eni eni-s subnet-1 10.0.1.10 10.0.1.26 groups=sg-s
+    eni eni-b subnet-2 10.0.2.20 groups=sg-open
+    eni eni-c subnet-2 10.0.2.30 groups=sg-open
+    eni eni-d subnet-1 10.0.1.40 groups=sg-open
+    nacl acl-1 vpc-1 subnet-1 subnet-2
+    acl-1 in 10 deny tcp 22 0.0.0.0/0
+    acl-1 in 20 deny udp 32768-65535 0.0.0.0/0
+    acl-1 in 100 allow all 0.0.0.0/0
+    acl-1 out 100 allow all 0.0.0.0/0
+    sg-s out all 0.0.0.0/0
+    sg-open in all 0.0.0.0/0
+    sg-open out all 0.0.0.0/0";
+
+#[tokio::test]
+async fn a_flow_is_one_whichever_of_the_interfaces_addresses_a_record_shows() {
+    // 4.2, 9.2 no. 9: the request shows the secondary address, its answer the primary. S11 and row 11, not row 9.
+    let lines = [
+        "eni-s 10.0.1.26:40001>198.51.100.53:53 17 ACCEPT OK 0 -".to_owned(),
+        "eni-s 198.51.100.53:53>10.0.1.10:40001 17 REJECT OK 0 -".to_owned(),
+        "eni-s 198.51.100.54:53>10.0.1.10:40001 17 REJECT OK 0 -".to_owned(),
+        "eni-s 198.51.100.53:53>10.0.1.10:1 17 ACCEPT OK -900000 -".to_owned(),
+    ];
+    let network = crate::rules::fixture::Fixture::new(ONE_LIST).network();
+    let judged = "select srcaddr, verdict, candidates from reject_attribution order by 1";
+    for batch in [1, 4] {
+        assert_eq!(
+            rows(&over(records(&lines, batch), Some(network.clone())), judged).await,
+            ["198.51.100.53|NACL|[SECURITY_GROUP]", "198.51.100.54|NACL_AND_SECURITY_GROUP|[]"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_neighbour_accepts_inside_its_subnet_does_not_clear_the_list() {
+    // 8.5: the list is not asked about packets from 10.0.2.30 to 10.0.2.20, and is about those to 10.0.1.40.
+    let lines = [
+        "eni-b 10.0.2.30:51000>10.0.2.20:22 6 ACCEPT OK 0 2".to_owned(),
+        "eni-d 10.0.2.30:51000>10.0.1.40:22 6 REJECT OK 0 2".to_owned(),
+    ];
+    let network = crate::rules::fixture::Fixture::new(ONE_LIST).network();
+    let judged = "select verdict, confidence, nacl_rule_number from reject_attribution";
+    assert_eq!(rows(&over(records(&lines, 1), Some(network)), judged).await, ["NACL|PROVEN|10"]);
+}
+
+#[test]
+fn configuration_is_known_by_its_content_whatever_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    let interface = |id: &str| {
+        format!(
+            " {{\"NetworkInterfaces\": [{{\"NetworkInterfaceId\": \"{id}\", \"PrivateIpAddress\": \"10.0.1.10\"}}]}}\n"
+        )
+    };
+    write("interfaces.txt", &interface("eni-1"));
+    write("interfaces", &format!("\u{feff}{}", interface("eni-2")));
+    write("terraform.tfstate.backup", &interface("eni-3"));
+    write("notes.txt", "what is in this folder");
+    write("empty.txt", "");
+    let (network, problems, errors) = read_network(&[folder.path().to_owned()]);
+    assert!(errors.is_empty() && problems.is_empty(), "{errors:?} {problems:?}");
+    let ids: std::collections::BTreeSet<&str> = network.interfaces.timelines().map(|(id, _)| id).collect();
+    assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["eni-1", "eni-2"], "a state put aside is not in force");
+}
