@@ -291,7 +291,7 @@ impl Work {
 
     /// Gives out all groups and forgets them.
     fn emit(&mut self) -> Result<()> {
-        if self.groups.len() == 0 {
+        if self.groups.is_empty() {
             return Ok(());
         }
         let mut columns = self.groups.columns();

@@ -154,6 +154,11 @@ impl Texts {
         self.texts.len()
     }
 
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
     /// How many bytes they have together.
     pub fn bytes(&self) -> usize {
         self.texts.bytes.len()
@@ -332,6 +337,11 @@ impl Groups {
     /// How many there are.
     pub fn len(&self) -> usize {
         self.groups.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
     }
 
     /// The group of each of so many rows, whose columns, as coded text and numbers, these are.

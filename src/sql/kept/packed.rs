@@ -167,7 +167,7 @@ pub struct Packer {
 }
 
 enum Packing {
-    Text(PackedText),
+    Text(Box<PackedText>),
     Number { arrays: Vec<ArrayRef>, ty: DataType },
     Other(Vec<ArrayRef>),
 }
@@ -176,7 +176,7 @@ impl Packer {
     /// Packs rows of this schema.
     pub fn new(schema: &SchemaRef) -> Packer {
         let packing = |ty: &DataType| match ty {
-            DataType::Utf8View | DataType::Utf8 => Packing::Text(PackedText::new(ty.clone())),
+            DataType::Utf8View | DataType::Utf8 => Packing::Text(Box::new(PackedText::new(ty.clone()))),
             DataType::Int32 | DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => {
                 Packing::Number { arrays: Vec::new(), ty: ty.clone() }
             }
@@ -323,7 +323,7 @@ impl PackedText {
 }
 
 fn text_column(ty: &DataType, texts: &Texts, numbers: &[u32]) -> Result<Column> {
-    if texts.len() == 0 || texts.bytes() > i32::MAX as usize {
+    if texts.is_empty() || texts.bytes() > i32::MAX as usize {
         // There is no text for the key 0, or no array that codes them.
         let views: StringViewArray = numbers.iter().map(|number| texts.get(*number)).collect();
         return Ok(Column::Other(cast(&views, ty)?));
