@@ -352,4 +352,12 @@ fn an_untracked_flow_has_no_state_that_a_close_could_end() {
          > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 1200",
         "SECURITY_GROUP STRONG SG_HAS_NO_RULES",
     );
+    // Around the change it may have been the close or the rule: two versions, of which the one denies.
+    among(
+        &network,
+        "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT -600
+         eni-b out tcp 10.0.2.20:22 203.0.113.7:51000 1 ACCEPT -60
+         > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 10",
+        "CONFIG_MISMATCH WEAK blocks=SECURITY_GROUP or=STALE_CONNECTION",
+    );
 }

@@ -38,12 +38,12 @@ pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
 }
 
 /// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
-/// of that time are known to have left it untracked. Only asked for TCP in midstream that the rules of now do not allow.
+/// of that time are known to have left it untracked. Only asked for TCP in midstream that not all rules of `now` allow.
 pub(super) fn tracked_at_start(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
-    now: &InterfaceRules,
+    now: &[Arc<InterfaceRules>],
     evidence: &Evidence,
 ) -> Option<bool> {
     if record.role() != Role::Midstream || record.protocol != TCP {
@@ -56,12 +56,13 @@ pub(super) fn tracked_at_start(
         return None;
     }
     let remote = record.remotes(direction).0?;
-    if now.group_verdict(&record.packet(direction, remote)).decision == Decision::Allow {
+    let packet = record.packet(direction, remote);
+    if now.iter().all(|rules| rules.group_verdict(&packet).decision == Decision::Allow) {
         return None;
     }
     let groups = &then.groups.as_ref()?.groups;
-    let untracked = is_untracked(groups, &record.packet(direction, remote))
-        || is_untracked(groups, &record.mirror_packet(direction, remote));
+    let untracked =
+        is_untracked(groups, &packet) || is_untracked(groups, &record.mirror_packet(direction, remote));
     Some(!untracked)
 }
 

@@ -38,7 +38,7 @@ pub(super) fn decide(
         Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]).because(ReasonCode::DirectionUnknown)
     };
     let Some(direction) = record.direction.or_else(inferred) else { return unknown() }; // 5
-    let tracked = tracked_at_start(record, direction, engine, first, evidence);
+    let tracked = tracked_at_start(record, direction, engine, found, evidence);
     let keys = keys_hold(record, direction, found);
     let network = engine.network();
     let now: Vec<_> = match found {
@@ -60,6 +60,15 @@ pub(super) fn decide(
         });
     }
     let mut attribution = together(&judged);
+    if attribution.verdict == Verdict::StaleConnection {
+        // Where the rules for it changed just now, that may be the cause: a network ACL cuts what is under way, and a group what
+        // it does not track. Row 7 would have it a mismatch of (A, A) and (A, D_STATE), which both come to the same.
+        let changed = [(keys.acl, Cause::Nacl), (keys.groups, Cause::SecurityGroup)];
+        for (_, cause) in changed.into_iter().filter(|(holds, _)| !holds) {
+            attribution.candidates = attribution.candidates.with(cause);
+            attribution.confidence = attribution.confidence.min(Confidence::Weak);
+        }
+    }
     cap(&mut attribution, record, found, evidence);
     attribution
 }
