@@ -255,15 +255,18 @@ impl ElbCutter {
         if found < reach && found < self.layout.fewest {
             return Err(Fault::TooFew { found });
         }
-        if !self.beyond || found < self.steps.len() {
+        if found < self.steps.len() {
             return Ok(());
         }
+        // Whoever has looked at every known field sees the line's end too: a quote open there moves fields before it.
         loop {
             match fields.next_field() {
                 Next::Field(token) => {
                     found += 1;
-                    let place = ExtraField::Position(u16::try_from(found).unwrap_or(u16::MAX));
-                    self.extra.push((place, span(line, base, token)));
+                    if self.beyond {
+                        let place = ExtraField::Position(u16::try_from(found).unwrap_or(u16::MAX));
+                        self.extra.push((place, span(line, base, token)));
+                    }
                 }
                 Next::Unclosed(_) => return Err(Fault::Unclosed { field: found }),
                 Next::End => return Ok(()),

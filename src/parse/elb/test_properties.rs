@@ -204,6 +204,16 @@ proptest! {
 }
 
 #[test]
+fn a_quote_open_at_the_end_moves_the_user_agent_whatever_columns_are_read() {
+    let line = b"2026-01-15T10:00:01.072335Z my-loadbalancer 192.0.2.1:53016 10.0.0.1:80 0.00008 0.006129 0.000037 200 200 0 57 \
+        \"GET https://www.example.com:443/a?b=c HTTP/1.1\" \"Mozilla/5.0 (X11; Linux x86\" - - - \" ECDHE-RSA-AES128-GCM-SHA256 TLSv1.2\n";
+    every_line_is_accounted_for(line, 1).unwrap();
+    let out = cut(LogKind::Clb, std::str::from_utf8(line).unwrap());
+    assert_eq!(out.text(0, "user_agent"), Some("Mozilla/5.0 (X11; Linux x86\" - - - "));
+    assert_eq!(out.text(0, "ssl_protocol"), Some("TLSv1.2"));
+}
+
+#[test]
 fn hostile_lines_take_no_quadratic_time() {
     let line = ALB.lines().next().unwrap().replace("curl/8.5.0", &"x\" - - - ".repeat(50_000));
     let start = std::time::Instant::now();
