@@ -1,7 +1,7 @@
 //! What a line of each log type means: its table, its columns, their types and where each fact comes from.
 //!
 //! No bytes are read here: cutting lines is `parse`'s, finding out which log type a file holds is
-//! [`recognise`](mod@crate::source::recognise)'s. The facts are AWS's documentation as cited in each module.
+//! [`recognise`](crate::source::recognise())'s. The facts are AWS's documentation as cited in each module.
 
 pub mod alb;
 pub mod alb_connection;

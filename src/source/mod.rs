@@ -1,7 +1,7 @@
 //! Where bytes come from: locating objects, AWS's key grammars, decompression, envelopes, and what a file holds.
 //!
 //! The way of a file: [`mod@locate`] finds it, [`content`] turns its bytes into blocks of whole lines of text,
-//! [`mod@recognise`] says from the first of them what they are, and [`envelope`] takes records out of JSON containers.
+//! [`recognise()`] says from the first of them what they are, and [`envelope`] takes records out of JSON containers.
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
 pub mod aws_parquet;
