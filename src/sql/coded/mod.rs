@@ -20,8 +20,13 @@ pub mod scan;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
+
 use datafusion::arrow::array::{Array, ArrayRef, AsArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::physical_expr::EquivalenceProperties;
+use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
+use datafusion::physical_plan::{Partitioning, PlanProperties};
 
 /// The type of text here.
 pub fn coded_text() -> DataType {
@@ -52,5 +57,15 @@ fn coded_field(field: &Field) -> Field {
 /// The same columns with text as dictionaries.
 pub fn coded_schema(schema: &Schema) -> SchemaRef {
     let fields = schema.fields().iter().map(|field| coded_field(field));
-    std::sync::Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+    Arc::new(Schema::new(fields.collect::<Vec<_>>()))
+}
+
+/// What a plan is told of a scan that gives batches as they come, in no order.
+pub fn leaf_properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
+    Arc::new(PlanProperties::new(
+        EquivalenceProperties::new(schema),
+        Partitioning::UnknownPartitioning(partitions.max(1)),
+        EmissionType::Incremental,
+        Boundedness::Bounded,
+    ))
 }

@@ -3,11 +3,11 @@
 //! Where there is a condition it leaves out the row groups and pages that cannot match, by statistics, bloom filters and
 //! the page index, and then the rows. Which files are read at all is [`StoredTable`](crate::sql::stored::StoredTable)'s choice.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
@@ -19,14 +19,13 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::expressions::Literal;
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
@@ -37,7 +36,7 @@ use parquet::schema::types::SchemaDescriptor;
 
 use super::filter::{CodedFilter, with_value};
 use super::prune::{self, Chosen};
-use super::{coded_field, coded_schema};
+use super::{coded_field, coded_schema, leaf_properties};
 use crate::format::EVENT_DATE;
 use crate::sql::schema::as_views;
 
@@ -63,17 +62,19 @@ struct Opened {
     metadata: ArrowReaderMetadata,
 }
 
-/// Files whose footers are read once, however many scans go over them.
+/// Files whose footers are read when a scan comes to them, once for those who read a file at the same time.
 #[derive(Debug)]
 struct CodedFiles {
     files: Vec<CodedFile>,
-    opened: OnceLock<std::result::Result<Vec<Opened>, Arc<DataFusionError>>>,
+    opened: Vec<Mutex<Weak<Opened>>>,
+    /// The columns that some file has.
+    names: OnceLock<std::result::Result<HashSet<String>, Arc<DataFusionError>>>,
 }
 
-fn open(file: &CodedFile) -> Result<Opened> {
+fn open(file: &CodedFile, pages: PageIndexPolicy) -> Result<Opened> {
     let path = &file.path;
     let reader = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+    let options = ArrowReaderOptions::new().with_page_index_policy(pages);
     let inferred = ArrowReaderMetadata::load(&reader, options).map_err(|error| unreadable(path, &error))?;
     let options = ArrowReaderOptions::new().with_schema(coded_schema(inferred.schema()));
     let metadata = ArrowReaderMetadata::try_new(Arc::clone(inferred.metadata()), options)
@@ -86,19 +87,39 @@ fn unreadable(path: &Path, error: &dyn fmt::Display) -> DataFusionError {
 }
 
 impl CodedFiles {
-    /// Whether some file has a column of this name.
-    fn hold(&self, name: &str) -> Result<bool> {
-        Ok(self.opened()?.iter().any(|file| file.metadata.schema().column_with_name(name).is_some()))
+    fn new(files: Vec<CodedFile>) -> CodedFiles {
+        let opened = files.iter().map(|_| Mutex::default()).collect();
+        CodedFiles { files, opened, names: OnceLock::new() }
     }
 
-    fn opened(&self) -> Result<&[Opened]> {
-        let opened = self
-            .opened
-            .get_or_init(|| self.files.iter().map(open).collect::<Result<Vec<_>>>().map_err(Arc::new));
-        match opened {
-            Ok(opened) => Ok(opened),
+    /// Whether some file has a column of this name.
+    fn hold(&self, name: &str) -> Result<bool> {
+        let names = self.names.get_or_init(|| {
+            let mut names = HashSet::new();
+            for file in &self.files {
+                let opened = open(file, PageIndexPolicy::Skip)?;
+                names.extend(opened.metadata.schema().fields().iter().map(|field| field.name().clone()));
+            }
+            Ok(names)
+        });
+        match names {
+            Ok(names) => Ok(names.contains(name)),
             Err(error) => Err(DataFusionError::Shared(Arc::clone(error))),
         }
+    }
+
+    /// The file of this number with its footer; `None` behind the last.
+    fn open(&self, number: usize, pages: PageIndexPolicy) -> Result<Option<Arc<Opened>>> {
+        let (Some(file), Some(known)) = (self.files.get(number), self.opened.get(number)) else {
+            return Ok(None);
+        };
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(opened) = known.upgrade() {
+            return Ok(Some(opened));
+        }
+        let opened = Arc::new(open(file, pages)?);
+        *known = Arc::downgrade(&opened);
+        Ok(Some(opened))
     }
 }
 
@@ -112,7 +133,7 @@ pub struct CodedTable {
 impl CodedTable {
     /// These files as a table with these columns, text as views.
     pub fn new(files: Vec<CodedFile>, fields: SchemaRef) -> CodedTable {
-        CodedTable { files: Arc::new(CodedFiles { files, opened: OnceLock::new() }), fields }
+        CodedTable { files: Arc::new(CodedFiles::new(files)), fields }
     }
 
     /// Whether the table has all of these columns.
@@ -145,17 +166,11 @@ impl CodedTable {
         partitions: usize,
     ) -> CodedScan {
         let schema = Arc::new(Schema::new(fields.iter().map(coded_field).collect::<Vec<_>>()));
-        let properties = PlanProperties::new(
-            EquivalenceProperties::new(Arc::clone(&schema)),
-            Partitioning::UnknownPartitioning(partitions.max(1)),
-            EmissionType::Incremental,
-            Boundedness::Bounded,
-        );
         CodedScan {
             table: self.clone(),
+            properties: leaf_properties(Arc::clone(&schema), partitions),
             schema,
             condition,
-            properties: Arc::new(properties),
             metrics: ExecutionPlanMetricsSet::new(),
         }
     }
@@ -234,7 +249,7 @@ impl ExecutionPlan for CodedScan {
             nothing: vec![None; fields.len()],
             read: Arc::new(Schema::new(fields)),
             file: 0,
-            groups_before: 0,
+            opened: None,
             waiting: VecDeque::new(),
             current: None,
             rows: BaselineMetrics::new(&self.metrics, partition),
@@ -259,10 +274,10 @@ struct Reader {
     partitions: usize,
     /// The columns that are given, and those that only the condition looks at.
     read: SchemaRef,
-    /// The file that comes next, and how many row groups those before it have.
+    /// The number of the file that comes next.
     file: usize,
-    groups_before: usize,
-    /// Row groups of the file before it that are still to be read.
+    /// The file before it, and its row groups that are still to be read.
+    opened: Option<Arc<Opened>>,
     waiting: VecDeque<Chosen>,
     /// Columns of nulls, of the length of a batch.
     nothing: Vec<Option<ArrayRef>>,
@@ -273,24 +288,26 @@ struct Reader {
 impl Reader {
     /// The next row group of this partition; `None` after the last.
     fn advance(&mut self) -> Result<Option<Current>> {
-        let table = self.scan.table.clone();
-        let opened = table.files.opened()?;
+        let pages = match self.scan.condition {
+            Some(_) => PageIndexPolicy::Optional,
+            None => PageIndexPolicy::Skip,
+        };
         loop {
-            if let Some(chosen) = self.waiting.pop_front()
-                && let Some(file) = self.file.checked_sub(1).and_then(|file| opened.get(file))
+            if let Some(file) = &self.opened
+                && let Some(chosen) = self.waiting.pop_front()
             {
                 return self.open(file, chosen).map(Some);
             }
-            let Some(file) = opened.get(self.file) else { return Ok(None) };
-            self.waiting = self.choose(file)?;
+            let Some(file) = self.scan.table.files.open(self.file, pages)? else { return Ok(None) };
+            self.waiting = self.choose(&file)?;
+            self.opened = Some(file);
             self.file += 1;
-            self.groups_before += file.metadata.metadata().num_row_groups();
         }
     }
 
     /// The row groups of a file that are this partition's and may match.
     fn choose(&self, file: &Opened) -> Result<VecDeque<Chosen>> {
-        let own = |group: usize| (self.groups_before + group) % self.partitions == self.partition;
+        let own = |group: usize| (self.file + group) % self.partitions == self.partition;
         let Some(condition) = self.condition(file)? else {
             let groups = 0..file.metadata.metadata().num_row_groups();
             return Ok(groups.filter(|group| own(*group)).map(|group| (group, None)).collect());

@@ -9,18 +9,17 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::Result;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_expr::PhysicalExpr;
 use datafusion::physical_expr::utils::collect_columns;
-use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::coop::cooperative;
-use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties};
+use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 
 use super::packed::Chunk;
-use crate::sql::coded::coded_schema;
 use crate::sql::coded::filter::CodedFilter;
 use crate::sql::coded::scan::BATCH_ROWS;
+use crate::sql::coded::{coded_schema, leaf_properties};
 
 /// The plan node: some columns of the rows for which a condition holds.
 #[derive(Debug, Clone)]
@@ -43,7 +42,7 @@ impl KeptScan {
         condition: Option<Arc<dyn PhysicalExpr>>,
     ) -> Result<KeptScan> {
         let schema = Arc::new(table.project(&columns)?);
-        let properties = properties(schema, partitions.len());
+        let properties = leaf_properties(schema, partitions.len());
         let metrics = ExecutionPlanMetricsSet::new();
         Ok(KeptScan { table, partitions, columns: columns.into(), condition, properties, metrics })
     }
@@ -51,17 +50,8 @@ impl KeptScan {
     /// The same scan with its text coded.
     pub fn coded(&self) -> KeptScan {
         let schema = coded_schema(&self.schema());
-        KeptScan { properties: properties(schema, self.partitions.len()), ..self.clone() }
+        KeptScan { properties: leaf_properties(schema, self.partitions.len()), ..self.clone() }
     }
-}
-
-fn properties(schema: SchemaRef, partitions: usize) -> Arc<PlanProperties> {
-    Arc::new(PlanProperties::new(
-        EquivalenceProperties::new(schema),
-        Partitioning::UnknownPartitioning(partitions.max(1)),
-        EmissionType::Incremental,
-        Boundedness::Bounded,
-    ))
 }
 
 impl DisplayAs for KeptScan {
