@@ -2,10 +2,12 @@
 //!
 //! A table of millions of rows as the engine's own batches takes sixteen bytes for each text and as many as its type has
 //! for each number. Here a text is a key of one to four bytes into the distinct texts of its chunk, a number its
-//! distance from the least one. What it takes is drawn from the memory limit. Packing is [`packed`]'s.
+//! distance from the least one. What it takes is drawn from the memory limit. Packing is [`packed`]'s. Whole columns of
+//! a stored table are not kept at all: [`snapshot`].
 
 mod packed;
 pub(in crate::sql) mod scan;
+mod snapshot;
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,6 +32,7 @@ use tokio::task::JoinSet;
 
 use packed::{Chunk, Packer};
 use scan::KeptScan;
+use snapshot::SnapshotTable;
 
 use super::coded::rule;
 
@@ -87,10 +90,15 @@ pub async fn keep(context: &SessionContext, create: &CreateMemoryTable) -> Resul
             return exec_err!("the column {name} comes twice (give one another name with `as`)");
         }
     }
-    let frame = context.execute_logical_plan(input).await?;
-    let task = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
-    let table = Arc::new(KeptTable::of(plan, &task).await?);
+    let table: Arc<dyn TableProvider> = match SnapshotTable::of(&input) {
+        Some(snapshot) => Arc::new(snapshot),
+        None => {
+            let frame = context.execute_logical_plan(input).await?;
+            let task = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            Arc::new(KeptTable::of(plan, &task).await?)
+        }
+    };
     if exists {
         context.deregister_table(create.name.clone())?;
     }

@@ -114,3 +114,33 @@ fn every_query_runs_over_the_whole_dump() {
         }
     });
 }
+
+#[test]
+fn a_table_of_columns_stays_as_its_statement_saw_them() {
+    let counts = "select (select count(*) from t) as kept, (select count(dst) from t) as named, (select count(*) from flow_logs) as now";
+    sessions::runtime().block_on(async {
+        let (stored, folder) = sessions::stored_of(&["AWSLogs"]);
+        let made = "create table t as select srcaddr, dstaddr as dst, bytes from flow_logs f";
+        stored.query(made).await.unwrap();
+        let before = sessions::rows(&stored.query(counts).await.unwrap()).remove(0);
+        assert_ne!(before[0], "0");
+        assert_eq!(before[0], before[2]);
+
+        let writing = tokio::task::spawn_blocking(move || {
+            sessions::ingest_into(&folder, &["headerless"]);
+            folder
+        });
+        let _folder = writing.await.unwrap();
+        stored.tables().refresh();
+        let after = sessions::rows(&stored.query(counts).await.unwrap()).remove(0);
+        assert_eq!(after[..2], before[..2]);
+        assert_ne!(after[2], before[2]);
+
+        // A selection, or anything computed, is kept in memory; columns are read where they lie.
+        let plan =
+            |sql: &'static str| async { format!("{:?}", sessions::rows(&stored.query(sql).await.unwrap())) };
+        assert!(!plan("explain select bytes from t").await.contains("KeptScan"));
+        stored.query("create table u as select bytes from flow_logs where bytes > 0").await.unwrap();
+        assert!(plan("explain select bytes from u").await.contains("KeptScan"));
+    });
+}

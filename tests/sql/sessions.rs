@@ -31,6 +31,12 @@ pub fn paths(inputs: &[&str]) -> Vec<String> {
 /// A store of these files and folders of the dump.
 fn ingested(inputs: &[&str]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
+    ingest_into(&folder, inputs);
+    folder
+}
+
+/// Ingests files and folders of the dump into the store of this folder.
+pub fn ingest_into(folder: &tempfile::TempDir, inputs: &[&str]) {
     let options = IngestOptions {
         inputs: paths(inputs),
         store: folder.path().join("store"),
@@ -40,7 +46,6 @@ fn ingested(inputs: &[&str]) -> tempfile::TempDir {
         threads: 2,
     };
     ingest(&options, &Watch::default()).unwrap();
-    folder
 }
 
 /// A store of the whole dump, made once for all tests. Nobody writes to it.
