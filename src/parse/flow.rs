@@ -7,10 +7,12 @@ use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use super::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
+use super::columns::refusal_reason;
+use super::look::{is_value, looks_like, typed_fields};
 use super::progress::Progress;
 use super::scan::Separators;
-use super::values::{is_event_time, is_ip_address};
-use crate::format::{ColumnType, LogKind, flow, tgw};
+use super::values::is_event_time;
+use crate::format::{LogKind, flow, tgw};
 
 /// How many bytes are searched for separators at a time: small enough that the positions stay in the cache.
 const STRETCH: usize = 256 * 1024;
@@ -89,6 +91,9 @@ pub struct FlowCutter {
     fields: Vec<Option<usize>>,
     /// Fields with unknown names, where these are wanted.
     unknown: Vec<usize>,
+    /// The fields whose values are not just any text, with their columns in table order; none where all of these columns
+    /// are wanted, since whoever converts them finds what is wrong.
+    typed: Vec<(usize, usize)>,
     separators: Separators,
     timestamped: bool,
     alternatives: Vec<FlowCutter>,
@@ -121,6 +126,7 @@ impl FlowCutter {
             Vec::new()
         };
         FlowCutter {
+            typed: typed_fields(&layout, &wanted),
             wanted,
             layout,
             fields,
@@ -368,6 +374,12 @@ impl FlowCutter {
                 tokens.len()
             ));
         }
+        // A line with too few or too many fields may be anything, and is looked at whatever is wanted of it.
+        if tokens.len() != count
+            && let Some(reason) = chosen.misfit(block, tokens)
+        {
+            return Line::Refused(reason);
+        }
         cells.push_row(number, Span::new(line.start, line.end));
         if tokens.len() < count {
             cells.short.push(number);
@@ -389,6 +401,14 @@ impl FlowCutter {
             }
         }
         Line::Row
+    }
+
+    /// What is wrong with the first field, in table order, that holds no value of its column's type.
+    fn misfit(&self, block: &[u8], tokens: &[Span]) -> Option<String> {
+        self.typed.iter().find_map(|(field, column)| {
+            let (text, column) = (tokens.get(*field)?.of(block), self.layout.kind.columns().get(*column)?);
+            (!is_value(column.ty, text)).then(|| refusal_reason(column, text))
+        })
     }
 
     /// What every header but that of the first line begins with: a name that is known, or that the header in force
@@ -452,25 +472,6 @@ impl FlowCutter {
             };
             text == b"-" || looks_like(column.name, column.ty, text)
         })
-    }
-}
-
-fn looks_like(name: &str, ty: ColumnType, text: &[u8]) -> bool {
-    let starts = |prefix: &[u8]| text.starts_with(prefix);
-    match (name, ty) {
-        (_, ColumnType::Int32 | ColumnType::Int64) => text.iter().all(u8::is_ascii_digit),
-        (_, ColumnType::EpochSeconds) => text.iter().all(u8::is_ascii_digit) && text.len() >= 9,
-        (_, ColumnType::Address) => is_ip_address(text),
-        ("action", _) => matches!(text, b"ACCEPT" | b"REJECT"),
-        ("log_status", _) => matches!(text, b"OK" | b"NODATA" | b"SKIPDATA"),
-        ("interface_id", _) => starts(b"eni-"),
-        ("vpc_id", _) => starts(b"vpc-"),
-        ("subnet_id", _) => starts(b"subnet-"),
-        ("instance_id", _) => starts(b"i-"),
-        ("flow_direction", _) => matches!(text, b"ingress" | b"egress"),
-        ("type", _) => matches!(text, b"IPv4" | b"IPv6" | b"EFA"),
-        ("account_id", _) => text == b"unknown" || (text.len() == 12 && text.iter().all(u8::is_ascii_digit)),
-        _ => true,
     }
 }
 

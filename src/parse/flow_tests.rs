@@ -88,6 +88,58 @@ proptest! {
     }
 }
 
+proptest! {
+    /// The naive way: convert every column of every line and see which lines have a bad one.
+    #[test]
+    fn a_line_with_too_few_or_too_many_fields_is_refused_for_what_is_in_it(
+        lines in prop::collection::vec(
+            prop::collection::vec(
+                prop_oneof![
+                    3 => Just("2"), 2 => Just("10.0.0.1"), 1 => Just("-"), 1 => Just("1768471200"), 1 => Just("2001:db8::7"),
+                    1 => Just("99999999999999999999"), 1 => Just("REJECT"), 1 => Just("+1"), 1 => Just("10.0.0.999"),
+                ],
+                1..8,
+            ),
+            1..30,
+        ),
+    ) {
+        // Not in table order.
+        let layout = Layout::bind(&["start", "srcaddr", "action", "bytes", "version"]);
+        let text: String = lines.iter().map(|tokens| format!("{}\n", tokens.join(" "))).collect();
+        let columns = layout.kind.columns();
+        let mut expected = Vec::new();
+        for (number, tokens) in lines.iter().enumerate().filter(|(_, tokens)| tokens.len() != 5) {
+            for name in ["version", "srcaddr", "bytes", "start"] {
+                let column = columns.iter().find(|column| column.name == name).unwrap();
+                let field = ["start", "srcaddr", "action", "bytes", "version"].iter().position(|n| *n == name);
+                let Some(token) = tokens.get(field.unwrap()) else { continue };
+                let mut bad = Vec::new();
+                let span = Span::new(0, token.len());
+                crate::parse::columns::Converter::new(column.ty).array(token.as_bytes(), &[span], &mut bad);
+                if !bad.is_empty() {
+                    expected.push((number as u64 + 1, refusal_reason(column, token.as_bytes())));
+                    break;
+                }
+            }
+        }
+        for wanted in [vec![], vec!["action"], vec!["version", "start"]] {
+            let slots: Vec<usize> = wanted.iter().map(|name| layout.kind.column_index(name).unwrap()).collect();
+            let wanted = Wanted::new(columns.len(), &slots, false);
+            let mut cells = Cells::default();
+            cells.reset(&wanted);
+            let mut refused = Vec::new();
+            let mut cutter = FlowCutter::new(layout.clone(), wanted);
+            let done = cutter.cut_block(text.as_bytes(), 1, 0, 1000, &mut cells, &mut refused);
+            let found: Vec<_> = refused.iter().map(|refusal| (refusal.line, refusal.reason.clone())).collect();
+            prop_assert_eq!(&found, &expected);
+            prop_assert_eq!(done.lines as usize, cells.rows() + refused.len());
+        }
+        // Whoever wants all converts all, and finds it there.
+        let (_, refused, _) = cut(text.as_bytes(), layout, 1000);
+        prop_assert_eq!(refused, vec![]);
+    }
+}
+
 #[test]
 fn a_second_header_of_another_format_stops_the_cutter() {
     let text = b"version srcaddr\n2 10.0.0.1\naction dstaddr version\nACCEPT 10.0.0.2 2\n";

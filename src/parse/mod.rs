@@ -11,6 +11,7 @@ pub mod elb;
 pub mod flow;
 pub mod inflate;
 pub mod keyed;
+mod look;
 pub mod progress;
 pub mod scan;
 pub mod values;

@@ -36,12 +36,13 @@ fn of_raw_files() {
         assert!(metric(&plan, "files_pruned") >= 30, "{plan}");
         assert!(metric(&plan, "files_read") < 20, "{plan}");
 
-        // Two lines of other files break off; a bad port is met only by who asks for ports.
+        // Two lines of other files break off, and one of this one has too few fields and nothing of a record in them; a
+        // bad port is met only by who asks for ports.
         let lines = "from flow_logs where source_file like '%T1008Z_4ab5473c%'";
         let plan = explained(&session, &format!("select sum(srcport) {lines}")).await;
-        assert_eq!(metric(&plan, "lines_refused"), 3, "{plan}");
+        assert_eq!(metric(&plan, "lines_refused"), 4, "{plan}");
         let plan = explained(&session, &format!("select count(action) {lines}")).await;
-        assert_eq!(metric(&plan, "lines_refused"), 2, "{plan}");
+        assert_eq!(metric(&plan, "lines_refused"), 3, "{plan}");
     });
 }
 
