@@ -20,5 +20,6 @@ mod quirks_elb;
 mod quirks_flow;
 mod rules;
 mod samples;
+mod samples_elb;
 mod shell;
 mod support;
