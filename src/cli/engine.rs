@@ -403,6 +403,12 @@ impl Engine {
             }
             return if summary.refused.is_empty() { 0 } else { exit::REFUSED };
         }
+        if raw.take_unlooked() {
+            printer.note(
+                "lines were counted without looking at their fields, and any that an ingest would refuse for one with them \
+                 (`select count(*) from quarantine` tells how many)",
+            );
+        }
         let Some((file, line, reason)) = &summary.first else { return 0 };
         printer.warn(&format!(
             "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` \

@@ -5,8 +5,11 @@
 //! interrupted is visible, and running the same command again completes it. What a line means is `parse`'s and
 //! `format`'s; how a commit is made safe is `store`'s.
 
+pub mod outcome;
 pub mod output;
 pub mod plan;
+pub mod progress;
+mod quarantine;
 pub mod rows;
 pub mod summary;
 pub mod team;
@@ -19,17 +22,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-
 use crate::source::decode::{DecodeOptions, Decoder, Opening};
 use crate::source::{Identity, Limits, Scratch, locate};
 use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Status, Store, StoreError, StoreLock};
 
+use outcome::{FileOutcome, Outcome};
 use output::{Output, OutputError};
 use plan::{Item, Listed, Met, Plan, Verdict};
-use summary::{FileOutcome, Outcome, Summary};
+use progress::{Counters, Meter};
+use summary::Summary;
 use team::{Help, Team};
-use work::{Counters, Sink, Tally, WorkError, Worker};
+use work::{Sink, Tally, WorkError, Worker};
 
 /// What to ingest and how.
 #[derive(Clone, Debug)]
@@ -228,7 +231,7 @@ impl Job<'_> {
             entries.extend(outcome.entry.clone());
             let Outcome::Stored { .. } = &outcome.outcome else { continue };
             for refused in outcome.tally.refused.chunks(8192) {
-                batch.add_rows("quarantine", quarantine_rows(&outcome.path, refused)?);
+                batch.add_rows("quarantine", quarantine::rows(&outcome.path, refused)?);
             }
         }
         if !leaving.is_empty() {
@@ -346,10 +349,11 @@ impl Job<'_> {
             while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(item) = items.get(at) else { break };
-                let outcome = self.take(item, &mut worker, &mut scratch, &team)?;
-                let counters = &self.watch.counters;
-                counters.files.fetch_add(1, Ordering::Relaxed);
-                counters.bytes.fetch_add(item.located.size, Ordering::Relaxed);
+                let passes = 1 + u64::from(streamed(item)) + u64::from(self.options.strict);
+                let meter = Arc::new(Meter::new(&self.watch.counters, item.located.size, passes));
+                let outcome = self.take(item, &mut worker, &mut scratch, &team, &meter)?;
+                meter.finish();
+                self.watch.counters.files.fetch_add(1, Ordering::Relaxed);
                 outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
             }
             drop(scratch);
@@ -383,15 +387,18 @@ impl Job<'_> {
     }
 
     /// Takes one object. Only a failure of the store is an error; a bad object is an outcome.
-    fn take(
+    fn take<'m>(
         &self,
         item: &Item,
         worker: &mut Worker<'_>,
         scratch: &mut Scratch,
-        team: &Team,
+        team: &Team<'m>,
+        meter: &Arc<Meter<'m>>,
     ) -> Result<FileOutcome, IngestError> {
         let mut outcome = FileOutcome::new(item);
-        let early = if streamed(item) { Identity::of_file(item.located.file()).ok() } else { None };
+        let read = |bytes| meter.read(bytes);
+        let hash = || Identity::of_file_while(item.located.file(), &read).ok();
+        let early = if streamed(item) { hash() } else { None };
         let mut opening = match Decoder::open(&item.located, &self.options.decode, scratch) {
             Ok(Opening::Log(decoder)) => decoder,
             Ok(Opening::Skip(skip)) => return Ok(outcome.skipped(skip)),
@@ -424,9 +431,10 @@ impl Job<'_> {
         };
         let cancelled = || self.watch.cancel.load(Ordering::Relaxed);
         if self.options.strict {
-            let mut checker =
-                Worker::new(Sink::Count, &self.watch.counters).map_err(IngestError::Compressor)?;
-            let checked = checker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
+            // Its rows count when they are stored.
+            let counters = Counters::default();
+            let mut checker = Worker::new(Sink::Count, &counters).map_err(IngestError::Compressor)?;
+            let checked = checker.take(&mut opening, &item.path, &mut outcome.tally, &read, &cancelled);
             if let Err(WorkError::Decode(error)) = checked {
                 return Ok(outcome.failed(error.to_string()));
             }
@@ -443,8 +451,8 @@ impl Job<'_> {
             };
         }
         let text = if self.options.threads > 1 { opening.share() } else { None };
-        let shared = text.map(|text| team.offer(&item.located, &item.path, text));
-        let taken = worker.take(&mut opening, &item.path, &mut outcome.tally, &cancelled);
+        let shared = text.map(|text| team.offer(&item.located, &item.path, text, Arc::clone(meter)));
+        let taken = worker.take(&mut opening, &item.path, &mut outcome.tally, &read, &cancelled);
         outcome.report = opening.report();
         let mut problem = match taken {
             Ok(()) => None,
@@ -463,12 +471,13 @@ impl Job<'_> {
     }
 
     /// Takes blocks of an object that another worker has opened. Only a failure of the store is an error.
-    fn help(&self, help: Help<'_>, worker: &mut Worker<'_>) -> Result<(), IngestError> {
+    fn help(&self, help: Help<'_, '_>, worker: &mut Worker<'_>) -> Result<(), IngestError> {
         let shared = &help.shared;
         let mut decoder = Decoder::of_shared(Arc::clone(&shared.text), &shared.located, &self.options.decode);
         let mut tally = Tally::default();
+        let read = |bytes| shared.meter.read(bytes);
         let cancelled = || self.watch.cancel.load(Ordering::Relaxed);
-        let problem = match worker.take(&mut decoder, &shared.path, &mut tally, &cancelled) {
+        let problem = match worker.take(&mut decoder, &shared.path, &mut tally, &read, &cancelled) {
             Ok(()) => None,
             Err(WorkError::Output(error)) => return Err(error.into()),
             Err(WorkError::Decode(error)) => Some(error.to_string()),
@@ -476,26 +485,4 @@ impl Job<'_> {
         help.done(&decoder, tally, problem);
         Ok(())
     }
-}
-
-fn quarantine_rows(path: &str, refused: &[work::Refused]) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let texts = |text: &dyn Fn(&work::Refused) -> String| {
-        Arc::new(StringArray::from_iter_values(refused.iter().map(text))) as Arc<dyn arrow::array::Array>
-    };
-    let now = TimestampMicrosecondArray::from_value(chrono::Utc::now().timestamp_micros(), refused.len());
-    RecordBatch::try_from_iter([
-        ("kind", texts(&|refused| refused.kind.table().to_owned())),
-        ("source_file", texts(&|_| path.to_owned())),
-        (
-            "line",
-            Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.line as i64))) as _,
-        ),
-        (
-            "byte",
-            Arc::new(Int64Array::from_iter_values(refused.iter().map(|refused| refused.byte as i64))) as _,
-        ),
-        ("reason", texts(&|refused| refused.reason.clone())),
-        ("text", texts(&|refused| refused.text.clone())),
-        ("ingested_at", Arc::new(now.with_timezone("UTC")) as _),
-    ])
 }

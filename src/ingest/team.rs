@@ -3,18 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::progress::Meter;
 use super::work::Tally;
 use crate::source::decode::{Decoder, FileReport};
 use crate::source::{Located, SharedText};
 
 /// A long object, and what its helpers have made of their blocks.
-pub struct Shared {
+pub struct Shared<'m> {
     /// The object.
     pub located: Located,
     /// Its path, as its rows carry it.
     pub path: String,
     /// Its text.
     pub text: Arc<SharedText>,
+    /// How far it has been read.
+    pub meter: Arc<Meter<'m>>,
     helped: Mutex<Helped>,
     /// A helper has met its end, or could not go on.
     closed: AtomicBool,
@@ -35,16 +38,16 @@ pub struct Helped {
 
 /// The workers of a job.
 #[derive(Default)]
-pub struct Team {
-    state: Mutex<State>,
+pub struct Team<'m> {
+    state: Mutex<State<'m>>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct State<'m> {
     /// Workers that may still open a long object.
     working: usize,
-    shared: Vec<Arc<Shared>>,
+    shared: Vec<Arc<Shared<'m>>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,9 +55,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Says, when it goes, that a worker opens no more objects, however the worker ended.
-pub struct Working<'t>(&'t Team);
+pub struct Working<'t, 'm>(&'t Team<'m>);
 
-impl Drop for Working<'_> {
+impl Drop for Working<'_, '_> {
     fn drop(&mut self) {
         let mut state = lock(&self.0.state);
         state.working = state.working.saturating_sub(1);
@@ -62,19 +65,26 @@ impl Drop for Working<'_> {
     }
 }
 
-impl Team {
+impl<'m> Team<'m> {
     /// A worker begins; every one has to before any looks for help to give.
-    pub fn begin(&self) -> Working<'_> {
+    pub fn begin(&self) -> Working<'_, 'm> {
         lock(&self.state).working += 1;
         Working(self)
     }
 
     /// Offers an object for help.
-    pub fn offer(&self, located: &Located, path: &str, text: Arc<SharedText>) -> Arc<Shared> {
+    pub fn offer(
+        &self,
+        located: &Located,
+        path: &str,
+        text: Arc<SharedText>,
+        meter: Arc<Meter<'m>>,
+    ) -> Arc<Shared<'m>> {
         let shared = Arc::new(Shared {
             located: located.clone(),
             path: path.to_owned(),
             text,
+            meter,
             helped: Mutex::default(),
             closed: AtomicBool::new(false),
         });
@@ -84,7 +94,7 @@ impl Team {
     }
 
     /// Takes the offer back, waits for the helpers and gives what they have done.
-    pub fn gather(&self, shared: &Arc<Shared>) -> Helped {
+    pub fn gather(&self, shared: &Arc<Shared<'m>>) -> Helped {
         let mut state = lock(&self.state);
         state.shared.retain(|other| !Arc::ptr_eq(other, shared));
         while lock(&shared.helped).busy > 0 {
@@ -94,11 +104,11 @@ impl Team {
     }
 
     /// Waits for an object to help with; `None` when no more can come.
-    pub fn next(&self) -> Option<Help<'_>> {
+    pub fn next(&self) -> Option<Help<'_, 'm>> {
         let mut state = lock(&self.state);
         loop {
             let open =
-                |shared: &&Arc<Shared>| !shared.closed.load(Ordering::Relaxed) && !shared.text.is_done();
+                |shared: &&Arc<Shared<'m>>| !shared.closed.load(Ordering::Relaxed) && !shared.text.is_done();
             if let Some(shared) = state.shared.iter().find(open) {
                 lock(&shared.helped).busy += 1;
                 return Some(Help { team: self, shared: Arc::clone(shared) });
@@ -112,13 +122,13 @@ impl Team {
 }
 
 /// A helper's part in an object; ends when it goes.
-pub struct Help<'t> {
-    team: &'t Team,
+pub struct Help<'t, 'm> {
+    team: &'t Team<'m>,
     /// The object.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<Shared<'m>>,
 }
 
-impl Help<'_> {
+impl Help<'_, '_> {
     /// Hands in what has been done.
     pub fn done(self, decoder: &Decoder<'_>, tally: Tally, problem: Option<String>) {
         let mut helped = lock(&self.shared.helped);
@@ -130,7 +140,7 @@ impl Help<'_> {
     }
 }
 
-impl Drop for Help<'_> {
+impl Drop for Help<'_, '_> {
     fn drop(&mut self) {
         // Whoever was at it has taken its last block.
         self.shared.closed.store(true, Ordering::Relaxed);

@@ -1,9 +1,10 @@
 //! What one worker does: take the next object, decode it, put its rows where they belong.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::output::{Output, OutputError};
+use super::progress::Counters;
 use super::rows::{DAY, Days, Group, Rows};
 use crate::format::{ColumnType, LogKind};
 use crate::parse::cells::{Cells, Extra, Refusal, Wanted};
@@ -96,21 +97,6 @@ impl Share {
     }
 }
 
-/// Counters that a progress bar may read at any time.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Files to read in all.
-    pub files_planned: AtomicU64,
-    /// Their bytes.
-    pub bytes_planned: AtomicU64,
-    /// Files read.
-    pub files: AtomicU64,
-    /// Their bytes as stored.
-    pub bytes: AtomicU64,
-    /// Rows.
-    pub rows: AtomicU64,
-}
-
 /// Where a worker's rows go.
 pub enum Sink<'a> {
     /// Into Parquet files.
@@ -160,7 +146,8 @@ impl<'a> Worker<'a> {
         Worker { memory: (MEMORY / workers.max(1)).max(LEAST_MEMORY), ..self }
     }
 
-    /// Takes all rows of an object. `cancelled` is asked between batches.
+    /// Takes all rows of an object. Between batches `read` is told how many bytes of it, as it is stored, have been read
+    /// since the one before, as far as that is known, and whether to go on is asked of `cancelled`.
     ///
     /// On an error of the object, what came before it has been kept and is in the tally.
     pub fn take(
@@ -168,16 +155,21 @@ impl<'a> Worker<'a> {
         decoder: &mut Decoder<'_>,
         source: &str,
         tally: &mut Tally,
+        read: &dyn Fn(u64),
         cancelled: &dyn Fn() -> bool,
     ) -> Result<(), WorkError> {
         let mut cells = std::mem::take(&mut self.cells);
         let mut refusals = std::mem::take(&mut self.refusals);
         let mut want =
             |kind: LogKind, carried: &[usize]| Some(Wanted::new(kind.columns().len(), carried, true));
+        let mut consumed = 0;
         let outcome = loop {
             if cancelled() {
                 break Ok(());
             }
+            let now = decoder.consumed();
+            read(now.saturating_sub(consumed));
+            consumed = now;
             refusals.clear();
             match decoder.next_batch(&mut want, None, BATCH_ROWS, &mut cells, &mut refusals) {
                 Ok(None) => break Ok(()),

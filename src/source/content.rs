@@ -6,18 +6,21 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::{Deref, DerefMut};
 use std::path::Path;
+use std::sync::Arc;
 
 use memchr::{memchr, memrchr};
 
+use super::buffers::Held;
+pub use super::buffers::{Limits, Scratch};
 pub use super::content_kind::ContentKind;
 use super::gzip::{ByteSource, Ending, GzipSource, Plain, Prefixed, fill_whole};
 pub use super::identity::Identity;
 use super::identity::{Hashed, Tally};
 use super::locate::{Located, unix_nanos};
+use super::ranges::{self, Ranges};
+pub use super::read_error::ReadError;
 use super::whole::{has_long_line, inflate_whole};
-use crate::parse::inflate::Inflater;
 
 /// How much text [`ContentReader::sniff`] shows at most.
 pub const SNIFF: usize = 64 * 1024;
@@ -25,107 +28,6 @@ pub const SNIFF: usize = 64 * 1024;
 const LAYERS: u8 = 3;
 const STEP: usize = 256 * 1024;
 const BOM: &[u8] = b"\xef\xbb\xbf";
-
-/// What bounds the memory of reading; per thread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Files of at most this many (compressed) bytes are read whole.
-    pub whole_file: usize,
-    /// Text of at most this many bytes is handed over as one block.
-    pub whole_text: usize,
-    /// Streamed text comes in blocks of about this many bytes.
-    pub block: usize,
-    /// Lines longer than about this are cut.
-    pub line: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Limits {
-        Limits { whole_file: 24 << 20, whole_text: 96 << 20, block: 4 << 20, line: 16 << 20 }
-    }
-}
-
-/// Buffers and the decompressor, kept by each thread from file to file: fresh large buffers cost more in page faults
-/// than the work done in them.
-#[derive(Debug)]
-pub struct Scratch {
-    limits: Limits,
-    inflater: Option<Inflater>,
-    raw: Vec<u8>,
-    text: Vec<u8>,
-}
-
-impl Scratch {
-    /// Empty buffers, default limits.
-    pub fn new() -> Scratch {
-        Scratch::with_limits(Limits::default())
-    }
-
-    /// Empty buffers.
-    pub fn with_limits(limits: Limits) -> Scratch {
-        Scratch { limits, inflater: Inflater::new().ok(), raw: Vec::new(), text: Vec::new() }
-    }
-}
-
-impl Scratch {
-    /// Gives back the buffer of a block that is no longer needed, for the next text.
-    pub(crate) fn take_text_buffer(&mut self, buffer: Vec<u8>) {
-        if buffer.capacity() > self.text.capacity() {
-            self.text = buffer;
-        }
-    }
-}
-
-impl Default for Scratch {
-    fn default() -> Scratch {
-        Scratch::new()
-    }
-}
-
-/// Why an object could not be read (on).
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is gone since it was listed.
-    #[error("{path}: no such file (it may have been moved since it was listed)")]
-    NotFound {
-        /// The object.
-        path: String,
-    },
-    /// It may not be read.
-    #[error("{path}: permission denied (check the file's owner and mode)")]
-    PermissionDenied {
-        /// The object.
-        path: String,
-    },
-    /// Reading failed.
-    #[error("{path}: cannot be read at byte {at}: {source}")]
-    Io {
-        /// The object.
-        path: String,
-        /// How many bytes of it had been read.
-        at: u64,
-        /// The cause.
-        source: io::Error,
-    },
-    /// More than the caller asked for at most.
-    #[error("{path}: holds more than {limit} bytes when decompressed (decompress it first)")]
-    TooLarge {
-        /// The object.
-        path: String,
-        /// The bound.
-        limit: usize,
-    },
-}
-
-impl ReadError {
-    pub(crate) fn open(path: String, source: io::Error) -> ReadError {
-        match source.kind() {
-            io::ErrorKind::NotFound => ReadError::NotFound { path },
-            io::ErrorKind::PermissionDenied => ReadError::PermissionDenied { path },
-            _ => ReadError::Io { path, at: 0, source },
-        }
-    }
-}
 
 /// What a block is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,32 +45,6 @@ enum State {
     End,
 }
 
-/// Buffers of the caller's, or the reader's own.
-enum Held<'s> {
-    Borrowed(&'s mut Scratch),
-    Own(Box<Scratch>),
-}
-
-impl Deref for Held<'_> {
-    type Target = Scratch;
-
-    fn deref(&self) -> &Scratch {
-        match self {
-            Held::Borrowed(scratch) => scratch,
-            Held::Own(scratch) => scratch,
-        }
-    }
-}
-
-impl DerefMut for Held<'_> {
-    fn deref_mut(&mut self) -> &mut Scratch {
-        match self {
-            Held::Borrowed(scratch) => scratch,
-            Held::Own(scratch) => scratch,
-        }
-    }
-}
-
 /// One object's decoded text.
 pub struct ContentReader<'s> {
     scratch: Held<'s>,
@@ -177,6 +53,8 @@ pub struct ContentReader<'s> {
     state: State,
     /// Streamed text that has been read and not handed over.
     carry: Vec<u8>,
+    /// The file, where it is too long to be read whole.
+    long: Option<Arc<File>>,
     offset: u64,
     layers: u8,
     kind: ContentKind,
@@ -208,7 +86,10 @@ impl<'s> ContentReader<'s> {
         let (file, data) = open().map_err(|source| ReadError::open(shown.to_owned(), source))?;
         let modified = data.modified().ok().map(unix_nanos).unwrap_or(0);
         let size = data.is_file().then_some(data.len());
-        ContentReader::start(shown, Box::new(file), size, modified, scratch)
+        let is_long = size.is_some_and(|size| size > scratch.limits.whole_file as u64);
+        let long = if is_long { file.try_clone().ok().map(Arc::new) } else { None };
+        let reader = ContentReader::start(shown, Box::new(file), size, modified, scratch)?;
+        Ok(ContentReader { long, ..reader })
     }
 
     /// Reads bytes in memory.
@@ -243,6 +124,7 @@ impl<'s> ContentReader<'s> {
             modified,
             state: State::Whole,
             carry: Vec::new(),
+            long: None,
             offset: 0,
             layers: 0,
             kind: ContentKind::Empty,
@@ -324,13 +206,14 @@ impl<'s> ContentReader<'s> {
     pub(super) fn detach(&mut self) -> ContentReader<'static> {
         let limits = self.scratch.limits;
         let text = if self.is_stream() { Vec::new() } else { std::mem::take(&mut self.scratch.text) };
-        let own = Scratch { limits, inflater: None, raw: Vec::new(), text };
+        let own = Scratch::of_text(limits, text);
         ContentReader {
             scratch: Held::Own(Box::new(own)),
             path: self.path.clone(),
             modified: self.modified,
             state: std::mem::replace(&mut self.state, State::End),
             carry: std::mem::take(&mut self.carry),
+            long: self.long.take(),
             offset: self.offset,
             layers: self.layers,
             kind: self.kind,
@@ -338,6 +221,18 @@ impl<'s> ContentReader<'s> {
             tally: self.tally.clone(),
             identity: self.identity,
         }
+    }
+
+    /// The rest of a long plain file as ranges; nothing may have been taken, nor be taken then.
+    pub(super) fn ranges(&self) -> Option<Ranges> {
+        let plain = self.layers == 0 && self.is_stream() && ranges::SUPPORTED;
+        let file = self.long.as_ref().filter(|_| plain)?;
+        Some(Ranges::new(Arc::clone(file), self.offset, self.scratch.limits))
+    }
+
+    /// How many bytes of an object that is streamed have been read, as they are stored.
+    pub fn consumed(&self) -> u64 {
+        self.tally.bytes()
     }
 
     fn failed(&self, source: io::Error) -> ReadError {

@@ -8,18 +8,19 @@ use std::sync::Arc;
 use memchr::memmem;
 
 use super::aws_parquet::ParquetFeed;
-use super::content::{BlockInfo, ContentKind, ContentReader, Identity, Scratch};
+use super::content::{BlockInfo, ContentReader, Identity};
 use super::envelope::EnvelopeReader;
 use super::gzip::Ending;
-use super::lines::{Cutter, Lines, cut_matching, describe};
+use super::lines::{Cutter, Lines, cut_matching};
 use super::locate::Located;
 pub use super::reading::{DecodeError, DecodeOptions, FileReport, Skip};
-use super::recognise::{JsonKind, Recognition, recognise};
 use super::shared::SharedText;
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Refusal, Span, Wanted};
 use crate::parse::flow::Layout;
 use crate::parse::progress::Progress;
+
+mod opening;
 
 /// What opening an object gave.
 pub enum Opening<'s> {
@@ -73,6 +74,8 @@ pub struct Decoder<'s> {
     report: FileReport,
     /// How a shared text ended, as far as this thread has seen.
     last_ending: Ending,
+    /// How many bytes of a shared object this thread has had read, as they are stored.
+    consumed: u64,
     from_key: [Option<String>; 2],
     key_spans: [Span; 2],
     log_format: Option<String>,
@@ -80,121 +83,6 @@ pub struct Decoder<'s> {
 }
 
 impl<'s> Decoder<'s> {
-    /// Opens an object and recognises what it holds.
-    pub fn open(
-        located: &Located,
-        options: &DecodeOptions,
-        scratch: &'s mut Scratch,
-    ) -> Result<Opening<'s>, DecodeError> {
-        scratch.take_text_buffer(SPARE.take());
-        Decoder::open_reader(ContentReader::open(located, scratch)?, located, options)
-    }
-
-    /// Recognises what a reader that nothing has been taken from holds; `located` is what it reads.
-    pub fn open_reader(
-        reader: ContentReader<'s>,
-        located: &Located,
-        options: &DecodeOptions,
-    ) -> Result<Opening<'s>, DecodeError> {
-        match reader.kind() {
-            ContentKind::Empty => return Ok(skip("empty", true)),
-            ContentKind::Parquet => {
-                let path = located.path.clone();
-                let feed = ParquetFeed::open(reader, located)
-                    .map_err(|source| DecodeError::Parquet { path: path.clone(), source })?;
-                let Some(feed) = feed else {
-                    return Ok(skip("a Parquet file that holds no flow log columns", false));
-                };
-                let lines = Lines {
-                    kind: feed.kind(),
-                    layout: Some(feed.layout().clone()),
-                    timestamped: false,
-                    carried: feed.layout().carried(),
-                };
-                return Ok(Opening::Log(Box::new(Decoder::new(
-                    Feed::Parquet(Box::new(feed)),
-                    lines,
-                    located,
-                    options,
-                ))));
-            }
-            ContentKind::Text => {}
-            other => return Ok(skip(other.refusal().unwrap_or("binary data"), false)),
-        }
-        let recognition = recognise(ContentKind::Text, reader.sniff());
-        if let Recognition::Json(kind) = &recognition {
-            return Decoder::open_events(reader, kind, located, options);
-        }
-        let headerless = recognition.is_headerless();
-        Ok(match Lines::of(recognition, options) {
-            Ok(lines) => {
-                let decoder = Decoder::new(Feed::Text(reader), lines, located, options);
-                Opening::Log(Box::new(decoder.without_header(headerless, options)))
-            }
-            Err(skip) => Opening::Skip(skip),
-        })
-    }
-
-    /// Notes by which field list the lines are read, where no header says it.
-    fn without_header(mut self, headerless: bool, options: &DecodeOptions) -> Decoder<'s> {
-        if headerless {
-            let default = || self.lines.layout.as_ref().map(|layout| layout.names.join(" "));
-            self.log_format = options.log_format().or_else(default);
-        }
-        self
-    }
-
-    fn open_events(
-        reader: ContentReader<'s>,
-        kind: &JsonKind,
-        located: &Located,
-        options: &DecodeOptions,
-    ) -> Result<Opening<'s>, DecodeError> {
-        let mut events = EnvelopeReader::new(reader);
-        let mut block = Vec::new();
-        // The first event tells what the events are; control messages and empty pages may come before it.
-        let Some(first) = events.next_block(&mut block)? else {
-            return Ok(skip("an envelope without log events", true));
-        };
-        let recognition = recognise(ContentKind::Text, &block);
-        let headerless = recognition.is_headerless();
-        Ok(match Lines::of(recognition, options) {
-            Ok(lines) => {
-                let decoder = Decoder::new(Feed::Events(Box::new(events)), lines, located, options);
-                let mut decoder = decoder.without_header(headerless, options);
-                decoder.block = block;
-                decoder.next_line = first.first_event;
-                decoder.begin_block(BlockInfo::default());
-                Opening::Log(Box::new(decoder))
-            }
-            Err(skip) => {
-                Opening::Skip(Skip { what: format!("{} of: {}", describe(*kind), skip.what), ..skip })
-            }
-        })
-    }
-
-    /// Takes its share of a text that several threads read; `located` is what it is of.
-    pub fn of_shared(
-        shared: Arc<SharedText>,
-        located: &Located,
-        options: &DecodeOptions,
-    ) -> Decoder<'static> {
-        let lines = shared.lines();
-        Decoder::new(Feed::Shared(shared), lines, located, options)
-    }
-
-    /// Lets several threads read the object, where that is worth it: a long text of which nothing has been taken. This
-    /// one reads on as one of them.
-    pub fn share(&mut self) -> Option<Arc<SharedText>> {
-        let Feed::Text(reader) = &mut self.feed else { return None };
-        if !reader.is_stream() || self.next_line != 1 || self.at < self.block.len() {
-            return None;
-        }
-        let shared = Arc::new(SharedText::new(reader.detach(), self.lines.clone()));
-        self.feed = Feed::Shared(Arc::clone(&shared));
-        Some(shared)
-    }
-
     fn new(feed: Feed<'s>, lines: Lines, located: &Located, options: &DecodeOptions) -> Decoder<'s> {
         // Lines without a header may be of the default format beside the given ones.
         let mut alternatives = options.layouts.clone();
@@ -218,6 +106,7 @@ impl<'s> Decoder<'s> {
             next_line: 1,
             report: FileReport::default(),
             last_ending: Ending::Complete,
+            consumed: 0,
             from_key: [located.key.load_balancer.clone(), located.key.node_ip.clone()],
             key_spans: [Span::NONE; 2],
             log_format: None,
@@ -263,6 +152,17 @@ impl<'s> Decoder<'s> {
         report
     }
 
+    /// How many bytes of the object, as it is stored, have been read by this decoder, as far as that is known before its
+    /// end: of what is not streamed it is not.
+    pub fn consumed(&self) -> u64 {
+        match &self.feed {
+            Feed::Text(reader) => reader.consumed(),
+            Feed::Shared(_) => self.consumed,
+            Feed::Events(events) => events.content().consumed(),
+            Feed::Parquet(_) => 0,
+        }
+    }
+
     /// The object's identity: at once for objects that are read whole, else when everything has been read.
     pub fn identity(&self) -> Option<Identity> {
         match &self.feed {
@@ -277,7 +177,8 @@ impl<'s> Decoder<'s> {
     ///
     /// `want` is asked which columns of a kind are wanted, among those that the input carries; `None` ends the reading.
     /// With a `needle`, only lines that hold this text are cut. A batch never mixes kinds or layouts; it may have
-    /// refusals and no rows. `None` at the end.
+    /// no rows, with refusals or without: at the end of a block, so that whoever waits for rows can do something else
+    /// meanwhile. `None` at the end.
     pub fn next_batch(
         &mut self,
         want: &mut dyn FnMut(LogKind, &[usize]) -> Option<Wanted>,
@@ -286,11 +187,16 @@ impl<'s> Decoder<'s> {
         cells: &mut Cells,
         refused: &mut Vec<Refusal>,
     ) -> Result<Option<Batch<'_>>, DecodeError> {
+        let mut begun = false;
         loop {
             let blockless = self.at >= self.text && !self.torn && !matches!(self.feed, Feed::Parquet(_));
+            if blockless && begun {
+                return Ok(Some(self.batch_of(&self.lines)));
+            }
             if blockless && !self.next_block()? {
                 return Ok(None);
             }
+            begun = true;
             let wanted = match &self.wanted {
                 Some(wanted) => wanted.clone(),
                 None => match want(self.lines.kind, &self.lines.carried) {
@@ -351,6 +257,7 @@ impl<'s> Decoder<'s> {
         if self.done {
             return Ok(false);
         }
+        let mut header = None;
         let info = match &mut self.feed {
             Feed::Text(reader) => reader.next_block(&mut self.block)?,
             Feed::Events(events) => events.next_block(&mut self.block)?.map(|events| {
@@ -360,6 +267,8 @@ impl<'s> Decoder<'s> {
             Feed::Shared(shared) => shared.take(&mut self.block)?.map(|taken| {
                 self.next_line = taken.first_line;
                 self.last_ending = taken.ending;
+                self.consumed += taken.read;
+                header = Some(taken.header);
                 let lines = taken.lines.carrying(&self.alternatives);
                 if lines != self.lines {
                     self.lines = lines;
@@ -371,7 +280,10 @@ impl<'s> Decoder<'s> {
             Feed::Parquet(_) => None,
         };
         match info {
-            Some(info) => self.begin_block(info),
+            Some(info) => {
+                self.begin_block(info);
+                self.header = header;
+            }
             None => self.done = true,
         }
         Ok(!self.done)
@@ -492,8 +404,4 @@ impl Drop for Decoder<'_> {
     fn drop(&mut self) {
         SPARE.set(std::mem::take(&mut self.block));
     }
-}
-
-fn skip<'s>(what: &str, expected: bool) -> Opening<'s> {
-    Opening::Skip(Skip { what: what.to_owned(), expected })
 }

@@ -25,6 +25,11 @@ pub struct Identity {
 impl Identity {
     /// Reads a file for its identity alone.
     pub fn of_file(path: &Path) -> Result<Identity, ReadError> {
+        Identity::of_file_while(path, &|_| {})
+    }
+
+    /// The same; `read` is told how many bytes have been read since it was told before.
+    pub fn of_file_while(path: &Path, read: &dyn Fn(u64)) -> Result<Identity, ReadError> {
         let shown = || path.to_string_lossy().into_owned();
         let file = File::open(path).map_err(|source| ReadError::open(shown(), source))?;
         let modified =
@@ -32,13 +37,14 @@ impl Identity {
         let tally = Tally::default();
         let mut source = Hashed { source: Plain(file), tally: tally.clone() };
         let mut buffer = vec![0; 1 << 20];
-        while source.fill(&mut buffer).map_err(|source| ReadError::Io {
-            path: shown(),
-            at: tally.bytes(),
-            source,
-        })? > 0
-        {}
-        Ok(tally.identity(modified))
+        let failed = |source| ReadError::Io { path: shown(), at: tally.bytes(), source };
+        loop {
+            let count = source.fill(&mut buffer).map_err(failed)?;
+            if count == 0 {
+                return Ok(tally.identity(modified));
+            }
+            read(count as u64);
+        }
     }
 
     /// The identity of bytes in memory.

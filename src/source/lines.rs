@@ -21,6 +21,14 @@ pub(super) struct Lines {
     pub carried: Vec<usize>,
 }
 
+/// What a text makes of the lines behind it.
+pub(super) struct After {
+    /// Where in the text the first line stands that may be a header; its length if none does.
+    pub header: usize,
+    /// What the lines are behind it, where a header has changed that.
+    pub lines: Option<Lines>,
+}
+
 /// Cuts lines of one kind.
 pub(super) enum Cutter {
     Flow(Box<FlowCutter>),
@@ -113,29 +121,31 @@ impl Lines {
         }
     }
 
-    /// What the lines after `text` are, whose first line has this number: a header within it may change that.
-    pub fn after(&self, text: &[u8], first_line: u64) -> Option<Lines> {
-        let mut lines: Option<Lines> = None;
-        let (mut at, mut counted, mut number) = (0, 0, first_line);
+    /// What `text` makes of the lines behind it; `is_first` where it is the beginning of the whole.
+    pub fn after(&self, text: &[u8], is_first: bool) -> After {
+        let mut after = After { header: text.len(), lines: None };
+        let mut at = 0;
         while at < text.len() {
-            let current = lines.as_ref().unwrap_or(self);
-            let header = if number == 1 && at == 0 { 0 } else { current.next_header(text, at) };
+            let current = after.lines.as_ref().unwrap_or(self);
+            let begins = is_first && at == 0;
+            let header = if begins { 0 } else { current.next_header(text, at) };
+            after.header = after.header.min(header);
             let Some(rest) = text.get(header..).filter(|rest| !rest.is_empty()) else { break };
-            number += count_lines(text.get(counted..header).unwrap_or_default());
-            counted = header;
             let end = memchr::memchr(b'\n', rest).map_or(text.len(), |end| header + end + 1);
             let wanted = Wanted::new(current.kind.columns().len(), &[], false);
             let mut cells = Cells::default();
             cells.reset(&wanted);
             let mut cutter = current.cutter(&wanted, &[]);
             let line = text.get(..end).unwrap_or(text);
+            // Of a header's number only matters whether it is the first line's.
+            let number = if begins { 1 } else { 2 };
             let progress = cutter.cut(line, header, number, 1, &mut cells, &mut Vec::new());
             if let Some(layout) = progress.rebound {
-                lines = Some(Lines::flow(layout, self.timestamped));
+                after.lines = Some(Lines::flow(layout, self.timestamped));
             }
             at = end;
         }
-        lines
+        after
     }
 
     pub fn cutter(&self, wanted: &Wanted, alternatives: &[Layout]) -> Cutter {

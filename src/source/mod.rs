@@ -5,6 +5,7 @@
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
 pub mod aws_parquet;
+mod buffers;
 pub mod content;
 mod content_kind;
 pub mod decode;
@@ -16,6 +17,8 @@ pub mod keys;
 mod lines;
 pub mod locate;
 pub mod log_format;
+mod ranges;
+mod read_error;
 pub mod reading;
 mod recognise;
 mod recognise_json;

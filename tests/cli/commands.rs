@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::delta::{self, Row};
-use crate::support::{Case, HEADER, Run, command, flow_log, flowq, project};
+use crate::support::{Case, HEADER, Run, command, flow_lines, flow_log, flowq, project};
 
 fn run(case: &Case, args: &[&str]) -> Run {
     let mut command = command();
@@ -230,4 +230,28 @@ fn a_query_of_the_last_days_leaves_out_what_is_older() {
     for wrong in ["2", "h", "2y", "", "2ｈ"] {
         assert!(talkers(wrong).expect(2).err.contains("as in 90m or 2d"), "{wrong}");
     }
+}
+
+#[test]
+fn a_raw_count_refuses_what_is_no_record_and_says_that_it_did_not_look_at_fields() {
+    let case = Case::new();
+    let bad_port = flow_lines(10, 1).replacen(" 443 ", " 4x3 ", 1);
+    case.write("a.log", format!("{}not a record at all\ngarbage\n{bad_port}", flow_log(0, 10)));
+    let raw = |sql: &str, options: &[&str]| {
+        let input = case.input();
+        let words = ["sql", "--format", "csv", "--from", input.to_str().unwrap(), sql];
+        flowq(words.iter().chain(options)).expect(0)
+    };
+    let count = raw("select count(*) as n from flow_logs", &[]);
+    assert_eq!(count.out, "n\n11\n");
+    assert!(count.err.contains("without looking at their fields"), "{}", count.err);
+    assert!(count.err.contains("2 lines in 1 files could not be read"), "{}", count.err);
+    assert_eq!(raw("select count(*) from flow_logs", &["-q"]).err, "");
+    let ports = raw("select count(dstport) as n from flow_logs", &[]);
+    assert_eq!(ports.out, "n\n10\n");
+    assert!(!ports.err.contains("without looking"), "{}", ports.err);
+    assert_eq!(raw("select count(*) as n from quarantine", &[]).out, "n\n3\n");
+    // A statement that looks at a field of each line has nothing to say either.
+    let looked = raw("select count(*) as n from flow_logs where dstport = 443", &[]);
+    assert_eq!((looked.out.as_str(), looked.err.contains("without looking")), ("n\n10\n", false));
 }

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use flowq::format::LogKind;
-use flowq::ingest::work::{Counters, Sink, Tally, WorkError, Worker};
+use flowq::ingest::progress::Counters;
+use flowq::ingest::work::{Sink, Tally, WorkError, Worker};
 use flowq::parse::cells::{Cells, Wanted};
 use flowq::parse::flow::Layout;
 use flowq::source::decode::{DecodeOptions, Decoder, FileReport, Opening};
@@ -244,7 +245,7 @@ fn account(probe: &Probe, options: &DecodeOptions, limits: Limits) -> Option<(Fi
     let counters = Counters::default();
     let mut worker = Worker::new(Sink::Count, &counters).unwrap();
     let mut tally = Tally::default();
-    let taken = worker.take(&mut decoder, "fuzz", &mut tally, &|| false);
+    let taken = worker.take(&mut decoder, "fuzz", &mut tally, &|_| {}, &|| false);
     let whole = match taken {
         Ok(()) => true,
         Err(WorkError::Decode(error)) => {

@@ -1,11 +1,23 @@
 //! Files so long that all workers read them together.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use flowq::ingest::progress::Counters;
+use flowq::ingest::work::{Sink, Tally, Worker};
+use flowq::ingest::{IngestOptions, Watch, ingest};
+use flowq::source::decode::{DecodeOptions, Decoder, Opening};
+use flowq::source::{Scratch, locate};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::support::{Case, HEADER, flowq};
+use crate::support::{Case, HEADER, Run, command, flow_lines, flow_log, flowq};
 
 /// A long log with what can go wrong when its parts are read apart, and what has to come of it.
 struct Long {
@@ -73,9 +85,29 @@ fn check(case: &Case, long: &Long, threads: &str) {
         lines.next().unwrap(),
         format!("{rows},{rows},{},{},{}", long.line_sum, long.byte_sum, rejects - refused_rejects)
     );
+    same_raw(case, threads);
     let refused: Vec<String> = long.refused.iter().map(|(line, byte)| format!("{line},{byte}")).collect();
     let found: Vec<&str> = lines.filter(|line| line.starts_with(|c: char| c.is_ascii_digit())).collect();
     assert_eq!(found, refused);
+}
+
+/// Asserts that the raw files give what the store has of them.
+#[track_caller]
+fn same_raw(case: &Case, threads: &str) {
+    let (store, input) = (case.store(), case.input());
+    for sql in [
+        "select count(srcport), sum(srcport), sum(source_line), sum(bytes), min(start), max(source_line), \
+         count(distinct srcaddr), count(*) filter (where log_status = 'OK') from flow_logs",
+        "select srcaddr, sum(bytes), min(source_line), sum(srcport) from flow_logs where action = 'REJECT' \
+         group by 1 order by 2 desc, 1 limit 20",
+        "select source_line, srcaddr, srcport from flow_logs where srcaddr = '10.1.77.7' order by 1",
+        "select kind, line, byte, reason, text from quarantine order by line",
+    ] {
+        let stored = flowq(["sql", "--format", "csv", "--store", store.to_str().unwrap(), sql]).expect(0);
+        let raw = ["sql", "--threads", threads, "--format", "csv", "--from", input.to_str().unwrap(), sql];
+        assert_eq!(flowq(raw).expect(0).out, stored.out, "{sql}");
+        assert!(stored.out.lines().count() > 1, "{sql}");
+    }
 }
 
 #[test]
@@ -108,4 +140,114 @@ fn a_long_compressed_file_is_read_by_all_workers() {
     assert!(rows < long.rows && rows > long.rows - 5, "{rows} of {}", long.rows);
     assert_eq!(summary["warnings"].as_array().unwrap().len(), 1, "{summary}");
     assert_eq!(case.count("quarantine"), long.refused.len() as u64 + 1, "the torn line is there too");
+    same_raw(&case, "3");
+}
+
+#[test]
+fn standard_input_is_read_by_all_threads() {
+    let long = long();
+    let sql = "select count(srcport), sum(source_line), sum(bytes) from flow_logs";
+    let mut command = command();
+    command.args(["sql", "--threads", "3", "--format", "csv", "--from", "-", sql]);
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    std::io::Write::write_all(&mut child.stdin.take().unwrap(), long.text.as_bytes()).unwrap();
+    let run = Run::of(child.wait_with_output().unwrap()).expect(0);
+    let expected = format!("{},{},{}", long.rows, long.line_sum, long.byte_sum);
+    assert_eq!(run.out.lines().nth(1).unwrap(), expected);
+}
+
+/// What is told of the bytes read, by a worker that counts the rows of a file, alone or as the only one of several.
+fn told(path: &Path, shared: bool) -> Vec<u64> {
+    let found = locate(&[path.to_str().unwrap()], None);
+    let (options, mut scratch) = (DecodeOptions::default(), Scratch::new());
+    let Ok(Opening::Log(mut decoder)) = Decoder::open(&found.objects[0], &options, &mut scratch) else {
+        panic!("{} is a log", path.display());
+    };
+    assert_eq!(decoder.share().is_some(), shared);
+    let (counters, told) = (Counters::default(), RefCell::new(Vec::new()));
+    let mut worker = Worker::new(Sink::Count, &counters).unwrap();
+    let read = |bytes| told.borrow_mut().push(bytes);
+    worker.take(&mut decoder, "long", &mut Tally::default(), &read, &|| false).unwrap();
+    told.into_inner().into_iter().filter(|bytes| *bytes > 0).collect()
+}
+
+#[test]
+fn progress_is_told_within_a_long_file() {
+    let long = long();
+    let case = Case::new();
+    let mut gz = GzEncoder::new(Vec::new(), Compression::none());
+    std::io::Write::write_all(&mut gz, long.text.as_bytes()).unwrap();
+    let files =
+        [case.write("long.log", long.text.as_bytes()), case.write("long.log.gz", gz.finish().unwrap())];
+    for file in files {
+        let size = std::fs::metadata(&file).unwrap().len();
+        let told = told(&file, true);
+        assert_eq!(told.iter().sum::<u64>(), size);
+        // A block has some four mebibytes.
+        assert!(told.iter().all(|bytes| *bytes < 6 << 20), "{told:?}");
+
+        for strict in [false, true] {
+            let options = IngestOptions {
+                inputs: vec![file.to_str().unwrap().to_owned()],
+                store: case.store(),
+                decode: DecodeOptions::default(),
+                strict,
+                dry_run: true,
+                threads: 2,
+            };
+            let watch = Watch::default();
+            let bytes = || watch.counters.bytes.load(Ordering::Relaxed);
+            let mut seen = BTreeSet::new();
+            std::thread::scope(|scope| {
+                let job = scope.spawn(|| ingest(&options, &watch).unwrap());
+                while !job.is_finished() {
+                    seen.insert(bytes());
+                    std::thread::sleep(Duration::from_micros(200));
+                }
+                job.join().unwrap()
+            });
+            // The file has a bad line, so that under `--strict` its rows are not read: that pass counts at the end.
+            assert_eq!((bytes(), watch.counters.bytes_planned.load(Ordering::Relaxed)), (size, size));
+            assert!(seen.len() > 5 && seen.iter().all(|bytes| *bytes <= size), "{seen:?}");
+        }
+    }
+}
+
+/// The rows of each row group of a table's files.
+fn row_groups(case: &Case, table: &str) -> Vec<i64> {
+    let table = case.table(table).unwrap();
+    let groups = table.files().flat_map(|(file, _)| {
+        let reader = SerializedFileReader::new(std::fs::File::open(file).unwrap()).unwrap();
+        reader.metadata().row_groups().iter().map(|group| group.num_rows()).collect::<Vec<_>>()
+    });
+    groups.collect()
+}
+
+#[test]
+fn row_groups_are_large_whatever_the_number_of_workers() {
+    // Five hundred and twelve Ki rows, and the batch of 4096 with which they are reached.
+    let full = 512 * 1024..512 * 1024 + 4096;
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 600_000));
+    case.ingest(&["--threads", "1"]).expect(0);
+    let groups = row_groups(&case, "flow_logs");
+    assert!(groups.len() == 2 && full.contains(&groups[0]), "{groups:?}");
+    assert_eq!(groups.iter().sum::<i64>(), 600_000);
+
+    // All fields of version 5; what a worker holds of them is far below what it may.
+    let fields = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action \
+                  log-status vpc-id subnet-id instance-id tcp-flags type pkt-srcaddr pkt-dstaddr region az-id \
+                  sublocation-type sublocation-id pkt-src-aws-service pkt-dst-aws-service flow-direction traffic-path";
+    let rest = "vpc-0a1b2c3d4e5f60718 subnet-0a1b2c3d4e5f60718 i-0a1b2c3d4e5f60718 19 IPv4 10.0.0.1 10.0.0.2 us-east-1 \
+                use1-az1 - - - - ingress 1";
+    let lines: String = flow_lines(0, 120_000).lines().map(|line| format!("{line} {rest}\n")).collect();
+    for threads in [1, 2, 4] {
+        let case = Case::new();
+        case.write("a.log", format!("{fields}\n{lines}"));
+        case.ingest(&["--threads", &threads.to_string()]).expect(0);
+        let groups = row_groups(&case, "flow_logs");
+        assert_eq!(groups.iter().sum::<i64>(), 120_000);
+        assert!(groups.len() <= threads, "{threads} threads made row groups of {groups:?} rows");
+    }
 }

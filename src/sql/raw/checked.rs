@@ -1,12 +1,14 @@
 //! A raw file read in full, as the ingest reads it, for what a query's own columns do not tell: whether it holds a line
 //! that cannot be read, and which.
 
-use super::input::RawFile;
-use super::input::RawInput;
+use std::sync::Arc;
+
+use super::input::{RawFile, RawInput};
 use super::quarantine::RefusedLine;
-use crate::ingest::work::{Counters, Sink, Tally, WorkError, Worker};
-use crate::source::Scratch;
-use crate::source::decode::Opening;
+use crate::ingest::progress::Counters;
+use crate::ingest::work::{Sink, Tally, WorkError, Worker};
+use crate::source::decode::{Decoder, Opening};
+use crate::source::{Scratch, SharedText};
 
 /// What reading a file in full has shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,33 +37,38 @@ impl RawInput {
                 return Checked::Unsound;
             }
         };
-        let counters = Counters::default();
-        let mut worker = match Worker::new(Sink::Count, &counters) {
-            Ok(worker) => worker,
-            Err(error) => {
-                self.quarantine.add_problem(&file.path, error.to_string());
-                return Checked::Unsound;
+        let shared = if self.threads > 1 { decoder.share() } else { None };
+        let parts = std::thread::scope(|scope| {
+            let helper = |text: &Arc<SharedText>| {
+                let mut decoder = Decoder::of_shared(Arc::clone(text), &file.located, &self.decode);
+                scope.spawn(move || check_part(&mut decoder, &file.path))
+            };
+            let helpers: Vec<_> =
+                shared.iter().flat_map(|text| (1..self.threads).map(move |_| helper(text))).collect();
+            let mut parts = vec![check_part(&mut decoder, &file.path)];
+            parts.extend(helpers.into_iter().map(|helper| match helper.join() {
+                Ok(part) => part,
+                Err(_) => (Tally::default(), Some("a reader broke off".to_owned())),
+            }));
+            parts
+        });
+        let mut all = Tally::default();
+        let mut sound = true;
+        for (tally, problem) in parts {
+            all.merge(tally);
+            if let Some(problem) = problem {
+                self.quarantine.add_problem(&file.path, problem);
+                sound = false;
             }
-        };
-        let mut tally = Tally::default();
-        let taken = worker.take(&mut decoder, &file.path, &mut tally, &|| false);
-        let refused = tally.refused.len() as u64;
-        let lines = tally.refused.into_iter().map(|refused| {
+        }
+        let refused = all.refused.len() as u64;
+        let lines = all.refused.into_iter().map(|refused| {
             let byte = i64::try_from(refused.byte).ok();
             let line = i64::try_from(refused.line).unwrap_or(i64::MAX);
             (line, RefusedLine { kind: refused.kind, byte, reason: refused.reason, text: refused.text })
         });
         self.quarantine.add(&file.path, lines.collect(), refused);
-        match taken {
-            Ok(()) if refused == 0 => Checked::Sound,
-            Ok(()) => Checked::Unsound,
-            Err(WorkError::Decode(error)) => {
-                self.quarantine.add_problem(&file.path, error.to_string());
-                Checked::Unsound
-            }
-            // Rows that are only counted go nowhere.
-            Err(WorkError::Output(_)) => Checked::Unsound,
-        }
+        if sound && refused == 0 { Checked::Sound } else { Checked::Unsound }
     }
 
     /// Reads every file in full that has not been, with so many threads.
@@ -81,4 +88,19 @@ impl RawInput {
             }
         });
     }
+}
+
+/// Reads what a decoder gives as the ingest does, and why it could not go on.
+fn check_part(decoder: &mut Decoder<'_>, path: &str) -> (Tally, Option<String>) {
+    let counters = Counters::default();
+    let mut tally = Tally::default();
+    let problem = match Worker::new(Sink::Count, &counters) {
+        // Rows that are only counted go nowhere, so that nothing else can fail.
+        Ok(mut worker) => match worker.take(decoder, path, &mut tally, &|_| {}, &|| false) {
+            Err(WorkError::Decode(error)) => Some(error.to_string()),
+            Ok(()) | Err(WorkError::Output(_)) => None,
+        },
+        Err(error) => Some(error.to_string()),
+    };
+    (tally, problem)
 }

@@ -22,6 +22,29 @@ impl<T> Giver<T> {
         *self.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(item);
         Given { slot: &self.slot }
     }
+
+    /// Lets others have the thread, and the stream be dropped, where no item comes for long.
+    pub fn pause(&mut self) -> Paused {
+        Paused { over: false }
+    }
+}
+
+/// Ends when it is polled again, which it asks for.
+pub struct Paused {
+    over: bool,
+}
+
+impl Future for Paused {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.over {
+            return Poll::Ready(());
+        }
+        self.over = true;
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
 }
 
 /// Waits until the item has been taken.
@@ -46,7 +69,7 @@ struct Generated<T> {
     code: Option<BoxFuture<'static, ()>>,
 }
 
-/// The items that the code gives, until it returns. It may wait for nothing but [`Giver::give`].
+/// The items that the code gives, until it returns. It may wait for nothing but what [`Giver`] offers.
 pub fn generate<T, C, F>(code: C) -> impl Stream<Item = T> + Send
 where
     T: Send + 'static,
@@ -70,6 +93,7 @@ impl<T> Stream for Generated<T> {
         let item = self.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         match item {
             Some(item) => Poll::Ready(Some(item)),
+            None if self.code.is_some() => Poll::Pending,
             None => Poll::Ready(None),
         }
     }
@@ -101,6 +125,20 @@ mod tests {
             assert_eq!(stream.next().await, None);
             assert_eq!(stream.next().await, None);
         });
+    }
+
+    #[test]
+    fn a_pause_ends_by_itself_and_lets_the_stream_be_dropped() {
+        let mut stream = Box::pin(generate(|mut giver: Giver<u8>| async move {
+            giver.pause().await;
+            giver.give(1).await;
+            giver.pause().await;
+            giver.pause().await;
+        }));
+        assert!(futures::FutureExt::now_or_never(stream.next()).is_none());
+        assert_eq!(futures::executor::block_on(stream.next()), Some(1));
+        assert_eq!(futures::executor::block_on(stream.next()), None);
+        assert_eq!(futures::executor::block_on(stream.next()), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::format::LogKind;
@@ -195,6 +196,10 @@ pub struct RawInput {
     pub quarantine: Quarantine,
     /// Files with a line that cannot be read are left out.
     pub strict: bool,
+    /// How many readers there may be at a time.
+    pub threads: usize,
+    /// A query has taken lines as rows without looking at any field of theirs.
+    pub unlooked: AtomicBool,
     limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
@@ -203,8 +208,16 @@ pub struct RawInput {
 
 impl RawInput {
     /// These files, read in this way.
-    pub fn new(objects: Vec<Located>, decode: DecodeOptions, limits: Limits, strict: bool) -> RawInput {
+    pub fn new(
+        objects: Vec<Located>,
+        decode: DecodeOptions,
+        threads: usize,
+        limits: Limits,
+        strict: bool,
+    ) -> RawInput {
         RawInput {
+            threads: threads.max(1),
+            unlooked: AtomicBool::new(false),
             files: objects.into_iter().map(RawFile::new).collect(),
             decode,
             quarantine: Quarantine::default(),
@@ -242,6 +255,14 @@ impl RawInput {
     pub fn carried(&self, kind: LogKind) -> Vec<usize> {
         let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         carried.range((kind, 0)..=(kind, usize::MAX)).map(|(_, column)| *column).collect()
+    }
+
+    /// Whether several read the file of this number together, if it can be read so. How long standard input is shows
+    /// when it is read.
+    pub fn is_long(&self, number: usize) -> bool {
+        let is_long =
+            |file: &RawFile| file.located.is_stdin() || file.located.size > self.limits.whole_file as u64;
+        self.files.get(number).is_some_and(is_long)
     }
 
     /// Opens a file.

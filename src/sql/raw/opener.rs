@@ -2,6 +2,7 @@
 //! that pass it to the columns that the query needs.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
@@ -17,16 +18,14 @@ use memchr::memmem::Finder;
 use super::checked::Checked;
 use super::generate::{Giver, generate};
 use super::input::{Holds, RawFile, RawInput, Workspace};
+use super::long::{LongFile, Part};
 use super::needle::needle;
-use super::quarantine::RefusedLine;
+use super::quarantine::{KEPT, RefusedLine};
 use super::rows::{Columns, Source};
 use crate::format::LogKind;
-use crate::parse::Wanted;
-use crate::source::decode::{Decoder, Opening};
-
-/// Which file of the input a part of the scan is.
-#[derive(Clone, Copy, Debug)]
-pub struct FileNumber(pub usize);
+use crate::parse::{Cells, Refusal, Wanted};
+use crate::source::decode::{Decoder, FileReport, Opening};
+use crate::source::{Scratch, SharedText};
 
 /// What `EXPLAIN ANALYZE` shows of a scan.
 #[derive(Clone)]
@@ -61,6 +60,14 @@ impl Counters {
             bytes_decoded: counter("bytes_decoded"),
         }
     }
+
+    /// Counts what has been read since `reported`.
+    fn count(&self, report: &FileReport, reported: &mut FileReport) {
+        self.lines_read.add((report.lines - reported.lines) as usize);
+        self.lines_skipped.add((report.passed_over - reported.passed_over) as usize);
+        self.bytes_decoded.add((report.bytes - reported.bytes) as usize);
+        *reported = *report;
+    }
 }
 
 /// What is to be done with each file.
@@ -70,6 +77,7 @@ pub struct Work {
     columns: Columns,
     needle: Option<Finder<'static>>,
     batch_size: usize,
+    readers: usize,
     counters: Counters,
 }
 
@@ -87,7 +95,12 @@ impl Work {
         let needle =
             filter.and_then(|filter| needle(kind, filter)).map(|text| Finder::new(&text).into_owned());
         let columns = Columns::new(kind, schema, projection, filter)?;
-        Ok(Work { input, kind, columns, needle, batch_size: batch_size.max(1), counters })
+        Ok(Work { input, kind, columns, needle, batch_size: batch_size.max(1), readers: 1, counters })
+    }
+
+    /// Where so many do this, they share long files.
+    pub fn one_of(self, readers: usize) -> Work {
+        Work { readers, ..self }
     }
 }
 
@@ -105,15 +118,22 @@ impl RawOpener {
 
 impl FileOpener for RawOpener {
     fn open(&self, file: PartitionedFile) -> Result<FileOpenFuture> {
-        let number = file.extension::<FileNumber>().map(|number| number.0);
-        let Some(number) = number.filter(|number| *number < self.work.input.files.len()) else {
+        let Some(part) = file.extension::<Part>().cloned() else {
             return Err(DataFusionError::Internal(format!("unknown raw file {}", file.path())));
         };
         let work = Arc::clone(&self.work);
-        let stream = generate(move |giver| async move {
+        let stream = generate(move |mut giver| async move {
             let mut workspace = work.input.borrow_workspace();
-            if let Some(file) = work.input.files.get(number) {
-                read_file(&work, file, &mut workspace, giver).await;
+            match part {
+                Part::File(number) => read_file(&work, number, None, &mut workspace, &mut giver).await,
+                Part::Long(long) => {
+                    read_file(&work, long.number, Some(&long), &mut workspace, &mut giver).await;
+                }
+                Part::Rest(files) => {
+                    for long in files.iter().filter(|long| !long.is_done()) {
+                        read_file(&work, long.number, Some(long), &mut workspace, &mut giver).await;
+                    }
+                }
             }
             work.input.return_workspace(workspace);
         });
@@ -123,51 +143,114 @@ impl FileOpener for RawOpener {
 
 type Batches = Giver<Result<RecordBatch>>;
 
-/// Reads one file. What is wrong with it is noted and ends this file only.
-async fn read_file(work: &Work, file: &RawFile, workspace: &mut Workspace, giver: Batches) {
+/// Reads one file, or one's share of a long one. What is wrong with it is noted and ends this file only.
+async fn read_file(
+    work: &Work,
+    number: usize,
+    long: Option<&LongFile>,
+    workspace: &mut Workspace,
+    giver: &mut Batches,
+) {
+    let Some(file) = work.input.files.get(number) else { return };
+    let Workspace { scratch, cells, refused } = workspace;
+    let decoder = match long {
+        None => open(work, file, scratch),
+        Some(long) => {
+            let mut own = None;
+            let text = long.text.get_or_init(|| {
+                own = open(work, file, scratch);
+                // Alone, one need not look ahead for what others have to know.
+                own.as_mut().filter(|_| work.readers > 1).and_then(|decoder| decoder.share())
+            });
+            let join = |text: &Arc<SharedText>| {
+                Box::new(Decoder::of_shared(Arc::clone(text), &file.located, &work.input.decode))
+            };
+            own.or_else(|| text.as_ref().map(join))
+        }
+    };
+    let Some(decoder) = decoder else { return };
+    if let Some(long) = long {
+        long.join();
+    }
+    let buffers = Buffers { cells, refused };
+    let ended = read_lines(work, file, long, *decoder, buffers, giver).await;
+    let kinds = match (ended, long) {
+        (Some(kinds), None) => Some(kinds),
+        (Some(kinds), Some(long)) => long.end(&kinds),
+        (None, _) => None,
+    };
+    if let Some(kinds) = kinds {
+        file.learn_kinds(kinds);
+    }
+}
+
+/// Opens a file that may hold lines of the kind.
+fn open<'s>(work: &Work, file: &RawFile, scratch: &'s mut Scratch) -> Option<Box<Decoder<'s>>> {
     if !file.may_hold(work.kind) {
         work.counters.files_of_other_kinds.add(1);
-        return;
+        return None;
     }
-    let Workspace { scratch, cells, refused } = workspace;
     if work.input.strict && work.input.check(file, scratch) == Checked::Unsound {
-        return;
+        return None;
     }
     let decoder = match work.input.open(file, scratch) {
-        Ok(Opening::Log(decoder)) => *decoder,
-        Ok(Opening::Skip(skip)) => return work.input.note_skip(file, &skip),
-        Err(error) => return work.input.note_problem(file, error.to_string()),
+        Ok(Opening::Log(decoder)) => decoder,
+        Ok(Opening::Skip(skip)) => {
+            work.input.note_skip(file, &skip);
+            return None;
+        }
+        Err(error) => {
+            work.input.note_problem(file, error.to_string());
+            return None;
+        }
     };
     file.learn(Holds::Log(decoder.kind()));
     if !decoder.may_hold(work.kind) {
         file.learn_kinds(vec![decoder.kind()]);
         work.counters.files_of_other_kinds.add(1);
-        return;
+        return None;
+    }
+    if work.columns.wanted().columns().is_empty() {
+        work.input.unlooked.store(true, Ordering::Relaxed);
     }
     work.counters.files_read.add(1);
     work.counters.bytes_read.add(file.located.size as usize);
-    if let Some(kinds) = read_lines(work, &file.path, decoder, cells, refused, giver).await {
-        file.learn_kinds(kinds);
-    }
+    Some(decoder)
+}
+
+/// After so many lines without a row others get the thread: a query may have been cancelled.
+const PAUSE: u64 = 100_000;
+
+/// Where lines are cut to.
+struct Buffers<'a> {
+    cells: &'a mut Cells,
+    refused: &'a mut Vec<Refusal>,
 }
 
 /// Reads the lines of one file; gives the kinds that it holds where it has been read to its end.
 async fn read_lines(
     work: &Work,
-    path: &str,
+    file: &RawFile,
+    long: Option<&LongFile>,
     mut decoder: Decoder<'_>,
-    cells: &mut crate::parse::Cells,
-    refused: &mut Vec<crate::parse::Refusal>,
-    mut giver: Batches,
+    Buffers { cells, refused }: Buffers<'_>,
+    giver: &mut Batches,
 ) -> Option<Vec<LogKind>> {
-    let (kind, counters) = (work.kind, &work.counters);
+    let (kind, counters, path) = (work.kind, &work.counters, file.path.as_str());
     let mut rows = work.columns.reader(path, work.batch_size);
     let mut refusals = Vec::new();
     let mut refused_lines = 0u64;
     let mut reported = decoder.report();
     let mut kinds: Vec<LogKind> = Vec::new();
     let mut ended = false;
+    // The line at which others last had the thread.
+    let mut turn = 0;
     loop {
+        let lines = decoder.report().lines;
+        if lines.saturating_sub(turn) >= PAUSE {
+            turn = lines;
+            giver.pause().await;
+        }
         refused.clear();
         let mut want = |found: LogKind, carried: &[usize]| {
             if !kinds.contains(&found) {
@@ -200,19 +283,22 @@ async fn read_lines(
         let converted = rows.convert(&source, refused);
         for refusal in refused.drain(..) {
             refused_lines += 1;
+            // What comes behind these is counted, and would not be kept.
+            if refusals.len() >= KEPT {
+                continue;
+            }
             let start = refusal.start as usize;
             let line = batch.block.get(start..start + refusal.len as usize).unwrap_or_default();
             let byte = i64::try_from(batch.offset + u64::from(refusal.start)).ok();
             let kept = RefusedLine::new(kind, byte, refusal.reason, line);
             refusals.push((refusal.line as i64, kept));
         }
-        let report = decoder.report();
-        counters.lines_read.add((report.lines - reported.lines) as usize);
-        counters.lines_skipped.add((report.passed_over - reported.passed_over) as usize);
-        counters.bytes_decoded.add((report.bytes - reported.bytes) as usize);
-        reported = report;
+        counters.count(&decoder.report(), &mut reported);
         match converted {
-            Ok(Some(batch)) => giver.give(Ok(batch)).await,
+            Ok(Some(batch)) => {
+                turn = reported.lines;
+                giver.give(Ok(batch)).await;
+            }
             Ok(None) => {}
             Err(error) => {
                 giver.give(Err(error)).await;
@@ -220,8 +306,10 @@ async fn read_lines(
             }
         }
     }
+    counters.count(&decoder.report(), &mut reported);
     counters.lines_refused.add(refused_lines as usize);
-    work.input.quarantine.add(path, refusals, refused_lines);
+    let of_all = long.map_or(refused_lines, |long| long.refuse(refused_lines));
+    work.input.quarantine.add(path, refusals, of_all);
     match rows.finish() {
         Ok(Some(batch)) => giver.give(Ok(batch)).await,
         Ok(None) => {}

@@ -22,7 +22,7 @@ use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 
 use super::input::{RawFile, RawInput};
-use super::opener::FileNumber;
+use super::long::Part;
 use super::quarantine::Quarantine;
 use super::source::{LeftOut, RawSource};
 use crate::format::{self, LogKind};
@@ -58,7 +58,18 @@ impl RawTables {
         let share = memory / 4 / threads.max(1);
         let defaults = Limits::default();
         let limits = Limits { whole_text: share.clamp(defaults.whole_text / 4, 256 << 20), ..defaults };
-        RawTables { input: Arc::new(RawInput::new(objects, decode, limits, strict)) }
+        RawTables::limited(objects, decode, threads, limits, strict)
+    }
+
+    /// The same with these bounds for each reader; files beyond `whole_file` are read by all of them.
+    pub fn limited(
+        objects: Vec<Located>,
+        decode: DecodeOptions,
+        threads: usize,
+        limits: Limits,
+        strict: bool,
+    ) -> RawTables {
+        RawTables { input: Arc::new(RawInput::new(objects, decode, threads, limits, strict)) }
     }
 
     /// What has not been read so far, and why.
@@ -69,6 +80,12 @@ impl RawTables {
     /// The columns of a kind that some file read so far carries. Empty while no file of it has been read.
     pub fn carried(&self, kind: LogKind) -> Vec<usize> {
         self.input.carried(kind)
+    }
+
+    /// Whether, since this was asked before, a query has taken lines as rows without looking at any field of theirs, as
+    /// `count(*)` does: what an ingest would refuse for a field is a row then.
+    pub fn take_unlooked(&self) -> bool {
+        self.input.unlooked.swap(false, std::sync::atomic::Ordering::Relaxed)
     }
 
     /// Whether files have been opened and none of them holds a log that can be read.
@@ -160,22 +177,23 @@ impl TableProvider for RawTable {
         let (by_time, with_copies) = (candidates.len() - kept.len(), kept.len());
         // After pruning, so that only files that have to be opened anyway are compared. Of an original that its name
         // rules out no copy has a matching row.
-        let files: Vec<PartitionedFile> = self
-            .input
-            .without_copies(kept)
+        let originals = self.input.without_copies(kept);
+        let any_long = originals.iter().any(|(number, _)| self.input.is_long(*number));
+        let files: Vec<PartitionedFile> = originals
             .into_iter()
             .map(|(number, file)| {
                 PartitionedFile::new(file.located.path.as_str(), file.located.size)
-                    .with_extension(FileNumber(number))
+                    .with_extension(Part::File(number))
             })
             .collect();
         let left_out = LeftOut { by_time, of_other_kinds, duplicate: with_copies - files.len() };
+        let most = state.config().target_partitions().max(1);
+        let partitions = if any_long { most } else { most.min(files.len()).max(1) };
         // Which partition a file is listed under does not matter: they all take from one queue.
-        let groups = match files.len() {
-            0 => vec![FileGroup::default()],
-            count => FileGroup::new(files).split_files(state.config().target_partitions().min(count)),
-        };
-        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out);
+        let mut groups = FileGroup::new(files).split_files(partitions);
+        groups.resize_with(partitions, FileGroup::default);
+        let source = RawSource::new(Arc::clone(&self.input), self.kind, self.table_schema.clone(), left_out)
+            .read_by(partitions);
         let config = FileScanConfigBuilder::new(ObjectStoreUrl::local_filesystem(), Arc::new(source))
             .with_file_groups(groups)
             .with_projection_indices(projection.cloned())?

@@ -11,7 +11,7 @@ use crate::parse::keyed::escape_invalid;
 use crate::store;
 
 /// So many refused lines are kept with their text; all are counted.
-const KEPT: usize = 10_000;
+pub(super) const KEPT: usize = 10_000;
 /// Of a refused line, so many bytes are kept.
 const TEXT: usize = 4096;
 
@@ -20,7 +20,7 @@ const TEXT: usize = 4096;
 pub struct RefusedLine {
     /// What its file holds.
     pub kind: LogKind,
-    /// Where it stands in the decoded content, bytes from 0; not known in a part of a divided file.
+    /// Where it stands in the decoded content, bytes from 0.
     pub byte: Option<i64>,
     /// Why.
     pub reason: String,
@@ -87,23 +87,28 @@ impl Quarantine {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps the refused lines of one reading of a file or a part of it; `lines` begins at the first of them.
+    /// Keeps the refused lines of one reading of a file or a part of it; `lines` begins at the first of them, and `count`
+    /// is how many the readers of all parts have met so far.
     pub fn add(&self, file: &str, lines: Vec<(i64, RefusedLine)>, count: u64) {
         if count == 0 {
             return;
         }
         let mut kept = self.kept();
-        let before = kept.lines.range((file.to_owned(), i64::MIN)..=(file.to_owned(), i64::MAX)).count();
         for (line, refused) in lines {
-            if kept.lines.len() < KEPT {
-                kept.lines.entry((file.to_owned(), line)).or_insert(refused);
+            let place = (file.to_owned(), line);
+            if kept.lines.len() >= KEPT && !kept.lines.contains_key(&place) {
+                // The parts of a file come in any order: of one file the first lines are kept.
+                let behind = kept.lines.range(&place..=&(file.to_owned(), i64::MAX)).next_back();
+                let Some(behind) = behind.map(|(place, _)| place.clone()) else { break };
+                kept.lines.remove(&behind);
             }
+            kept.lines.entry(place).or_insert(refused);
         }
         let now = kept.lines.range((file.to_owned(), i64::MIN)..=(file.to_owned(), i64::MAX)).count();
-        // A file read again tells the same lines again, or fewer of them where fewer columns were asked for.
+        // A file read again tells the same lines again, or others where other columns were asked for; and the readers of its
+        // parts come here in any order. So lines that are kept are counted there, and the others as well as can be.
         let counted = kept.counts.entry(file.to_owned()).or_default();
-        let new = (now - before) as u64;
-        *counted = (*counted + new).max(count);
+        *counted = (*counted).max(now as u64).max(count);
     }
 
     /// Notes that a file could not be read to its end.
@@ -195,6 +200,24 @@ mod tests {
         let rows = quarantine.rows().unwrap();
         assert_eq!(rows.num_rows(), 3);
         assert_eq!(rows.schema(), store::quarantine_schema());
+    }
+
+    #[test]
+    fn the_parts_of_a_file_come_in_any_order() {
+        let quarantine = Quarantine::default();
+        // The later part has been read when two lines of both were refused, and the first one before.
+        quarantine.add("a", vec![(16, line("bad"))], 2);
+        quarantine.add("a", vec![(8, line("bad"))], 1);
+        let summary = quarantine.summary();
+        assert_eq!((summary.lines, summary.first.unwrap().1), (2, 8));
+        // Of too many lines the first are kept.
+        let many = |from: i64| (from..from + KEPT as i64).map(|number| (number, line("bad"))).collect();
+        quarantine.add("b", many(20_000), KEPT as u64);
+        quarantine.add("b", many(3), 2 * KEPT as u64);
+        let summary = quarantine.summary();
+        assert_eq!(summary.lines, 2 + 2 * KEPT as u64);
+        assert_eq!(summary.refused[1].first.as_ref().unwrap().0, 3);
+        assert_eq!(quarantine.rows().unwrap().num_rows(), KEPT);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use datafusion::physical_plan::{DisplayFormatType, apply_expression_roots};
 use object_store::ObjectStore;
 
 use super::input::RawInput;
+use super::long::{LongFile, Part};
 use super::needle::needle;
 use super::opener::{Counters, RawOpener, Work};
 use crate::format::LogKind;
@@ -35,6 +36,7 @@ pub struct RawSource {
     batch_size: usize,
     metrics: ExecutionPlanMetricsSet,
     left_out: LeftOut,
+    readers: usize,
 }
 
 /// How many files a scan leaves out before it opens any.
@@ -67,7 +69,13 @@ impl RawSource {
             batch_size: BATCH,
             metrics: ExecutionPlanMetricsSet::new(),
             left_out,
+            readers: 1,
         }
+    }
+
+    /// Lets so many partitions read a long file together.
+    pub fn read_by(self, readers: usize) -> RawSource {
+        RawSource { readers, ..self }
     }
 }
 
@@ -92,7 +100,8 @@ impl FileSource for RawSource {
             self.filter.as_ref(),
             self.batch_size,
             counters,
-        )?;
+        )?
+        .one_of(self.readers);
         Ok(Arc::new(RawOpener::new(work)))
     }
 
@@ -162,9 +171,27 @@ impl FileSource for RawSource {
             .with_updated_node(Arc::new(source) as Arc<dyn FileSource>))
     }
 
+    /// The queue of one execution; the engine asks for it once, when the first partition of a plan is executed. So what
+    /// the partitions share of a long file is made here.
     fn reorder_files(&self, mut files: Vec<PartitionedFile>) -> Vec<PartitionedFile> {
         // The largest first: whoever is done early then finds small ones, and no thread waits long at the end.
         files.sort_by_key(|file| std::cmp::Reverse(file.object_meta.size));
+        let mut long = Vec::new();
+        for file in &mut files {
+            let Some(Part::File(number)) = file.extension::<Part>() else { continue };
+            if !self.input.is_long(*number) {
+                continue;
+            }
+            let part = Arc::new(LongFile::new(*number));
+            *file = file.clone().with_extension(Part::Long(Arc::clone(&part)));
+            long.push(part);
+        }
+        // Each has a file of its own as long as there are enough; then they join whoever still reads a long one.
+        let long: Arc<[Arc<LongFile>]> = long.into();
+        if let Some(any) = files.first().filter(|_| !long.is_empty()).cloned() {
+            let rest = || any.clone().with_extension(Part::Rest(Arc::clone(&long)));
+            files.extend((1..self.readers).map(|_| rest()));
+        }
         files
     }
 

@@ -17,18 +17,18 @@ use crate::sql::catalog::TableSource;
 use crate::sql::functions::Enrichment;
 use crate::sql::session::{Session, SessionOptions};
 
-const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end \
+pub(super) const HEADER: &str = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end \
                       action log-status\n";
-const ALB: &str = r#"http 2026-01-15T10:00:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 192.0.2.131:2817 10.0.0.1:80 0.000 0.001 0.000 200 200 34 366 "GET http://www.example.com:80/ HTTP/1.1" "curl/7.46.0" - - arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 "Root=1-58337262-36d228ad5d99923122bbe354" "-" "-" 0 2026-01-15T09:59:59.364000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-"
+pub(super) const ALB: &str = r#"http 2026-01-15T10:00:00.186641Z app/my-loadbalancer/50dc6c495c0c9188 192.0.2.131:2817 10.0.0.1:80 0.000 0.001 0.000 200 200 34 366 "GET http://www.example.com:80/ HTTP/1.1" "curl/7.46.0" - - arn:aws:elasticloadbalancing:us-east-2:123456789012:targetgroup/my-targets/73e2d6bc24d8a067 "Root=1-58337262-36d228ad5d99923122bbe354" "-" "-" 0 2026-01-15T09:59:59.364000Z "forward" "-" "-" "10.0.0.1:80" "200" "-" "-"
 "#;
 
-fn gzip(text: &str) -> Vec<u8> {
+pub(super) fn gzip(text: &str) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     encoder.write_all(text.as_bytes()).unwrap();
     encoder.finish().unwrap()
 }
 
-fn put(folder: &Path, name: &str, bytes: &[u8]) {
+pub(super) fn put(folder: &Path, name: &str, bytes: &[u8]) {
     let path = folder.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, bytes).unwrap();
@@ -37,7 +37,7 @@ fn put(folder: &Path, name: &str, bytes: &[u8]) {
 /// 2026-01-15T10:00:00Z.
 const TEN: i64 = 1_768_471_200;
 
-fn record(number: i64, source: &str, port: &str, action: &str) -> String {
+pub(super) fn record(number: i64, source: &str, port: &str, action: &str) -> String {
     let start = TEN + number % 3600;
     format!(
         "2 123456789012 eni-0123456789abcdef{} {source} 10.0.0.{} {port} 443 6 {number} {} {start} {} {action} OK\n",
@@ -84,17 +84,17 @@ fn open(folder: &Path) -> (Session, RawTables) {
     (session, tables)
 }
 
-async fn answer(session: &Session, sql: &str) -> String {
+pub(super) async fn answer(session: &Session, sql: &str) -> String {
     pretty_format_batches(&session.query(sql).await.unwrap()).unwrap().to_string()
 }
 
-async fn one_value(session: &Session, sql: &str) -> String {
+pub(super) async fn one_value(session: &Session, sql: &str) -> String {
     let table = answer(session, &format!("select * from ({sql}) as t(a)")).await;
     table.lines().nth(3).unwrap_or("no rows").trim_matches(['|', ' ']).to_owned()
 }
 
 /// Rows as texts, in no order.
-fn rows(batches: &[RecordBatch]) -> Vec<String> {
+pub(super) fn rows(batches: &[RecordBatch]) -> Vec<String> {
     let options = FormatOptions::default().with_null("NULL");
     let mut rows = Vec::new();
     for batch in batches {
