@@ -15,7 +15,7 @@ use crate::sql::attribution::read_network;
 use crate::sql::output::OutputFormat;
 use crate::sql::queries::library;
 use crate::sql::usage::Summary;
-use crate::usage::{Counts, Plan, Tightening, proposed_text, tighten};
+use crate::usage::{Counts, LeftAlone, Plan, Rule, Tightening, Tightenings, proposed_text, tighten};
 
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -184,15 +184,29 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
         Ok(None) => return Ok(exit::INTERRUPTED),
         Err(error) => return engine.failed(error.into(), "", printer),
     };
-    let wanted = |one: &Tightening| args.object.as_ref().is_none_or(|id| one.rule.object_id() == id);
-    let found: Vec<Tightening> = tighten(&traffic)?.into_iter().filter(wanted).take(args.limit).collect();
+    let wanted = |rule: &Rule| args.object.as_ref().is_none_or(|id| rule.object_id() == id);
+    let mut found = tighten(&traffic)?;
+    found.narrower.retain(|one| wanted(&one.rule));
+    found.narrower.truncate(args.limit);
+    found.left_alone.retain(|one| wanted(&one.rule));
+    found.left_alone.truncate(args.limit);
     match printer.format() {
-        OutputFormat::Table => printer.data(&found.iter().map(tightening_text).collect::<String>())?,
+        OutputFormat::Table => {
+            let left = found.left_alone.iter().map(left_text);
+            printer.data(&found.narrower.iter().map(tightening_text).chain(left).collect::<String>())?;
+        }
         _ => tightening_rows(&found, printer)?,
     }
     let refused = engine.report_refused(printer);
     say_window(traffic.presence().span(), traffic.counts(), printer);
-    printer.note(&format!("{} rules of groups are wider than their use", found.len()));
+    printer.note(&format!("{} rules of groups are wider than their use", found.narrower.len()));
+    if !found.left_alone.is_empty() {
+        printer.note(&format!(
+            "{} more may be, and are left alone: of no conversation is it sure that they let it pass (logs with tcp_flags \
+             show which end began)",
+            found.left_alone.len()
+        ));
+    }
     Ok(refused)
 }
 
@@ -213,6 +227,13 @@ fn tightening_text(one: &Tightening) -> String {
         times(one.narrower),
         if one.cut_seen == 0 { "nothing".to_owned() } else { format!("{} uses", one.cut_seen) }
     ));
+    if one.uncertain > 0 {
+        text.push_str(&format!(
+            "  {} of these may have passed by another rule (the other end may have begun, or several rules may match), and \
+             are kept here as well\n",
+            one.uncertain
+        ));
+    }
     for rule in proposals(one) {
         text.push_str(&format!("    allow {rule}\n"));
     }
@@ -223,19 +244,38 @@ fn tightening_text(one: &Tightening) -> String {
     text
 }
 
-fn tightening_rows(found: &[Tightening], printer: &Printer) -> anyhow::Result<()> {
+fn left_text(one: &LeftAlone) -> String {
+    format!(
+        "{}\n  left alone: it may have let {} conversations pass, and none surely (the other end may have begun, or several \
+         rules may match)\n\n",
+        one.rule.text, one.conversations
+    )
+}
+
+/// Rules that are left alone are rows without a proposal.
+fn tightening_rows(found: &Tightenings, printer: &Printer) -> anyhow::Result<()> {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
-    let direction = |one: &Tightening| if one.rule.is_egress() { "egress" } else { "ingress" };
+    let direction = |rule: &Rule| if rule.is_egress() { "egress" } else { "ingress" };
+    let wide: Vec<(&Rule, u64, u64, Option<&Tightening>)> = (found.narrower.iter())
+        .map(|one| (&one.rule, one.conversations, one.uncertain, Some(one)))
+        .chain(found.left_alone.iter().map(|one| (&one.rule, one.conversations, one.conversations, None)))
+        .collect();
+    let text = |of: &dyn Fn(&Tightening) -> String| {
+        text_column(wide.iter().map(|(.., one)| one.map(of).unwrap_or_default()))
+    };
+    let cut = wide.iter().map(|(.., one)| one.map_or(0, |one| count(one.cut_seen)));
+    let narrower = wide.iter().map(|(.., one)| one.map_or(1.0, |one| one.narrower));
     let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
-        ("object_id", text_column(found.iter().map(|one| one.rule.object_id()))),
-        ("direction", text_column(found.iter().map(direction))),
-        ("rule", text_column(found.iter().map(|one| &one.rule.text))),
-        ("conversations", count_column(found.iter().map(|one| count(one.conversations)))),
-        ("proposed", text_column(found.iter().map(|one| proposals(one).join("; ")))),
-        ("cut_seen", count_column(found.iter().map(|one| count(one.cut_seen)))),
-        ("narrower", Arc::new(Float64Array::from_iter_values(found.iter().map(|one| one.narrower)))),
-        ("commands", text_column(found.iter().map(|one| one.commands().join("\n")))),
-        ("terraform", text_column(found.iter().map(Tightening::terraform))),
+        ("object_id", text_column(wide.iter().map(|(rule, ..)| rule.object_id()))),
+        ("direction", text_column(wide.iter().map(|(rule, ..)| direction(rule)))),
+        ("rule", text_column(wide.iter().map(|(rule, ..)| &rule.text))),
+        ("conversations", count_column(wide.iter().map(|(_, all, ..)| count(*all)))),
+        ("uncertain", count_column(wide.iter().map(|(_, _, uncertain, _)| count(*uncertain)))),
+        ("proposed", text(&|one| proposals(one).join("; "))),
+        ("cut_seen", count_column(cut)),
+        ("narrower", Arc::new(Float64Array::from_iter_values(narrower))),
+        ("commands", text(&|one| one.commands().join("\n"))),
+        ("terraform", text(&Tightening::terraform)),
     ];
     print(columns, printer)
 }

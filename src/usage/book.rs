@@ -53,6 +53,11 @@ impl Rule {
         }
     }
 
+    /// Whether it is a rule of a group.
+    pub fn is_group(&self) -> bool {
+        matches!(self.subject, Subject::Group { .. })
+    }
+
     /// Whether it is an outbound rule.
     pub fn is_egress(&self) -> bool {
         match &self.subject {

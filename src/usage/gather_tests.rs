@@ -1,3 +1,4 @@
+use super::super::conversation::Conversation;
 use super::super::sample::traffic;
 use super::*;
 use crate::rules::fixture::Fixture;
@@ -47,8 +48,8 @@ fn connections_to_one_service_are_one_conversation() {
              eni-a in 198.51.100.8 tcp 51001>443 REJECT bytes=40"
         ),
         [
-            "ingress 6 443 198.51.100.7 Likely: request 2 150, reply 2 970",
-            "ingress 6 443 198.51.100.8 Likely: request rejected 1 40",
+            "ingress 6 443 198.51.100.7 Ports: request 2 150, reply 2 970",
+            "ingress 6 443 198.51.100.8 Ports: request rejected 1 40",
         ]
     );
 }
@@ -96,7 +97,7 @@ fn many_peers_make_a_service() {
 fn the_first_packet_settles_equal_ports() {
     assert_eq!(
         conversations(
-            "eni-a in 203.0.113.9 udp 123>123 ACCEPT 10-60
+            "eni-a in 203.0.113.9 udp 123>123 ACCEPT 100-160
              eni-a out 203.0.113.9 udp 123>123 ACCEPT 5-60"
         ),
         ["egress 17 123 203.0.113.9 Likely: request 1 100, reply 1 100"]
@@ -104,8 +105,9 @@ fn the_first_packet_settles_equal_ports() {
     assert_eq!(
         conversations(
             "eni-a in 203.0.113.9 udp 123>123 ACCEPT 5-60
-             eni-a out 203.0.113.9 udp 123>123 ACCEPT 5-60"
+             eni-a out 203.0.113.9 udp 123>123 ACCEPT 65-125"
         ),
+        // Starts are up to a minute off (spec 4.1).
         ["ingress 17 123 203.0.113.9 Guess: request 1 100, reply 1 100"]
     );
 }
@@ -114,7 +116,7 @@ fn the_first_packet_settles_equal_ports() {
 fn protocols_without_ports_go_by_time() {
     assert_eq!(
         conversations(
-            "eni-a in 203.0.113.9 icmp - ACCEPT 7-60
+            "eni-a in 203.0.113.9 icmp - ACCEPT 90-150
              eni-a out 203.0.113.9 icmp - ACCEPT 5-60
              eni-a in 203.0.113.8 50 - ACCEPT"
         ),

@@ -5,10 +5,13 @@
 //! in a time for which two versions of the configuration may hold counts for the one that explains it.
 
 use super::book::{Rule, RuleBook};
+use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
-use super::gather::{Conversation, Counts, Part, Plan, Totals, Traffic};
-use super::judge::{GroupJudgement, groups, groups_on, rules_for};
+use super::gather::Counts;
+use super::judge::{GroupJudgement, groups, groups_on, other_reading, rules_for};
+use super::plan::Plan;
 use super::role::Certainty;
+use super::traffic::Traffic;
 use crate::net::is_internet;
 use crate::network::{NaclEntry, Network, RuleAction, Timestamp};
 use crate::rules::{Decision, Engine, InterfaceRules, ListVerdict, Ternary, check_acl, match_entry};
@@ -40,7 +43,8 @@ pub struct RuleHits {
     pub shared: u64,
     /// Conversations of which it cannot be told whether this rule decided them.
     pub possible: u64,
-    /// Of the conversations, the ones of which it had to be guessed who began.
+    /// Of the conversations, decided and possible, the ones that the other end may have begun, which then another rule let
+    /// pass.
     pub guessed: u64,
     /// First second of the first record.
     pub first: Option<Timestamp>,
@@ -105,8 +109,9 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, share: Share, totals: &Totals, conversation: &Conversation<'_>) {
+    fn add(&mut self, share: Share, totals: &Totals, conversation: &Conversation<'_>, guessed: bool) {
         let hits = &mut self.hits;
+        hits.guessed = hits.guessed.saturating_add(u64::from(guessed));
         match share {
             Share::Possible => {
                 hits.possible = hits.possible.saturating_add(1);
@@ -117,7 +122,6 @@ impl Tally {
         }
         let key = conversation.key;
         hits.conversations = hits.conversations.saturating_add(1);
-        hits.guessed = hits.guessed.saturating_add(u64::from(conversation.certainty() == Certainty::Guess));
         hits.records = hits.records.saturating_add(totals.records);
         hits.packets = hits.packets.saturating_add(totals.packets);
         hits.bytes = hits.bytes.saturating_add(totals.bytes);
@@ -221,11 +225,12 @@ impl Counter<'_> {
     fn count(&mut self, conversation: Conversation<'_>) {
         let Some(rules) = rules_for(&mut self.engine, self.plan, &conversation) else { return };
         let mut explained = true;
+        let mut guessed = false;
         let judged =
             conversation.parts.iter().any(|part| !part.is_rejected()).then(|| groups(&rules, &conversation));
         if let Some(judged) = &judged {
             explained &= judged.decision != Decision::Deny;
-            self.group_hits(&rules, &conversation, judged);
+            guessed = self.group_hits(&rules, &conversation, judged);
         }
         let mut passes = None;
         for part in conversation.parts {
@@ -248,7 +253,9 @@ impl Counter<'_> {
         }
         for (rule, share, totals) in self.found.drain(..) {
             if let Some(tally) = self.tallies.get_mut(rule) {
-                tally.add(share, &totals, &conversation);
+                // A list judges each packet by itself, whoever began.
+                let by_group = self.book.rules.get(rule).is_some_and(Rule::is_group);
+                tally.add(share, &totals, &conversation, guessed && by_group);
             }
         }
     }
@@ -271,18 +278,24 @@ impl Counter<'_> {
         }
     }
 
+    /// Whether the other end may have begun.
     fn group_hits(
         &mut self,
         rules: &InterfaceRules,
         conversation: &Conversation<'_>,
         judged: &GroupJudgement,
-    ) {
+    ) -> bool {
         let requests = conversation.sum(|part| !part.is_rejected() && judged.is_request(part));
-        let Some(any) = requests.or_else(|| conversation.sum(|part| !part.is_rejected())) else { return };
+        let Some(any) = requests.or_else(|| conversation.sum(|part| !part.is_rejected())) else {
+            return false;
+        };
         let by = judged.passed_by();
+        let others = other_reading(rules, conversation, judged);
+        let unknown = !others.is_empty() && conversation.certainty() == Certainty::Guess;
         let share = match (requests, by.len(), judged.matching.sure.is_empty()) {
             // Only answers were logged: somebody let the question pass, perhaps before the logs begin.
             (None, ..) => Share::Possible,
+            _ if unknown => Share::Possible,
             // That it passed shows that the only rule which may match does.
             (_, 1, true) => Share::Sole,
             (_, _, true) => Share::Possible,
@@ -296,6 +309,11 @@ impl Counter<'_> {
             let rule = self.group_rule(rules, *place);
             self.note(rule, share, any);
         }
+        for place in others.iter().flat_map(|(_, by)| by.sure.iter().chain(&by.perhaps)) {
+            let rule = self.group_rule(rules, *place);
+            self.note(rule, Share::Possible, any);
+        }
+        !others.is_empty()
     }
 
     fn group_rule(&mut self, rules: &InterfaceRules, (group, rule): (usize, usize)) -> Option<usize> {

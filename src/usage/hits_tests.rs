@@ -120,6 +120,26 @@ fn what_may_have_matched_is_possible() {
 }
 
 #[test]
+fn either_end_may_have_begun_a_ping() {
+    let lines = "eni-a out 198.51.100.9 icmp - ACCEPT\neni-a in 198.51.100.9 icmp - ACCEPT";
+    let report = report("sg-1 in icmp 0.0.0.0/0\nsg-1 out all 0.0.0.0/0", lines);
+    assert_eq!(
+        told(&report, "sg-"),
+        [
+            "sg-1 inbound rule allow icmp from 0.0.0.0/0: 0/0/0/1 0 0 0",
+            "sg-1 outbound rule allow all traffic to 0.0.0.0/0: 0/0/0/1 0 0 0",
+        ]
+    );
+    let guessed: Vec<u64> = report.rules.iter().take(2).map(|one| one.hits.guessed).collect();
+    assert_eq!(guessed, [1, 1]);
+    // Where the groups would drop it one way, it went the other.
+    assert_eq!(
+        groups_told("sg-1 in icmp 0.0.0.0/0", lines),
+        ["sg-1 inbound rule allow icmp from 0.0.0.0/0: 1/1/0/0 1 100 1"]
+    );
+}
+
+#[test]
 fn rejects_hit_no_rule_of_a_group() {
     let report = report("sg-1 in tcp 443 0.0.0.0/0", "eni-a in 198.51.100.7 tcp 51000>443 REJECT");
     assert_eq!(told(&report, "sg-"), Vec::<String>::new());

@@ -1,7 +1,8 @@
 //! One conversation against the rules of its interface: which of the groups' rules let it pass, and which version of the
 //! configuration explains that it passed.
 
-use super::gather::{Conversation, Part, Plan};
+use super::conversation::{Conversation, Part};
+use super::plan::Plan;
 use super::role::{Certainty, Side};
 use crate::network::{Timestamp, View};
 use crate::rules::{Decision, Engine, InterfaceRules, Matching, Packet};
@@ -74,6 +75,40 @@ pub(super) fn groups(rules: &InterfaceRules, conversation: &Conversation<'_>) ->
         }
     }
     GroupJudgement { decision, matching, turned: false }
+}
+
+/// An accepted conversation as it would be if its other end had begun it: the first packets, one for each stretch of ports
+/// that the client had, with the rules that let them pass, or may. Empty where it is settled who began: by a SYN, by the
+/// ports of a question and its answer, or because the groups would surely drop it that way.
+pub(super) fn other_reading(
+    rules: &InterfaceRules,
+    conversation: &Conversation<'_>,
+    judged: &GroupJudgement,
+) -> Vec<(Packet, Matching)> {
+    let accepted = || conversation.parts.iter().filter(|part| !part.is_rejected());
+    let settled = match conversation.certainty() {
+        Certainty::Sure => true,
+        // An answer without its question may be a question from an odd port.
+        Certainty::Ports => accepted().any(|part| part.side() == Side::Request),
+        Certainty::Likely | Certainty::Guess => false,
+    };
+    if settled || judged.turned {
+        return Vec::new();
+    }
+    let first = conversation.packet();
+    let mut packets: Vec<Packet> = Vec::new();
+    for part in accepted() {
+        let port = first.port.map(|_| part.client_port());
+        let packet = Packet { direction: first.direction.opposite(), port, ..first };
+        if !packets.contains(&packet) {
+            packets.push(packet);
+        }
+    }
+    let judged = packets.into_iter().map(|packet| (packet, groups_on(rules, &packet)));
+    judged
+        .filter(|(_, (decision, _))| matches!(decision, Decision::Allow | Decision::Unknown))
+        .map(|(packet, (_, matching))| (packet, matching))
+        .collect()
 }
 
 /// The views that may have been in force when the conversation began.

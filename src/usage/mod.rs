@@ -7,24 +7,31 @@
 //! whatever its traffic is `audit`'s. Nothing here knows SQL.
 
 mod book;
+mod conversation;
 mod distinct;
 mod gather;
 mod hits;
 mod judge;
 mod narrow;
+mod plan;
 mod ports;
 mod presence;
 mod role;
 #[cfg(test)]
 pub(crate) mod sample;
+mod settle;
 mod spill;
 mod tighten;
+mod traffic;
 mod whatif;
 
 pub use book::{Rule, Subject};
-pub use gather::{Conversation, ConversationKey, Counts, Gatherer, Part, Plan, Totals, Traffic};
+pub use conversation::{Conversation, ConversationKey, Part, Totals};
+pub use gather::{Counts, Gatherer};
 pub use hits::{HitsReport, Observed, RuleHits, RuleReport, hits};
+pub use plan::Plan;
 pub use presence::Presence;
 pub use role::{Certainty, Side};
-pub use tighten::{Tightening, proposed_text, tighten};
+pub use tighten::{LeftAlone, Tightening, Tightenings, proposed_text, tighten};
+pub use traffic::Traffic;
 pub use whatif::{Effect, Established, Outcome, WhatIf, what_if};

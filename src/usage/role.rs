@@ -17,8 +17,10 @@ pub enum Side {
 pub enum Certainty {
     /// Neither flags, ports nor times tell; something had to be taken.
     Guess,
-    /// By the ports, by what else the port is seen to serve, or by which record begins first.
+    /// By what else a port is seen to serve, or by which way began well before the other.
     Likely,
+    /// By the ports: one is a service's, and the other is none.
+    Ports,
     /// A SYN or a SYN-ACK shows it.
     Sure,
 }
@@ -41,10 +43,10 @@ pub(super) fn side(record: &Record<'_>) -> Option<(Side, Certainty)> {
         Role::Midstream | Role::Unknown => {}
     }
     if let Some(side) = by_plain_ports(record.src_port, record.dst_port, record.protocol) {
-        return Some((side, Certainty::Likely));
+        return Some((side, Certainty::Ports));
     }
-    let side = by_ports(record.src_port, record.dst_port, record.protocol)?;
-    (role == Role::Unknown).then_some((side, Certainty::Likely))
+    let found = by_ports(record.src_port, record.dst_port, record.protocol)?;
+    (role == Role::Unknown).then_some(found)
 }
 
 /// One end has a port of a usual service and the other end one that no service has.
@@ -57,17 +59,18 @@ fn by_plain_ports(src: u16, dst: u16, protocol: u8) -> Option<Side> {
     }
 }
 
-/// The side by the two ports: a named service, else a port below 1024, else one below those that clients use.
-pub(super) fn by_ports(src: u16, dst: u16, protocol: u8) -> Option<Side> {
-    let tests: [&dyn Fn(u16) -> bool; 3] = [
-        &|port| service_name(port, protocol).is_some() && port < EPHEMERAL,
-        &|port| port < WELL_KNOWN,
-        &|port| port < EPHEMERAL,
+/// The side by the two ports: a named service, else a port below 1024, else one below those that clients use. Load balancers,
+/// NAT gateways and Lambda connect from any port above 1024 (spec 3.3), so that the last is no more than likely.
+pub(super) fn by_ports(src: u16, dst: u16, protocol: u8) -> Option<(Side, Certainty)> {
+    let tests: [(&dyn Fn(u16) -> bool, Certainty); 3] = [
+        (&|port| service_name(port, protocol).is_some() && port < EPHEMERAL, Certainty::Ports),
+        (&|port| port < WELL_KNOWN, Certainty::Ports),
+        (&|port| port < EPHEMERAL, Certainty::Likely),
     ];
-    for is_service in tests {
+    for (is_service, certainty) in tests {
         match (is_service(src), is_service(dst)) {
-            (false, true) => return Some(Side::Request),
-            (true, false) => return Some(Side::Reply),
+            (false, true) => return Some((Side::Request, certainty)),
+            (true, false) => return Some((Side::Reply, certainty)),
             // Two of a kind: the next test may part them.
             (true, true) | (false, false) => {}
         }
@@ -92,7 +95,14 @@ mod tests {
             (40_000, 50_000, 6, None),
             (3306, 5432, 6, None), // both are services, neither is below 1024, both are below the clients'
         ] {
-            assert_eq!(by_ports(src, dst, protocol), expected, "{src} {dst}");
+            assert_eq!(by_ports(src, dst, protocol).map(|(side, _)| side), expected, "{src} {dst}");
         }
+    }
+
+    #[test]
+    fn two_ports_that_clients_use_make_no_more_than_likely() {
+        let certainty = |src, dst| by_ports(src, dst, 6).map(|(_, certainty)| certainty);
+        assert_eq!(certainty(51_000, 443), Some(Certainty::Ports));
+        assert_eq!(certainty(40_000, 7777), Some(Certainty::Likely));
     }
 }

@@ -1,6 +1,6 @@
 //! Parts of conversations on disk, where there are more of them than memory may hold: sorted runs, read back as one.
 
-use super::gather::{ConversationKey, Part, PartKey, Totals};
+use super::conversation::{ConversationKey, Part, PartKey, Totals};
 use super::role::{Certainty, Side};
 use crate::rules::Direction;
 use std::cmp::Reverse;
@@ -183,6 +183,7 @@ fn decode(bytes: &[u8; SIZE]) -> io::Result<Part> {
     let certainty = match certainty {
         0 => Certainty::Guess,
         1 => Certainty::Likely,
+        2 => Certainty::Ports,
         _ => Certainty::Sure,
     };
     let direction = if egress == 1 { Direction::Egress } else { Direction::Ingress };

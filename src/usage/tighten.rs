@@ -1,12 +1,15 @@
 //! The narrowest rules that keep what was seen.
 //!
 //! Each rule of a group is looked at alone: what it let pass, alone or beside others, stays let pass by the rules proposed
-//! for it. References to groups and prefix lists stay as they are, since who is behind them changes without the rule.
+//! for it. Where it is not known which end began a conversation, both readings are kept; a rule that let nothing pass surely
+//! is left alone. References to groups and prefix lists stay as they are, since who is behind them changes without the rule.
 
 use super::book::{Rule, RuleBook, Subject};
-use super::gather::{Conversation, Plan, Traffic};
-use super::judge::{groups, rules_for};
+use super::conversation::Conversation;
+use super::judge::{groups, other_reading, rules_for};
 use super::narrow::{prefixes, ranges};
+use super::plan::Plan;
+use super::traffic::Traffic;
 use crate::net::{ICMP, ICMPV6, PortRange, TCP, UDP};
 use crate::network::{Remote, SecurityGroupRule, Timestamp, Traffic as RuleTraffic};
 use crate::rules::{Decision, Engine, InterfaceRules};
@@ -64,6 +67,9 @@ pub struct Tightening {
     pub proposed: Vec<(RuleTraffic, Remote)>,
     /// Conversations that the rule let pass, or may have.
     pub conversations: u64,
+    /// Of these, the ones that another rule may have let pass instead: the other end may have begun them, or it cannot be
+    /// told which of several rules matches. What is proposed keeps them.
+    pub uncertain: u64,
     /// Kinds of use seen (a service, and whom it was used by) that the proposed rules would cut: none, or this proposal
     /// must not be used.
     pub cut_seen: u64,
@@ -71,18 +77,54 @@ pub struct Tightening {
     pub narrower: f64,
 }
 
+/// A rule that may be wider than its use, if what may have passed by it did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LeftAlone {
+    /// The rule.
+    pub rule: Rule,
+    /// Conversations that it may have let pass.
+    pub conversations: u64,
+}
+
+/// What could be narrower.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tightenings {
+    /// Rules that could, those that would lose most first.
+    pub narrower: Vec<Tightening>,
+    /// Rules of which nobody knows, in the order of the configuration.
+    pub left_alone: Vec<LeftAlone>,
+}
+
+/// The use of one rule.
+#[derive(Debug, Clone, Default)]
+struct Use {
+    conversations: u64,
+    uncertain: u64,
+    uses: Uses,
+}
+
+impl Use {
+    fn merge(&mut self, other: Use) {
+        self.conversations = self.conversations.saturating_add(other.conversations);
+        self.uncertain = self.uncertain.saturating_add(other.uncertain);
+        for (service, sources) in other.uses {
+            self.uses.entry(service).and_modify(|known| known.merge(&sources)).or_insert(sources);
+        }
+    }
+}
+
 struct Collector<'n> {
     book: &'n RuleBook,
     plan: &'n Plan,
     engine: Engine<'n>,
-    uses: HashMap<usize, (u64, Uses)>,
+    uses: HashMap<usize, Use>,
 }
 
-/// Rules that could be narrower, those that would lose most first.
+/// Rules that could be narrower.
 ///
 /// # Errors
 /// Those of temporary files, where the traffic was too much for memory.
-pub fn tighten(traffic: &Traffic) -> io::Result<Vec<Tightening>> {
+pub fn tighten(traffic: &Traffic) -> io::Result<Tightenings> {
     let plan = traffic.plan();
     let window = traffic.presence().span().unwrap_or((Timestamp::MIN, Timestamp::MAX));
     let book = RuleBook::new(plan.network(), window);
@@ -92,48 +134,49 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Vec<Tightening>> {
         engine: Engine::new(plan.network()),
         uses: HashMap::new(),
     };
-    let mut uses: HashMap<usize, (u64, Uses)> = HashMap::new();
+    let mut uses: HashMap<usize, Use> = HashMap::new();
     for collector in traffic.each(new, Collector::collect)? {
-        for (rule, (conversations, more)) in collector.uses {
-            let (count, known) = uses.entry(rule).or_default();
-            *count = count.saturating_add(conversations);
-            for (service, sources) in more {
-                known.entry(service).and_modify(|known| known.merge(&sources)).or_insert(sources);
-            }
+        for (rule, more) in collector.uses {
+            uses.entry(rule).or_default().merge(more);
         }
     }
-    let mut found: Vec<Tightening> = book
-        .rules
-        .iter()
-        .enumerate()
-        .filter_map(|(at, rule)| {
-            let Subject::Group { rule: wide, .. } = &rule.subject else { return None };
-            // What is gone already needs no tightening.
-            if !rule.current {
-                return None;
-            }
-            let (conversations, uses) = uses.get(&at)?;
-            let proposed = propose(wide, uses);
-            let now = (wide.traffic.clone(), wide.remote.clone());
-            if proposed.is_empty() || proposed == [now.clone()] {
-                return None;
-            }
-            let narrower = area(std::slice::from_ref(&now)) / area(&proposed);
-            let cut_seen =
-                uses.iter().filter(|(service, sources)| !keeps(&proposed, wide, service, sources)).count();
-            (narrower > 1.0).then(|| Tightening {
-                rule: rule.clone(),
-                proposed,
-                conversations: *conversations,
-                cut_seen: cut_seen as u64,
-                narrower,
-            })
-        })
-        .collect();
-    found.sort_by(|one, other| {
+    let mut found = Tightenings::default();
+    for (at, rule) in book.rules.iter().enumerate() {
+        // What is gone already needs no tightening.
+        let Some(used) = uses.get(&at).filter(|_| rule.current) else { continue };
+        let Some(tightening) = tightening(rule, used) else { continue };
+        let conversations = used.conversations;
+        if used.uncertain < conversations {
+            found.narrower.push(tightening);
+        } else {
+            found.left_alone.push(LeftAlone { rule: rule.clone(), conversations });
+        }
+    }
+    found.narrower.sort_by(|one, other| {
         other.narrower.total_cmp(&one.narrower).then_with(|| one.rule.text.cmp(&other.rule.text))
     });
     Ok(found)
+}
+
+/// What would do instead of a rule, if it is narrower.
+fn tightening(rule: &Rule, used: &Use) -> Option<Tightening> {
+    let Subject::Group { rule: wide, .. } = &rule.subject else { return None };
+    let proposed = propose(wide, &used.uses);
+    let now = (wide.traffic.clone(), wide.remote.clone());
+    if proposed.is_empty() || proposed == [now.clone()] {
+        return None;
+    }
+    let narrower = area(std::slice::from_ref(&now)) / area(&proposed);
+    let uses = used.uses.iter();
+    let cut_seen = uses.filter(|(service, sources)| !keeps(&proposed, wide, service, sources)).count();
+    (narrower > 1.0).then(|| Tightening {
+        rule: rule.clone(),
+        proposed,
+        conversations: used.conversations,
+        uncertain: used.uncertain,
+        cut_seen: cut_seen as u64,
+        narrower,
+    })
 }
 
 impl Collector<'_> {
@@ -159,14 +202,43 @@ impl Collector<'_> {
                 }))
             }
         }
+        let others = other_reading(&rules, &conversation, &judged);
+        let asked = conversation.parts.iter().any(|part| !part.is_rejected() && judged.is_request(part));
+        // The only rule that may match does: the conversation passed.
+        let surely =
+            if judged.passed_by().len() == 1 { judged.passed_by() } else { judged.matching.sure.as_slice() };
         // What may have let it pass is kept as well as what did.
         for place in judged.matching.sure.iter().chain(&judged.matching.perhaps) {
-            let Some(rule) = self.rule(&rules, *place) else { continue };
-            let (count, uses) = self.uses.entry(rule).or_default();
-            *count = count.saturating_add(1);
-            for service in &services {
-                uses.entry(*service).or_insert_with(|| Sources::Few(BTreeSet::new())).add(key.remote);
+            let certain = others.is_empty() && asked && surely.contains(place);
+            self.note(&rules, *place, &services, key.remote, certain);
+        }
+        let mut of_others: BTreeMap<(usize, usize), Vec<Service>> = BTreeMap::new();
+        for (packet, by) in &others {
+            let ports = packet.port.map(|port| self.plan.stretch(port));
+            let service = (key.protocol, ports.map(|stretch| (stretch.first(), stretch.last())));
+            for place in by.sure.iter().chain(&by.perhaps) {
+                of_others.entry(*place).or_default().push(service);
             }
+        }
+        for (place, services) in of_others {
+            self.note(&rules, place, &services, key.remote, false);
+        }
+    }
+
+    fn note(
+        &mut self,
+        rules: &InterfaceRules,
+        place: (usize, usize),
+        services: &[Service],
+        remote: IpAddr,
+        certain: bool,
+    ) {
+        let Some(rule) = self.rule(rules, place) else { return };
+        let used = self.uses.entry(rule).or_default();
+        used.conversations = used.conversations.saturating_add(1);
+        used.uncertain = used.uncertain.saturating_add(u64::from(!certain));
+        for service in services {
+            used.uses.entry(*service).or_insert_with(|| Sources::Few(BTreeSet::new())).add(remote);
         }
     }
 

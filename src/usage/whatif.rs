@@ -3,10 +3,12 @@
 //! Each conversation is judged twice, by the configuration in force at its time and by the proposed one. The difference
 //! counts, not the verdict: what the configuration of now does not explain is left alone.
 
+use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
-use super::gather::{Conversation, Part, Plan, Totals, Traffic};
 use super::judge::{groups, groups_on, rules_for, turned_packet};
+use super::plan::Plan;
 use super::role::{Certainty, Side};
+use super::traffic::Traffic;
 use crate::attribute::is_untracked;
 use crate::net::TCP;
 use crate::network::{Network, Remote, SecurityGroup, SecurityGroupRule, Timestamp};
