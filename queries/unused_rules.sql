@@ -1,8 +1,11 @@
 -- title: Rules that nothing used
 -- purpose: Rules without a hit, each with the window and how well it was observed. The verdict is unused only where the
---   interfaces that the rule filters were logged in enough of the window; else there is not enough evidence.
+--   logs span long enough, and the interfaces that the rule filters were logged in enough of that; else there is not enough
+--   evidence. A week is the least, since what runs at night or at the weekend shows within one; give more where something
+--   runs once a month.
 -- needs: rule_hits(layer, object_id, rule, conversations, possible, interfaces, interfaces_seen, coverage, action_logged)
 -- param: min_coverage float = 0.9 "share of the window in which the rule's interfaces must have been logged"
+-- param: min_window duration = 7d "the least time that the logs must span"
 -- param: limit int = 1000 "how many rows"
 -- origin: flowq
 select verdict, layer, object_id, direction, rule, reason, interfaces, interfaces_seen, coverage_percent, observed_from, observed_to
@@ -19,6 +22,12 @@ from (
         when interfaces_seen = 0 then 'none of its interfaces is in the logs'
         when not action_logged and action = 'deny' then 'the logs of its VPC hold no REJECT'
         when not action_logged then 'the logs of its VPC hold no ACCEPT'
+        when observed_from + $min_window > observed_to then 'the logs span only ' || case
+          when to_unixtime(observed_to) - to_unixtime(observed_from) < 7200
+            then round((to_unixtime(observed_to) - to_unixtime(observed_from)) / 60.0, 1) || ' minutes'
+          when to_unixtime(observed_to) - to_unixtime(observed_from) < 172800
+            then round((to_unixtime(observed_to) - to_unixtime(observed_from)) / 3600.0, 1) || ' hours'
+          else round((to_unixtime(observed_to) - to_unixtime(observed_from)) / 86400.0, 1) || ' days' end
         when coverage < $min_coverage then 'its interfaces were logged in ' || round(100 * coverage, 1) || ' % of the window'
       end as reason
     from rule_hits

@@ -66,7 +66,7 @@ impl LogArgs {
 }
 
 /// `90m`, `6h`, `2d` or `1w`.
-fn span(text: &str) -> Result<chrono::TimeDelta, String> {
+pub fn span(text: &str) -> Result<chrono::TimeDelta, String> {
     let parsed = text.split_at_checked(text.len().saturating_sub(1)).and_then(|(number, unit)| {
         let number = number.parse::<u32>().ok().map(i64::from)?;
         match unit {

@@ -7,7 +7,7 @@ use arrow::array::Float64Array;
 use clap::{Args, Subcommand};
 
 use super::config::{count_column, held, parse_time, print, text_column, time_text};
-use super::logs::LogArgs;
+use super::logs::{LogArgs, span};
 use super::{Global, Printer, exit};
 use crate::audit::shadowed;
 use crate::network::{Timestamp, View};
@@ -54,6 +54,9 @@ struct UnusedArgs {
     /// The share of the window, 0 to 1, in which a rule's interfaces must have been logged for it to be called unused
     #[arg(long, default_value_t = 0.9, value_name = "SHARE")]
     min_coverage: f64,
+    /// The time that the logs must span for a rule to be called unused: 12h, 7d, 4w
+    #[arg(long, default_value = LEAST_WINDOW, value_name = "SPAN", value_parser = span)]
+    min_window: chrono::TimeDelta,
     /// So many rows
     #[arg(long, default_value_t = 1000, value_name = "N")]
     limit: usize,
@@ -89,8 +92,11 @@ pub fn run(args: &RulesArgs, global: &Global, printer: &Printer) -> anyhow::Resu
             named(&args.logs, "rule_hits", given, global, printer)
         }
         RulesCommand::Unused(args) => {
-            let given =
-                vec![("limit", args.limit.to_string()), ("min_coverage", args.min_coverage.to_string())];
+            let given = vec![
+                ("limit", args.limit.to_string()),
+                ("min_coverage", args.min_coverage.to_string()),
+                ("min_window", format!("{}s", args.min_window.num_seconds())),
+            ];
             named(&args.logs, "unused_rules", given, global, printer)
         }
         RulesCommand::Tighten(args) => tightened(args, global, printer),
@@ -129,6 +135,9 @@ fn named(
 
 /// A week: rules for what happens at night or at the end of a week show within.
 const SHORT: i64 = 7 * 86_400;
+/// For the same reason no rule is called unused on less, unless asked to: who removes a rule on the word of one day's logs
+/// finds out at the weekend what it was for.
+const LEAST_WINDOW: &str = "7d";
 
 /// What the numbers of a count lean on.
 fn say(summary: &Summary, printer: &Printer) {

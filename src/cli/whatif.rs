@@ -54,8 +54,18 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     let engine = args.logs.open(global, printer)?;
     let before = engine.wait(engine.usage().network())?;
     let (after, changed) = apply(&before, &proposal);
+    for id in &changed.lacking {
+        printer.warn(&format!(
+            "{id}: the plan changes a part of it, and the configuration does not hold the rest, so that this is left out \
+             (flowq config import)"
+        ));
+    }
     if changed.objects.is_empty() && changed.removed.is_empty() {
-        let names = if changed.same > 0 { "it is as it was" } else { "it names no object" };
+        let names = match (changed.same > 0, changed.lacking.is_empty()) {
+            (true, _) => "it is as it was",
+            (false, true) => "it names no object",
+            (false, false) => "it names no object that the configuration holds",
+        };
         printer.warn(&format!("the proposed configuration changes nothing: {names}"));
     } else {
         let gone = match changed.removed.as_slice() {
@@ -89,6 +99,7 @@ fn apply(before: &Network, proposal: &Proposal) -> (Network, Changed) {
         changed.objects.extend(more.objects);
         changed.removed.extend(more.removed);
         changed.same = changed.same.saturating_add(more.same);
+        changed.lacking.extend(more.lacking);
     }
     changed.objects.sort();
     changed.objects.dedup();

@@ -16,6 +16,8 @@ pub struct Changed {
     pub removed: Vec<String>,
     /// Objects that are named and stay as they were.
     pub same: usize,
+    /// Objects that a plan changes only a part of, and that this network does not hold: that part was left out.
+    pub lacking: Vec<String>,
 }
 
 const NEWEST: View = View { at: Timestamp::MAX, after: false };
@@ -140,61 +142,81 @@ impl Network {
     pub fn with_plan(&self, prior: &Network, planned: &Network) -> (Network, Changed) {
         let mut network = self.clone();
         let mut changed = Changed::default();
-        for (id, group) in newest(&planned.groups).filter_map(|(id, group)| Some((id, group?))) {
-            let before =
-                prior.groups.get(id, NEWEST).map(|found| found.value.rules.clone()).unwrap_or_default();
-            let Some(known) = network.groups.get(id, NEWEST).map(|found| found.value.as_ref().clone()) else {
-                changed.put(&mut network.groups, id, group.clone());
+        network.plan_groups(prior, planned, &mut changed);
+        network.plan_acls(prior, planned, &mut changed);
+        network.plan_lists(prior, planned, &mut changed);
+        network.plan_interfaces(prior, planned, &mut changed);
+        network.finish();
+        (network, changed)
+    }
+
+    fn plan_groups(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
+        for (id, group) in present(&planned.groups) {
+            let before = held(&prior.groups, id).map(|found| found.rules).unwrap_or_default();
+            let Some(known) = held(&self.groups, id) else {
+                changed.put(&mut self.groups, id, group.clone());
                 continue;
             };
-            let value =
-                SecurityGroup { rules: difference(&known.rules, &before, &group.rules, same_rule), ..known };
-            changed.put(&mut network.groups, id, value);
+            let value = SecurityGroup {
+                rules: difference(&known.rules, &before, &group.rules, SecurityGroupRule::means),
+                ..known
+            };
+            changed.put(&mut self.groups, id, value);
         }
-        for (id, group) in newest(&prior.groups).filter_map(|(id, group)| Some((id, group?))) {
+        for (id, group) in present(&prior.groups) {
             if planned.groups.get(id, NEWEST).is_some() {
                 continue;
             }
             // Rule resources without their group: the rules go and the group stays.
             if group.name.is_some() || group.vpc_id.is_some() {
-                changed.remove(&mut network.groups, id);
-            } else if let Some(known) =
-                network.groups.get(id, NEWEST).map(|found| found.value.as_ref().clone())
-            {
-                let rules = difference(&known.rules, &group.rules, &[], same_rule);
-                changed.put(&mut network.groups, id, SecurityGroup { rules, ..known });
+                changed.remove(&mut self.groups, id);
+            } else if let Some(known) = held(&self.groups, id) {
+                let rules = difference(&known.rules, &group.rules, &[], SecurityGroupRule::means);
+                changed.put(&mut self.groups, id, SecurityGroup { rules, ..known });
             }
         }
+    }
+
+    fn plan_acls(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
         let mut taken = Vec::new();
         let mut keepers = Vec::new();
-        for (id, acl) in newest(&planned.acls).filter_map(|(id, acl)| Some((id, acl?))) {
-            let before =
-                prior.acls.get(id, NEWEST).map(|found| found.value.as_ref().clone()).unwrap_or_default();
-            let Some(known) = network.acls.get(id, NEWEST).map(|found| found.value.as_ref().clone()) else {
-                changed.put(&mut network.acls, id, acl.clone());
+        for (id, acl) in present(&planned.acls) {
+            let before = held(&prior.acls, id).unwrap_or_default();
+            let new = acl.subnet_ids.iter().filter(|subnet| !before.subnet_ids.contains(subnet));
+            let Some(known) = held(&self.acls, id) else {
+                if acl.is_part() {
+                    changed.lacking.push(id.to_owned());
+                    continue;
+                }
+                changed.put(&mut self.acls, id, acl.clone());
                 taken.extend(acl.subnet_ids.iter().cloned());
                 keepers.push(id.to_owned());
                 continue;
             };
-            let new = acl.subnet_ids.iter().filter(|subnet| !before.subnet_ids.contains(subnet));
             taken.extend(new.cloned());
             keepers.push(id.to_owned());
-            let value = NetworkAcl {
-                entries: difference(&known.entries, &before.entries, &acl.entries, PartialEq::eq),
-                subnet_ids: difference(&known.subnet_ids, &before.subnet_ids, &acl.subnet_ids, PartialEq::eq),
-                ..known
-            };
-            changed.put(&mut network.acls, id, value);
+            changed.put(&mut self.acls, id, list_after(known, &before, acl));
         }
-        for (id, _) in
-            newest(&prior.acls).filter(|(id, acl)| acl.is_some() && planned.acls.get(id, NEWEST).is_none())
-        {
-            changed.remove(&mut network.acls, id);
+        for (id, acl) in present(&prior.acls) {
+            if planned.acls.get(id, NEWEST).is_some() {
+                continue;
+            }
+            // Entries without their list: they go and the list stays.
+            match held(&self.acls, id) {
+                Some(known) if acl.is_part() => {
+                    changed.put(&mut self.acls, id, list_after(known, acl, &NetworkAcl::default()));
+                }
+                None if acl.is_part() => changed.lacking.push(id.to_owned()),
+                _ => changed.remove(&mut self.acls, id),
+            }
         }
-        for (id, list) in newest(&planned.prefix_lists).filter_map(|(id, list)| Some((id, list?))) {
-            let before = prior.prefix_lists.get(id, NEWEST).and_then(|found| found.value.entries.clone());
-            let known = network.prefix_lists.get(id, NEWEST).map(|found| found.value.as_ref().clone());
-            let value = match (known, &list.entries) {
+        self.move_subnets(&taken, |id| keepers.iter().any(|keeper| keeper == id));
+    }
+
+    fn plan_lists(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
+        for (id, list) in present(&planned.prefix_lists) {
+            let before = held(&prior.prefix_lists, id).and_then(|found| found.entries);
+            let value = match (held(&self.prefix_lists, id), &list.entries) {
                 (Some(known), Some(entries)) => {
                     let old = known.entries.clone().unwrap_or_default();
                     let entries = difference(&old, &before.unwrap_or_default(), entries, PartialEq::eq);
@@ -202,23 +224,66 @@ impl Network {
                 }
                 _ => list.clone(),
             };
-            changed.put(&mut network.prefix_lists, id, value);
+            changed.put(&mut self.prefix_lists, id, value);
         }
-        for (id, interface) in newest(&planned.interfaces).filter_map(|(id, one)| Some((id, one?))) {
-            let before = prior.interfaces.get(id, NEWEST).map(|found| found.value.group_ids.clone());
-            match network.interfaces.get(id, NEWEST).map(|found| found.value.as_ref().clone()) {
-                None => changed.put(&mut network.interfaces, id, interface.clone()),
+    }
+
+    fn plan_interfaces(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
+        for (id, interface) in present(&planned.interfaces) {
+            let before = held(&prior.interfaces, id).map(|found| found.group_ids);
+            match held(&self.interfaces, id) {
+                None if interface.is_part() => changed.lacking.push(id.to_owned()),
+                None => changed.put(&mut self.interfaces, id, interface.clone()),
                 Some(known) if interface.groups_known && before.as_ref() != Some(&interface.group_ids) => {
-                    let old = before.unwrap_or_else(|| known.group_ids.clone());
+                    let old = match before {
+                        Some(before) => before,
+                        // A group is attached beside those that it has.
+                        None if interface.is_part() => Vec::new(),
+                        None => known.group_ids.clone(),
+                    };
                     let group_ids = difference(&known.group_ids, &old, &interface.group_ids, PartialEq::eq);
-                    changed.put(&mut network.interfaces, id, NetworkInterface { group_ids, ..known });
+                    changed.put(&mut self.interfaces, id, NetworkInterface { group_ids, ..known });
                 }
                 Some(_) => changed.same = changed.same.saturating_add(1),
             }
         }
-        network.move_subnets(&taken, |id| keepers.iter().any(|keeper| keeper == id));
-        network.finish();
-        (network, changed)
+        for (id, interface) in present(&prior.interfaces) {
+            if !interface.is_part() || planned.interfaces.get(id, NEWEST).is_some() {
+                continue;
+            }
+            match held(&self.interfaces, id) {
+                Some(known) => {
+                    let group_ids = difference(&known.group_ids, &interface.group_ids, &[], PartialEq::eq);
+                    changed.put(&mut self.interfaces, id, NetworkInterface { group_ids, ..known });
+                }
+                None => changed.lacking.push(id.to_owned()),
+            }
+        }
+    }
+}
+
+/// The newest version of an object.
+fn held<T: Clone + PartialEq>(kind: &Kind<T>, id: &str) -> Option<T> {
+    kind.get(id, NEWEST).map(|found| found.value.as_ref().clone())
+}
+
+/// The objects that there are in the newest version.
+fn present<T>(kind: &Kind<T>) -> impl Iterator<Item = (&str, &T)> {
+    newest(kind).filter_map(|(id, value)| Some((id, value?)))
+}
+
+/// A list that turns from `before` into `after` as far as a plan manages it. A number stands once in each direction, so that
+/// an entry is the same whatever else of it changes.
+fn list_after(known: NetworkAcl, before: &NetworkAcl, after: &NetworkAcl) -> NetworkAcl {
+    fn of<'a>(list: &'a NetworkAcl, entry: &NaclEntry) -> Option<&'a NaclEntry> {
+        list.entries.iter().find(|other| (other.number, other.egress) == (entry.number, entry.egress))
+    }
+    let untouched = known.entries.iter().filter(|entry| of(before, entry) == of(after, entry));
+    let new = after.entries.iter().filter(|entry| of(before, entry) != Some(*entry));
+    NetworkAcl {
+        entries: untouched.chain(new).cloned().collect(),
+        subnet_ids: difference(&known.subnet_ids, &before.subnet_ids, &after.subnet_ids, PartialEq::eq),
+        ..known
     }
 }
 
@@ -235,81 +300,12 @@ fn difference<T: Clone>(known: &[T], before: &[T], after: &[T], same: impl Fn(&T
     result
 }
 
-/// Whether two forms of a rule mean the same: one may know the rule's id, its description or the account that the other
-/// leaves out.
-fn same_rule(one: &SecurityGroupRule, other: &SecurityGroupRule) -> bool {
-    let remote = match (&one.remote, &other.remote) {
-        (Remote::Group(one), Remote::Group(other)) => one.group_id == other.group_id,
-        (one, other) => one == other,
-    };
-    one.egress == other.egress && one.traffic == other.traffic && remote
-}
-
 /// Rules that are known keep what is known of them.
 fn identified(rules: Vec<SecurityGroupRule>, known: &[SecurityGroupRule]) -> Vec<SecurityGroupRule> {
-    let same = |rule: &SecurityGroupRule| known.iter().find(|known| same_rule(known, rule)).cloned();
+    let same = |rule: &SecurityGroupRule| known.iter().find(|known| known.means(rule)).cloned();
     rules.into_iter().map(|rule| same(&rule).unwrap_or(rule)).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::rules::fixture::Fixture;
-
-    const BASE: &str = "
-        subnet subnet-1 vpc-1 10.0.1.0/24
-        nacl acl-1 vpc-1 subnet-1
-        acl-1 in 100 allow all 0.0.0.0/0
-        sg-1 in tcp 22 10.0.0.0/8
-        sg-1 in tcp 443 0.0.0.0/0
-        sg-2 in tcp 80 0.0.0.0/0";
-
-    fn network(text: &str) -> Network {
-        Fixture::new(text).network()
-    }
-
-    fn rules(network: &Network, id: &str) -> Vec<String> {
-        let group = network.groups.get(id, NEWEST);
-        let rules = group.iter().flat_map(|group| &group.value.rules);
-        rules.map(|rule| format!("{} {}", rule.traffic, rule.remote)).collect()
-    }
-
-    #[test]
-    fn objects_that_are_named_are_replaced_and_the_others_stay() {
-        let (after, changed) =
-            network(BASE).with_objects(&network("sg-1 in tcp 443 0.0.0.0/0\nsg-2 in tcp 80 0.0.0.0/0"));
-        assert_eq!(rules(&after, "sg-1"), ["tcp 443 0.0.0.0/0"]);
-        assert_eq!(rules(&after, "sg-2"), ["tcp 80 0.0.0.0/0"]);
-        assert_eq!((changed.objects, changed.same), (vec!["sg-1".to_owned()], 1));
-        assert_eq!(after.acls.len(), 1);
-    }
-
-    #[test]
-    fn a_subnet_moves_to_the_list_that_names_it() {
-        let (after, _) = network(BASE).with_objects(&network("nacl acl-2 vpc-1 subnet-1"));
-        let acl = after.acl_of("subnet-1", None, View { at: 0, after: false });
-        assert_eq!(acl.unwrap().value.id, "acl-2");
-    }
-
-    #[test]
-    fn a_plan_is_a_difference() {
-        // The plan knows one rule of sg-1 and turns it into another; it takes a rule of sg-2 away, whose group it lacks.
-        let prior = network("sg-1 in tcp 22 10.0.0.0/8\nsg-2 in tcp 80 0.0.0.0/0");
-        let planned = network("sg-1 in tcp 2222 10.0.0.0/8\nsg-3 in tcp 25 10.0.0.0/8");
-        let (after, changed) = network(BASE).with_plan(&prior, &planned);
-        assert_eq!(rules(&after, "sg-1"), ["tcp 443 0.0.0.0/0", "tcp 2222 10.0.0.0/8"]);
-        assert_eq!(rules(&after, "sg-2"), Vec::<String>::new());
-        assert_eq!(rules(&after, "sg-3"), ["tcp 25 10.0.0.0/8"]);
-        assert_eq!(changed.objects, ["sg-1", "sg-3", "sg-2"]);
-    }
-
-    #[test]
-    fn a_plan_changes_entries_and_moves_subnets() {
-        let prior = network("nacl acl-1 vpc-1 subnet-1\nacl-1 in 100 allow all 0.0.0.0/0");
-        let planned = network("nacl acl-1 vpc-1\nacl-1 in 100 deny all 0.0.0.0/0\nnacl acl-2 vpc-1 subnet-1");
-        let (after, _) = network(BASE).with_plan(&prior, &planned);
-        let acl = after.acls.get("acl-1", NEWEST).unwrap().value;
-        assert_eq!((acl.entries.len(), acl.entries[0].action), (1, Some(RuleAction::Deny)));
-        assert_eq!(after.acl_of("subnet-1", None, View { at: 0, after: false }).unwrap().value.id, "acl-2");
-    }
-}
+#[path = "change_tests.rs"]
+mod tests;

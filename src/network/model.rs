@@ -3,6 +3,7 @@
 //! Identifiers are kept as text: joins are by identifier only (a group may be used outside its home VPC and account, so
 //! VPC and account never serve as join keys; semantics spec 2.6).
 
+use super::history::Timestamp;
 use crate::net::{Family, ICMP, ICMPV6, PortRange, Prefix, TCP, UDP, protocol_name};
 use std::fmt;
 use std::net::IpAddr;
@@ -135,6 +136,54 @@ pub struct SecurityGroupRule {
     pub description: Option<String>,
 }
 
+impl SecurityGroupRule {
+    /// Whether another form of a rule means the same: one may know the rule's id, its description or the account that the
+    /// other leaves out.
+    pub fn means(&self, other: &SecurityGroupRule) -> bool {
+        let remote = match (&self.remote, &other.remote) {
+            (Remote::Group(one), Remote::Group(other)) => one.group_id == other.group_id,
+            (one, other) => one == other,
+        };
+        self.egress == other.egress && self.traffic == other.traffic && remote
+    }
+}
+
+/// Rules that only one of `describe-security-groups` and `describe-security-group-rules` shows, in one capture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleDisagreement {
+    /// `sg-…`.
+    pub group_id: String,
+    /// When the group was captured.
+    pub at: Option<Timestamp>,
+    /// Rules of the group's own output.
+    pub only_in_group: Vec<SecurityGroupRule>,
+    /// Rules of the output of rules, which are taken: it has their ids.
+    pub only_in_rules: Vec<SecurityGroupRule>,
+}
+
+impl fmt::Display for RuleDisagreement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const NAMED: usize = 3;
+        let list = |rules: &[SecurityGroupRule]| {
+            let named = rules.iter().take(NAMED).map(|rule| {
+                let (way, word) = if rule.egress { ("outbound", "to") } else { ("inbound", "from") };
+                format!("{way} {} {word} {}", rule.traffic, rule.remote)
+            });
+            let more = rules.len().saturating_sub(NAMED);
+            let more = (more > 0).then(|| format!("{more} more"));
+            named.chain(more).collect::<Vec<_>>().join(", ")
+        };
+        let mut parts = Vec::new();
+        if !self.only_in_group.is_empty() {
+            parts.push(format!("only describe-security-groups shows {}", list(&self.only_in_group)));
+        }
+        if !self.only_in_rules.is_empty() {
+            parts.push(format!("only describe-security-group-rules shows {}", list(&self.only_in_rules)));
+        }
+        write!(f, "two outputs of one capture disagree: {}; the latter was taken", parts.join("; "))
+    }
+}
+
 /// A security group.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SecurityGroup {
@@ -212,6 +261,14 @@ pub struct NetworkAcl {
     pub entries: Vec<NaclEntry>,
 }
 
+impl NetworkAcl {
+    /// Whether it holds only what a Terraform plan adds to a list that is managed elsewhere: a list of a plan that has its
+    /// id has its VPC as well.
+    pub fn is_part(&self) -> bool {
+        self.vpc_id.is_none() && !self.is_default && self.id.starts_with("acl-")
+    }
+}
+
 /// A network interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NetworkInterface {
@@ -256,6 +313,12 @@ pub struct NetworkInterface {
 }
 
 impl NetworkInterface {
+    /// Whether it holds only the groups that a Terraform plan attaches to an interface that is managed elsewhere: one of
+    /// the plan itself has its subnet.
+    pub fn is_part(&self) -> bool {
+        self.subnet_id.is_none() && self.addresses.is_empty() && self.id.starts_with("eni-")
+    }
+
     /// Whether `addr` is one of its private addresses or lies in a prefix delegated to it.
     pub fn owns(&self, addr: &IpAddr) -> bool {
         self.addresses.contains(addr) || self.prefixes.iter().any(|prefix| prefix.contains(addr))

@@ -5,12 +5,12 @@
 
 use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
-use super::judge::{groups, groups_on, rules_for, turned_packet};
+use super::judge::{GroupJudgement, groups, groups_on, rules_for, turned_packet};
 use super::plan::Plan;
 use super::role::{Certainty, Side};
 use super::traffic::Traffic;
 use crate::attribute::is_untracked;
-use crate::net::TCP;
+use crate::net::{TCP, UDP};
 use crate::network::{Network, Remote, SecurityGroup, SecurityGroupRule, Timestamp};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Matching, Packet, entry_text, rule_text};
 use hashbrown::HashMap;
@@ -335,6 +335,12 @@ fn by_groups(conversation: &Conversation<'_>, before: &InterfaceRules, after: &I
     let Some(packet) = packet else { return Change::unchanged() };
     let (would, matching) = groups_on(after, &packet);
     let was = first_rule(before, &judged.matching).unwrap_or_else(|| "no security group".to_owned());
+    if would == Decision::Allow
+        && judged.decision == Decision::Allow
+        && let Some(cut) = untracked_answers(conversation, (before, &judged), &packet, after)
+    {
+        return cut;
+    }
     match (judged.decision, would) {
         // It passed against the rules given: what others would have done to it is not known either.
         (Decision::Deny, _) => Change::unchanged(),
@@ -448,9 +454,62 @@ fn shares_rule(
     })
 }
 
+/// Interfaces whose connections are tracked whatever the rules say (spec 2.2), as AWS names them.
+const ALWAYS_TRACKED: [&str; 5] =
+    ["lambda", "nat_gateway", "network_load_balancer", "vpc_endpoint", "global_accelerator_managed"];
+
 /// Whether groups keep state for a flow that begins with this packet (spec 2.2).
 fn is_tracked(rules: &InterfaceRules, packet: &Packet) -> bool {
-    rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
+    let always =
+        (rules.interface.interface_type.as_deref()).is_some_and(|kind| ALWAYS_TRACKED.contains(&kind));
+    always || rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
+}
+
+/// The answers to a first packet, one for each stretch of ports that they go to.
+fn answers(conversation: &Conversation<'_>, judged: &GroupJudgement, packet: &Packet) -> Vec<Packet> {
+    let mut found: Vec<Packet> = Vec::new();
+    for part in conversation.parts.iter().filter(|part| !part.is_rejected()) {
+        let client = if judged.turned { conversation.key.port } else { Some(part.client_port()) };
+        let port = packet.port.and(client);
+        let answer = Packet { direction: packet.direction.opposite(), port, ..*packet };
+        if !found.contains(&answer) {
+            found.push(answer);
+        }
+    }
+    found
+}
+
+/// What becomes of connections that groups do not track, where the first packets pass as before: their answers are judged by
+/// the rules of their own direction, so that they are cut where the proposed rules do not allow these (spec 2.2). Connections
+/// that begin later are tracked then, and pass.
+fn untracked_answers(
+    conversation: &Conversation<'_>,
+    (before, judged): (&InterfaceRules, &GroupJudgement),
+    packet: &Packet,
+    after: &InterfaceRules,
+) -> Option<Change> {
+    if !matches!(packet.protocol, TCP | UDP) || is_tracked(before, packet) {
+        return None;
+    }
+    let answers = answers(conversation, judged, packet);
+    let by = |answer: &Packet| (groups_on(before, answer), groups_on(after, answer));
+    let (answer, (_, carried), (would, _)) = answers
+        .into_iter()
+        .map(|answer| {
+            let (was, would) = by(&answer);
+            (answer, was, would)
+        })
+        .filter(|(_, was, would)| was.0 == Decision::Allow && would.0 != Decision::Allow)
+        .max_by_key(|(.., would)| would.0 == Decision::Deny)?;
+    let denied = would == Decision::Deny;
+    let word = answer.direction.rule_word();
+    let why = if denied { no_rule(after, &answer) } else { format!("no {word} rule surely allows it") };
+    Some(Change {
+        outcome: if denied { Outcome::NewlyBlocked } else { Outcome::CannotTell },
+        before: first_rule(before, &carried).unwrap_or_default(),
+        after: format!("answers of connections that are up, which are not tracked: {why}; later ones pass"),
+        established: denied.then_some(Established::Cut),
+    })
 }
 
 #[cfg(test)]

@@ -66,9 +66,41 @@ fn a_rule_that_goes_blocks_what_began_by_it() {
 }
 
 #[test]
+fn without_the_opposite_rule_untracked_connections_are_cut() {
+    // HTTPS is open to all, and so are its answers: nothing tracks it. Without the outbound rule the answers of connections
+    // that are up meet no rule (spec 2.2). SSH is tracked.
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2
+        eni-a out 198.51.100.7 tcp 443>51000 ACCEPT flags=18
+        eni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2
+        eni-a out 10.9.0.1 tcp 22>51000 ACCEPT flags=18";
+    let inbound = "sg-1 in tcp 443 0.0.0.0/0\nsg-1 in tcp 22 10.0.0.0/8";
+    assert_eq!(
+        effects(WEB, inbound, lines),
+        [
+            "newly_blocked ingress 6 443 198.51.100.7 | answers of connections that are up, which are not tracked: no \
+          outbound rule of sg-1, sg-2 allows it; later ones pass | cut"
+        ]
+    );
+    // A narrower rule that lets the answers pass keeps them up.
+    let narrow = format!("{inbound}\nsg-1 out tcp 1024-65535 198.51.100.0/24");
+    assert_eq!(effects(WEB, &narrow, lines), Vec::<String>::new());
+    // The other way round: connections to others, whose answers an inbound rule for all carries.
+    let open = "sg-1 in all 0.0.0.0/0\nsg-1 out tcp 443 0.0.0.0/0";
+    let out = "eni-a out 198.51.100.7 tcp 51000>443 ACCEPT flags=2\neni-a in 198.51.100.7 tcp 443>51000 ACCEPT flags=18";
+    assert_eq!(
+        effects(open, "sg-1 out tcp 443 0.0.0.0/0", out),
+        [
+            "newly_blocked egress 6 443 198.51.100.7 | answers of connections that are up, which are not tracked: no \
+          inbound rule of sg-1, sg-2 allows it; later ones pass | cut"
+        ]
+    );
+}
+
+#[test]
 fn answers_need_no_rule() {
     let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a out 198.51.100.7 tcp 443>51000 ACCEPT";
-    assert_eq!(effects(WEB, "sg-1 in tcp 443 0.0.0.0/0", lines), Vec::<String>::new());
+    let rules = "sg-1 in tcp 443 198.51.100.0/24\nsg-1 out all 0.0.0.0/0";
+    assert_eq!(effects(rules, "sg-1 in tcp 443 198.51.100.0/24", lines), Vec::<String>::new());
 }
 
 #[test]

@@ -147,14 +147,22 @@ fn every_format_and_source() {
 #[test]
 fn unused_says_what_it_leans_on() {
     let case = world();
-    let found = rows(run(&case, &["rules", "unused", "--format", "json"]).expect(0));
+    // An hour is too short to say anything, however well it is covered.
+    let short = rows(run(&case, &["rules", "unused", "--format", "json"]).expect(0));
+    assert_eq!(short[0]["verdict"], "not enough evidence");
+    assert_eq!(short[0]["reason"], "the logs span only 60.0 minutes");
+    let found = rows(run(&case, &["rules", "unused", "--min-window", "1h", "--format", "json"]).expect(0));
     // Records in each ten minutes: every slot of the hour is covered.
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0]["verdict"], "unused");
     assert!(found[0]["rule"].as_str().unwrap().contains("tcp 9100"));
     assert_eq!(found[0]["coverage_percent"], 100.0);
-    let all = run(&case, &["rules", "unused", "--min-coverage", "1.1", "--format", "json"]).expect(0);
-    assert_eq!(rows(all)[0]["verdict"], "not enough evidence");
+    let all =
+        run(&case, &["rules", "unused", "--min-window", "1h", "--min-coverage", "1.1", "--format", "json"])
+            .expect(0);
+    let all = rows(all);
+    assert_eq!(all[0]["verdict"], "not enough evidence");
+    assert_eq!(all[0]["reason"], "its interfaces were logged in 100.0 % of the window");
     let said = run(&case, &["rules", "unused"]).expect(0).err;
     assert!(said.contains("less than a week"), "{said}");
 }
@@ -257,6 +265,28 @@ fn a_terraform_plan_is_applied() {
     assert_eq!((&effects[0]["port"], &effects[0]["conversations"]), (&json!(22), &json!(1)));
     fs::write(&file, plan(&[ssh.clone(), metrics], &[ssh]).to_string()).unwrap();
     assert_eq!(whatif(&case, &file, 0).0, Vec::<Value>::new());
+}
+
+#[test]
+fn a_plan_of_changes_alone_is_applied_to_what_it_does_not_hold() {
+    let case = world();
+    let file = case.dir.path().join("plan.json");
+    let plan = |list: &str| {
+        let entry = json!({"address": "aws_network_acl_rule.deny", "mode": "managed", "type": "aws_network_acl_rule",
+            "name": "deny", "change": {"actions": ["create"], "before": null, "after": {"network_acl_id": list,
+            "rule_number": 90, "egress": false, "protocol": "6", "rule_action": "deny", "cidr_block": "198.51.100.8/32",
+            "from_port": 443, "to_port": 443}}});
+        fs::write(&file, json!({"format_version": "1.2", "resource_changes": [entry]}).to_string()).unwrap();
+    };
+    plan("acl-0a");
+    let (effects, _) = whatif(&case, &file, 1);
+    assert_eq!(effects.len(), 1, "{effects:?}");
+    assert_eq!((&effects[0]["remotes"], &effects[0]["established"]), (&json!("198.51.100.8"), &json!("cut")));
+    // Of a list that the configuration lacks nothing can be said.
+    plan("acl-0b");
+    let (effects, said) = whatif(&case, &file, 0);
+    assert_eq!(effects, Vec::<Value>::new());
+    assert!(said.contains("acl-0b: the plan changes a part of it"), "{said}");
 }
 
 #[test]

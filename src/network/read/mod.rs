@@ -6,6 +6,7 @@ mod balancers;
 mod config;
 mod count;
 mod groups;
+mod join;
 mod node;
 mod terraform;
 mod terraform_rules;
@@ -131,6 +132,10 @@ pub struct ReadOptions {
     pub captured_at: Option<Timestamp>,
     /// Which side of a plan.
     pub plan_side: PlanSide,
+    /// The side of a plan is compared with the other one, and not taken for all there is: entries of network ACLs and
+    /// groups of interfaces that the plan does not hold itself are kept as parts of these
+    /// ([`NetworkAcl::is_part`], [`NetworkInterface::is_part`]), and what the plan leaves out of a side is nothing.
+    pub compared: bool,
 }
 
 /// What an envelope or the options say about a file.
@@ -180,9 +185,6 @@ struct Piece<T> {
     value: T,
 }
 
-/// Captures of one pull are seconds apart: pieces of an object within this many seconds belong together.
-const SAME_CAPTURE: i64 = 900;
-
 /// Collects readings from any number of files and makes a [`Network`] of them.
 #[derive(Debug, Default)]
 pub struct NetworkBuilder {
@@ -202,6 +204,8 @@ pub struct NetworkBuilder {
     bpa_exclusions: Readings<BpaExclusion>,
     group_associations: Readings<GroupVpcAssociation>,
     rule_pieces: Vec<Piece<SecurityGroupRule>>,
+    /// The first file with rules of a group, for messages.
+    rule_files: HashMap<String, String>,
     list_pieces: Vec<Piece<Vec<crate::net::Prefix>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
     health_pieces: Vec<Piece<Targets>>,
@@ -306,105 +310,6 @@ impl NetworkBuilder {
         fill(&mut network.group_associations, self.group_associations);
         network.finish();
         (network, self.problems)
-    }
-
-    /// `describe-security-group-rules` has the rule ids, so it stands in for the rules of a group's reading of the same
-    /// capture (spec 6.3); a group without a reading of its own comes into being from its rules.
-    fn join_rules(&mut self) {
-        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Vec<SecurityGroupRule>)> =
-            HashMap::new();
-        for piece in std::mem::take(&mut self.rule_pieces) {
-            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Vec::new()));
-            if !slot.1.contains(&piece.value) {
-                slot.1.push(piece.value);
-            }
-        }
-        for ((id, at), (origin, rules)) in by_capture {
-            let readings = self.groups.entry(id.clone()).or_default();
-            let mut joined = false;
-            for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
-                // Terraform spreads a group's rules over resources: there they add up instead of standing in.
-                if let Some(group) = &mut reading.value {
-                    if origin == Origin::Terraform {
-                        rules.iter().for_each(|rule| node::push_new(&mut group.rules, Some(rule.clone())));
-                    } else {
-                        group.rules.clone_from(&rules);
-                    }
-                    joined = true;
-                }
-            }
-            if !joined {
-                let group = SecurityGroup { id, rules, ..SecurityGroup::default() };
-                readings.push(Observation { at, sequence: 0, origin, reduced: false, value: Some(group) });
-            }
-        }
-    }
-
-    fn join_lists(&mut self) {
-        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Vec<crate::net::Prefix>)> =
-            HashMap::new();
-        for piece in std::mem::take(&mut self.list_pieces) {
-            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Vec::new()));
-            slot.1.extend(piece.value);
-        }
-        for ((id, at), (origin, mut entries)) in by_capture {
-            entries.sort_unstable();
-            entries.dedup();
-            let readings = self.prefix_lists.entry(id.clone()).or_default();
-            let mut joined = false;
-            for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
-                if let Some(list) = &mut reading.value {
-                    list.entries = Some(entries.clone());
-                    joined = true;
-                }
-            }
-            if !joined {
-                // A reading of the list without entries, captured at another time, would hide these.
-                readings.retain(|reading| reading.value.as_ref().is_none_or(|list| list.entries.is_some()));
-                let list = PrefixList { id, entries: Some(entries), ..PrefixList::default() };
-                readings.push(Observation { at, sequence: 0, origin, reduced: false, value: Some(list) });
-            }
-        }
-    }
-
-    fn join_stale(&mut self) {
-        for piece in std::mem::take(&mut self.stale_pieces) {
-            let readings = self.groups.get_mut(&piece.id).into_iter().flatten();
-            for group in readings.filter(|r| same_capture(r.at, piece.at)).filter_map(|r| r.value.as_mut()) {
-                for rule in &mut group.rules {
-                    if let Remote::Group(reference) = &mut rule.remote
-                        && reference.group_id == piece.value.group_id
-                        && reference.peering_status.is_none()
-                    {
-                        reference.peering_status =
-                            Some(piece.value.peering_status.clone().unwrap_or_else(|| "deleted".to_string()));
-                    }
-                }
-            }
-        }
-    }
-
-    fn join_targets(&mut self) {
-        for piece in std::mem::take(&mut self.health_pieces) {
-            let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();
-            for group in readings.filter_map(|reading| reading.value.as_mut()) {
-                group.targets.clone_from(&piece.value);
-            }
-        }
-        for piece in std::mem::take(&mut self.attribute_pieces) {
-            let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();
-            for group in readings.filter_map(|reading| reading.value.as_mut()) {
-                group.preserve_client_ip = Some(piece.value);
-            }
-        }
-    }
-}
-
-fn same_capture(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.saturating_sub(other).saturating_abs() <= SAME_CAPTURE,
-        (None, None) => true,
-        _ => false,
     }
 }
 

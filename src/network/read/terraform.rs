@@ -53,22 +53,35 @@ impl NetworkBuilder {
             if !matches!(version.split('.').next(), Some("0" | "1")) {
                 return Err(refuse(version));
             }
-            let prior = node.get("prior_state").and_then(|state| state.get("values"));
-            let planned = node.get("planned_values");
-            let values = match (is_plan, options.plan_side) {
-                (false, _) => node.get("values"),
-                (true, PlanSide::Prior) => prior.or(planned),
-                (true, PlanSide::Planned) => planned.or(prior),
+            let prior = root(node.get("prior_state").and_then(|state| state.get("values")));
+            let planned = root(node.get("planned_values"));
+            let (side, other, change) = match options.plan_side {
+                PlanSide::Prior => (prior, planned, "before"),
+                PlanSide::Planned => (planned, prior, "after"),
             };
-            if let Some(root) = values.and_then(|values| values.get("root_module")) {
-                module_resources(root, 0, &mut resources);
+            match (is_plan, side) {
+                (false, _) => {
+                    root(node.get("values"))
+                        .into_iter()
+                        .for_each(|root| module_resources(root, 0, &mut resources));
+                }
+                (true, Some(root)) => module_resources(root, 0, &mut resources),
+                // A plan may have been cut down to what changes.
+                (true, None) if options.compared || other.is_none() => {
+                    changed_resources(node, change, &mut resources);
+                }
+                (true, None) => other.into_iter().for_each(|root| module_resources(root, 0, &mut resources)),
             }
             if is_plan { Document::TerraformPlan } else { Document::TerraformState }
         };
         let context = Context { origin: Some(Origin::Terraform), ..context.clone() };
-        self.terraform_resources(&resources, &context);
+        self.terraform_resources(&resources, &context, options.compared);
         Ok(Some(document))
     }
+}
+
+fn root(values: Option<Node<'_>>) -> Option<Node<'_>> {
+    values.and_then(|values| values.get("root_module"))
 }
 
 /// Modules nest as deep as the configuration; anything deeper than this is not written by Terraform.
@@ -85,6 +98,19 @@ fn module_resources<'a>(module: Node<'a>, depth: usize, into: &mut Vec<Resource<
     }
     if depth < DEEPEST_MODULE {
         module.list("child_modules").for_each(|child| module_resources(child, depth + 1, into));
+    }
+}
+
+/// The resources of `resource_changes`, as they are before or after.
+fn changed_resources<'a>(node: Node<'a>, side: &str, into: &mut Vec<Resource<'a>>) {
+    for resource in node.list("resource_changes") {
+        if resource.text("mode").as_deref() != Some("managed") {
+            continue;
+        }
+        let values = resource.get("change").and_then(|change| change.get(side));
+        if let (Some(kind), Some(values)) = (resource.text("type"), values) {
+            into.push(Resource { address: resource.text("address").unwrap_or_default(), kind, values });
+        }
     }
 }
 

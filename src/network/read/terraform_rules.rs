@@ -21,7 +21,13 @@ struct Gathered {
 }
 
 impl NetworkBuilder {
-    pub(super) fn terraform_resources(&mut self, resources: &[Resource<'_>], context: &Context) {
+    /// `compared`: see [`ReadOptions::compared`](super::ReadOptions::compared).
+    pub(super) fn terraform_resources(
+        &mut self,
+        resources: &[Resource<'_>],
+        context: &Context,
+        compared: bool,
+    ) {
         let mut gathered = Gathered::default();
         for resource in resources {
             self.terraform_resource(resource, context, &mut gathered);
@@ -35,12 +41,36 @@ impl NetworkBuilder {
             record(&mut self.acls, context, acl.id.clone(), false, Some(acl));
         }
         // Entries of a list that is managed elsewhere: half a list would be judged as a whole one.
-        for id in gathered.acl_entries.keys() {
-            self.problem(context, id, "entries of a network ACL that is not in this state were left out");
+        let mut elsewhere: Vec<&String> =
+            gathered.acl_entries.keys().chain(gathered.acl_subnets.keys()).collect();
+        elsewhere.sort_unstable();
+        elsewhere.dedup();
+        for id in elsewhere {
+            if compared {
+                let part = NetworkAcl {
+                    id: id.clone(),
+                    entries: gathered.acl_entries.get(id).cloned().unwrap_or_default(),
+                    subnet_ids: gathered.acl_subnets.get(id).cloned().unwrap_or_default(),
+                    ..NetworkAcl::default()
+                };
+                record(&mut self.acls, context, id.clone(), false, Some(part));
+            } else {
+                let what = "entries or subnets of a network ACL that is not in this state were left out";
+                self.problem(context, id, what);
+            }
         }
         for (interface, group) in gathered.interface_groups {
             match gathered.interfaces.get_mut(&interface) {
                 Some(found) => push_new(&mut found.group_ids, Some(group)),
+                None if compared => {
+                    let part = NetworkInterface {
+                        id: interface.clone(),
+                        group_ids: vec![group],
+                        groups_known: true,
+                        ..NetworkInterface::default()
+                    };
+                    gathered.interfaces.insert(interface, part);
+                }
                 None => self.problem(
                     context,
                     &interface,

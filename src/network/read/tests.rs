@@ -77,12 +77,38 @@ fn rules_with_ids_stand_in_for_the_groups_rules() {
       {"SecurityGroupRuleId":"sgr-3","GroupId":"sg-9","IsEgress":false,"IpProtocol":"tcp","FromPort":22,"ToPort":22,
        "ReferencedGroupInfo":{"GroupId":"sg-1","UserId":"111122223333"}}]}"#;
     let (network, problems) = read(&[("sg.json", GROUPS), ("rules.json", rules)]);
-    assert_eq!(problems, vec![]);
+    // The group's own output has more rules than that: see below.
+    assert_eq!(problems.iter().map(|one| one.object.as_str()).collect::<Vec<_>>(), ["sg-1"]);
     assert_eq!(rules_of(&network, "sg-1"), vec!["in tcp 443 203.0.113.0/24", "out all traffic 0.0.0.0/0"]);
     assert_eq!(rules_of(&network, "sg-9"), vec!["in tcp 22 111122223333/sg-1"]);
     let group = network.groups.get("sg-1", now()).unwrap();
     assert_eq!(group.value.name.as_deref(), Some("web"), "the group's own facts stay");
     assert!(group.value.rules.iter().all(|rule| rule.rule_id.is_some()));
+}
+
+#[test]
+fn rules_that_two_outputs_tell_differently_are_named() {
+    let group = r#"{"SecurityGroups":[{"GroupId":"sg-1","GroupName":"web","VpcId":"vpc-1",
+      "IpPermissions":[{"IpProtocol":"tcp","FromPort":443,"ToPort":443,"IpRanges":[{"CidrIp":"0.0.0.0/0"}]},
+        {"IpProtocol":"tcp","FromPort":80,"ToPort":80,"UserIdGroupPairs":[{"GroupId":"sg-2","UserId":"111122223333"}]}],
+      "IpPermissionsEgress":[{"IpProtocol":"-1","IpRanges":[{"CidrIp":"0.0.0.0/0"}]}]}]}"#;
+    let rules = r#"{"SecurityGroupRules":[
+      {"SecurityGroupRuleId":"sgr-1","GroupId":"sg-1","IsEgress":false,"IpProtocol":"tcp","FromPort":22,"ToPort":22,"CidrIpv4":"0.0.0.0/0"},
+      {"SecurityGroupRuleId":"sgr-2","GroupId":"sg-1","IsEgress":false,"IpProtocol":"tcp","FromPort":80,"ToPort":80,
+       "ReferencedGroupInfo":{"GroupId":"sg-2"}},
+      {"SecurityGroupRuleId":"sgr-3","GroupId":"sg-1","IsEgress":true,"IpProtocol":"-1","FromPort":-1,"ToPort":-1,"CidrIpv4":"0.0.0.0/0"}]}"#;
+    let (network, problems) = read(&[("sg.json", group), ("rules.json", rules)]);
+    assert_eq!(
+        problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        [
+            "rules.json: sg-1: two outputs of one capture disagree: only describe-security-groups shows inbound tcp 443 \
+             from 0.0.0.0/0; only describe-security-group-rules shows inbound tcp 22 from 0.0.0.0/0; the latter was taken"
+        ]
+    );
+    assert_eq!(
+        rules_of(&network, "sg-1"),
+        ["in tcp 22 0.0.0.0/0", "in tcp 80 sg-2", "out all traffic 0.0.0.0/0"]
+    );
 }
 
 #[test]

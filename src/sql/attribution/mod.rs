@@ -211,33 +211,16 @@ fn read_proposed(
 ) -> std::result::Result<Option<ReadPlan>, ConfigError> {
     let name = file.to_string_lossy();
     let text = config_text(file)?;
-    let planned = ReadOptions { plan_side: PlanSide::Planned, ..ReadOptions::default() };
+    let side = |plan_side| ReadOptions { plan_side, compared: true, ..ReadOptions::default() };
     let mut after = NetworkBuilder::new();
-    if after.read(&name, &text, &planned)? != Document::TerraformPlan {
+    if after.read(&name, &text, &side(PlanSide::Planned))? != Document::TerraformPlan {
         builder.read(&name, &text, &ReadOptions::default())?;
         return Ok(None);
     }
     let mut before = NetworkBuilder::new();
-    // A plan that makes everything anew has no state to start from, and is not read as its own end.
-    if has_prior_state(&text) {
-        before.read(&name, &text, &ReadOptions::default())?;
-    }
+    before.read(&name, &text, &side(PlanSide::Prior))?;
     let (after, problems) = after.finish();
     Ok(Some(((before.finish().0, after), problems)))
-}
-
-fn has_prior_state(plan: &[u8]) -> bool {
-    #[derive(serde::Deserialize)]
-    struct Plan {
-        prior_state: Option<State>,
-    }
-    #[derive(serde::Deserialize)]
-    struct State {
-        values: Option<serde::de::IgnoredAny>,
-    }
-    let plan = plan.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(plan);
-    let plan: Option<Plan> = serde_json::from_slice(plan).ok();
-    plan.and_then(|plan| plan.prior_state).is_some_and(|state| state.values.is_some())
 }
 
 fn looks_like_json(file: &Path) -> bool {
