@@ -4,8 +4,9 @@
 use hashbrown::HashSet;
 use std::hash::{BuildHasher, Hash};
 
-/// Above this many the count is an estimate.
-const MOST_EXACT: usize = 1 << 18;
+/// Above this many the count is an estimate. Each rule has three of these sets in each thread, so that a thousand busy rules
+/// take a thousand times as much as they may hold.
+const MOST_EXACT: usize = 1 << 16;
 /// 2^14 registers: a standard error of 0.8 %.
 const BITS: u32 = 14;
 

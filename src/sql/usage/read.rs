@@ -39,8 +39,9 @@ const COLUMNS: [&str; 17] = [
     "reject_reason",
 ];
 
-/// A thread holds no more than this in memory, even where more would be allowed: sorted runs on disk are as fast.
-const MOST_HELD: usize = 128 << 20;
+/// A thread holds no more than this in memory, even where more would be allowed: sorted runs on disk are as fast, and while one
+/// is written its parts are there twice.
+const MOST_HELD: usize = 32 << 20;
 
 /// Which records, by their start: microseconds since 1970, the end not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
