@@ -7,12 +7,15 @@
 mod filters;
 mod gateway;
 mod logged;
+mod mend;
 mod render;
 mod route;
 mod walk;
 
 #[cfg(test)]
 mod gateway_tests;
+#[cfg(test)]
+mod mend_tests;
 #[cfg(test)]
 mod tests;
 

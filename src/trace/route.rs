@@ -87,11 +87,18 @@ impl Walk<'_> {
         let Some((route, block)) = route else {
             let reason = format!("{} has no route to {remote}", table.id);
             let outcome = if may_be_elsewhere { Decision::Unknown } else { Decision::Deny };
-            self.stages.push(Stage::new(way, Layer::Route, at, outcome, reason));
+            let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
+            if outcome == Decision::Deny {
+                stage.mended(self.mend_route(local, remote, far, &table, None));
+            }
+            self.stages.push(stage);
             return Hop::Other;
         };
         let (outcome, reason, hop) = self.target(way, local, remote, far, &route);
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
+        if outcome == Decision::Deny && self.is_dead(&route) {
+            stage.mended(self.mend_route(local, remote, far, &table, Some(&route)));
+        }
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);
         hop

@@ -1,0 +1,172 @@
+//! The smallest change to a route table that gives an address a way, where the configuration holds what could carry it.
+
+use std::net::IpAddr;
+
+use super::Stage;
+use super::walk::{Local, Walk};
+use crate::attribute::Fix;
+use crate::net::{Prefix, is_internet};
+use crate::network::{Destination, Route, RouteTable};
+
+/// What a route could lead to, and to which block.
+struct Carrier {
+    target: String,
+    block: Prefix,
+}
+
+impl Walk<'_> {
+    /// The fix for a table without a route to `remote`, or with one (`dead`) that leads nowhere; where nothing that could
+    /// carry it is known, what is missing.
+    pub(super) fn mend_route(
+        &self,
+        local: &Local,
+        remote: IpAddr,
+        far: Option<&Local>,
+        table: &RouteTable,
+        dead: Option<&Route>,
+    ) -> Result<Fix, String> {
+        let Some(Carrier { target, block }) = self.carrier(local, remote, far, dead) else {
+            let vpc = local.rules.interface.vpc_id.as_deref().unwrap_or("the VPC");
+            let needed = match (is_internet(&remote), remote.is_ipv4()) {
+                (true, true) if has_public(local) => "internet gateway",
+                (true, true) => "NAT gateway, nor a public address for an internet gateway,",
+                (true, false) => "internet gateway or egress-only internet gateway",
+                (false, _) => "active peering connection or shared transit gateway",
+            };
+            return Err(format!("no {needed} of {vpc} that leads there is in the configuration"));
+        };
+        let destination = dead.map_or(Destination::Cidr(block), |route| route.destination.clone());
+        let (option, attribute, to) = match &destination {
+            Destination::Cidr(cidr) if cidr.network().is_ipv4() => {
+                ("--destination-cidr-block", "destination_cidr_block", cidr.to_string())
+            }
+            Destination::Cidr(cidr) => {
+                ("--destination-ipv6-cidr-block", "destination_ipv6_cidr_block", cidr.to_string())
+            }
+            Destination::PrefixList(list) => {
+                ("--destination-prefix-list-id", "destination_prefix_list_id", list.clone())
+            }
+        };
+        let (by, by_attribute) = match target.split('-').next().unwrap_or_default() {
+            "pcx" => ("--vpc-peering-connection-id", "vpc_peering_connection_id"),
+            "tgw" => ("--transit-gateway-id", "transit_gateway_id"),
+            "nat" => ("--nat-gateway-id", "nat_gateway_id"),
+            "eigw" => ("--egress-only-internet-gateway-id", "egress_only_gateway_id"),
+            _ => ("--gateway-id", "gateway_id"),
+        };
+        let (verb, word) =
+            if dead.is_some() { ("replace-route", "replace") } else { ("create-route", "add") };
+        let id = &table.id;
+        Ok(Fix {
+            text: format!("{word} the route of {id} to {to}: over {target}"),
+            command: format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
+            terraform: format!(
+                "resource \"aws_route\" \"allow\" {{\n  route_table_id = \"{id}\"\n  {attribute} = \"{to}\"\n  \
+                 {by_attribute} = \"{target}\"\n}}"
+            ),
+        })
+    }
+
+    /// Whether what a route leads to is gone.
+    pub(super) fn is_dead(&self, route: &Route) -> bool {
+        let peering = self.network.peerings.get(&route.target, self.view);
+        let inactive = peering
+            .is_some_and(|found| found.value.status.as_deref().is_some_and(|status| status != "active"));
+        route.state.as_deref() == Some("blackhole") || inactive
+    }
+
+    /// What carries packets for `remote`: between VPCs a peering connection before a transit gateway, since it needs no
+    /// routes of its own; to the internet the gateway that the interface's addresses allow.
+    fn carrier(
+        &self,
+        local: &Local,
+        remote: IpAddr,
+        far: Option<&Local>,
+        dead: Option<&Route>,
+    ) -> Option<Carrier> {
+        let own = local.rules.interface.vpc_id.as_deref()?;
+        if is_internet(&remote) && far.is_none_or(|far| far.own != remote) {
+            let target = self.internet_gateway(own, local, &remote)?;
+            return Some(Carrier { target, block: Prefix::host(remote) });
+        }
+        let far_vpc = far.and_then(|far| far.rules.interface.vpc_id.as_deref());
+        let gone = |id: &str| dead.is_some_and(|route| route.target == id);
+        let block_of = |vpc: &str, known: &[Prefix]| {
+            let vpc = self.network.vpcs.get(vpc, self.view);
+            let blocks = vpc.iter().flat_map(|vpc| &vpc.value.cidrs).chain(known);
+            blocks.filter(|block| block.contains(&remote)).max_by_key(|block| block.prefix_len()).copied()
+        };
+        for found in self.network.peerings.all(self.view) {
+            let peering = found.value;
+            let ends = [(&peering.requester, &peering.accepter), (&peering.accepter, &peering.requester)];
+            let Some((_, other)) = ends.into_iter().find(|(end, _)| end.vpc_id.as_deref() == Some(own))
+            else {
+                continue;
+            };
+            let Some(vpc) = other.vpc_id.as_deref() else { continue };
+            if !peering.joins(own, vpc) || gone(&peering.id) || far_vpc.is_some_and(|far| far != vpc) {
+                continue;
+            }
+            if let Some(block) = block_of(vpc, &other.cidrs) {
+                return Some(Carrier { target: peering.id.clone(), block });
+            }
+        }
+        let attached = |vpc: &str| {
+            let all = self.network.transit_attachments.all(self.view);
+            let of: Vec<String> = all
+                .filter(|found| found.value.vpc_id.as_deref() == Some(vpc))
+                .filter_map(|found| found.value.gateway_id.clone())
+                .collect();
+            of
+        };
+        let theirs = attached(far_vpc?);
+        let gateway = attached(own).into_iter().find(|id| theirs.contains(id) && !gone(id))?;
+        Some(Carrier { target: gateway, block: block_of(far_vpc?, &[])? })
+    }
+
+    /// The gateway to the internet that is known of a VPC, by the routes of its other tables and its NAT gateways.
+    fn internet_gateway(&self, vpc: &str, local: &Local, remote: &IpAddr) -> Option<String> {
+        let routed = |kind: &str| {
+            self.network.route_tables.all(self.view).find_map(|found| {
+                let of_subnet = found.value.subnet_ids.iter().any(|id| {
+                    let subnet = self.network.subnets.get(id, self.view);
+                    subnet.is_some_and(|subnet| subnet.value.vpc_id.as_deref() == Some(vpc))
+                });
+                let here = found.value.vpc_id.as_deref() == Some(vpc) || of_subnet;
+                let mut routes = found.value.routes.iter().filter(|_| here);
+                let live = |route: &&Route| {
+                    route.target.starts_with(kind) && route.state.as_deref() != Some("blackhole")
+                };
+                routes.find(live).map(|route| route.target.clone())
+            })
+        };
+        if remote.is_ipv6() {
+            return routed("igw-").or_else(|| routed("eigw-"));
+        }
+        if has_public(local) {
+            return routed("igw-");
+        }
+        // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
+        let described = self.network.interfaces.all(self.view).find_map(|found| {
+            let interface = found.value;
+            let here = interface.is_type("nat_gateway") && interface.vpc_id.as_deref() == Some(vpc);
+            let words = interface.description.as_deref().filter(|_| here)?;
+            words.split_whitespace().find(|word| word.starts_with("nat-")).map(str::to_owned)
+        });
+        described.or_else(|| routed("nat-"))
+    }
+}
+
+impl Stage {
+    /// Notes the fix, or what is missing for one.
+    pub(super) fn mended(&mut self, found: Result<Fix, String>) {
+        match found {
+            Ok(fix) => self.fix = Some(fix),
+            Err(missing) => self.reason = format!("{}; {missing}", self.reason),
+        }
+    }
+}
+
+fn has_public(local: &Local) -> bool {
+    local.rules.interface.public_addresses.iter().any(IpAddr::is_ipv4)
+}
