@@ -1,7 +1,7 @@
 //! The one benchmark binary: `cargo bench -- COMMAND`.
 //!
-//! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `attribution` what verdicts cost, `table` runs flowq beside DuckDB
-//! and Polars over the same files and prints the README's table. Everything is measured on the machine at hand, so only
+//! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `attribution` what verdicts cost, `table` runs flowq beside DuckDB,
+//! Polars, chDB and DataFusion over the same files and prints the README's table. Everything is measured on the machine at hand, so only
 //! ratios within one run mean anything elsewhere.
 
 mod attribution;
@@ -20,7 +20,7 @@ stages [--data DIR] [--rows N] [--runs N]
 attribution [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks store,decide,import]
     REJECTs of a store beside a scan of the same columns; decisions and the import of a large configuration
 table [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks ingest,raw,store]
-    flowq beside DuckDB and Polars (as far as $FLOWQ_BENCH_PYTHON or python3 has them) on the same work
+    flowq beside DuckDB, Polars, chDB and DataFusion (as far as $FLOWQ_BENCH_PYTHON or python3 has them) on the same work
 ";
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! flowq beside DuckDB and Polars: the same files, the same work, the same number of threads, whole processes.
+//! flowq beside DuckDB, Polars, chDB and DataFusion: the same files, the same work, the same number of threads, whole processes.
 //!
 //! Programs take turns (A B C A B C …), so that what disturbs the machine disturbs all of them; answers must agree,
 //! or the table says so. The scripts of the other programs are in `peers/`: each states the work as that program does
@@ -154,7 +154,7 @@ fn python() -> String {
 /// The programs that are there; says which are not.
 fn programs() -> Vec<Program> {
     let mut programs = vec![Program::Inflate, Program::Flowq];
-    for module in ["duckdb", "polars"] {
+    for module in ["duckdb", "polars", "chdb", "datafusion"] {
         let python = python();
         let version = Command::new(&python)
             .args(["-c", &format!("import {module}; print({module}.__version__)")])

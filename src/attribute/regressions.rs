@@ -1,8 +1,10 @@
 //! Verdicts that were wrong once, each named for what broke; what is expected follows from the rows of the spec that stand
 //! beside it.
 
-use super::tests::{Case, NOON, OPEN, judge, two, with, without};
+use super::tests::{Case, NOON, OPEN, judge, record, two, with, without};
+use super::{Confidence, Evidence, Verdict, decide};
 use crate::network::*;
+use crate::rules::Engine;
 use crate::rules::fixture::Fixture;
 
 /// Two subnets with one list; 10.0.2.20 and 10.0.2.30 in the second.
@@ -208,6 +210,39 @@ fn a_version_that_denies_is_not_sure_while_another_may_have() {
     let late = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT -100
         > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 0 REJECT 0";
     among(&network, late, "CONFIG_MISMATCH WEAK blocks=NACL or=STALE_CONNECTION");
+}
+
+#[test]
+fn a_verdict_does_not_depend_on_which_record_came_first() {
+    // 8.1: captured at another time and no history, at most STRONG; 2.4: membership as of the record's time. One capture of
+    // everything at noon, a record at noon and one a month later; the remote is nobody's at noon and may be anybody's then.
+    let fixture = || Fixture::new(&two(&format!("{OPEN}\nsg-b in tcp 443 sg-other\nsg-other")));
+    let mut network = fixture().network();
+    for (id, interface) in fixture().interfaces {
+        let seen = observed(0, Origin::Snapshot, interface);
+        network.interfaces.put(id, Timeline::new(vec![seen]));
+    }
+    for (id, group) in fixture().groups {
+        network.groups.put(id, Timeline::new(vec![observed(0, Origin::Snapshot, group)]));
+    }
+    network.finish();
+    let evidence = Evidence { complete: true, covered_back: 1_000_000, ..Evidence::default() };
+    let at = |start: i64| format!("eni-b in tcp 10.0.1.77:51000 10.0.2.20:443 2 REJECT {start}");
+    let lines = [at(0), at(2_592_000), at(-2_592_000)];
+    let judged = |engine: &mut Engine<'_>, line: &str| {
+        let found = decide(&record(line), Some(engine), &evidence);
+        (found.verdict, found.confidence, found.capture_distance)
+    };
+    let alone = lines.each_ref().map(|line| judged(&mut Engine::new(&network), line));
+    let (group, strong, weak) = (Verdict::SecurityGroup, Confidence::Proven, Confidence::Weak);
+    let month = Some(2_592_000);
+    assert_eq!(alone, [(group, strong, Some(0)), (group, weak, month), (group, weak, month)]);
+    for order in [[0, 1, 2], [1, 0, 2], [2, 1, 0], [1, 2, 0]] {
+        let mut engine = Engine::new(&network);
+        for nth in order {
+            assert_eq!(judged(&mut engine, &lines[nth]), alone[nth], "{order:?}");
+        }
+    }
 }
 
 #[test]

@@ -52,7 +52,7 @@ pub(super) fn tracked_at_start(
     let began = evidence.first_accept?;
     let [view] = engine.views(began, began)[..] else { return None };
     let then = engine.interface(record.interface_id?, view)?;
-    if then.provenance.origin != Origin::History || then.provenance.distance != 0 {
+    if then.provenance.origin != Origin::History || then.provenance.distance(began).0 != 0 {
         return None;
     }
     let remote = record.remotes(direction).0?;

@@ -10,7 +10,7 @@ use super::state::State;
 use super::tracking::tracked_at_start;
 use super::verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, ReasonCode, Verdict};
 use super::without;
-use crate::network::Origin;
+use crate::network::{Network, Origin};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, ScopeReason, Ternary};
 use std::sync::Arc;
 
@@ -43,7 +43,11 @@ pub(super) fn decide(
     let network = engine.network();
     let now: Vec<_> = match found {
         [_] => Vec::new(),
-        _ => network.views(record.start, record.end).into_iter().map(|view| network.view_key(view)).collect(),
+        _ => network
+            .views(record.start, record.end)
+            .into_iter()
+            .map(|view| network.version_key(view))
+            .collect(),
     };
     let mut judged: Vec<Judged> = Vec::with_capacity(found.len());
     for rules in found {
@@ -55,7 +59,7 @@ pub(super) fn decide(
         judged.push(Judged {
             denies: layers.acl == Decision::Deny || layers.state == State::Deny,
             may_explain: open || explains_well(&attribution),
-            in_force: found.len() == 1 || now.contains(&network.view_key(rules.view)),
+            in_force: found.len() == 1 || now.contains(&network.version_key(rules.view)),
             attribution,
         });
     }
@@ -69,7 +73,7 @@ pub(super) fn decide(
             attribution.confidence = attribution.confidence.min(Confidence::Weak);
         }
     }
-    cap(&mut attribution, record, found, evidence);
+    cap(&mut attribution, record, network, found, evidence);
     attribution
 }
 
@@ -154,15 +158,15 @@ fn causes(verdict: Verdict) -> &'static [Cause] {
 fn cap(
     attribution: &mut Attribution,
     record: &Record<'_>,
+    network: &Network,
     found: &[Arc<InterfaceRules>],
     evidence: &Evidence,
 ) {
-    let window = record.start.saturating_sub(AROUND)..=record.end.saturating_add(AROUND);
-    let only_one = found.len() == 1;
-    let in_force = found.iter().all(|rules| {
-        let captured_then = rules.provenance.captured_at.is_some_and(|at| window.contains(&at));
-        rules.provenance.distance == 0 || (captured_then && only_one)
-    });
+    let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
+    let in_force = match found {
+        [rules] => rules.provenance.known_within(from, to),
+        _ => found.iter().all(|rules| rules.provenance.distance(network.moment(rules.view, from)).0 == 0),
+    };
     let intended_only =
         found.iter().any(|rules| matches!(rules.provenance.origin, Origin::Undated | Origin::Terraform));
     if !in_force || intended_only {
@@ -173,16 +177,9 @@ fn cap(
         attribution.confidence = attribution.confidence.min(Confidence::Weak);
     }
     let Some(named) = attribution.rules.as_ref().or(found.first()) else { return };
-    let (provenance, at) = (named.provenance, named.view.at);
-    attribution.captured_at = provenance.captured_at;
-    // The rules are those of a stretch of time; how far away their capture is differs from record to record.
-    let since = record.start.saturating_sub(at);
-    let away = match provenance.captured_at {
-        _ if provenance.distance == 0 => 0,
-        Some(captured) if captured > at => provenance.distance.saturating_sub(since),
-        _ => provenance.distance.saturating_add(since),
-    };
-    attribution.capture_distance = Some(away.max(0));
+    let (distance, captured_at) = named.provenance.distance(record.start);
+    attribution.captured_at = captured_at;
+    attribution.capture_distance = Some(distance);
 }
 
 /// Whether what the rules make of other records with the same key holds for this one: spec 8.5 has it so for an unchanged

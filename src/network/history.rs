@@ -182,6 +182,11 @@ impl<T> Timeline<T> {
         version.value.as_ref().map(|value| Found { value, version, distance })
     }
 
+    /// Stretches in which the object is known to have existed, first and last second, with how.
+    pub fn known(&self) -> impl Iterator<Item = (&Version<T>, &Arc<T>)> + '_ {
+        self.versions.iter().filter_map(|version| Some((version, version.value.as_ref()?)))
+    }
+
     /// Stretches between two known versions, as half-open `[from, to)`; empty where one version follows the other at once.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
         self.versions
@@ -196,11 +201,25 @@ impl<T> Timeline<T> {
 pub struct Boundaries {
     starts: Vec<Timestamp>,
     unsure: Vec<bool>,
+    /// When something begins to be known, though no version changes: a capture knows its own moment only.
+    known_from: Vec<Timestamp>,
+    /// The first moments at which such things are not known any more.
+    known_until: Vec<Timestamp>,
 }
 
 impl Boundaries {
-    /// From the gaps of all timelines.
-    pub fn new(gaps: impl Iterator<Item = (Timestamp, Timestamp)>) -> Self {
+    /// From the gaps of all timelines, and from the stretches, first and last second, in which what matters beyond
+    /// versions is known.
+    pub fn new(
+        gaps: impl Iterator<Item = (Timestamp, Timestamp)>,
+        known: impl Iterator<Item = (Timestamp, Timestamp)>,
+    ) -> Self {
+        let (mut known_from, mut known_until): (Vec<_>, Vec<_>) =
+            known.map(|(from, to)| (from, to.saturating_add(1))).unzip();
+        for edges in [&mut known_from, &mut known_until] {
+            edges.sort_unstable();
+            edges.dedup();
+        }
         let mut changes: Vec<(Timestamp, i64)> = Vec::new();
         for (from, to) in gaps {
             changes.push((from, i64::from(from < to)));
@@ -221,7 +240,7 @@ impl Boundaries {
                 unsure.push(open > 0);
             }
         }
-        Boundaries { starts, unsure }
+        Boundaries { starts, unsure, known_from, known_until }
     }
 
     /// The stretch that holds `at`.
@@ -242,18 +261,33 @@ impl Boundaries {
         views
     }
 
-    /// The view that covers `[from, to]`, if there is one only.
+    /// The view that covers `[from, to]`, if there is one only: as of the moment in it when something begins to be known.
     pub fn only_view(&self, from: Timestamp, to: Timestamp) -> Option<View> {
         let segment = self.segment(from);
         let sure =
             segment == self.segment(to.max(from)) && !self.unsure.get(segment).copied().unwrap_or(false);
-        sure.then_some(View { at: from, after: false })
+        let next = self.known_from.partition_point(|at| *at <= from);
+        let known = self.known_from.get(next).copied().filter(|at| *at <= to);
+        sure.then_some(View { at: known.unwrap_or(from), after: false })
     }
 
     /// A key equal for views that resolve every object alike.
-    pub fn key(&self, view: View) -> (usize, bool) {
+    pub fn version_key(&self, view: View) -> (usize, bool) {
         let segment = self.segment(view.at);
         (segment, view.after && self.unsure.get(segment).copied().unwrap_or(false))
+    }
+
+    /// A key equal for views that resolve every object alike and in which the same is known.
+    pub fn key(&self, view: View) -> (usize, bool) {
+        let (segment, after) = self.version_key(view);
+        let passed = |edges: &[Timestamp]| edges.partition_point(|at| *at <= view.at);
+        // Each term grows with the time, so their sum is another one behind each edge.
+        (segment + passed(&self.known_from) + passed(&self.known_until), after)
+    }
+
+    /// The first moment from `from` on in a view's stretch: where [`Boundaries::views`] sets it.
+    pub fn moment(&self, view: View, from: Timestamp) -> Timestamp {
+        self.starts.get(self.segment(view.at)).copied().unwrap_or(from).max(from)
     }
 }
 
@@ -297,7 +331,7 @@ mod tests {
         assert_eq!(at(&line, 1500, true), Some(("b", 500)));
         assert_eq!(at(&line, 2000, false), Some(("b", 0)));
         assert_eq!(at(&line, 1000, true), Some(("a", 0)), "known, so its neighbour does not matter");
-        let boundaries = Boundaries::new(line.gaps());
+        let boundaries = Boundaries::new(line.gaps(), std::iter::empty());
         assert_eq!(boundaries.views(1200, 1300).len(), 2);
         assert_eq!(boundaries.views(2000, 2100).len(), 1);
         assert_eq!(boundaries.views(500, 900).len(), 1);
@@ -330,7 +364,7 @@ mod tests {
 
     #[test]
     fn without_changes_there_is_one_view() {
-        let boundaries = Boundaries::new(std::iter::empty());
+        let boundaries = Boundaries::new(std::iter::empty(), std::iter::empty());
         assert_eq!(boundaries.views(0, i64::MAX).len(), 1);
         assert_eq!(boundaries.key(View { at: 5, after: true }), (0, false));
     }

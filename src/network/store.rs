@@ -5,6 +5,7 @@ use super::model::*;
 use crate::net::Prefix;
 use hashbrown::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// All timelines of one kind of object.
 #[derive(Debug, Clone)]
@@ -118,7 +119,17 @@ fn note(map: &mut HashMap<String, Vec<String>>, key: &str, id: &str) {
 impl Network {
     /// Builds the look-ups; call once after the last `put`.
     pub fn finish(&mut self) {
-        let handovers = self.handovers();
+        self.acl_of_subnet.clear();
+        self.default_acl_of_vpc.clear();
+        for (id, timeline) in &self.acls.timelines {
+            for (_, acl) in timeline.known() {
+                acl.subnet_ids.iter().for_each(|subnet| note(&mut self.acl_of_subnet, subnet, id));
+                if let (true, Some(vpc)) = (acl.is_default, &acl.vpc_id) {
+                    note(&mut self.default_acl_of_vpc, vpc, id);
+                }
+            }
+        }
+        let (handovers, covered) = (self.handovers(), self.covered());
         let gaps = (self.interfaces.gaps())
             .chain(handovers.iter().copied())
             .chain(self.groups.gaps())
@@ -127,26 +138,17 @@ impl Network {
             .chain(self.vpcs.gaps())
             .chain(self.prefix_lists.gaps())
             .chain(self.route_tables.gaps())
-            .chain(self.peerings.gaps());
-        self.boundaries = Boundaries::new(gaps);
+            .chain(self.peerings.gaps())
+            .chain(self.nearer_lists());
+        self.boundaries = Boundaries::new(gaps, covered.iter().copied());
         let owners = (self.interfaces.gaps())
             .chain(handovers.iter().copied())
             .chain(self.vpcs.gaps())
             .chain(self.peerings.gaps());
-        self.interface_boundaries = Boundaries::new(owners);
-        self.acl_of_subnet.clear();
-        self.default_acl_of_vpc.clear();
+        self.interface_boundaries = Boundaries::new(owners, covered.iter().copied());
         self.table_of_subnet.clear();
         self.main_table_of_vpc.clear();
         self.interfaces_of_subnet.clear();
-        for (id, timeline) in &self.acls.timelines {
-            for acl in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
-                acl.subnet_ids.iter().for_each(|subnet| note(&mut self.acl_of_subnet, subnet, id));
-                if let (true, Some(vpc)) = (acl.is_default, &acl.vpc_id) {
-                    note(&mut self.default_acl_of_vpc, vpc, id);
-                }
-            }
-        }
         for (id, timeline) in &self.route_tables.timelines {
             for table in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
                 table.subnet_ids.iter().for_each(|subnet| note(&mut self.table_of_subnet, subnet, id));
@@ -194,6 +196,56 @@ impl Network {
         found
     }
 
+    /// The stretches in which some interface of a VPC is known, VPC by VPC: then an address of none belongs to nobody.
+    fn covered(&self) -> Vec<(Timestamp, Timestamp)> {
+        let mut of_vpc: HashMap<&str, Vec<(Timestamp, Timestamp)>> = HashMap::new();
+        for (version, interface) in self.interfaces.timelines.iter().flat_map(|(_, line)| line.known()) {
+            if let Some(vpc) = &interface.vpc_id {
+                of_vpc.entry(vpc.as_str()).or_default().push((version.from, version.to));
+            }
+        }
+        let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
+        for mut stretches in of_vpc.into_values() {
+            stretches.sort_unstable();
+            stretches.dedup_by(|next, last| {
+                let joined = next.0 <= last.1.saturating_add(1);
+                if joined {
+                    last.1 = last.1.max(next.1);
+                }
+                joined
+            });
+            found.extend(stretches);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Where of two lists that both name a subnet, captured at different times, the other becomes the nearer one
+    /// ([`Network::acl_of`]).
+    fn nearer_lists(&self) -> Vec<(Timestamp, Timestamp)> {
+        let mut found = Vec::new();
+        for (subnet, lists) in self.acl_of_subnet.iter().filter(|(_, lists)| lists.len() > 1) {
+            let lists = lists.iter().filter_map(|id| self.acls.timeline(id));
+            let names = |list: &Arc<NetworkAcl>| list.subnet_ids.iter().any(|named| named == subnet);
+            let stretches = lists.flat_map(|line| line.known()).filter(|(_, list)| names(list));
+            let stretches: Vec<_> = stretches.map(|(version, _)| (version.from, version.to)).collect();
+            let ends = stretches.iter().map(|(_, to)| *to);
+            for (end, begin) in ends.flat_map(|end| stretches.iter().map(move |(from, _)| (end, *from))) {
+                // The middle itself may fall to either.
+                if end < begin
+                    && let Some(half) = begin.checked_sub(end).map(|gap| gap / 2)
+                {
+                    let middle = end.saturating_add(half);
+                    found.extend((0..=2).map(|by| (middle.saturating_add(by), middle.saturating_add(by))));
+                }
+            }
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
     /// The views that cover the seconds `from..=to`: one where nothing changes, else one per state that may have held.
     pub fn views(&self, from: Timestamp, to: Timestamp) -> Vec<View> {
         self.boundaries.views(from, to)
@@ -205,8 +257,19 @@ impl Network {
     }
 
     /// A key equal for views in which every object is the same.
+    pub fn version_key(&self, view: View) -> (usize, bool) {
+        self.boundaries.version_key(view)
+    }
+
+    /// A key equal for views in which every object is the same and as surely known: what is found for one of them holds for
+    /// all.
     pub fn view_key(&self, view: View) -> (usize, bool) {
         self.boundaries.key(view)
+    }
+
+    /// The first moment from `from` on that a view stands for.
+    pub fn moment(&self, view: View, from: Timestamp) -> Timestamp {
+        self.boundaries.moment(view, from)
     }
 
     /// A key equal for views in which the owners of addresses are the same.

@@ -177,3 +177,18 @@ fn texts_of_every_length_are_told_apart() {
         }
     }
 }
+
+#[test]
+fn texts_that_look_alike_at_a_glance_are_told_apart() {
+    // The same length, start, middle and end: only the bytes in between differ.
+    let text = |n: u32| format!("arn:aws:{:08}:balancer{:08}endpoint", n % 3, n % 7);
+    assert_eq!(texts::glance(text(0).as_bytes()), texts::glance(text(1).as_bytes()));
+    let cells: Vec<String> = (0..500).map(text).collect();
+    let (block, spans) = block_of(&cells);
+    let mut column = KeyedColumn::new(ColumnType::Text);
+    column.push_spans(&block, &spans, &mut Vec::new());
+    let rows: Vec<Worth> = (0..500).map(|row| worth(&column, row, &[])).collect();
+    assert_eq!(rows, cells.iter().map(|cell| Worth::Value(cell.clone())).collect::<Vec<_>>());
+    let Values::Text(values) = &column.values else { panic!("not text") };
+    assert_eq!(values.len(), 21);
+}

@@ -42,15 +42,16 @@ struct GroupKey {
     lists: Vec<usize>,
 }
 
-/// How the configuration behind an interface's rules is known.
+/// How the configuration behind an interface's rules is known: the same for all moments that share the rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provenance {
     /// The weakest origin among the objects used.
     pub origin: Origin,
-    /// The largest distance in seconds between the moment and the time for which an object is known.
-    pub distance: i64,
-    /// When the object at that distance was captured.
-    pub captured_at: Option<Timestamp>,
+    captured_at: Option<Timestamp>,
+    /// The object that is known from the latest moment on, and when it was captured.
+    latest: (Timestamp, Option<Timestamp>),
+    /// The object that is known to the earliest moment.
+    earliest: (Timestamp, Option<Timestamp>),
 }
 
 /// All that decides about packets of one interface in one view.
@@ -176,11 +177,7 @@ impl<'n> Engine<'n> {
     fn compile(&mut self, id: &str, view: View) -> Option<InterfaceRules> {
         let network = self.network;
         let interface = network.interfaces.get(id, view)?;
-        let mut provenance = Provenance {
-            origin: interface.version.origin,
-            distance: interface.distance,
-            captured_at: interface.version.captured_at,
-        };
+        let mut provenance = Provenance::of(&interface);
         let subnet_id = interface.value.subnet_id.as_deref();
         let subnet = subnet_id.and_then(|id| network.subnets.get(id, view));
         let vpc_id = interface
@@ -315,12 +312,38 @@ impl<'n> Engine<'n> {
 }
 
 impl Provenance {
+    fn of<T>(found: &Found<'_, T>) -> Provenance {
+        let (version, captured_at) = (found.version, found.version.captured_at);
+        let (latest, earliest) = ((version.from, captured_at), (version.to, captured_at));
+        Provenance { origin: version.origin, captured_at, latest, earliest }
+    }
+
     fn add<T>(&mut self, found: &Found<'_, T>) {
-        self.origin = self.origin.min(found.version.origin);
-        if found.distance > self.distance {
-            self.distance = found.distance;
-            self.captured_at = found.version.captured_at;
+        let other = Provenance::of(found);
+        self.origin = self.origin.min(other.origin);
+        if other.latest.0 > self.latest.0 {
+            self.latest = other.latest;
         }
+        if other.earliest.0 < self.earliest.0 {
+            self.earliest = other.earliest;
+        }
+    }
+
+    /// The largest distance in seconds between a moment and the times for which the objects are known, 0 when all are, and
+    /// when the object at that distance was captured.
+    pub fn distance(&self, moment: Timestamp) -> (i64, Option<Timestamp>) {
+        let until = self.latest.0.saturating_sub(moment);
+        let since = moment.saturating_sub(self.earliest.0);
+        match until.max(since) {
+            ..=0 => (0, self.captured_at),
+            distance if until >= since => (distance, self.latest.1),
+            distance => (distance, self.earliest.1),
+        }
+    }
+
+    /// Whether each object is known for some moment of `from..=to`.
+    pub fn known_within(&self, from: Timestamp, to: Timestamp) -> bool {
+        self.latest.0 <= to && self.earliest.0 >= from
     }
 }
 

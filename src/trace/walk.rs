@@ -259,9 +259,8 @@ impl Walk<'_> {
     fn rest(&mut self, source: &End, target: &End) {
         for local in [&source.local, &target.local].into_iter().flatten() {
             let interface = &local.rules.interface.id;
-            let provenance = local.rules.provenance;
-            if provenance.distance > 0 && self.view.at != i64::MAX {
-                let distance = provenance.distance;
+            let (distance, _) = local.rules.provenance.distance(self.view.at);
+            if distance > 0 && self.view.at != i64::MAX {
                 self.not_checked.push(format!(
                     "changes in the {distance} s between the time asked and the capture used for {interface}"
                 ));

@@ -17,6 +17,8 @@ pub struct TextValues {
     short_used: usize,
     long: Vec<LongSlot>,
     long_used: usize,
+    /// Longer texts met lately, by a look at a few of their bytes.
+    recent: Vec<LongSlot>,
     seen: usize,
 }
 
@@ -71,6 +73,7 @@ impl TextValues {
         self.short_used = 0;
         self.long.fill(EMPTY_LONG);
         self.long_used = 0;
+        self.recent.fill(EMPTY_LONG);
         self.seen = 0;
     }
 
@@ -99,7 +102,6 @@ impl TextValues {
             return;
         }
         let mut last = (0u64, 0u64, NULL);
-        let mut last_long: (&[u8], u32) = (&[], NULL);
         for (row, span) in spans.iter().enumerate() {
             let key = match packed(block, *span) {
                 Some((low, high)) if !self.plain => {
@@ -119,19 +121,7 @@ impl TextValues {
                 }
                 _ => {
                     let token = span.of(block);
-                    if is_null(token) {
-                        keys.push(NULL);
-                        continue;
-                    }
-                    if token == last_long.0 && !self.plain {
-                        keys.push(last_long.1);
-                        continue;
-                    }
-                    let key = self.key(ty, token);
-                    if let Some(key) = key {
-                        last_long = (token, key);
-                    }
-                    key
+                    if is_null(token) { Some(NULL) } else { self.key(ty, token) }
                 }
             };
             match key {
@@ -229,6 +219,25 @@ impl TextValues {
             let (low, high) = pack(padded(token), token.len());
             return self.key_short(ty, low, high, token, Span::new(0, token.len()));
         }
+        let glance = glance(token);
+        let (near, near_tag) = (glance as usize % RECENT, (glance >> 32) as u32);
+        if let Some(found) = self.recent.get(near)
+            && found.tag == near_tag
+            && self.get(found.key as usize) == token
+        {
+            return Some(found.key);
+        }
+        let key = self.key_long(ty, token)?;
+        if self.recent.is_empty() {
+            self.recent = vec![EMPTY_LONG; RECENT];
+        }
+        if let Some(slot) = self.recent.get_mut(near) {
+            *slot = LongSlot { tag: near_tag, key };
+        }
+        Some(key)
+    }
+
+    fn key_long(&mut self, ty: ColumnType, token: &[u8]) -> Option<u32> {
         let hash = hash_long(token);
         let tag = (hash >> 32) as u32;
         let mask = self.long.len().wrapping_sub(1);
@@ -303,6 +312,9 @@ impl TextValues {
     }
 }
 
+/// Longer texts remembered by [`glance`]: most columns of them (ARNs, ciphers, agents) have few values.
+const RECENT: usize = 64;
+
 /// Slots of a table that does not fit into the second-level cache beside everything else.
 const LARGE_TABLE: usize = 16 * 1024;
 
@@ -359,6 +371,14 @@ fn padded(token: &[u8]) -> [u8; 16] {
 fn pack(bytes: [u8; 16], len: usize) -> (u64, u64) {
     let kept = u128::from_le_bytes(bytes) & ((1u128 << ((8 * len as u32) & 127)) - 1);
     (kept as u64, (kept >> 64) as u64 | (len as u64) << 56)
+}
+
+/// A hash of a longer text's length and of eight bytes each of its start, middle and end: no matter how long it is.
+pub(super) fn glance(token: &[u8]) -> u64 {
+    let middle = token.get(token.len() / 2..).unwrap_or_default();
+    let word = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    let (first, middle, last) = (token.first_chunk(), middle.first_chunk(), token.last_chunk());
+    hash(word(first) ^ word(middle).rotate_left(32) ^ token.len() as u64, word(last) ^ word(middle))
 }
 
 fn hash_long(token: &[u8]) -> u64 {

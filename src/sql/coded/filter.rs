@@ -158,14 +158,14 @@ impl Part {
         let of_none = of_text.last().copied().unwrap_or(false);
         let keys = dictionary.keys();
         let of_key = |key: i32| of_text.get(key as usize).copied().unwrap_or(false);
+        // What a row without a text has for a key is of no account, so all rows are asked alike, and mended in words of 64.
         let values = keys.values();
+        let holds =
+            BooleanBuffer::collect_bool(values.len(), |row| values.get(row).is_some_and(|key| of_key(*key)));
         Some(match keys.nulls().filter(|nulls| nulls.null_count() > 0) {
-            None => BooleanBuffer::collect_bool(values.len(), |row| {
-                values.get(row).is_some_and(|key| of_key(*key))
-            }),
-            Some(nulls) => BooleanBuffer::collect_bool(values.len(), |row| {
-                if nulls.is_null(row) { of_none } else { values.get(row).is_some_and(|key| of_key(*key)) }
-            }),
+            None => holds,
+            Some(nulls) if of_none => &holds | &!nulls.inner(),
+            Some(nulls) => &holds & nulls.inner(),
         })
     }
 

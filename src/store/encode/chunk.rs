@@ -86,6 +86,28 @@ impl Encoder {
         let chunk = Chunk::new(descr, column);
         chunk.write(self, options)
     }
+
+    /// The page as it is to be written, once it has been compressed where the codec says so.
+    fn written(&self, codec: Compression) -> Bytes {
+        Bytes::copy_from_slice(match codec {
+            Compression::UNCOMPRESSED => &self.page,
+            _ => &self.compressed,
+        })
+    }
+}
+
+/// A data page as it is written.
+struct DataPage {
+    nulls: u64,
+    /// Bytes before compression.
+    size: usize,
+    bytes: Bytes,
+}
+
+impl DataPage {
+    fn of(encoder: &Encoder, codec: Compression, nulls: u64) -> DataPage {
+        DataPage { nulls, size: encoder.page.len(), bytes: encoder.written(codec) }
+    }
 }
 
 /// The work on one chunk.
@@ -141,11 +163,13 @@ impl<'a> Chunk<'a> {
             cuts.push(from..to);
             from = to;
         }
+        let mut first_page = None;
         if let Some(first) = cuts.first() {
-            self.body(first.clone(), encoder);
-            if encoder.page.len() > 4096 && compress(encoder)? * 100 > encoder.page.len() * 96 {
+            let nulls = self.body(first.clone(), encoder);
+            if compress(encoder)? * 100 > encoder.page.len() * 96 && encoder.page.len() > 4096 {
                 codec = Compression::UNCOMPRESSED;
             }
+            first_page = Some(DataPage::of(encoder, codec, nulls));
         }
 
         let mut encoding_stats = Vec::new();
@@ -153,9 +177,11 @@ impl<'a> Chunk<'a> {
         if matches!(self.form, Form::Dictionary { .. }) {
             encoder.page.clear();
             let count = self.dictionary_body(&mut encoder.page);
-            let buf = finish(encoder, codec)?;
+            if codec != Compression::UNCOMPRESSED {
+                compress(encoder)?;
+            }
             let page = Page::DictionaryPage {
-                buf,
+                buf: encoder.written(codec),
                 num_values: count as u32,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
@@ -181,18 +207,26 @@ impl<'a> Chunk<'a> {
         let page_count = cuts.len() as i32;
         for cut in cuts {
             let page_rows = cut.len();
-            let page_nulls = self.body(cut.clone(), encoder);
+            let DataPage { nulls: page_nulls, size, bytes } = match first_page.take() {
+                Some(first) => first,
+                None => {
+                    let nulls = self.body(cut.clone(), encoder);
+                    if codec != Compression::UNCOMPRESSED {
+                        compress(encoder)?;
+                    }
+                    DataPage::of(encoder, codec, nulls)
+                }
+            };
             nulls += page_nulls;
-            let buf = finish(encoder, codec)?;
             let page = Page::DataPage {
-                buf,
+                buf: bytes,
                 num_values: page_rows as u32,
                 encoding,
                 def_level_encoding: Encoding::RLE,
                 rep_level_encoding: Encoding::RLE,
                 statistics: None,
             };
-            let spec = pages.write_page(CompressedPage::new(page, encoder.page.len()))?;
+            let spec = pages.write_page(CompressedPage::new(page, size))?;
             sizes = (sizes.0 + spec.uncompressed_size as i64, sizes.1 + spec.compressed_size as i64);
             data_offset.get_or_insert(spec.offset as i64);
             offsets.append_row_count(page_rows as i64);
@@ -463,12 +497,4 @@ fn compress(encoder: &mut Encoder) -> Result<usize> {
         .compressor
         .compress_to_buffer(&encoder.page, &mut encoder.compressed)
         .map_err(|error| ParquetError::External(Box::new(error)))
-}
-
-fn finish(encoder: &mut Encoder, codec: Compression) -> Result<Bytes> {
-    if codec == Compression::UNCOMPRESSED {
-        return Ok(Bytes::copy_from_slice(&encoder.page));
-    }
-    compress(encoder)?;
-    Ok(Bytes::copy_from_slice(&encoder.compressed))
 }
