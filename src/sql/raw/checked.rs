@@ -37,14 +37,14 @@ impl RawInput {
                 return Checked::Unsound;
             }
         };
-        let shared = if self.threads > 1 { decoder.share() } else { None };
+        let shared = if self.checkers > 1 { decoder.share() } else { None };
         let parts = std::thread::scope(|scope| {
             let helper = |text: &Arc<SharedText>| {
                 let mut decoder = Decoder::of_shared(Arc::clone(text), &file.located, &self.decode);
                 scope.spawn(move || check_part(&mut decoder, &file.path))
             };
             let helpers: Vec<_> =
-                shared.iter().flat_map(|text| (1..self.threads).map(move |_| helper(text))).collect();
+                shared.iter().flat_map(|text| (1..self.checkers).map(move |_| helper(text))).collect();
             let mut parts = vec![check_part(&mut decoder, &file.path)];
             parts.extend(helpers.into_iter().map(|helper| match helper.join() {
                 Ok(part) => part,

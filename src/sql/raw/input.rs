@@ -196,8 +196,8 @@ pub struct RawInput {
     pub quarantine: Quarantine,
     /// Files with a line that cannot be read are left out.
     pub strict: bool,
-    /// How many readers there may be at a time.
-    pub threads: usize,
+    /// How many may read a long file in full together, so that those of all long files are no more than the threads.
+    pub checkers: usize,
     /// A query has taken lines as rows without looking at any field of theirs.
     pub unlooked: AtomicBool,
     limits: Limits,
@@ -215,8 +215,9 @@ impl RawInput {
         limits: Limits,
         strict: bool,
     ) -> RawInput {
+        let long = objects.iter().filter(|object| object.size > limits.whole_file as u64).count();
         RawInput {
-            threads: threads.max(1),
+            checkers: threads.checked_div(long).unwrap_or(threads).max(1),
             unlooked: AtomicBool::new(false),
             files: objects.into_iter().map(RawFile::new).collect(),
             decode,
