@@ -140,6 +140,8 @@ impl Engine {
         let threads = global.threads();
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
+            // Signals and timers are looked for once in so many turns of a thread, and a turn may be some milliseconds long.
+            .event_interval(7)
             .enable_all()
             .build()
             .context("cannot start the worker threads")?;

@@ -278,6 +278,7 @@ async fn a_query_that_finds_nothing_lets_others_have_the_thread() {
                 None => pauses += 1,
             }
         };
-        assert_eq!((rows.unwrap_or(0), pauses), (0, 2), "one for each hundred thousand lines");
+        assert_eq!(rows.unwrap_or(0), 0);
+        assert!((10..20).contains(&pauses), "one for each sixteen thousand lines, and not {pauses}");
     }
 }

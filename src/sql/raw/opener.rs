@@ -218,8 +218,9 @@ fn open<'s>(work: &Work, file: &RawFile, scratch: &'s mut Scratch) -> Option<Box
     Some(decoder)
 }
 
-/// After so many lines without a row others get the thread: a query may have been cancelled.
-const PAUSE: u64 = 100_000;
+/// After so many lines without a row others get the thread: a query may have been cancelled. Often, since the runtime
+/// looks for signals and timers only once in many turns.
+const PAUSE: u64 = 16_000;
 
 /// Where lines are cut to.
 struct Buffers<'a> {
