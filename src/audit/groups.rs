@@ -4,7 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Finding, Severity, plural, some};
 use crate::net::{Family, PortRange, TCP, UDP, is_internet};
-use crate::network::{Network, NetworkInterface, Remote, SecurityGroup, SecurityGroupRule, Traffic, View};
+use crate::network::{
+    Network, NetworkInterface, Remote, RuleDisagreement, SecurityGroup, SecurityGroupRule, Traffic, View,
+};
 use crate::rules::rule_text;
 
 /// TCP ports through which hosts are administered.
@@ -43,6 +45,19 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
         // Without interfaces in the configuration every group would look unused; a default group cannot be deleted.
         if carried.is_empty() && !network.interfaces.is_empty() && group.name.as_deref() != Some("default") {
             unused(group, referenced.contains(group.id.as_str()), findings);
+        }
+        // Of another capture it says nothing about this one.
+        let of_this = |one: &&RuleDisagreement| {
+            one.group_id == group.id && (one.at.is_none() || one.at == found.version.captured_at)
+        };
+        if let Some(disagreement) = network.disagreements.iter().find(of_this) {
+            findings.push(Finding {
+                severity: Severity::Warning,
+                check: "rules_disagree",
+                object: group.id.clone(),
+                finding: disagreement.to_string(),
+                advice: "fetch both again (flowq config pull), and import them".to_owned(),
+            });
         }
         for rule in group.rules.iter().filter(|rule| !rule.egress && is_world(network, rule, view)) {
             world_open(group, rule, carried, findings);

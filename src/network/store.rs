@@ -100,6 +100,8 @@ pub struct Network {
     pub bpa_exclusions: Kind<BpaExclusion>,
     /// Groups used in other VPCs.
     pub group_associations: Kind<GroupVpcAssociation>,
+    /// Groups of whose rules two outputs of one capture say different things.
+    pub disagreements: Vec<RuleDisagreement>,
     boundaries: Boundaries,
     interface_boundaries: Boundaries,
     acl_of_subnet: HashMap<String, Vec<String>>,

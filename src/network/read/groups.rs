@@ -124,7 +124,7 @@ impl NetworkBuilder {
             remote,
             description: node.text("Description"),
         };
-        self.rule_files.entry_ref(group.as_str()).or_insert_with(|| context.file.clone());
+        self.rule_files.entry((group.clone(), context.at)).or_insert_with(|| context.file.clone());
         self.rule_pieces.push(Piece { id: group, at: context.at, origin: context.origin(), value: rule });
     }
 }

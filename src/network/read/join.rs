@@ -12,7 +12,7 @@ impl NetworkBuilder {
     /// `describe-security-group-rules` has the rule ids, so it stands in for the rules of a group's reading of the same
     /// capture (spec 6.3); a group without a reading of its own comes into being from its rules.
     pub(super) fn join_rules(&mut self) -> Vec<RuleDisagreement> {
-        let mut found: Vec<RuleDisagreement> = Vec::new();
+        let mut found: Vec<(RuleDisagreement, String)> = Vec::new();
         let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Vec<SecurityGroupRule>)> =
             HashMap::new();
         for piece in std::mem::take(&mut self.rule_pieces) {
@@ -32,7 +32,9 @@ impl NetworkBuilder {
                     } else {
                         // Rules are left out where only some fields of groups were asked for (`--query`).
                         if !group.rules.is_empty() {
-                            found.extend(disagreement(group, &rules, reading.at));
+                            let file = self.rule_files.get(&(id.clone(), at));
+                            let file = file.cloned().unwrap_or_else(|| "-".to_string());
+                            found.extend(disagreement(group, &rules, reading.at).map(|one| (one, file)));
                         }
                         group.rules.clone_from(&rules);
                     }
@@ -44,12 +46,12 @@ impl NetworkBuilder {
                 readings.push(Observation { at, sequence: 0, origin, reduced: false, value: Some(group) });
             }
         }
-        found.sort_by(|one, other| (&one.group_id, one.at).cmp(&(&other.group_id, other.at)));
-        for one in &found {
-            let file = self.rule_files.get(&one.group_id).cloned().unwrap_or_else(|| "-".to_string());
-            self.problems.push(Problem { file, object: one.group_id.clone(), message: one.to_string() });
+        found.sort_by(|(one, _), (other, _)| (&one.group_id, one.at).cmp(&(&other.group_id, other.at)));
+        for (one, file) in &found {
+            let (file, object) = (file.clone(), one.group_id.clone());
+            self.problems.push(Problem { file, object, message: one.to_string() });
         }
-        found
+        found.into_iter().map(|(one, _)| one).collect()
     }
 
     pub(super) fn join_lists(&mut self) {

@@ -204,8 +204,8 @@ pub struct NetworkBuilder {
     bpa_exclusions: Readings<BpaExclusion>,
     group_associations: Readings<GroupVpcAssociation>,
     rule_pieces: Vec<Piece<SecurityGroupRule>>,
-    /// The first file with rules of a group, for messages.
-    rule_files: HashMap<String, String>,
+    /// The first file with rules of each group in each capture, for messages.
+    rule_files: HashMap<(String, Option<Timestamp>), String>,
     list_pieces: Vec<Piece<Vec<crate::net::Prefix>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
     health_pieces: Vec<Piece<Targets>>,
@@ -288,7 +288,7 @@ impl NetworkBuilder {
 
     /// Puts the readings together. What could not be joined is added to the problems returned.
     pub fn finish(mut self) -> (Network, Vec<Problem>) {
-        self.join_rules();
+        let disagreements = self.join_rules();
         self.join_lists();
         self.join_stale();
         self.join_targets();
@@ -308,6 +308,7 @@ impl NetworkBuilder {
         fill(&mut network.bpa_options, self.bpa_options);
         fill(&mut network.bpa_exclusions, self.bpa_exclusions);
         fill(&mut network.group_associations, self.group_associations);
+        network.disagreements = disagreements;
         network.finish();
         (network, self.problems)
     }

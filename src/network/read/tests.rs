@@ -109,6 +109,10 @@ fn rules_that_two_outputs_tell_differently_are_named() {
         rules_of(&network, "sg-1"),
         ["in tcp 22 0.0.0.0/0", "in tcp 80 sg-2", "out all traffic 0.0.0.0/0"]
     );
+    let findings = crate::audit::check(&network, now());
+    let found: Vec<_> = findings.iter().filter(|one| one.check == "rules_disagree").collect();
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].object, "sg-1");
 }
 
 #[test]
