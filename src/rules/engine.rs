@@ -448,7 +448,8 @@ impl InterfaceRules {
     /// What is known of the remote as a member of groups.
     pub fn identity<'a>(&'a self, packet: &'a Packet) -> Identity<'a> {
         let vpc = self.interface.vpc_id.as_deref();
-        self.owners.identity(vpc, packet.direction, &packet.remote)
+        let route = || self.surroundings.route_to(&packet.remote);
+        self.owners.identity(vpc, packet.direction, &packet.remote, route)
     }
 
     /// The service at `remote` that neither layer filters, if it is one.

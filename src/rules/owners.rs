@@ -1,6 +1,7 @@
 //! Whose address a remote is: what rules that refer to groups need (spec 2.4).
 
 use super::packet::{Direction, Ternary};
+use super::scope::RouteKind;
 use crate::net::{Family, Prefix, is_private};
 use crate::network::{GroupReference, Network, Origin, View};
 use hashbrown::{HashMap, HashSet};
@@ -36,6 +37,10 @@ pub struct Owners {
     /// Pairs of VPCs joined by an active peering connection in one Region, both ways.
     peered: HashSet<(String, String)>,
     peerings_known: bool,
+    /// Pairs of VPCs joined by an active peering connection between Regions, both ways: references do not cross it.
+    far_peered: HashSet<(String, String)>,
+    /// By VPC: its transit gateways, and whether the attachment surely does not support references to groups.
+    transit: HashMap<String, Vec<(String, bool)>>,
     /// Blocks behind peering connections, which may hold addresses that look public.
     peer_blocks: Vec<Prefix>,
 }
@@ -120,26 +125,50 @@ impl Owners {
             let ends = (&peering.value.requester, &peering.value.accepter);
             if let (Some(one), Some(other)) = (&ends.0.vpc_id, &ends.1.vpc_id)
                 && peering.value.joins(one, other)
-                && peering.value.same_region()
             {
-                owners.peered.insert((one.clone(), other.clone()));
-                owners.peered.insert((other.clone(), one.clone()));
+                let near = peering.value.same_region();
+                let pairs = if near { &mut owners.peered } else { &mut owners.far_peered };
+                pairs.insert((one.clone(), other.clone()));
+                pairs.insert((other.clone(), one.clone()));
+                if !near {
+                    continue;
+                }
                 owners.peer_blocks.extend(ends.0.cidrs.iter().chain(&ends.1.cidrs).copied());
+            }
+        }
+        for found in network.transit_attachments.all(view) {
+            if let (Some(vpc), Some(gateway)) = (&found.value.vpc_id, &found.value.gateway_id) {
+                let disabled = found.value.security_group_referencing.as_deref() == Some("disable");
+                owners.transit.entry_ref(vpc.as_str()).or_default().push((gateway.clone(), disabled));
             }
         }
         owners
     }
 
-    /// What is known of `remote` as seen from an interface in `own_vpc`.
+    /// Whether a transit gateway between two VPCs surely lets no inbound rule refer to groups: their attachments are known,
+    /// and on each gateway that both have, one of the two does not support it. Gateways that are peered never do (spec 2.4).
+    fn transit_forbids(&self, one: &str, other: &str) -> bool {
+        let (Some(ours), Some(theirs)) = (self.transit.get(one), self.transit.get(other)) else {
+            return false;
+        };
+        ours.iter().all(|(gateway, disabled)| {
+            theirs.iter().all(|(their, their_disabled)| their != gateway || *disabled || *their_disabled)
+        })
+    }
+
+    /// What is known of `remote` as seen from an interface in `own_vpc`; `route` is where the interface's subnet sends
+    /// packets for it, as far as that is known.
     ///
     /// Owners in the own VPC win, since its local route does; then peered VPCs. An owner elsewhere is reached through a
     /// transit gateway, over which only inbound rules may refer to groups, and only when enabled on the gateway and both
-    /// attachments (documented): maybe.
-    pub fn identity<'a>(
+    /// attachments (documented): maybe, where none of these is known to lack it. Peering between Regions preserves no
+    /// reference either way.
+    pub(super) fn identity<'a>(
         &'a self,
         own_vpc: Option<&str>,
         direction: Direction,
         remote: &'a IpAddr,
+        route: impl Fn() -> Option<RouteKind>,
     ) -> Identity<'a> {
         let holders = || self.holders(remote);
         let here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
@@ -153,10 +182,15 @@ impl Owners {
         if let Some(vpc) = in_own_vpc {
             return if vpc.covered { Identity::Nobody } else { Identity::Unknown };
         }
-        let is_peer = |vpc: &Option<String>| match (vpc, own_vpc) {
-            (Some(vpc), Some(own)) => self.peered.contains(&(own.to_string(), vpc.clone())),
+        let over_transit = direction.is_egress() && route() == Some(RouteKind::Transit);
+        if over_transit {
+            return Identity::Nobody;
+        }
+        let joined = |pairs: &HashSet<(String, String)>, vpc: &Option<String>| match (vpc, own_vpc) {
+            (Some(vpc), Some(own)) => pairs.contains(&(own.to_string(), vpc.clone())),
             _ => false,
         };
+        let is_peer = |vpc: &Option<String>| joined(&self.peered, vpc);
         if let Some(identity) = of_holders(holders().filter(|owner| is_peer(&owner.vpc))) {
             return identity;
         }
@@ -164,6 +198,11 @@ impl Owners {
         let mut elsewhere = false;
         for owner in holders() {
             elsewhere = true;
+            let forbidden = self.peerings_known
+                && owner.vpc.as_deref().zip(own_vpc).is_some_and(|(vpc, own)| self.transit_forbids(own, vpc));
+            if forbidden || joined(&self.far_peered, &owner.vpc) {
+                continue;
+            }
             if !owner.groups_known {
                 return Identity::Unknown;
             }
@@ -171,7 +210,11 @@ impl Owners {
         }
         if elsewhere {
             let only_transit = self.peerings_known && direction.is_egress();
-            return if only_transit { Identity::Nobody } else { Identity::MaybeMember(groups) };
+            return if only_transit || groups.is_empty() {
+                Identity::Nobody
+            } else {
+                Identity::MaybeMember(groups)
+            };
         }
         let mut others = self.vpcs.values().filter(|vpc| vpc.holds(remote)).peekable();
         if others.peek().is_some() {

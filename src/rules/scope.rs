@@ -83,8 +83,9 @@ pub(super) struct Surroundings {
     own_is_gateway_endpoint: bool,
 }
 
+/// Where a route leads, as far as filters care.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum RouteKind {
+pub(super) enum RouteKind {
     Local,
     Transit,
     /// `vpce-…` that is no gateway endpoint: a Gateway Load Balancer endpoint.
@@ -122,31 +123,28 @@ impl SubnetFacts {
             }
             found.addresses.extend(&other.addresses);
         }
-        if found.transit_here || found.endpoints_here {
-            let table = network.route_table_of(subnet_id, vpc_id, view);
-            found.routes = table.map(|table| {
-                let mut routes = Vec::new();
-                for route in &table.value.routes {
-                    if route.state.as_deref() == Some("blackhole") {
-                        continue;
-                    }
-                    let kind = route_kind(&route.target);
-                    match &route.destination {
-                        Destination::Cidr(prefix) => routes.push((*prefix, kind)),
-                        // Routes to AWS's own lists are gateway endpoints, which have no interface.
-                        Destination::PrefixList(_) if kind == RouteKind::GatewayEndpoint => {}
-                        Destination::PrefixList(list) => {
-                            let list = network.prefix_lists.get(list, view);
-                            let entries =
-                                list.iter().filter_map(|list| list.value.entries.as_ref()).flatten();
-                            routes.extend(entries.map(|prefix| (*prefix, kind)));
-                        }
+        let table = network.route_table_of(subnet_id, vpc_id, view);
+        found.routes = table.map(|table| {
+            let mut routes = Vec::new();
+            for route in &table.value.routes {
+                if route.state.as_deref() == Some("blackhole") {
+                    continue;
+                }
+                let kind = route_kind(&route.target);
+                match &route.destination {
+                    Destination::Cidr(prefix) => routes.push((*prefix, kind)),
+                    // Routes to AWS's own lists are gateway endpoints, which have no interface.
+                    Destination::PrefixList(_) if kind == RouteKind::GatewayEndpoint => {}
+                    Destination::PrefixList(list) => {
+                        let list = network.prefix_lists.get(list, view);
+                        let entries = list.iter().filter_map(|list| list.value.entries.as_ref()).flatten();
+                        routes.extend(entries.map(|prefix| (*prefix, kind)));
                     }
                 }
-                routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
-                routes
-            });
-        }
+            }
+            routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
+            routes
+        });
         found
     }
 
@@ -165,6 +163,11 @@ impl Surroundings {
             own_is_transit: interface.is_type("transit_gateway"),
             own_is_gateway_endpoint: interface.is_type("gateway_load_balancer_endpoint"),
         }
+    }
+
+    /// Where the subnet sends packets for `remote`; `None` where that is not known.
+    pub(super) fn route_to(&self, remote: &IpAddr) -> Option<RouteKind> {
+        self.subnet.route_to(remote)
     }
 
     /// The lists that apply to traffic with `remote`; `own` is the interface's own address where it is known.

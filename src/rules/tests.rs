@@ -145,6 +145,63 @@ fn rules_that_refer_to_groups() {
     check(&apart, "eni-a", &["in tcp 5432 from 10.9.1.90 => A100 U", "out tcp 5432 to 10.9.1.90 => A100 D"]);
 }
 
+/// What the groups make of 10.9.1.90 in vpc-9, in and out, as `in out`; the fixture is changed by hand before.
+fn across(more: &str, change: impl Fn(&mut Fixture)) -> String {
+    let text = format!(
+        "{BASE}
+        vpc vpc-9 10.9.0.0/16
+        subnet subnet-9 vpc-9 10.9.1.0/24
+        eni eni-far subnet-9 10.9.1.90 groups=sg-2
+        sg-1 in tcp 5432 sg-2
+        sg-1 out tcp 5432 sg-2
+        sg-2
+        {more}"
+    );
+    let mut fixture = Fixture::new(&text);
+    change(&mut fixture);
+    let network = fixture.network();
+    let rules = Engine::new(&network).interface("eni-a", NOW).unwrap();
+    let of = |text: &str| match rules.group_verdict(&packet(text)).decision {
+        super::Decision::Allow => "A",
+        super::Decision::Deny => "D",
+        super::Decision::Unknown => "U",
+        super::Decision::NotApplicable => "X",
+    };
+    format!("{} {}", of("in tcp 5432 from 10.9.1.90"), of("out tcp 5432 to 10.9.1.90"))
+}
+
+#[test]
+fn references_follow_the_path() {
+    let keep = |_: &mut Fixture| {};
+    // Spec 2.4, row by row: inbound, outbound.
+    assert_eq!(across("peering pcx-1 vpc-1 vpc-9", keep), "A A");
+    let far = |fixture: &mut Fixture| {
+        let peering = fixture.peerings.get_mut("pcx-1").unwrap();
+        peering.requester.region = Some("us-east-1".into());
+        peering.accepter.region = Some("eu-west-1".into());
+    };
+    assert_eq!(across("peering pcx-1 vpc-1 vpc-9", far), "D D");
+    // A transit gateway: outbound never; inbound where the gateway, whose setting no input has, and both attachments allow.
+    assert_eq!(across("route subnet-1 10.9.0.0/16 tgw-1", keep), "U D");
+    assert_eq!(across("route subnet-1 10.0.0.0/8 tgw-1\npeering pcx-1 vpc-1 vpc-9", keep), "A D");
+    let attached = "peering pcx-1 vpc-1 vpc-7
+        attachment tgw-attach-1 tgw-1 vpc-1 subnet-1
+        attachment tgw-attach-9 tgw-1 vpc-9 subnet-9";
+    let setting = |setting: &'static str| {
+        move |fixture: &mut Fixture| {
+            let attachment = fixture.attachments.get_mut("tgw-attach-9").unwrap();
+            attachment.security_group_referencing = Some(setting.into());
+        }
+    };
+    assert_eq!(across(attached, setting("enable")), "U D");
+    assert_eq!(across(attached, setting("disable")), "D D");
+    // Two gateways that are peered.
+    assert_eq!(across(&attached.replace("tgw-1 vpc-9", "tgw-2 vpc-9"), keep), "D D");
+    // What is between the two VPCs is not known at all.
+    assert_eq!(across("", keep), "U U");
+    assert_eq!(across("route subnet-1 10.9.0.0/16 pcx-1", keep), "U U");
+}
+
 #[test]
 fn stale_references_match_nothing() {
     let mut fixture = Fixture::new(&format!("{BASE}\nsg-1 in tcp 22 sg-2\nsg-2"));
