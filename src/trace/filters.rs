@@ -21,7 +21,7 @@ pub(super) struct ClientPorts {
 const LINUX: ClientPorts = ClientPorts { first: 32768, last: 61000, whose: "Linux clients" };
 const WINDOWS: ClientPorts = ClientPorts { first: 49152, last: 65535, whose: "Windows clients" };
 /// Load balancers, NAT gateways and Lambda functions.
-const SERVICES: ClientPorts =
+pub(super) const SERVICES: ClientPorts =
     ClientPorts { first: 1024, last: 65535, whose: "load balancers, NAT gateways and Lambda" };
 /// Whoever is outside may be behind an address translation of its own.
 const TRANSLATED: ClientPorts = ClientPorts { first: 1024, last: 65535, whose: "clients behind a NAT" };

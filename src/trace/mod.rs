@@ -4,6 +4,7 @@
 //! The flow may be hypothetical: no log is looked at here, and records that bear on it are given by whoever has read them.
 //! What the configuration does not hold is named as not checked.
 
+mod balancer;
 mod filters;
 mod gateway;
 mod logged;
@@ -12,6 +13,8 @@ mod render;
 mod route;
 mod walk;
 
+#[cfg(test)]
+mod balancer_tests;
 #[cfg(test)]
 mod gateway_tests;
 #[cfg(test)]
@@ -111,6 +114,8 @@ pub enum Layer {
     SecurityGroup,
     /// A gateway between VPCs.
     Gateway,
+    /// A load balancer, which opens connections of its own.
+    LoadBalancer,
     /// VPC Block Public Access, at what leads to the internet.
     PublicAccess,
 }
@@ -123,6 +128,7 @@ impl fmt::Display for Layer {
             Layer::NetworkAcl => "network_acl",
             Layer::SecurityGroup => "security_group",
             Layer::Gateway => "gateway",
+            Layer::LoadBalancer => "load_balancer",
             Layer::PublicAccess => "vpc_block_public_access",
         })
     }

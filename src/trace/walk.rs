@@ -78,6 +78,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
     }
     walk.addresses(&mut source, &mut target);
     walk.there(&source, &target);
+    walk.balanced(&source, &target);
     walk.back(&source, &target);
     walk.rest(&source, &target);
     let Walk { flow, stages, not_checked, nat, .. } = walk;

@@ -1,0 +1,162 @@
+//! What lies behind a load balancer: its targets, and the filters between it and each of them. A load balancer ends the
+//! client's connection and opens its own, from ports 1024 to 65535 (spec 3.3), to one target of its choice.
+
+use std::net::IpAddr;
+
+use super::filters::SERVICES;
+use super::walk::{End, Local, Walk};
+use super::{Layer, Stage, Way};
+use crate::net::{TCP, UDP};
+use crate::network::{LoadBalancer, NetworkInterface, TargetGroup};
+use crate::rules::{Decision, Direction, Packet};
+
+/// So many targets are followed; of a large group the others are mostly alike.
+const MOST_TARGETS: usize = 5;
+
+/// A target with the group that it is in.
+struct Target {
+    name: String,
+    group: TargetGroup,
+    local: Local,
+}
+
+impl Walk<'_> {
+    /// The stages from a load balancer to its targets and back, where the flow ends at one.
+    pub(super) fn balanced(&mut self, source: &End, target: &End) {
+        let Some(node) = target.local.clone() else { return };
+        let interface = node.rules.interface.clone();
+        let Some(named) = interface.description.as_deref().and_then(|text| text.strip_prefix("ELB ")) else {
+            return;
+        };
+        let Some(balancer) = self.balancer(named) else {
+            self.not_checked.push(format!(
+                "the targets of the load balancer {named}, which is not in the configuration (describe-load-balancers, \
+                 describe-target-groups, describe-target-health)"
+            ));
+            return;
+        };
+        let targets = self.targets(&balancer);
+        let name = balancer.name.clone();
+        if targets.is_empty() {
+            let reason =
+                "no target of it is in the configuration (describe-target-groups, describe-target-health)";
+            self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Unknown, reason));
+            return;
+        }
+        let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
+        let reason = format!(
+            "it opens connections of its own, from ports 1024-65535, to one of {} targets: {}",
+            names.len(),
+            names.join(", ")
+        );
+        self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Allow, reason));
+        self.not_checked.push(format!(
+            "which listener and rule of {} forwards to which target group, and the other interfaces of the load balancer",
+            balancer.name
+        ));
+        if let Some(more) = targets.len().checked_sub(MOST_TARGETS).filter(|more| *more > 0) {
+            self.not_checked.push(format!("{more} more targets of {}", balancer.name));
+        }
+        let mut legs: Vec<Vec<Stage>> = Vec::new();
+        for target in targets.iter().take(MOST_TARGETS) {
+            let from = self.stages.len();
+            self.leg(source, &node, &balancer, target);
+            legs.push(self.stages.split_off(from));
+        }
+        let is_blocked = |leg: &[Stage]| leg.iter().any(|stage| stage.outcome == Decision::Deny);
+        let some_pass = legs.iter().any(|leg| !is_blocked(leg));
+        for (mut leg, target) in legs.into_iter().zip(&targets) {
+            // What is dropped on the way to one target does not stop a flow that another may get.
+            for stage in leg.iter_mut().filter(|stage| some_pass && stage.outcome == Decision::Deny) {
+                stage.outcome = Decision::Unknown;
+                stage.reason = format!("{} (this stops only what goes to {})", stage.reason, target.name);
+            }
+            self.stages.append(&mut leg);
+        }
+    }
+
+    /// The load balancer of `app/NAME/ID`, as AWS describes its interfaces; a Classic one is described by its name alone.
+    fn balancer(&self, named: &str) -> Option<LoadBalancer> {
+        let is_it = |balancer: &LoadBalancer| match named.contains('/') {
+            true => balancer.id.strip_suffix(named).is_some_and(|rest| rest.ends_with('/')),
+            false => balancer.kind == "classic" && balancer.name == named,
+        };
+        let mut all = self.network.load_balancers.all(self.view);
+        all.find(|found| is_it(found.value)).map(|found| found.value.as_ref().clone())
+    }
+
+    fn targets(&mut self, balancer: &LoadBalancer) -> Vec<Target> {
+        let groups: Vec<TargetGroup> = (self.network.target_groups.all(self.view))
+            .filter(|found| found.value.load_balancer_ids.contains(&balancer.id))
+            .map(|found| found.value.as_ref().clone())
+            .collect();
+        let mut found = Vec::new();
+        for group in groups {
+            for (id, state) in &group.targets {
+                let state = state.as_deref().unwrap_or("health not known");
+                let port = group.port.map(|port| format!(" port {port}")).unwrap_or_default();
+                let holder = match id.parse::<IpAddr>() {
+                    Ok(addr) => {
+                        let holders = self.network.holders(&addr, self.view);
+                        holders.first().map(|(interface, _)| (interface.id.clone(), addr))
+                    }
+                    Err(_) => self.of_instance(id).and_then(|one| Some((one.id.clone(), one.primary?))),
+                };
+                let rules = holder.and_then(|(id, own)| Some((self.engine.interface(&id, self.view)?, own)));
+                match rules {
+                    Some((rules, own)) => found.push(Target {
+                        name: format!("{id}{port} ({state})"),
+                        group: group.clone(),
+                        local: Local { rules, own, by_public: false },
+                    }),
+                    None => self.not_checked.push(format!(
+                        "the target {id} of {}, whose interface is not in the configuration",
+                        balancer.name
+                    )),
+                }
+            }
+        }
+        found
+    }
+
+    /// The interface of an instance that load balancers send to: the first, whose address is the instance's.
+    fn of_instance(&self, instance: &str) -> Option<&NetworkInterface> {
+        let mut all = self.network.interfaces.all(self.view);
+        all.find(|found| found.value.instance_id.as_deref() == Some(instance))
+            .map(|found| found.value.as_ref())
+    }
+
+    fn leg(&mut self, source: &End, node: &Local, balancer: &LoadBalancer, target: &Target) {
+        let protocol = match target.group.protocol.as_deref() {
+            Some("UDP" | "QUIC") => UDP,
+            Some("TCP_UDP" | "TCP_QUIC") => self.flow.protocol,
+            _ => TCP,
+        };
+        let preserves = balancer.kind == "network" && target.group.preserve_client_ip == Some(true);
+        if balancer.kind == "network" && target.group.preserve_client_ip.is_none() {
+            self.not_checked.push(format!(
+                "whether {} keeps the clients' addresses (describe-target-group-attributes): its own were taken",
+                balancer.name
+            ));
+        }
+        let local = &target.local;
+        let client = if preserves { source.seen } else { node.own };
+        let packet = |direction, remote, port| Packet { direction, remote, protocol, port, icmp: None };
+        let port = target.group.port;
+        let out = packet(Direction::Egress, local.own, port);
+        self.groups(Way::There, &node.rules, &out);
+        self.acl(Way::There, node, &out, &[]);
+        self.route(Way::There, node, local.own, Some(local));
+        let into = packet(Direction::Ingress, client, port);
+        self.acl(Way::There, local, &into, &[]);
+        self.groups(Way::There, &local.rules, &into);
+        let ports = if preserves { self.client_ports(source) } else { vec![SERVICES] };
+        self.state(&local.rules, Direction::Egress);
+        self.acl(Way::Back, local, &packet(Direction::Egress, client, None), &ports);
+        if !preserves {
+            self.route(Way::Back, local, node.own, Some(node));
+            self.acl(Way::Back, node, &packet(Direction::Ingress, local.own, None), &ports);
+            self.state(&node.rules, Direction::Ingress);
+        }
+    }
+}

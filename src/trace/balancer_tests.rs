@@ -1,0 +1,133 @@
+//! Load balancers and their targets, followed by hand.
+
+use super::*;
+use crate::net::TCP;
+use crate::network::{LoadBalancer, TargetGroup, Timeline, View};
+use crate::rules::fixture::Fixture;
+
+const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/web/50dc6c495c0c9188";
+
+const NETWORK: &str = "
+    vpc vpc-1 10.0.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    subnet subnet-2 vpc-1 10.0.2.0/24
+    nacl acl-1 vpc-1 subnet-1
+    acl-1 in 100 allow all 0.0.0.0/0
+    acl-1 out 100 allow all 0.0.0.0/0
+    nacl acl-2 vpc-1 subnet-2
+    acl-2 in 100 allow tcp 8080 10.0.1.0/24
+    acl-2 out 100 allow tcp 1024-65535 10.0.1.0/24
+    route subnet-1 10.0.0.0/16 local
+    route subnet-1 0.0.0.0/0 igw-1
+    route subnet-2 10.0.0.0/16 local
+    sg-lb in tcp 443 0.0.0.0/0
+    sg-lb out tcp 8080 10.0.2.0/24
+    sg-app in tcp 8080 sg-lb
+    sg-shut
+    eni eni-app subnet-2 10.0.2.10 groups=sg-app
+    eni eni-shut subnet-2 10.0.2.11 groups=sg-shut
+    eni eni-lb subnet-1 10.0.1.5 groups=sg-lb public=192.0.2.5 description=ELB app/web/50dc6c495c0c9188
+    bpa subnet-1 off
+    bpa subnet-2 off";
+
+fn run(text: &str, targets: &[&str]) -> Trace {
+    let mut network = Fixture::new(text).network();
+    let balancer = LoadBalancer {
+        id: ARN.into(),
+        name: "web".into(),
+        kind: "application".into(),
+        ..LoadBalancer::default()
+    };
+    let group = TargetGroup {
+        id: "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/app/1".into(),
+        protocol: Some("HTTP".into()),
+        port: Some(8080),
+        target_type: Some("ip".into()),
+        load_balancer_ids: vec![ARN.into()],
+        targets: targets.iter().map(|target| ((*target).into(), Some("healthy".into()))).collect(),
+        ..TargetGroup::default()
+    };
+    network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
+    network.target_groups.put(group.id.clone(), Timeline::always(group));
+    network.finish();
+    let flow = Flow {
+        src: "198.51.100.7".parse().unwrap(),
+        dst: "192.0.2.5".parse().unwrap(),
+        protocol: TCP,
+        src_port: None,
+        dst_port: Some(443),
+        icmp: None,
+        interface: None,
+    };
+    trace(&network, flow, View { at: 0, after: false }).unwrap()
+}
+
+fn stages(trace: &Trace) -> Vec<String> {
+    let word = |stage: &Stage| stage.direction.map(|d| format!(" {}", d.rule_word())).unwrap_or_default();
+    trace.stages.iter().map(|s| format!("{} {}{} {} {}", s.way, s.layer, word(s), s.at, s.outcome)).collect()
+}
+
+#[test]
+fn the_way_goes_on_to_the_target() {
+    let trace = run(NETWORK, &["10.0.2.10"]);
+    assert_eq!(
+        stages(&trace),
+        [
+            "there address 198.51.100.7 not_applicable",
+            "there address 192.0.2.5 allow",
+            "there vpc_block_public_access subnet-1 allow",
+            "there network_acl inbound subnet-1 allow",
+            "there security_group inbound eni-lb allow",
+            "there load_balancer web allow",
+            "there security_group outbound eni-lb allow",
+            "there network_acl outbound subnet-1 allow",
+            "there route subnet-1 allow",
+            "there network_acl inbound subnet-2 allow",
+            "there security_group inbound eni-app allow",
+            "back security_group outbound eni-app not_applicable",
+            "back network_acl outbound subnet-2 allow",
+            "back route subnet-2 allow",
+            "back network_acl inbound subnet-1 allow",
+            "back security_group inbound eni-lb not_applicable",
+            "back security_group outbound eni-lb not_applicable",
+            "back network_acl outbound subnet-1 allow",
+            "back route subnet-1 allow",
+        ]
+    );
+    assert_eq!(trace.outcome(), Decision::Allow);
+    assert!(trace.stages[5].reason.contains("10.0.2.10 port 8080 (healthy)"), "{}", trace.stages[5].reason);
+}
+
+#[test]
+fn answers_go_to_any_port_of_the_load_balancer() {
+    // Ports of Linux clients are not all that a load balancer uses.
+    let narrow = NETWORK.replace("out 100 allow tcp 1024-65535", "out 100 allow tcp 32768-61000");
+    let trace = run(&narrow, &["10.0.2.10"]);
+    let back = trace.stages.iter().find(|stage| stage.way == Way::Back && stage.at == "subnet-2").unwrap();
+    assert_eq!(back.outcome, Decision::Unknown);
+    assert_eq!(back.clients[0].dropped, [(1024, 32767), (61001, 65535)]);
+}
+
+#[test]
+fn a_target_that_is_shut_stops_it_only_alone() {
+    let alone = run(NETWORK, &["10.0.2.11"]);
+    let blockers: Vec<&str> = alone.blockers().map(|stage| stage.at.as_str()).collect();
+    assert_eq!(blockers, ["eni-shut"]);
+    let fix = alone.blockers().next().unwrap().fix.as_ref().unwrap();
+    assert!(
+        fix.command.contains("FromPort=8080,ToPort=8080") && fix.command.contains("10.0.1.5/32"),
+        "{}",
+        fix.command
+    );
+    let both = run(NETWORK, &["10.0.2.10", "10.0.2.11"]);
+    assert_eq!((both.blockers().count(), both.outcome()), (0, Decision::Unknown));
+}
+
+#[test]
+fn what_is_not_known_of_a_load_balancer_is_said() {
+    let other = NETWORK.replace("ELB app/web/50dc6c495c0c9188", "ELB app/other/60dc6c495c0c9188");
+    let trace = run(&other, &["10.0.2.10"]);
+    assert!(trace.not_checked.iter().any(|text| text.contains("app/other/60dc6c495c0c9188")));
+    let empty = run(NETWORK, &[]);
+    assert!(stages(&empty).contains(&"there load_balancer web unknown".to_owned()));
+}
