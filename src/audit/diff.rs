@@ -168,7 +168,10 @@ mod tests {
                 format!(r#"{{"IpProtocol":"tcp","FromPort":{port},"ToPort":{port},"IpRanges":[{{"CidrIp":"{cidr}"}}]}}"#)
             })
             .collect();
-        format!(r#"{{"GroupId":"{id}","GroupName":"{id}","IpPermissions":[{}]}}"#, rules.join(","))
+        format!(
+            r#"{{"GroupId":"{id}","GroupName":"{id}","IpPermissions":[{}],"IpPermissionsEgress":[]}}"#,
+            rules.join(",")
+        )
     }
 
     fn changes(captures: &[(i64, String)], from: i64, to: i64) -> Vec<String> {

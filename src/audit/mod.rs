@@ -4,6 +4,7 @@
 //! `attribute`. A finding names one object, says what follows for traffic, and what to do.
 
 mod acl;
+mod captures;
 mod diff;
 mod groups;
 mod references;
@@ -55,6 +56,7 @@ pub struct Finding {
 /// Every finding in a view, the worst first.
 pub fn check(network: &Network, view: View) -> Vec<Finding> {
     let mut findings = Vec::new();
+    captures::check(network, view, &mut findings);
     references::check(network, view, &mut findings);
     acl::check(network, view, &mut findings);
     groups::check(network, view, &mut findings);

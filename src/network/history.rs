@@ -16,8 +16,10 @@ pub enum Origin {
     Undated,
     /// Terraform state or plan: what was intended at the last apply.
     Terraform,
-    /// A describe call or configuration snapshot at one moment.
+    /// A describe call at one moment.
     Snapshot,
+    /// An AWS Config snapshot: in force from an item's capture to the snapshot's delivery, after which nothing is known.
+    ConfigSnapshot,
     /// AWS Config history: valid from its capture to the next.
     History,
 }
@@ -69,6 +71,8 @@ pub struct View {
 #[derive(Debug, Clone, Default)]
 pub struct Timeline<T> {
     versions: Vec<Version<T>>,
+    /// Captures that may have been asked for all objects and do not hold this one.
+    absences: Vec<Timestamp>,
 }
 
 /// A version as found for a moment.
@@ -80,6 +84,8 @@ pub struct Found<'a, T> {
     pub version: &'a Version<T>,
     /// Seconds between the moment and the nearest time for which the version is known; 0 when in force.
     pub distance: i64,
+    /// A capture between that time and the moment does not hold the object, which may have been gone by then.
+    pub missing_at: Option<Timestamp>,
 }
 
 impl<T: PartialEq> Timeline<T> {
@@ -119,6 +125,10 @@ impl<T: PartialEq> Timeline<T> {
                     }
                     continue;
                 }
+                // History tells every change, so what a snapshot of AWS Config saw held until the first that it tells.
+                if lasts && last.origin == Origin::ConfigSnapshot {
+                    last.to = last.to.max(at.saturating_sub(1).saturating_sub(HISTORY_LAG));
+                }
                 if last.to >= at {
                     let lag = if last.origin == Origin::History { HISTORY_LAG } else { 0 };
                     last.to = at.saturating_sub(1).saturating_sub(lag).max(last.from);
@@ -135,7 +145,7 @@ impl<T: PartialEq> Timeline<T> {
                 value: reading.value.map(Arc::new),
             });
         }
-        Timeline { versions }
+        Timeline { versions, absences: Vec::new() }
     }
 }
 
@@ -149,7 +159,14 @@ impl<T> Timeline<T> {
             origin: Origin::History,
             value: Some(Arc::new(value)),
         };
-        Timeline { versions: vec![version] }
+        Timeline { versions: vec![version], absences: Vec::new() }
+    }
+
+    /// With the moments of captures that do not hold the object although they may have been asked for all.
+    pub fn with_absences(mut self, mut absences: Vec<Timestamp>) -> Self {
+        absences.sort_unstable();
+        self.absences = absences;
+        self
     }
 
     /// The versions, oldest first.
@@ -179,7 +196,8 @@ impl<T> Timeline<T> {
         } else {
             view.at.saturating_sub(version.to).max(0)
         };
-        version.value.as_ref().map(|value| Found { value, version, distance })
+        let missing_at = self.missing(version, view.at);
+        version.value.as_ref().map(|value| Found { value, version, distance, missing_at })
     }
 
     /// Stretches in which the object is known to have existed, first and last second, with how.
@@ -187,12 +205,23 @@ impl<T> Timeline<T> {
         self.versions.iter().filter_map(|version| Some((version, version.value.as_ref()?)))
     }
 
-    /// Stretches between two known versions, as half-open `[from, to)`; empty where one version follows the other at once.
+    /// The first capture between the time of a version and a moment that does not hold the object.
+    fn missing(&self, version: &Version<T>, at: Timestamp) -> Option<Timestamp> {
+        let next = self.absences.partition_point(|absence| *absence <= version.to);
+        let after = self.absences.get(next).filter(|absence| **absence <= at);
+        let before = self.absences.iter().find(|absence| **absence >= at && **absence < version.from);
+        after.or(before).copied()
+    }
+
+    /// Stretches between two known versions, as half-open `[from, to)`; empty where one version follows the other at once, or
+    /// where a capture does not hold the object.
     pub fn gaps(&self) -> impl Iterator<Item = (Timestamp, Timestamp)> + '_ {
         self.versions
             .iter()
             .zip(self.versions.iter().skip(1))
             .map(|(one, next)| (one.to.saturating_add(1), next.from))
+            // Before a capture without the object ends at its second, what comes after begins there.
+            .chain(self.absences.iter().flat_map(|at| [*at, at.saturating_add(1)]).map(|at| (at, at)))
     }
 }
 

@@ -12,5 +12,5 @@ mod store;
 pub use change::Changed;
 pub use history::{Boundaries, Found, HISTORY_LAG, Observation, Origin, Timeline, Timestamp, Version, View};
 pub use model::*;
-pub use read::{Document, Moments, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions};
-pub use store::{Kind, Network};
+pub use read::{Document, Moments, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions, plain_text};
+pub use store::{Contradiction, Kind, Network};

@@ -197,6 +197,8 @@ pub struct SecurityGroup {
     pub owner_id: Option<String>,
     /// Rules of both directions; no order has a meaning.
     pub rules: Vec<SecurityGroupRule>,
+    /// The group may have rules besides these: the input manages some of them only.
+    pub partial: bool,
 }
 
 /// What a NACL entry does.
@@ -222,10 +224,14 @@ pub const NACL_DEFAULT_V4: u32 = 32767;
 /// Rule number of the unremovable IPv6 deny.
 pub const NACL_DEFAULT_V6: u32 = 32768;
 
+/// Stands for a rule number that could not be read. The entry may stand anywhere in its list, so it comes first, with traffic
+/// that is [`Traffic::Unreadable`] and so never decides alone.
+pub const NACL_UNPLACED: u32 = 0;
+
 /// One entry of a network ACL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct NaclEntry {
-    /// 1 to 32766, or a default deny.
+    /// 1 to 32766, a default deny, or [`NACL_UNPLACED`].
     pub number: u32,
     /// Outbound list.
     pub egress: bool,
@@ -241,6 +247,15 @@ impl NaclEntry {
     /// Whether this is one of the two denies that close each list.
     pub fn is_default(&self) -> bool {
         self.number == NACL_DEFAULT_V4 || self.number == NACL_DEFAULT_V6
+    }
+
+    /// The number as it is shown: `*` for a default deny, `?` where it could not be read.
+    pub fn number_text(&self) -> String {
+        match self.number {
+            NACL_DEFAULT_V4 | NACL_DEFAULT_V6 => "*".to_string(),
+            NACL_UNPLACED => "?".to_string(),
+            number => number.to_string(),
+        }
     }
 }
 
@@ -267,6 +282,17 @@ impl NetworkAcl {
     pub fn is_part(&self) -> bool {
         self.vpc_id.is_none() && !self.is_default && self.id.starts_with("acl-")
     }
+}
+
+/// The association of a subnet with a network ACL, where it is told apart from the list.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AclAssociation {
+    /// `aclassoc-…`.
+    pub id: String,
+    /// The subnet.
+    pub subnet_id: String,
+    /// The list.
+    pub acl_id: String,
 }
 
 /// A network interface.
@@ -401,6 +427,10 @@ pub struct PrefixList {
     pub name: Option<String>,
     /// Owning account; `AWS` for lists of AWS.
     pub owner_id: Option<String>,
+    /// The one family of its entries, where the input tells it.
+    pub family: Option<Family>,
+    /// Version of the entries; AWS's own lists have none that can be seen.
+    pub version: Option<i64>,
     /// The entries; `None` when no input gave them.
     pub entries: Option<Vec<Prefix>>,
 }

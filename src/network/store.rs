@@ -7,6 +7,25 @@ use hashbrown::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+/// An object of which one moment has two contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contradiction {
+    /// Its id.
+    pub object: String,
+    /// The moment; `None` where neither content has a time.
+    pub at: Option<Timestamp>,
+}
+
+impl Contradiction {
+    /// The moment in words.
+    pub fn when(&self) -> String {
+        match self.at.and_then(|at| chrono::DateTime::from_timestamp(at, 0)) {
+            Some(at) => format!("captured at {}", at.format("%Y-%m-%dT%H:%M:%SZ")),
+            None => "without a time of capture".to_string(),
+        }
+    }
+}
+
 /// All timelines of one kind of object.
 #[derive(Debug, Clone)]
 pub struct Kind<T> {
@@ -102,9 +121,14 @@ pub struct Network {
     pub group_associations: Kind<GroupVpcAssociation>,
     /// Groups of whose rules two outputs of one capture say different things.
     pub disagreements: Vec<RuleDisagreement>,
+    /// Which subnet is associated with which network ACL, where it is told apart from the lists.
+    pub acl_associations: Kind<AclAssociation>,
+    /// Objects of which an input says two things at once.
+    pub contradictions: Vec<Contradiction>,
     boundaries: Boundaries,
     interface_boundaries: Boundaries,
     acl_of_subnet: HashMap<String, Vec<String>>,
+    associations_of_subnet: HashMap<String, Vec<String>>,
     default_acl_of_vpc: HashMap<String, Vec<String>>,
     table_of_subnet: HashMap<String, Vec<String>>,
     main_table_of_vpc: HashMap<String, Vec<String>>,
@@ -131,11 +155,19 @@ impl Network {
                 }
             }
         }
+        self.associations_of_subnet.clear();
+        for (_, timeline) in &self.acl_associations.timelines {
+            for (_, one) in timeline.known() {
+                note(&mut self.acl_of_subnet, &one.subnet_id, &one.acl_id);
+                note(&mut self.associations_of_subnet, &one.subnet_id, &one.id);
+            }
+        }
         let (handovers, covered) = (self.handovers(), self.covered());
         let gaps = (self.interfaces.gaps())
             .chain(handovers.iter().copied())
             .chain(self.groups.gaps())
             .chain(self.acls.gaps())
+            .chain(self.acl_associations.gaps())
             .chain(self.subnets.gaps())
             .chain(self.vpcs.gaps())
             .chain(self.prefix_lists.gaps())
@@ -281,12 +313,23 @@ impl Network {
 
     /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2).
     pub fn acl_of(&self, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Option<Found<'_, NetworkAcl>> {
+        let apart: Vec<Found<'_, AclAssociation>> = (self.associations_of_subnet.get(subnet_id).into_iter())
+            .flatten()
+            .filter_map(|id| self.acl_associations.get(id, view))
+            .filter(|one| one.value.subnet_id == subnet_id)
+            .collect();
         let named = self.acl_of_subnet.get(subnet_id).into_iter().flatten();
         let associated = named
-            .filter_map(|id| self.acls.get(id, view))
-            .filter(|acl| acl.value.subnet_ids.iter().any(|subnet| subnet == subnet_id))
+            .filter_map(|id| {
+                let acl = self.acls.get(id, view)?;
+                let by_list = acl.value.subnet_ids.iter().any(|subnet| subnet == subnet_id);
+                let told = apart.iter().filter(|one| one.value.acl_id == *id).map(|one| one.distance);
+                let distance = told.chain(by_list.then_some(acl.distance)).min()?;
+                Some((distance, acl))
+            })
             // An association is replaced, not added: of two captures that both name the subnet the nearer one is right.
-            .min_by_key(|acl| acl.distance);
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, acl)| acl);
         associated.or_else(|| {
             let subnet = self.subnets.get(subnet_id, view);
             let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;

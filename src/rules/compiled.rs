@@ -271,11 +271,18 @@ impl CompiledSide {
                 match &rule.remote {
                     Remote::Cidr(cidr) => ranges.prefix(cidr, item),
                     Remote::PrefixList(id) => {
-                        match lists(id).as_ref().and_then(|list| list.value.entries.as_ref()) {
-                            Some(entries) => entries.iter().for_each(|entry| ranges.prefix(entry, item)),
-                            None => {
+                        let list = lists(id);
+                        let list = list.as_ref().map(|list| list.value.as_ref());
+                        match (list.and_then(|list| list.entries.as_ref()), list.and_then(|list| list.family))
+                        {
+                            (Some(entries), _) => entries.iter().for_each(|entry| ranges.prefix(entry, item)),
+                            (None, family) => {
                                 address_sure = false;
-                                ranges.everywhere(item);
+                                // A list is of one family (spec 2.5), whatever its entries are.
+                                match family {
+                                    Some(family) => ranges.prefix(&Prefix::any(family), item),
+                                    None => ranges.everywhere(item),
+                                }
                             }
                         }
                     }

@@ -196,6 +196,9 @@ impl<'n> Engine<'n> {
             match network.groups.get(id, view) {
                 Some(group) => {
                     provenance.add(&group);
+                    if group.value.partial {
+                        missing.push(id.clone());
+                    }
                     groups.push(group.value.clone());
                 }
                 None => missing.push(id.clone()),

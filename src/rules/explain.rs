@@ -151,10 +151,17 @@ fn match_rule<'n>(
             return (Ternary::No, Some(Mismatch::Family));
         }
         Remote::Cidr(cidr) => Ternary::from(cidr.contains(&packet.remote)),
-        Remote::PrefixList(id) => match lists(id).as_ref().and_then(|list| list.value.entries.as_ref()) {
-            None => Ternary::Maybe,
-            Some(entries) => Ternary::from(entries.iter().any(|entry| entry.contains(&packet.remote))),
-        },
+        Remote::PrefixList(id) => {
+            let list = lists(id);
+            let list = list.as_ref().map(|list| list.value.as_ref());
+            match list.and_then(|list| list.entries.as_ref()) {
+                Some(entries) => Ternary::from(entries.iter().any(|entry| entry.contains(&packet.remote))),
+                None if list.and_then(|list| list.family).is_some_and(|family| family != packet.family()) => {
+                    return (Ternary::No, Some(Mismatch::Family));
+                }
+                None => Ternary::Maybe,
+            }
+        }
         Remote::Group(reference) if is_stale(reference) => {
             return (Ternary::No, Some(Mismatch::StaleReference));
         }

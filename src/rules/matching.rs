@@ -86,7 +86,7 @@ fn preposition(egress: bool) -> &'static str {
 
 /// An entry in one line: `nacl acl-1 inbound rule 100 deny tcp 22 from 0.0.0.0/0`; the default deny is rule `*`.
 pub fn entry_text(acl: &NetworkAcl, entry: &NaclEntry) -> String {
-    let number = if entry.is_default() { "*".to_string() } else { entry.number.to_string() };
+    let number = entry.number_text();
     let action = entry.action.map_or_else(|| "unreadable action".to_string(), |action| action.to_string());
     let cidr = entry.cidr.map_or_else(|| "an unreadable block".to_string(), |cidr| cidr.to_string());
     format!(

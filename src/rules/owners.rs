@@ -16,6 +16,8 @@ struct Owner {
     groups_known: bool,
     /// It is known to have existed at the moment, and is not taken from a capture of another time.
     in_force: bool,
+    /// It is not in a capture between that of its own and the moment, which may have been asked for all.
+    in_doubt: bool,
 }
 
 #[derive(Debug, Clone, Default)]
@@ -119,6 +121,7 @@ impl Owners {
                 groups: interface.group_ids.clone(),
                 groups_known: interface.groups_known,
                 in_force: found.distance == 0,
+                in_doubt: found.missing_at.is_some(),
             });
         }
         for peering in network.peerings.all(view) {
@@ -281,7 +284,8 @@ impl Owner {
         if !self.groups_known {
             return Identity::Unknown;
         }
-        Identity::Member(self.groups.iter().map(String::as_str).collect())
+        let groups = self.groups.iter().map(String::as_str).collect();
+        if self.in_doubt { Identity::MaybeMember(groups) } else { Identity::Member(groups) }
     }
 }
 

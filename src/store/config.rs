@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, StoreLock, files};
-use crate::network::{Moments, Network, NetworkBuilder, Problem, ReadError, ReadOptions, Timestamp};
+use crate::network::{
+    Moments, Network, NetworkBuilder, Problem, ReadError, ReadOptions, Timestamp, plain_text,
+};
 
 const FOLDER: &str = "config";
 const MANIFEST: &str = "manifest.json";
@@ -128,7 +130,7 @@ impl Import {
             last = Some(last.map_or(at, |last| last.max(at)));
         }
         // Bytes that are no envelope do not have its members.
-        let envelope: Envelope = serde_json::from_slice(text).unwrap_or_default();
+        let envelope: Envelope = serde_json::from_slice(&plain_text(text)).unwrap_or_default();
         let envelope = if envelope.output.is_some() { envelope } else { Envelope::default() };
         let objects =
             builder.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count as u64)).collect();
@@ -271,7 +273,8 @@ mod tests {
 
     const NOW: i64 = 1_768_471_200; // 2026-01-15T10:00:00Z
     const GROUP: &str = r#"{"SecurityGroups":[{"GroupId":"sg-1","VpcId":"vpc-1","OwnerId":"111122223333",
-        "IpPermissions":[{"IpProtocol":"tcp","FromPort":22,"ToPort":22,"IpRanges":[{"CidrIp":"10.0.0.0/8"}]}]}]}"#;
+        "IpPermissions":[{"IpProtocol":"tcp","FromPort":22,"ToPort":22,"IpRanges":[{"CidrIp":"10.0.0.0/8"}]}],
+        "IpPermissionsEgress":[]}]}"#;
     const ENTRIES: &str = r#"{"Entries":[{"Cidr":"203.0.113.0/24"}]}"#;
 
     fn store() -> (tempfile::TempDir, Store) {

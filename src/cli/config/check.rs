@@ -75,8 +75,8 @@ pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Resu
     print(columns, printer)?;
     let to = args.to.map_or_else(|| "the newest".to_owned(), time_text);
     printer.note(&format!(
-        "{} changes from {} to {to} (an object counts as added or removed only where AWS Config tells so: a capture \
-         that lacks one proves nothing)",
+        "{} changes from {} to {to} (an object counts as added or removed only where AWS Config or a capture of \
+         everything tells so)",
         changes.len(),
         time_text(args.from)
     ));

@@ -199,14 +199,19 @@ fn known<T>(found: &Found<'_, T>) -> String {
         Origin::Undated => return "without a time".to_owned(),
         Origin::Terraform => "Terraform",
         Origin::Snapshot => "capture",
+        Origin::ConfigSnapshot => "AWS Config snapshot",
         Origin::History => "AWS Config",
     };
     let from = if version.from == Timestamp::MIN { "ever".to_owned() } else { time_text(version.from) };
     let to = if version.to == Timestamp::MAX { "now".to_owned() } else { time_text(version.to) };
-    if version.from == version.to {
+    let span = if version.from == version.to {
         format!("{how} at {from}")
     } else {
         format!("{how}, from {from} to {to}")
+    };
+    match found.missing_at {
+        Some(at) => format!("{span}; not in the capture of {}, so it may be gone", time_text(at)),
+        None => span,
     }
 }
 

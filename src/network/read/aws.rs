@@ -1,11 +1,12 @@
 //! AWS CLI output: one top-level list per command, recognised by its key (spec 6.1 to 6.6). The same object readers serve
 //! AWS Config, whose objects have the same members in camelCase.
 
+use super::coverage::{self, Extent, Source};
+use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::traffic::{acl_action, acl_traffic};
-use super::{Context, Document, NetworkBuilder, Piece, ReadError, record};
-use crate::net::Prefix;
+use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record};
+use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
 /// Top-level keys and what reads each element.
@@ -55,10 +56,19 @@ impl NetworkBuilder {
             return Ok(Document::AwsCli("Attributes"));
         }
         let mut found = None;
+        let one_page = ["NextToken", "NextMarker"].iter().any(|key| node.text(key).is_some());
         for (key, read) in READERS {
             // The exact key: `subnets` in some other tool's file is not `Subnets`.
             let Some(list) = node.0.get(*key) else { continue };
             found = Some(Document::AwsCli(key));
+            let source = Source {
+                account: context.account.clone(),
+                region: context.region.clone(),
+                subject: format!("{} {key}", coverage::operation(&context.command).unwrap_or_default()),
+                at: context.at,
+                extent: if one_page { Extent::Part } else { coverage::extent_of(&context.command) },
+            };
+            let context = &Context { source: Some(self.source(source)), ..context.clone() };
             match list.as_array() {
                 Some(items) => items.iter().for_each(|item| read(self, Node(item), context)),
                 None => self.problem(context, key, "is no list; nothing was read from it"),
@@ -100,57 +110,25 @@ impl NetworkBuilder {
     pub(super) fn network_acl(&mut self, node: Node<'_>, context: &Context) {
         let Some(id) = self.id(node, "NetworkAclId", context) else { return };
         let mut entries = Vec::new();
-        for entry in node.list("Entries") {
-            entries.extend(self.acl_entry(entry, &id, context));
-        }
-        let mut seen: Vec<(u32, bool)> = entries.iter().map(|entry| (entry.number, entry.egress)).collect();
-        seen.sort_unstable();
-        for pair in seen.windows(2) {
-            if let [one, other] = pair
-                && one == other
-            {
-                self.problem(context, &id, format!("rule number {} occurs twice in one direction", one.0));
+        match self.elements(node, "Entries", Need::Required, &id, context) {
+            Some(listed) => {
+                listed.into_iter().for_each(|entry| self.acl_entry(entry, &id, context, &mut entries));
             }
+            None => entries.extend(entries::unplaced("the list has no readable entries")),
         }
+        self.settle_numbers(&mut entries, &id, context);
+        let associations = self.elements(node, "Associations", Need::Optional, &id, context);
         let acl = NetworkAcl {
             id: id.clone(),
             vpc_id: node.text("VpcId"),
             owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
             is_default: node.flag("IsDefault").unwrap_or(false),
-            subnet_ids: node
-                .list("Associations")
+            subnet_ids: (associations.into_iter().flatten())
                 .filter_map(|association| association.text("SubnetId"))
                 .collect(),
             entries,
         };
         record(&mut self.acls, context, id, false, Some(acl));
-    }
-
-    fn acl_entry(&mut self, node: Node<'_>, acl: &str, context: &Context) -> Option<NaclEntry> {
-        let number = node.integer("RuleNumber").and_then(|number| u32::try_from(number).ok());
-        let (Some(number), Some(egress)) = (number, node.flag("Egress")) else {
-            self.problem(context, acl, "an entry without RuleNumber or Egress was left out");
-            return None;
-        };
-        let action = acl_action(node.text("RuleAction").as_deref());
-        if action.is_none() {
-            self.problem(context, acl, format!("entry {number} neither allows nor denies"));
-        }
-        let cidr_text = node.text("CidrBlock").or_else(|| node.text("Ipv6CidrBlock")).unwrap_or_default();
-        let cidr = self.block(&cidr_text, &format!("{acl} entry {number}"), context);
-        let range = node.get("PortRange").map(|range| (range.integer("From"), range.integer("To")));
-        let icmp = node.get("IcmpTypeCode").map(|icmp| (icmp.integer("Type"), icmp.integer("Code")));
-        let (from, to) = range.unwrap_or((None, None));
-        let (kind, code) = icmp.unwrap_or((None, None));
-        let protocol = node.text("Protocol").unwrap_or_default();
-        let traffic = match acl_traffic(&protocol, from, to, kind, code, cidr.as_ref()) {
-            Ok(traffic) => traffic,
-            Err(message) => {
-                self.problem(context, acl, format!("entry {number}: {message}; it may match anything"));
-                Traffic::Unreadable(message)
-            }
-        };
-        Some(NaclEntry { number, egress, action, traffic, cidr })
     }
 
     pub(super) fn interface(&mut self, node: Node<'_>, context: &Context) {
@@ -163,7 +141,7 @@ impl NetworkBuilder {
         let mut public_addresses = Vec::new();
         push_new(&mut addresses, node.addr("PrivateIpAddress"));
         let mut primary = node.addr("PrivateIpAddress");
-        for address in node.list("PrivateIpAddresses") {
+        for address in self.optional(node, "PrivateIpAddresses", &id, context) {
             let private = address.addr("PrivateIpAddress");
             if primary.is_none() && address.flag("Primary") == Some(true) {
                 primary = private;
@@ -172,13 +150,21 @@ impl NetworkBuilder {
             let public = address.get("Association").and_then(|association| association.addr("PublicIp"));
             push_new(&mut public_addresses, public);
         }
-        for address in node.list("Ipv6Addresses") {
-            push_new(&mut addresses, address.addr("Ipv6Address"));
+        for address in self.optional(node, "Ipv6Addresses", &id, context) {
+            // Some tools write the addresses themselves.
+            let text = address.text("Ipv6Address").or_else(|| address.as_text()).unwrap_or_default();
+            match parse_ip_str(&text) {
+                Some(addr) => push_new(&mut addresses, Some(addr)),
+                None => {
+                    self.problem(context, &id, "an element of Ipv6Addresses is no address; it was left out")
+                }
+            }
         }
         push_new(&mut public_addresses, node.get("Association").and_then(|found| found.addr("PublicIp")));
         let mut prefixes = Vec::new();
         for (list, member) in [("Ipv4Prefixes", "Ipv4Prefix"), ("Ipv6Prefixes", "Ipv6Prefix")] {
-            for text in node.list(list).filter_map(|prefix| prefix.text(member)) {
+            let listed = self.optional(node, list, &id, context);
+            for text in listed.into_iter().filter_map(|prefix| prefix.text(member)) {
                 push_new(&mut prefixes, self.block(&text, &id, context));
             }
         }
@@ -187,13 +173,13 @@ impl NetworkBuilder {
         }
         let timeouts = node.get("ConnectionTrackingConfiguration");
         let timeout = |key: &str| timeouts.and_then(|timeouts| timeouts.integer(key));
-        let groups = node.get("Groups");
+        let groups = self.group_ids(node, &id, context);
         let interface = NetworkInterface {
             subnet_id: node.text("SubnetId"),
             vpc_id: node.text("VpcId"),
             owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
-            group_ids: node.list("Groups").filter_map(|group| group.text("GroupId")).collect(),
-            groups_known: groups.is_some_and(|groups| groups.0.is_array()),
+            groups_known: groups.is_some(),
+            group_ids: groups.unwrap_or_default(),
             primary,
             addresses,
             prefixes,
@@ -211,6 +197,17 @@ impl NetworkBuilder {
             id: id.clone(),
         };
         record(&mut self.interfaces, context, id, instance.is_some(), Some(interface));
+    }
+
+    /// The groups that an interface carries; `None` where they are not given, or not all of them can be read.
+    fn group_ids(&mut self, node: Node<'_>, interface: &str, context: &Context) -> Option<Vec<String>> {
+        node.get("Groups")?;
+        let listed = self.elements(node, "Groups", Need::Optional, interface, context)?;
+        let found: Option<Vec<String>> = listed.into_iter().map(|group| group.text("GroupId")).collect();
+        if found.is_none() {
+            self.problem(context, interface, "an element of Groups has no GroupId; its groups are not known");
+        }
+        found
     }
 
     pub(super) fn subnet(&mut self, node: Node<'_>, context: &Context) {
@@ -256,6 +253,8 @@ impl NetworkBuilder {
             id: id.clone(),
             name: node.text("PrefixListName"),
             owner_id: node.text("OwnerId"),
+            family: family(node.text("AddressFamily")),
+            version: node.integer("Version"),
             entries: None,
         };
         record(&mut self.prefix_lists, context, id.clone(), false, Some(list));
@@ -264,14 +263,26 @@ impl NetworkBuilder {
         }
     }
 
+    /// A list of which one entry cannot be read is one whose entries are not known: any address may be in it.
     pub(super) fn list_entries(&mut self, node: Node<'_>, id: &str, context: &Context) {
-        let mut entries = Vec::new();
-        let texts = node.list("Entries").filter_map(|entry| entry.text("Cidr")).chain(node.texts("Cidrs"));
-        for text in texts {
-            entries.extend(self.block(&text, id, context));
+        let listed = self.elements(node, "Entries", Need::Optional, id, context);
+        let texts =
+            listed.zip(self.elements(node, "Cidrs", Need::Optional, id, context)).map(|(one, other)| {
+                let entries = one.into_iter().map(|entry| entry.text("Cidr"));
+                entries.chain(other.into_iter().map(Node::as_text)).collect::<Vec<_>>()
+            });
+        let value = texts.and_then(|texts| {
+            let blocks = texts.into_iter().map(|text| self.block(&text.unwrap_or_default(), id, context));
+            // All of them, so that each that is wrong is told.
+            let blocks: Vec<Option<Prefix>> = blocks.collect();
+            blocks.into_iter().collect()
+        });
+        let (id, origin) = (id.to_string(), context.origin());
+        let moments = [context.at, context.held_until];
+        let moments = moments.into_iter().enumerate().filter(|(at, moment)| *at == 0 || moment.is_some());
+        for (_, at) in moments {
+            self.list_pieces.push(Piece { id: id.clone(), at, origin, value: value.clone() });
         }
-        let piece = Piece { id: id.to_string(), at: context.at, origin: context.origin(), value: entries };
-        self.list_pieces.push(piece);
     }
 
     fn reservation(&mut self, node: Node<'_>, context: &Context) {
@@ -377,6 +388,17 @@ impl NetworkBuilder {
         record(&mut self.transit_attachments, context, id, false, Some(attachment));
     }
 
+    /// AWS Config records these as CloudFormation describes them.
+    pub(super) fn acl_association(&mut self, node: Node<'_>, id: String, context: &Context) {
+        let (Some(acl_id), Some(subnet_id)) =
+            (self.id(node, "NetworkAclId", context), self.id(node, "SubnetId", context))
+        else {
+            return;
+        };
+        let association = AclAssociation { id: id.clone(), subnet_id, acl_id };
+        record(&mut self.acl_associations, context, id, false, Some(association));
+    }
+
     pub(super) fn group_association(&mut self, node: Node<'_>, context: &Context) {
         let (Some(group_id), Some(vpc_id)) =
             (self.id(node, "GroupId", context), self.id(node, "VpcId", context))
@@ -418,6 +440,15 @@ impl NetworkBuilder {
             id: id.clone(),
         };
         record(&mut self.bpa_exclusions, context, id, false, Some(exclusion));
+    }
+}
+
+/// `IPv4` or `IPv6`.
+pub(super) fn family(text: Option<String>) -> Option<Family> {
+    match text.as_deref() {
+        Some("IPv4") => Some(Family::V4),
+        Some("IPv6") => Some(Family::V6),
+        _ => None,
     }
 }
 

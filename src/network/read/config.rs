@@ -1,15 +1,23 @@
 //! AWS Config: history and snapshot files, and the API's form of the same items (spec 6.8).
 
-use super::node::Node;
+use super::coverage::{Extent, Source};
+use super::node::{Node, parse_time};
 use super::{Context, NetworkBuilder, Readings, record};
-use crate::network::history::Origin;
+use crate::network::history::{Origin, Timestamp};
 use serde_json::Value;
 
 impl NetworkBuilder {
     pub(super) fn config_items(&mut self, node: Node<'_>, context: &Context) {
-        for item in node.list("configurationItems").chain(node.list("baseConfigurationItems")) {
-            self.config_item(item, context);
+        let items = || node.list("configurationItems").chain(node.list("baseConfigurationItems"));
+        let name = context.file.rsplit(['/', '\\']).next().unwrap_or_default();
+        let delivery = delivery(name);
+        let mut context = context.clone();
+        if delivery.is_some() || node.get("configSnapshotId").is_some() {
+            // A snapshot is made after all that it holds, and says itself nowhere when; only its name does.
+            let last = items().filter_map(|item| item.time("configurationItemCaptureTime")).max();
+            context.held_until = delivery.max(context.at).max(last);
         }
+        items().for_each(|item| self.config_item(item, &context));
     }
 
     fn config_item(&mut self, item: Node<'_>, file: &Context) {
@@ -22,24 +30,34 @@ impl NetworkBuilder {
             self.problem(file, &id, "a configuration item without a readable capture time was left out");
             return;
         };
-        let context = Context {
+        let is_snapshot = file.held_until.is_some();
+        let mut context = Context {
             file: file.file.clone(),
             at: Some(at),
             sequence: item.integer("configurationStateId").and_then(|id| u64::try_from(id).ok()).unwrap_or(0),
-            origin: Some(Origin::History),
+            origin: Some(if is_snapshot { Origin::ConfigSnapshot } else { Origin::History }),
             account: item
                 .text("awsAccountId")
                 .or_else(|| item.text("accountId"))
                 .or_else(|| file.account.clone()),
             region: item.text("awsRegion").or_else(|| file.region.clone()),
-            command: String::new(),
+            held_until: file.held_until,
+            ..Context::default()
         };
+        context.source = Some(self.source(Source {
+            account: context.account.clone(),
+            region: context.region.clone(),
+            subject: kind.clone(),
+            at: file.held_until,
+            extent: if is_snapshot { Extent::Whole } else { Extent::Unknown },
+        }));
         let status = item.text("configurationItemStatus").unwrap_or_default();
         if status.starts_with("ResourceDeleted") {
             self.config_deleted(&kind, id, &context);
             return;
         }
         if status == "ResourceNotRecorded" {
+            self.unrecorded.push((kind, id, at));
             return;
         }
         let parsed: Value;
@@ -70,6 +88,7 @@ impl NetworkBuilder {
             "AWS::EC2::RouteTable" => self.route_table(configuration, &context),
             "AWS::EC2::Instance" => self.instance(configuration, &context),
             "AWS::EC2::VPCPeeringConnection" => self.peering(configuration, &context),
+            "AWS::EC2::SubnetNetworkAclAssociation" => self.acl_association(configuration, id, &context),
             "AWS::EC2::SecurityGroupVpcAssociation" => self.group_association(configuration, &context),
             "AWS::EC2::VPCBlockPublicAccessOptions" => self.bpa(configuration, &context),
             "AWS::EC2::VPCBlockPublicAccessExclusion" => self.bpa_exclusion(configuration, &context),
@@ -81,20 +100,73 @@ impl NetworkBuilder {
     }
 
     fn config_deleted(&mut self, kind: &str, id: String, context: &Context) {
-        fn end<T>(readings: &mut Readings<T>, context: &Context, id: String) {
-            record(readings, context, id, false, None);
+        self.with_kind(kind, End { id, context });
+    }
+
+    /// What is known of a resource ends where AWS Config stops recording it.
+    pub(super) fn stop_recording(&mut self) {
+        for (kind, id, at) in std::mem::take(&mut self.unrecorded) {
+            self.with_kind(&kind, Stop { id, at });
         }
+    }
+
+    fn with_kind(&mut self, kind: &str, act: impl Act) {
         match kind {
-            "AWS::EC2::SecurityGroup" => end(&mut self.groups, context, id),
-            "AWS::EC2::NetworkAcl" => end(&mut self.acls, context, id),
-            "AWS::EC2::NetworkInterface" => end(&mut self.interfaces, context, id),
-            "AWS::EC2::Subnet" => end(&mut self.subnets, context, id),
-            "AWS::EC2::VPC" => end(&mut self.vpcs, context, id),
-            "AWS::EC2::PrefixList" => end(&mut self.prefix_lists, context, id),
-            "AWS::EC2::RouteTable" => end(&mut self.route_tables, context, id),
-            "AWS::EC2::Instance" => end(&mut self.instances, context, id),
-            "AWS::EC2::VPCPeeringConnection" => end(&mut self.peerings, context, id),
+            "AWS::EC2::SecurityGroup" => act.on(&mut self.groups),
+            "AWS::EC2::NetworkAcl" => act.on(&mut self.acls),
+            "AWS::EC2::NetworkInterface" => act.on(&mut self.interfaces),
+            "AWS::EC2::Subnet" => act.on(&mut self.subnets),
+            "AWS::EC2::VPC" => act.on(&mut self.vpcs),
+            "AWS::EC2::PrefixList" => act.on(&mut self.prefix_lists),
+            "AWS::EC2::RouteTable" => act.on(&mut self.route_tables),
+            "AWS::EC2::Instance" => act.on(&mut self.instances),
+            "AWS::EC2::VPCPeeringConnection" => act.on(&mut self.peerings),
+            "AWS::EC2::SubnetNetworkAclAssociation" => act.on(&mut self.acl_associations),
             _ => {}
         }
     }
+}
+
+/// Something done to the readings of one resource, whatever its type.
+trait Act {
+    fn on<T: Clone>(self, readings: &mut Readings<T>);
+}
+
+struct End<'a> {
+    id: String,
+    context: &'a Context,
+}
+
+impl Act for End<'_> {
+    fn on<T: Clone>(self, readings: &mut Readings<T>) {
+        record(readings, self.context, self.id, false, None);
+    }
+}
+
+struct Stop {
+    id: String,
+    at: Timestamp,
+}
+
+impl Act for Stop {
+    fn on<T: Clone>(self, readings: &mut Readings<T>) {
+        let Some(readings) = readings.get_mut(&self.id) else { return };
+        let before =
+            readings.iter_mut().filter(|one| one.origin == Origin::History && one.at <= Some(self.at));
+        let Some(last) = before.max_by_key(|one| (one.at, one.sequence)) else { return };
+        if last.value.is_none() {
+            return;
+        }
+        // Known from its capture to that moment, as by two captures.
+        last.origin = Origin::Snapshot;
+        let mut end = last.clone();
+        end.at = Some(self.at);
+        readings.push(end);
+    }
+}
+
+/// The time in the name of a snapshot's object: `…_ConfigSnapshot_20260102T000000Z_….json.gz` (spec 6.8).
+fn delivery(name: &str) -> Option<Timestamp> {
+    let (_, rest) = name.split_once("_ConfigSnapshot_")?;
+    parse_time(rest.split('_').next()?)
 }

@@ -1,7 +1,7 @@
 //! What a builder has read so far: how many readings of each kind, and of which moments.
 
 use super::{NetworkBuilder, Piece, Readings};
-use crate::network::history::{Observation, Timestamp};
+use crate::network::history::Timestamp;
 
 /// The moments of what was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,7 +45,7 @@ impl Tally {
 }
 
 fn times<T>(readings: &Readings<T>) -> impl Iterator<Item = Option<Timestamp>> + '_ {
-    readings.values().flatten().map(|reading: &Observation<T>| reading.at)
+    readings.values().flatten().map(|reading| reading.at)
 }
 
 fn piece_times<T>(pieces: &[Piece<T>]) -> impl Iterator<Item = Option<Timestamp>> + '_ {
@@ -86,6 +86,7 @@ impl NetworkBuilder {
         tally.add("block public access options", times(&self.bpa_options));
         tally.add("block public access exclusions", times(&self.bpa_exclusions));
         tally.add("security group associations", times(&self.group_associations));
+        tally.add("network ACL associations", times(&self.acl_associations));
         tally
     }
 }

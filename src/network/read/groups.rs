@@ -1,5 +1,6 @@
 //! Security groups and their rules in the shapes of the AWS CLI and of AWS Config (spec 6.2, 6.3).
 
+use super::elements::Need;
 use super::node::Node;
 use super::traffic::group_traffic;
 use super::{Context, NetworkBuilder, Piece, record};
@@ -10,8 +11,11 @@ impl NetworkBuilder {
         let Some(id) = self.id(node, "GroupId", context) else { return };
         let mut rules = Vec::new();
         for (list, egress) in [("IpPermissions", false), ("IpPermissionsEgress", true)] {
-            for permission in node.list(list) {
-                self.permission(permission, egress, &id, context, &mut rules);
+            match self.elements(node, list, Need::Required, &id, context) {
+                Some(permissions) => permissions
+                    .into_iter()
+                    .for_each(|permission| self.permission(permission, egress, &id, context, &mut rules)),
+                None => rules.push(unreadable_rule(egress, format!("no readable {list}"))),
             }
         }
         let group = SecurityGroup {
@@ -20,6 +24,7 @@ impl NetworkBuilder {
             vpc_id: node.text("VpcId"),
             owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
             rules,
+            partial: false,
         };
         record(&mut self.groups, context, id, false, Some(group));
     }
@@ -33,62 +38,74 @@ impl NetworkBuilder {
         context: &Context,
         rules: &mut Vec<SecurityGroupRule>,
     ) {
+        if !node.0.is_object() {
+            self.problem(context, group, "a permission is no object; it may match anything");
+            rules.push(unreadable_rule(egress, "no object".to_string()));
+            return;
+        }
         let traffic = self.group_traffic(node, group, context);
-        let mut add = |remote: Remote, description: Option<String>| {
-            rules.push(SecurityGroupRule {
-                rule_id: None,
-                egress,
-                traffic: traffic.clone(),
-                remote,
-                description,
-            });
-        };
-        let mut blocks: Vec<(String, Option<String>)> = Vec::new();
+        let mut remotes: Vec<(Remote, Option<String>)> = Vec::new();
         // AWS Config repeats `ipv4Ranges` as plain texts in `ipRanges`; the CLI has objects in `IpRanges`.
         let has_v4_ranges = node.list("Ipv4Ranges").next().is_some();
         let v4_list = if has_v4_ranges { "Ipv4Ranges" } else { "IpRanges" };
-        for range in node.list(v4_list) {
-            match range.text("CidrIp").or_else(|| range.as_text()) {
-                Some(cidr) => blocks.push((cidr, range.text("Description"))),
-                None => blocks.push(("(missing CidrIp)".to_string(), None)),
+        let lists = ["PrefixListIds", "UserIdGroupPairs", v4_list, "Ipv6Ranges"];
+        if lists.iter().all(|list| node.get(list).is_none()) {
+            self.problem(context, group, "a permission without any remote may match any address");
+            remotes.push((Remote::Unreadable("no remote".to_string()), None));
+        }
+        for list in lists {
+            let Some(elements) = self.elements(node, list, Need::Optional, group, context) else {
+                remotes.push((Remote::Unreadable(format!("no readable {list}")), None));
+                continue;
+            };
+            for element in elements {
+                let remote = self.permission_remote(element, list, group, context);
+                remotes.push((remote, element.text("Description")));
             }
         }
-        for range in node.list("Ipv6Ranges") {
-            match range.text("CidrIpv6").or_else(|| range.as_text()) {
-                Some(cidr) => blocks.push((cidr, range.text("Description"))),
-                None => blocks.push(("(missing CidrIpv6)".to_string(), None)),
-            }
-        }
-        for list in node.list("PrefixListIds") {
-            if let Some(id) = list.text("PrefixListId").or_else(|| list.as_text()) {
-                add(Remote::PrefixList(id), list.text("Description"));
-            }
-        }
-        for pair in node.list("UserIdGroupPairs") {
-            if let Some(reference) = group_reference(pair) {
-                add(Remote::Group(reference), pair.text("Description"));
-            }
-        }
-        for (text, description) in blocks {
-            let remote = match self.block(&text, group, context) {
+        rules.extend(remotes.into_iter().map(|(remote, description)| SecurityGroupRule {
+            rule_id: None,
+            egress,
+            traffic: traffic.clone(),
+            remote,
+            description,
+        }));
+    }
+
+    /// One element of a permission's lists of remotes; in some forms it is the text alone.
+    fn permission_remote(&mut self, node: Node<'_>, list: &str, group: &str, context: &Context) -> Remote {
+        let member = match list {
+            "PrefixListIds" => "PrefixListId",
+            "UserIdGroupPairs" => "GroupId",
+            "Ipv6Ranges" => "CidrIpv6",
+            _ => "CidrIp",
+        };
+        let Some(text) = node.text(member).or_else(|| node.as_text()) else {
+            self.problem(
+                context,
+                group,
+                format!("an element of {list} without {member} may match any address"),
+            );
+            return Remote::Unreadable(format!("no {member}"));
+        };
+        match list {
+            "PrefixListIds" => Remote::PrefixList(text),
+            "UserIdGroupPairs" => Remote::Group(
+                group_reference(node)
+                    .unwrap_or(GroupReference { group_id: text, ..GroupReference::default() }),
+            ),
+            _ => match self.block(&text, group, context) {
                 Some(prefix) => Remote::Cidr(prefix),
                 None => Remote::Unreadable(text),
-            };
-            rules.push(SecurityGroupRule {
-                rule_id: None,
-                egress,
-                traffic: traffic.clone(),
-                remote,
-                description,
-            });
+            },
         }
     }
 
     /// Protocol and ports of a security group's permission or rule (spec 2.1).
     pub(super) fn group_traffic(&mut self, node: Node<'_>, group: &str, context: &Context) -> Traffic {
         let protocol = node.text("IpProtocol").unwrap_or_default();
-        let (from, to) = (node.integer("FromPort"), node.integer("ToPort"));
-        match group_traffic(&protocol, from, to) {
+        let ports = node.number("FromPort").and_then(|from| Ok((from, node.number("ToPort")?)));
+        match ports.and_then(|(from, to)| group_traffic(&protocol, from, to)) {
             Ok(traffic) => traffic,
             Err(message) => {
                 self.problem(context, group, format!("{message}; the rule may match anything"));
@@ -99,10 +116,7 @@ impl NetworkBuilder {
 
     pub(super) fn security_group_rule(&mut self, node: Node<'_>, context: &Context) {
         let Some(group) = self.id(node, "GroupId", context) else { return };
-        let Some(egress) = node.flag("IsEgress") else {
-            self.problem(context, &group, "a rule without IsEgress was left out");
-            return;
-        };
+        let egress = node.flag("IsEgress");
         let traffic = self.group_traffic(node, &group, context);
         let remote = if let Some(text) = node.text("CidrIpv4").or_else(|| node.text("CidrIpv6")) {
             match self.block(&text, &group, context) {
@@ -117,15 +131,34 @@ impl NetworkBuilder {
             self.problem(context, &group, "a rule without a remote may match any address");
             Remote::Unreadable("no remote".to_string())
         };
-        let rule = SecurityGroupRule {
+        let mut rule = SecurityGroupRule {
             rule_id: node.text("SecurityGroupRuleId"),
-            egress,
+            egress: egress.unwrap_or(false),
             traffic,
             remote,
             description: node.text("Description"),
         };
         self.rule_files.entry((group.clone(), context.at)).or_insert_with(|| context.file.clone());
-        self.rule_pieces.push(Piece { id: group, at: context.at, origin: context.origin(), value: rule });
+        let origin = context.origin();
+        if egress.is_none() {
+            // A rule that may be of either direction is one that may match in both.
+            self.problem(context, &group, "a rule without IsEgress may match in either direction");
+            rule.traffic = Traffic::Unreadable("no IsEgress".to_string());
+            let other = SecurityGroupRule { egress: true, ..rule.clone() };
+            self.rule_pieces.push(Piece { id: group.clone(), at: context.at, origin, value: other });
+        }
+        self.rule_pieces.push(Piece { id: group, at: context.at, origin, value: rule });
+    }
+}
+
+/// A rule of which nothing is known but its direction: it may allow anything.
+pub(super) fn unreadable_rule(egress: bool, why: String) -> SecurityGroupRule {
+    SecurityGroupRule {
+        rule_id: None,
+        egress,
+        traffic: Traffic::Unreadable(why.clone()),
+        remote: Remote::Unreadable(why),
+        description: None,
     }
 }
 

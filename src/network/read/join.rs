@@ -1,8 +1,9 @@
-//! Objects whose parts stand in several files: rules of groups, entries of prefix lists, targets of target groups.
+//! Putting together what several outputs, or several resources of one, say about an object.
 
-use super::super::history::{Observation, Origin, Timestamp};
-use super::super::model::*;
-use super::{NetworkBuilder, Problem, node};
+use super::{NetworkBuilder, Problem, Reading, node};
+use crate::net::Prefix;
+use crate::network::history::{Observation, Origin, Timestamp};
+use crate::network::model::*;
 use hashbrown::HashMap;
 
 /// Captures of one pull are seconds apart: pieces of an object within this many seconds belong together.
@@ -25,16 +26,17 @@ impl NetworkBuilder {
             let readings = self.groups.entry(id.clone()).or_default();
             let mut joined = false;
             for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
+                let reading_at = reading.at;
                 // Terraform spreads a group's rules over resources: there they add up instead of standing in.
                 if let Some(group) = &mut reading.value {
                     if origin == Origin::Terraform {
-                        rules.iter().for_each(|rule| node::push_new(&mut group.rules, Some(rule.clone())));
+                        add_resources(&mut group.rules, &rules);
                     } else {
                         // Rules are left out where only some fields of groups were asked for (`--query`).
-                        if !group.rules.is_empty() {
+                        if group.rules.iter().any(|rule| !matches!(rule.traffic, Traffic::Unreadable(_))) {
                             let file = self.rule_files.get(&(id.clone(), at));
                             let file = file.cloned().unwrap_or_else(|| "-".to_string());
-                            found.extend(disagreement(group, &rules, reading.at).map(|one| (one, file)));
+                            found.extend(disagreement(group, &rules, reading_at).map(|one| (one, file)));
                         }
                         group.rules.clone_from(&rules);
                     }
@@ -42,8 +44,10 @@ impl NetworkBuilder {
                 }
             }
             if !joined {
-                let group = SecurityGroup { id, rules, ..SecurityGroup::default() };
-                readings.push(Observation { at, sequence: 0, origin, reduced: false, value: Some(group) });
+                // A state that manages rules of a group and not the group knows nothing of the group's other rules.
+                let partial = origin == Origin::Terraform;
+                let group = SecurityGroup { id, rules, partial, ..SecurityGroup::default() };
+                readings.push(joined_alone(at, origin, group));
             }
         }
         found.sort_by(|(one, _), (other, _)| (&one.group_id, one.at).cmp(&(&other.group_id, other.at)));
@@ -54,30 +58,61 @@ impl NetworkBuilder {
         found.into_iter().map(|(one, _)| one).collect()
     }
 
+    /// Entries come from other outputs than their lists. A reading of a list without entries takes those of another capture
+    /// where the list's version says that they are the same, and does not know them where it says that they are not. Where no
+    /// version tells, it says nothing of entries and would only hide those of the other captures.
     pub(super) fn join_lists(&mut self) {
-        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Vec<crate::net::Prefix>)> =
-            HashMap::new();
+        type Entries = Option<Vec<Prefix>>;
+        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Entries)> = HashMap::new();
         for piece in std::mem::take(&mut self.list_pieces) {
-            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Vec::new()));
-            slot.1.extend(piece.value);
+            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Some(Vec::new())));
+            slot.1 = slot.1.take().zip(piece.value).map(|(mut known, more)| {
+                known.extend(more);
+                known
+            });
         }
-        for ((id, at), (origin, mut entries)) in by_capture {
-            entries.sort_unstable();
-            entries.dedup();
+        let mut told: Vec<String> = Vec::new();
+        let mut captures: Vec<_> = by_capture.into_iter().collect();
+        captures.sort_by(|one, other| one.0.cmp(&other.0));
+        for ((id, at), (origin, mut entries)) in captures {
+            if let Some(entries) = &mut entries {
+                entries.sort_unstable();
+                entries.dedup();
+                told.push(id.clone());
+            }
             let readings = self.prefix_lists.entry(id.clone()).or_default();
             let mut joined = false;
             for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
                 if let Some(list) = &mut reading.value {
-                    list.entries = Some(entries.clone());
+                    list.entries.clone_from(&entries);
                     joined = true;
                 }
             }
             if !joined {
-                // A reading of the list without entries, captured at another time, would hide these.
-                readings.retain(|reading| reading.value.as_ref().is_none_or(|list| list.entries.is_some()));
-                let list = PrefixList { id, entries: Some(entries), ..PrefixList::default() };
-                readings.push(Observation { at, sequence: 0, origin, reduced: false, value: Some(list) });
+                let facts = readings.iter().find_map(|reading| reading.value.clone()).unwrap_or_default();
+                let list = PrefixList { id, version: None, entries, ..facts };
+                readings.push(joined_alone(at, origin, list));
             }
+        }
+        for id in told {
+            let Some(readings) = self.prefix_lists.get_mut(&id) else { continue };
+            let known: Vec<(Option<i64>, Vec<Prefix>)> = (readings.iter())
+                .filter_map(|reading| reading.value.as_ref())
+                .filter_map(|list| Some((list.version, list.entries.clone()?)))
+                .collect();
+            for list in readings.iter_mut().filter_map(|reading| reading.value.as_mut()) {
+                if list.entries.is_none() && list.version.is_some() {
+                    let same = known.iter().find(|(version, _)| *version == list.version);
+                    list.entries = same.map(|(_, entries)| entries.clone());
+                }
+            }
+            let versions_tell = known.iter().all(|(version, _)| version.is_some());
+            readings.retain(|reading| {
+                reading
+                    .value
+                    .as_ref()
+                    .is_none_or(|list| list.entries.is_some() || (list.version.is_some() && versions_tell))
+            });
         }
     }
 
@@ -114,7 +149,22 @@ impl NetworkBuilder {
     }
 }
 
-pub(super) fn same_capture(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
+/// An object of which only pieces were given.
+fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
+    Reading {
+        source: None,
+        seen: Observation { at, sequence: 0, origin, reduced: false, value: Some(value) },
+    }
+}
+
+/// Adds what rule resources say to a group's inline rules. A refreshed state repeats the former among the latter, without
+/// their ids.
+fn add_resources(inline: &mut Vec<SecurityGroupRule>, resources: &[SecurityGroupRule]) {
+    inline.retain(|rule| !resources.iter().any(|other| rule.means(other)));
+    resources.iter().for_each(|rule| node::push_new(inline, Some(rule.clone())));
+}
+
+fn same_capture(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
     match (one, other) {
         (Some(one), Some(other)) => one.saturating_sub(other).saturating_abs() <= SAME_CAPTURE,
         (None, None) => true,

@@ -1,10 +1,14 @@
 //! Readers of every configuration form: each file is recognised by its content, what is wrong in it is named and counted,
 //! and nothing that is wrong stops the rest.
 
+mod agree;
 mod aws;
 mod balancers;
 mod config;
 mod count;
+mod coverage;
+mod elements;
+mod entries;
 mod groups;
 mod join;
 mod node;
@@ -12,16 +16,24 @@ mod terraform;
 mod terraform_rules;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_captures;
+#[cfg(test)]
+mod tests_unknown;
 mod traffic;
 
 pub use count::Moments;
 
 use super::history::{Observation, Origin, Timeline, Timestamp};
 use super::model::*;
-use super::store::{Kind, Network};
+use super::store::{Contradiction, Kind, Network};
+use crate::net::Prefix;
+use agree::Agree;
+use coverage::{Captures, Source};
 use hashbrown::HashMap;
 use node::Node;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fmt;
 
 /// What a file turned out to be.
@@ -115,6 +127,21 @@ impl fmt::Display for Problem {
     }
 }
 
+/// A document as UTF-8 without a byte order mark: PowerShell's `>` writes UTF-16. What is no text stays as it is.
+pub fn plain_text(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let units = |rest: &[u8], unit: fn([u8; 2]) -> u16| {
+        let pairs = rest.chunks_exact(2).filter_map(|pair| <[u8; 2]>::try_from(pair).ok());
+        String::from_utf16(&pairs.map(unit).collect::<Vec<u16>>()).ok()
+    };
+    let decoded = match bytes {
+        [0xEF, 0xBB, 0xBF, rest @ ..] => return Cow::Borrowed(rest),
+        [0xFF, 0xFE, rest @ ..] => units(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => units(rest, u16::from_be_bytes),
+        _ => None,
+    };
+    decoded.map_or(Cow::Borrowed(bytes), |text| Cow::Owned(text.into_bytes()))
+}
+
 /// Which side of a Terraform plan to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PlanSide {
@@ -149,6 +176,10 @@ struct Context {
     region: Option<String>,
     /// The command of an envelope, which names what an output leaves out.
     command: String,
+    /// Where the readings come from, by number in the builder.
+    source: Option<usize>,
+    /// Until when at least what was captured was in force: the delivery of an AWS Config snapshot.
+    held_until: Option<Timestamp>,
 }
 
 impl Context {
@@ -174,7 +205,28 @@ impl Context {
 /// Targets with their health state.
 type Targets = Vec<(String, Option<String>)>;
 
-type Readings<T> = HashMap<String, Vec<Observation<T>>>;
+/// An observation and its source, by number in the builder.
+#[derive(Debug, Clone)]
+struct Reading<T> {
+    source: Option<usize>,
+    seen: Observation<T>,
+}
+
+impl<T> std::ops::Deref for Reading<T> {
+    type Target = Observation<T>;
+
+    fn deref(&self) -> &Observation<T> {
+        &self.seen
+    }
+}
+
+impl<T> std::ops::DerefMut for Reading<T> {
+    fn deref_mut(&mut self) -> &mut Observation<T> {
+        &mut self.seen
+    }
+}
+
+type Readings<T> = HashMap<String, Vec<Reading<T>>>;
 
 /// A piece of an object that another file holds the rest of.
 #[derive(Debug, Clone)]
@@ -203,13 +255,18 @@ pub struct NetworkBuilder {
     bpa_options: Readings<BpaOptions>,
     bpa_exclusions: Readings<BpaExclusion>,
     group_associations: Readings<GroupVpcAssociation>,
+    acl_associations: Readings<AclAssociation>,
     rule_pieces: Vec<Piece<SecurityGroupRule>>,
     /// The first file with rules of each group in each capture, for messages.
     rule_files: HashMap<(String, Option<Timestamp>), String>,
-    list_pieces: Vec<Piece<Vec<crate::net::Prefix>>>,
+    /// `None` where not all entries can be read.
+    list_pieces: Vec<Piece<Option<Vec<Prefix>>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
     health_pieces: Vec<Piece<Targets>>,
     attribute_pieces: Vec<Piece<bool>>,
+    sources: Vec<Source>,
+    /// Resources that AWS Config stopped recording: type, id, when.
+    unrecorded: Vec<(String, String, Timestamp)>,
     problems: Vec<Problem>,
 }
 
@@ -221,8 +278,8 @@ impl NetworkBuilder {
 
     /// Reads one file: `name` is for messages and for ids that outputs leave out.
     pub fn read(&mut self, name: &str, text: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
-        let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
-        let value: Value = serde_json::from_slice(text).map_err(|error| ReadError::Json {
+        let text = plain_text(text);
+        let value: Value = serde_json::from_slice(&text).map_err(|error| ReadError::Json {
             file: name.to_string(),
             line: error.line(),
             column: error.column(),
@@ -241,7 +298,11 @@ impl NetworkBuilder {
     ) -> Result<Document, ReadError> {
         let node = Node(value);
         if let Some(output) = node.get("output") {
-            context.at = node.time("captured_at").or(context.at);
+            let told = node.time("captured_at");
+            if told.is_none() && node.get("captured_at").is_some() {
+                self.problem(&context, "-", "captured_at of the envelope is no time; it was passed over");
+            }
+            context.at = told.or(context.at);
             context.account = node.text("account");
             context.region = node.text("region");
             context.command = match node.get("command").map(|command| command.0) {
@@ -273,6 +334,19 @@ impl NetworkBuilder {
         self.aws_cli(node, &context)
     }
 
+    /// The number of a source.
+    fn source(&mut self, source: Source) -> usize {
+        // A file's sources are few and come one after the other.
+        const RECENT: usize = 64;
+        let start = self.sources.len().saturating_sub(RECENT);
+        let recent = self.sources.get(start..).unwrap_or_default();
+        if let Some(at) = recent.iter().position(|known| *known == source) {
+            return start.saturating_add(at);
+        }
+        self.sources.push(source);
+        self.sources.len().saturating_sub(1)
+    }
+
     /// What was wrong inside files so far.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
@@ -292,42 +366,83 @@ impl NetworkBuilder {
         self.join_lists();
         self.join_stale();
         self.join_targets();
+        self.stop_recording();
         let mut network = Network::default();
-        fill(&mut network.interfaces, self.interfaces);
-        fill(&mut network.groups, self.groups);
-        fill(&mut network.acls, self.acls);
-        fill(&mut network.subnets, self.subnets);
-        fill(&mut network.vpcs, self.vpcs);
-        fill(&mut network.prefix_lists, self.prefix_lists);
-        fill(&mut network.route_tables, self.route_tables);
-        fill(&mut network.peerings, self.peerings);
-        fill(&mut network.transit_attachments, self.transit_attachments);
-        fill(&mut network.instances, self.instances);
-        fill(&mut network.load_balancers, self.load_balancers);
-        fill(&mut network.target_groups, self.target_groups);
-        fill(&mut network.bpa_options, self.bpa_options);
-        fill(&mut network.bpa_exclusions, self.bpa_exclusions);
-        fill(&mut network.group_associations, self.group_associations);
+        let mut filling = Filling { captures: Captures::new(&self.sources), contradictions: Vec::new() };
+        network.interfaces = filling.kind(self.interfaces);
+        network.groups = filling.kind(self.groups);
+        network.acls = filling.kind(self.acls);
+        network.subnets = filling.kind(self.subnets);
+        network.vpcs = filling.kind(self.vpcs);
+        network.prefix_lists = filling.kind(self.prefix_lists);
+        network.route_tables = filling.kind(self.route_tables);
+        network.peerings = filling.kind(self.peerings);
+        network.transit_attachments = filling.kind(self.transit_attachments);
+        network.instances = filling.kind(self.instances);
+        network.load_balancers = filling.kind(self.load_balancers);
+        network.target_groups = filling.kind(self.target_groups);
+        network.bpa_options = filling.kind(self.bpa_options);
+        network.bpa_exclusions = filling.kind(self.bpa_exclusions);
+        network.group_associations = filling.kind(self.group_associations);
+        network.acl_associations = filling.kind(self.acl_associations);
+        let contradictions = filling.contradictions;
+        for contradiction in &contradictions {
+            self.problems.push(Problem {
+                file: "configuration".to_string(),
+                object: contradiction.object.clone(),
+                message: format!(
+                    "has two contents {}; what they differ in is uncertain",
+                    contradiction.when()
+                ),
+            });
+        }
         network.disagreements = disagreements;
+        network.contradictions = contradictions;
         network.finish();
         (network, self.problems)
     }
 }
 
-fn record<T>(readings: &mut Readings<T>, context: &Context, id: String, reduced: bool, value: Option<T>) {
-    readings.entry(id).or_default().push(Observation {
-        at: context.at,
-        sequence: context.sequence,
-        origin: context.origin(),
-        reduced,
-        value,
-    });
+fn record<T: Clone>(
+    readings: &mut Readings<T>,
+    context: &Context,
+    id: String,
+    reduced: bool,
+    value: Option<T>,
+) {
+    let (sequence, origin) = (context.sequence, context.origin());
+    let observed = |at, value| Reading {
+        source: context.source,
+        seen: Observation { at, sequence, origin, reduced, value },
+    };
+    let readings = readings.entry(id).or_default();
+    if let Some(until) = context.held_until.filter(|until| context.at.is_some_and(|at| at < *until)) {
+        readings.push(observed(Some(until), value.clone()));
+    }
+    readings.push(observed(context.at, value));
 }
 
-fn fill<T: PartialEq>(kind: &mut Kind<T>, readings: Readings<T>) {
-    let mut sorted: Vec<_> = readings.into_iter().collect();
-    sorted.sort_by(|one, other| one.0.cmp(&other.0));
-    for (id, readings) in sorted {
-        kind.put(id, Timeline::new(readings));
+/// Makes timelines of readings.
+struct Filling<'a> {
+    captures: Captures<'a>,
+    contradictions: Vec<Contradiction>,
+}
+
+impl Filling<'_> {
+    fn kind<T: Agree>(&mut self, mut readings: Readings<T>) -> Kind<T> {
+        for (id, readings) in &mut readings {
+            let found = agree::settle(readings);
+            self.contradictions.extend(found.into_iter().map(|at| Contradiction { object: id.clone(), at }));
+        }
+        let mut doubts = self.captures.apply(&mut readings);
+        let mut sorted: Vec<_> = readings.into_iter().collect();
+        sorted.sort_by(|one, other| one.0.cmp(&other.0));
+        let mut kind = Kind::default();
+        for (id, readings) in sorted {
+            let timeline = Timeline::new(readings.into_iter().map(|reading| reading.seen).collect());
+            let absent = doubts.remove(&id).unwrap_or_default();
+            kind.put(id, timeline.with_absences(absent));
+        }
+        kind
     }
 }

@@ -53,6 +53,33 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// An integer member, also written as text; an error where it is there and is none.
+    pub(super) fn number(self, key: &str) -> Result<Option<i64>, String> {
+        let Some(node) = self.get(key) else { return Ok(None) };
+        match node.0 {
+            Value::String(text) if text.is_empty() => Ok(None),
+            // Some tools write 443.0.
+            Value::Number(number) if number.as_f64().is_some_and(|number| number.fract() == 0.0) => {
+                Ok(number.as_i64().or_else(|| number.as_f64().map(|number| number as i64)))
+            }
+            _ => self.integer(key).map(Some).ok_or_else(|| format!("{key} is no whole number")),
+        }
+    }
+
+    /// Two integers in an object member, both absent where it is.
+    pub(super) fn pair(
+        self,
+        key: &str,
+        one: &str,
+        other: &str,
+    ) -> Result<(Option<i64>, Option<i64>), String> {
+        match self.get(key) {
+            None => Ok((None, None)),
+            Some(pair) if pair.0.is_object() => Ok((pair.number(one)?, pair.number(other)?)),
+            Some(_) => Err(format!("{key} is no object")),
+        }
+    }
+
     /// A boolean member.
     pub(super) fn flag(self, key: &str) -> Option<bool> {
         match self.get(key)?.0 {

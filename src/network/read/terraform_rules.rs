@@ -1,9 +1,13 @@
 //! What each Terraform resource type says about the network.
 
+use super::aws::family;
+use super::elements::Need;
+use super::entries::rule_number;
+use super::groups::unreadable_rule;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::traffic::{acl_action, acl_traffic, group_traffic};
-use super::{Context, NetworkBuilder, Piece, record};
+use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
 use hashbrown::HashMap;
 
@@ -16,8 +20,9 @@ struct Gathered {
     interfaces: HashMap<String, NetworkInterface>,
     interface_groups: Vec<(String, String)>,
     default_acls: Vec<String>,
-    lists: HashMap<String, Vec<crate::net::Prefix>>,
-    inline_groups: Vec<String>,
+    /// `None` where an entry cannot be read.
+    lists: HashMap<String, Option<Vec<crate::net::Prefix>>>,
+    inline_groups: Vec<(String, Vec<SecurityGroupRule>)>,
 }
 
 impl NetworkBuilder {
@@ -34,6 +39,7 @@ impl NetworkBuilder {
         }
         for mut acl in gathered.acls {
             acl.entries.extend(gathered.acl_entries.remove(&acl.id).unwrap_or_default());
+            self.settle_numbers(&mut acl.entries, &acl.id.clone(), context);
             acl.is_default |= gathered.default_acls.contains(&acl.id);
             for subnet in gathered.acl_subnets.remove(&acl.id).unwrap_or_default() {
                 push_new(&mut acl.subnet_ids, Some(subnet));
@@ -84,8 +90,16 @@ impl NetworkBuilder {
         for (id, value) in gathered.lists {
             self.list_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
         }
-        for group in gathered.inline_groups {
-            if self.rule_pieces.iter().any(|piece| piece.id == group && piece.at == context.at) {
+        for (group, inline) in gathered.inline_groups {
+            let pieces = self.rule_pieces.iter().filter(|piece| piece.id == group && piece.at == context.at);
+            let resources: Vec<&SecurityGroupRule> = pieces.map(|piece| &piece.value).collect();
+            // Where one side holds all of the other, the state is an ordinary one: a refresh writes what resources say to
+            // the inline rules too, and an apply adds resources that no refresh has seen yet.
+            let some_inline_only =
+                inline.iter().any(|rule| !resources.iter().any(|other| other.means(rule)));
+            let some_resource_only =
+                resources.iter().any(|rule| !inline.iter().any(|other| other.means(rule)));
+            if some_inline_only && some_resource_only {
                 let message = "has inline rules and rule resources, which undo each other; both were taken";
                 self.problem(context, &group, message);
             }
@@ -98,12 +112,15 @@ impl NetworkBuilder {
             "aws_security_group" | "aws_default_security_group" => {
                 let mut rules = Vec::new();
                 for (list, egress) in [("ingress", false), ("egress", true)] {
-                    for element in values.list(list) {
-                        self.terraform_rules(element, egress, &id, context, &mut rules);
+                    match self.elements(values, list, Need::Optional, &id, context) {
+                        Some(elements) => elements.into_iter().for_each(|element| {
+                            self.terraform_rules(element, egress, &id, context, &mut rules);
+                        }),
+                        None => rules.push(unreadable_rule(egress, format!("no readable {list}"))),
                     }
                 }
                 if !rules.is_empty() {
-                    gathered.inline_groups.push(id.clone());
+                    gathered.inline_groups.push((id.clone(), rules.clone()));
                 }
                 let group = SecurityGroup {
                     id: id.clone(),
@@ -111,6 +128,7 @@ impl NetworkBuilder {
                     vpc_id: values.text("vpc_id"),
                     owner_id: values.text("owner_id"),
                     rules,
+                    partial: false,
                 };
                 record(&mut self.groups, context, id, false, Some(group));
             }
@@ -152,9 +170,14 @@ impl NetworkBuilder {
             "aws_network_acl" | "aws_default_network_acl" => {
                 let mut entries = Vec::new();
                 for (list, egress) in [("ingress", false), ("egress", true)] {
-                    for element in values.list(list) {
-                        entries
-                            .extend(self.terraform_entry(element, "rule_no", "action", egress, &id, context));
+                    match self.elements(values, list, Need::Optional, &id, context) {
+                        Some(elements) => {
+                            let read = |element| {
+                                self.terraform_entry(element, "rule_no", "action", egress, &id, context)
+                            };
+                            entries.extend(elements.into_iter().map(read));
+                        }
+                        None => entries.extend(entries::unplaced("the list has no readable entries")),
                     }
                 }
                 gathered.acls.push(NetworkAcl {
@@ -170,7 +193,7 @@ impl NetworkBuilder {
                 let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
                 let egress = values.flag("egress").unwrap_or(false);
                 let entry = self.terraform_entry(values, "rule_number", "rule_action", egress, &acl, context);
-                gathered.acl_entries.entry(acl).or_default().extend(entry);
+                gathered.acl_entries.entry(acl).or_default().push(entry);
             }
             "aws_network_acl_association" => {
                 let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
@@ -234,20 +257,19 @@ impl NetworkBuilder {
                     id: id.clone(),
                     name: values.text("name"),
                     owner_id: values.text("owner_id"),
+                    family: family(values.text("address_family")),
+                    version: values.integer("version"),
                     entries: None,
                 };
                 record(&mut self.prefix_lists, context, id.clone(), false, Some(list));
-                let slot = gathered.lists.entry(id.clone()).or_default();
-                let texts: Vec<String> =
-                    values.list("entry").filter_map(|entry| entry.text("cidr")).collect();
-                for text in texts {
-                    slot.extend(self.block(&text, &id, context));
+                gathered.lists.entry(id.clone()).or_insert_with(|| Some(Vec::new()));
+                for entry in self.optional(values, "entry", &id, context) {
+                    self.terraform_list_entry(entry, id.clone(), context, gathered);
                 }
             }
             "aws_ec2_managed_prefix_list_entry" => {
                 let Some(list) = self.parent(values, "prefix_list_id", resource, context) else { return };
-                let entry = values.text("cidr").and_then(|text| self.block(&text, &list, context));
-                gathered.lists.entry(list).or_default().extend(entry);
+                self.terraform_list_entry(values, list, context, gathered);
             }
             "aws_lb" | "aws_alb" | "aws_elb" => {
                 let kind = if resource.kind == "aws_elb" { "classic" } else { "application" };
@@ -266,6 +288,21 @@ impl NetworkBuilder {
             }
             _ => {}
         }
+    }
+
+    fn terraform_list_entry(
+        &mut self,
+        entry: Node<'_>,
+        list: String,
+        context: &Context,
+        gathered: &mut Gathered,
+    ) {
+        let block = self.block(&entry.text("cidr").unwrap_or_default(), &list, context);
+        let slot = gathered.lists.entry(list).or_insert_with(|| Some(Vec::new()));
+        *slot = slot.take().zip(block).map(|(mut known, block)| {
+            known.push(block);
+            known
+        });
     }
 
     fn parent(
@@ -305,7 +342,8 @@ impl NetworkBuilder {
         let Some(protocol) = values.text(key) else {
             return Traffic::Unreadable("known after apply".to_string());
         };
-        match group_traffic(&protocol, values.integer("from_port"), values.integer("to_port")) {
+        let ports = values.number("from_port").and_then(|from| Ok((from, values.number("to_port")?)));
+        match ports.and_then(|(from, to)| group_traffic(&protocol, from, to)) {
             Ok(traffic) => traffic,
             Err(message) => {
                 self.problem(context, group, format!("{message}; the rule may match anything"));
@@ -353,25 +391,26 @@ impl NetworkBuilder {
         egress: bool,
         acl: &str,
         context: &Context,
-    ) -> Option<NaclEntry> {
-        let Some(number) = values.integer(number_key).and_then(|number| u32::try_from(number).ok()) else {
-            self.problem(context, acl, format!("an entry without {number_key} was left out"));
-            return None;
-        };
+    ) -> NaclEntry {
+        let number = rule_number(values.integer(number_key));
+        let named = number.map_or_else(|| "an entry".to_string(), |number| format!("entry {number}"));
         let text = values.text("cidr_block").or_else(|| values.text("ipv6_cidr_block"));
-        let cidr = text.and_then(|text| self.block(&text, &format!("{acl} entry {number}"), context));
+        let cidr = text.and_then(|text| self.block(&text, &format!("{acl} {named}"), context));
         let protocol = values.text("protocol").unwrap_or_default();
-        let (from, to) = (values.integer("from_port"), values.integer("to_port"));
-        let (kind, code) = (values.integer("icmp_type"), values.integer("icmp_code"));
-        let traffic = match acl_traffic(&protocol, from, to, kind, code, cidr.as_ref()) {
-            Ok(traffic) => traffic,
-            Err(message) => {
-                self.problem(context, acl, format!("entry {number}: {message}; it may match anything"));
-                Traffic::Unreadable(message)
-            }
-        };
+        let ports = values.number("from_port").and_then(|from| Ok((from, values.number("to_port")?)));
+        let icmp = values.number("icmp_type").and_then(|kind| Ok((kind, values.number("icmp_code")?)));
+        let traffic = ports.and_then(|(from, to)| {
+            let (kind, code) = icmp?;
+            acl_traffic(&protocol, from, to, kind, code, cidr.as_ref())
+        });
+        let mut traffic = self.acl_traffic_or_any(traffic, &named, acl, context);
+        if number.is_none() {
+            let message = format!("{named} without a readable {number_key} may match anything in its place");
+            self.problem(context, acl, message);
+            traffic = Traffic::Unreadable(format!("no readable {number_key}"));
+        }
         let action = acl_action(values.text(action_key).as_deref());
-        Some(NaclEntry { number, egress, action, traffic, cidr })
+        NaclEntry { number: number.unwrap_or(NACL_UNPLACED), egress, action, traffic, cidr }
     }
 
     fn terraform_interface(&mut self, values: Node<'_>, id: &str, groups: &str) -> NetworkInterface {

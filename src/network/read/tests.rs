@@ -184,12 +184,16 @@ fn interfaces_also_nested_in_instances() {
 fn prefix_list_entries_find_their_list() {
     let lists =
         r#"{"PrefixLists":[{"PrefixListId":"pl-0a","PrefixListName":"office"},{"PrefixListId":"pl-0b"}]}"#;
-    let entries = r#"{"Entries":[{"Cidr":"203.0.113.0/24"},{"Cidr":"bad"}]}"#;
-    let (network, problems) = read(&[("lists.json", lists), ("dump/pl-0a.json", entries)]);
+    let entries = r#"{"Entries":[{"Cidr":"203.0.113.0/24"}]}"#;
+    let bad = r#"{"Entries":[{"Cidr":"203.0.113.0/24"},{"Cidr":"bad"}]}"#;
+    let (network, problems) =
+        read(&[("lists.json", lists), ("dump/pl-0a.json", entries), ("dump/pl-0c.json", bad)]);
     let list = network.prefix_lists.get("pl-0a", now()).unwrap();
     assert_eq!(list.value.entries, Some(vec!["203.0.113.0/24".parse().unwrap()]));
     assert_eq!(list.value.name.as_deref(), Some("office"));
     assert_eq!(network.prefix_lists.get("pl-0b", now()).unwrap().value.entries, None, "unknown, not empty");
+    let unread = network.prefix_lists.get("pl-0c", now()).unwrap();
+    assert_eq!(unread.value.entries, None, "the entry that cannot be read may hold any address");
     assert_eq!(problems.len(), 1);
     let refused = NetworkBuilder::new().read("entries.json", entries.as_bytes(), &ReadOptions::default());
     assert_eq!(refused, Err(ReadError::ListUnnamed { file: "entries.json".into() }));
@@ -299,7 +303,7 @@ fn broken_elements_do_not_stop_the_rest() {
         "sg.json",
         r#"{"SecurityGroups":[{"GroupName":"no id"},{"GroupId":"sg-1","IpPermissions":[
            {"IpProtocol":"tcp","FromPort":99999,"ToPort":1,"IpRanges":[{"CidrIp":"10.0.0.0/8"}]},
-           {"IpProtocol":"tcp","FromPort":22,"ToPort":22,"IpRanges":[{"CidrIp":"10.0.0.0/99"}]}]}]}"#,
+           {"IpProtocol":"tcp","FromPort":22,"ToPort":22,"IpRanges":[{"CidrIp":"10.0.0.0/99"}]}],"IpPermissionsEgress":[]}]}"#,
     )]);
     assert_eq!(problems.len(), 3, "{problems:?}");
     let group = network.groups.get("sg-1", now()).unwrap();

@@ -65,9 +65,10 @@ pub(super) fn acl_traffic(
 
 /// `allow` or `deny`.
 pub(super) fn acl_action(text: Option<&str>) -> Option<RuleAction> {
-    match text {
-        Some("allow") => Some(RuleAction::Allow),
-        Some("deny") => Some(RuleAction::Deny),
-        _ => None,
+    let is = |word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
+    match () {
+        () if is("allow") => Some(RuleAction::Allow),
+        () if is("deny") => Some(RuleAction::Deny),
+        () => None,
     }
 }
