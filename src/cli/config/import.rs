@@ -7,7 +7,7 @@ use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, Timestamp};
 use crate::source::{ContentReader, Ending, Located, Scratch, locate};
 use crate::store::Store;
-use crate::store::config::{Import, Imported, StoredDocument};
+use crate::store::config::{self, Import, Imported, StoredDocument};
 
 /// A larger file of configuration is something else.
 const LARGEST: usize = 4 << 30;
@@ -94,7 +94,8 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
     }
     import.commit()?;
     report(&lines, printer)?;
-    let problems: usize = lines.iter().map(|line| line.problems).sum();
+    let contradictions = contradictions(&store, printer)?;
+    let problems = lines.iter().map(|line| line.problems).sum::<usize>().saturating_add(contradictions);
     Ok(if lines.iter().all(|line| line.state == "refused") {
         exit::FAILED
     } else if args.strict && (refused > 0 || problems > 0) {
@@ -102,6 +103,19 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
     } else {
         0
     })
+}
+
+/// Tells what the store now holds of one moment twice: only all files together show that. Gives how many objects it is.
+fn contradictions(store: &Store, printer: &Printer) -> anyhow::Result<usize> {
+    let network = config::load(store.root())?;
+    let found = network.map(|network| network.contradictions).unwrap_or_default();
+    for one in found.iter().take(MOST_PROBLEMS) {
+        let (object, when) = (&one.object, one.when());
+        printer.warn(&format!(
+            "{object}: two contents {when}; what they differ in is uncertain (flowq config check lists all)"
+        ));
+    }
+    Ok(found.len())
 }
 
 fn take(
@@ -169,7 +183,8 @@ fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
         of("held already"),
         of("refused")
     ));
-    let undated = lines.iter().filter(|line| line.captured == "undated").count();
+    // A file that gave no object needs no time.
+    let undated = lines.iter().filter(|line| line.captured == "undated" && line.objects > 0).count();
     if undated > 0 {
         printer.warn(&format!(
             "{undated} files do not tell when they were captured: what they say is taken to hold always and proves \

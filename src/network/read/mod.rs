@@ -13,11 +13,14 @@ mod groups;
 mod join;
 mod node;
 mod terraform;
+mod terraform_network;
 mod terraform_rules;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
 mod tests_captures;
+#[cfg(test)]
+mod tests_terraform;
 #[cfg(test)]
 mod tests_unknown;
 mod traffic;

@@ -6,6 +6,7 @@ use super::entries::rule_number;
 use super::groups::unreadable_rule;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
+use super::terraform_network::Plumbing;
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
@@ -22,6 +23,7 @@ struct Gathered {
     default_acls: Vec<String>,
     /// `None` where an entry cannot be read.
     lists: HashMap<String, Option<Vec<crate::net::Prefix>>>,
+    plumbing: Plumbing,
     inline_groups: Vec<(String, Vec<SecurityGroupRule>)>,
 }
 
@@ -84,6 +86,7 @@ impl NetworkBuilder {
                 ),
             }
         }
+        self.finish_plumbing(gathered.plumbing, &mut gathered.interfaces, context);
         for (id, interface) in gathered.interfaces {
             record(&mut self.interfaces, context, id, false, Some(interface));
         }
@@ -95,8 +98,7 @@ impl NetworkBuilder {
             let resources: Vec<&SecurityGroupRule> = pieces.map(|piece| &piece.value).collect();
             // Where one side holds all of the other, the state is an ordinary one: a refresh writes what resources say to
             // the inline rules too, and an apply adds resources that no refresh has seen yet.
-            let some_inline_only =
-                inline.iter().any(|rule| !resources.iter().any(|other| other.means(rule)));
+            let some_inline_only = inline.iter().any(|rule| !resources.iter().any(|other| other.means(rule)));
             let some_resource_only =
                 resources.iter().any(|rule| !inline.iter().any(|other| other.means(rule)));
             if some_inline_only && some_resource_only {
@@ -242,6 +244,7 @@ impl NetworkBuilder {
                 record(&mut self.subnets, context, id, false, Some(subnet));
             }
             "aws_vpc" | "aws_default_vpc" => {
+                gathered.plumbing.main_table(&id, values);
                 gathered.default_acls.extend(values.text("default_network_acl_id"));
                 let vpc = Vpc {
                     id: id.clone(),
@@ -286,7 +289,7 @@ impl NetworkBuilder {
                 };
                 record(&mut self.load_balancers, context, balancer.id.clone(), false, Some(balancer));
             }
-            _ => {}
+            _ => self.terraform_plumbing(resource, context, &mut gathered.plumbing),
         }
     }
 
@@ -431,6 +434,8 @@ impl NetworkBuilder {
             primary: values.addr("private_ip"),
             addresses,
             public_addresses,
+            owner_id: values.text("owner_id").or_else(|| values.text("arn").as_deref().and_then(account_of)),
+            instance_id: values.list("attachment").find_map(|attachment| attachment.text("instance")),
             interface_type: values.text("interface_type"),
             description: values.text("description"),
             source_dest_check: values.flag("source_dest_check"),
@@ -446,4 +451,10 @@ fn reference(text: &str) -> GroupReference {
         None => (None, text),
     };
     GroupReference { group_id: group.to_string(), account, ..GroupReference::default() }
+}
+
+/// The account in an ARN: `arn:aws:ec2:us-east-1:111122223333:…`.
+fn account_of(arn: &str) -> Option<String> {
+    let account = arn.split(':').nth(4)?;
+    (!account.is_empty()).then(|| account.to_string())
 }

@@ -90,7 +90,7 @@ fn what_others_were_asked_for_ends_nothing() {
     let filtered = "aws ec2 describe-network-interfaces --network-interface-ids eni-1";
     let elsewhere = ALL.replace("us-east-1", "us-west-2");
     let mut other = asked(&elsewhere, 2, &[3]);
-    other.1 = other.1.replace("us-east-1", "us-west-2");
+    other.1 = other.1.replace("us-east-1", "us-west-2").replace("vpc-1", "vpc-9");
     let mut page = asked(ALL, 3, &[1]);
     page.1 = page.1.replacen(r#""NetworkInterfaces""#, r#""NextToken":"x","NetworkInterfaces""#, 1);
     let (network, _) = network(&[asked(ALL, 0, &[1, 2]), asked(filtered, 1, &[1]), other, page]);

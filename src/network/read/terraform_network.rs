@@ -1,0 +1,316 @@
+//! Terraform resources that lead traffic rather than filter it: Elastic addresses, further blocks of VPCs, route tables, NAT gateways
+//! and peering connections. Their pieces lie in several resources each, so they are gathered first and put together at the end.
+
+use super::node::{Node, push_new};
+use super::terraform::Resource;
+use super::{Context, NetworkBuilder, record};
+use crate::net::Prefix;
+use crate::network::model::*;
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// What is gathered from several resources before objects are made.
+#[derive(Default)]
+pub(super) struct Plumbing {
+    elastic: Vec<Elastic>,
+    vpc_blocks: Vec<(String, Prefix)>,
+    tables: BTreeMap<String, RouteTable>,
+    routes: Vec<(String, Route)>,
+    table_subnets: Vec<(String, String)>,
+    main_tables: HashMap<String, String>,
+    nat_interfaces: Vec<NetworkInterface>,
+    /// Resource types that bear on traffic and are not read, with how many there are.
+    unread: BTreeMap<String, usize>,
+}
+
+impl Plumbing {
+    /// A VPC names its main route table, unless an association names another.
+    pub(super) fn main_table(&mut self, vpc: &str, values: Node<'_>) {
+        if let Some(table) = values.text("main_route_table_id") {
+            self.main_tables.entry(vpc.to_string()).or_insert(table);
+        }
+    }
+}
+
+/// A public address and what it is mapped to.
+struct Elastic {
+    public: Option<IpAddr>,
+    allocation: Option<String>,
+    interface: Option<String>,
+    instance: Option<String>,
+    private: Option<IpAddr>,
+}
+
+/// The attributes that name a route's target, in `aws_route` and in the routes of a table.
+const TARGETS: [&str; 12] = [
+    "gateway_id",
+    "nat_gateway_id",
+    "transit_gateway_id",
+    "network_interface_id",
+    "vpc_peering_connection_id",
+    "egress_only_gateway_id",
+    "carrier_gateway_id",
+    "local_gateway_id",
+    "core_network_arn",
+    "vpc_endpoint_id",
+    "odb_network_arn",
+    "instance_id",
+];
+
+/// Beginnings of the names of types that bear on where traffic goes or what passes.
+const OF_TRAFFIC: [&str; 14] = [
+    "aws_vpc_",
+    "aws_route",
+    "aws_main_route",
+    "aws_default_",
+    "aws_eip",
+    "aws_nat_",
+    "aws_egress_only",
+    "aws_network_acl",
+    "aws_network_interface",
+    "aws_networkfirewall_",
+    "aws_security_group",
+    "aws_ec2_transit_gateway",
+    "aws_ec2_managed_prefix_list",
+    "aws_vpn_",
+];
+
+/// Types of such names that change nothing about traffic, or only in another account or at the edge of what is read.
+const NOT_OF_TRAFFIC: [&str; 9] = [
+    "aws_vpc_dhcp_options",
+    "aws_vpc_dhcp_options_association",
+    "aws_vpc_ipam",
+    "aws_vpc_ipam_pool",
+    "aws_vpc_ipam_pool_cidr",
+    "aws_vpc_ipam_scope",
+    "aws_default_vpc_dhcp_options",
+    "aws_vpc_endpoint_policy",
+    "aws_vpc_endpoint_service",
+];
+
+impl NetworkBuilder {
+    /// Takes in a resource that the readers of filters do not know.
+    pub(super) fn terraform_plumbing(
+        &mut self,
+        resource: &Resource<'_>,
+        context: &Context,
+        into: &mut Plumbing,
+    ) {
+        let (id, values) = (resource.id(), resource.values);
+        match resource.kind.as_str() {
+            "aws_eip" => into.elastic.push(Elastic {
+                public: values.addr("public_ip"),
+                allocation: values.text("allocation_id").or(Some(id)),
+                interface: values.text("network_interface"),
+                instance: values.text("instance"),
+                private: values.addr("private_ip").or_else(|| values.addr("associate_with_private_ip")),
+            }),
+            "aws_eip_association" => into.elastic.push(Elastic {
+                public: values.addr("public_ip"),
+                allocation: values.text("allocation_id"),
+                interface: values.text("network_interface_id"),
+                instance: values.text("instance_id"),
+                private: values.addr("private_ip_address"),
+            }),
+            "aws_vpc_ipv4_cidr_block_association" | "aws_vpc_ipv6_cidr_block_association" => {
+                let text = values.text("cidr_block").or_else(|| values.text("ipv6_cidr_block"));
+                let block = text.and_then(|text| self.block(&text, &id, context));
+                into.vpc_blocks.extend(values.text("vpc_id").zip(block));
+            }
+            "aws_route_table" | "aws_default_route_table" => {
+                let table = RouteTable {
+                    id: id.clone(),
+                    vpc_id: values.text("vpc_id"),
+                    is_main: resource.kind == "aws_default_route_table",
+                    ..RouteTable::default()
+                };
+                for route in self.optional(values, "route", &id, context) {
+                    let found = self.terraform_route(route, &id, context);
+                    into.routes.extend(found.map(|route| (id.clone(), route)));
+                }
+                into.tables.insert(id, table);
+            }
+            "aws_route" => {
+                let Some(table) = values.text("route_table_id") else { return };
+                let found = self.terraform_route(values, &table, context);
+                into.routes.extend(found.map(|route| (table, route)));
+            }
+            "aws_route_table_association" => {
+                into.table_subnets.extend(values.text("route_table_id").zip(values.text("subnet_id")));
+            }
+            "aws_main_route_table_association" => {
+                into.main_tables.extend(values.text("vpc_id").zip(values.text("route_table_id")));
+            }
+            "aws_vpc_endpoint" => {
+                // A gateway endpoint is a route to its service's prefix list in each of its tables.
+                let list = values.text("prefix_list_id");
+                for (table, list) in values.texts("route_table_ids").into_iter().zip(list.iter().cycle()) {
+                    let destination = Destination::PrefixList(list.clone());
+                    into.routes.push((table, Route { destination, target: id.clone(), state: None }));
+                }
+            }
+            "aws_nat_gateway" => {
+                let Some(interface) = values.text("network_interface_id") else { return };
+                let (private, public) = (values.addr("private_ip"), values.addr("public_ip"));
+                into.nat_interfaces.push(NetworkInterface {
+                    id: interface,
+                    subnet_id: values.text("subnet_id"),
+                    primary: private,
+                    addresses: private.into_iter().collect(),
+                    public_addresses: public.into_iter().collect(),
+                    // A NAT gateway of a subnet carries no groups (spec 5.4).
+                    groups_known: true,
+                    interface_type: Some("nat_gateway".to_string()),
+                    description: Some(format!("Interface for NAT Gateway {id}")),
+                    source_dest_check: Some(false),
+                    ..NetworkInterface::default()
+                });
+            }
+            "aws_vpc_peering_connection" => {
+                let end = |vpc: &str, owner: &str, region: &str| PeeringEnd {
+                    vpc_id: values.text(vpc),
+                    owner_id: values.text(owner),
+                    region: values.text(region),
+                    cidrs: Vec::new(),
+                };
+                let peering = Peering {
+                    id: id.clone(),
+                    status: values.text("accept_status"),
+                    requester: end("vpc_id", "owner_id", "region"),
+                    accepter: end("peer_vpc_id", "peer_owner_id", "peer_region"),
+                };
+                record(&mut self.peerings, context, id, false, Some(peering));
+            }
+            // What they are is told by what refers to them.
+            "aws_internet_gateway"
+            | "aws_egress_only_internet_gateway"
+            | "aws_vpc_peering_connection_accepter" => {}
+            kind if OF_TRAFFIC.iter().any(|start| kind.starts_with(start))
+                && !NOT_OF_TRAFFIC.contains(&kind) =>
+            {
+                let count = into.unread.entry(kind.to_string()).or_default();
+                *count = count.saturating_add(1);
+            }
+            _ => {}
+        }
+    }
+
+    fn terraform_route(&mut self, values: Node<'_>, table: &str, context: &Context) -> Option<Route> {
+        let block =
+            ["cidr_block", "destination_cidr_block", "ipv6_cidr_block", "destination_ipv6_cidr_block"];
+        let destination = match block.into_iter().find_map(|key| values.text(key)) {
+            Some(text) => self.block(&text, table, context).map(Destination::Cidr),
+            None => values.text("destination_prefix_list_id").map(Destination::PrefixList),
+        };
+        let Some(destination) = destination else {
+            self.problem(context, table, "a route whose destination cannot be read was left out");
+            return None;
+        };
+        let target = TARGETS.iter().find_map(|key| values.text(key)).unwrap_or_else(|| "unknown".to_string());
+        Some(Route { destination, target, state: values.text("state") })
+    }
+
+    /// Puts together what was gathered; `interfaces` are those of the state.
+    pub(super) fn finish_plumbing(
+        &mut self,
+        plumbing: Plumbing,
+        interfaces: &mut HashMap<String, NetworkInterface>,
+        context: &Context,
+    ) {
+        for (vpc, block) in &plumbing.vpc_blocks {
+            let readings = self.vpcs.get_mut(vpc).into_iter().flatten();
+            for vpc in readings.filter(|one| one.at == context.at).filter_map(|one| one.seen.value.as_mut()) {
+                push_new(&mut vpc.cidrs, Some(*block));
+            }
+        }
+        for nat in plumbing.nat_interfaces {
+            interfaces.entry(nat.id.clone()).or_insert(nat);
+        }
+        map_elastic(&plumbing.elastic, interfaces);
+        for interface in interfaces.values_mut().filter(|one| one.vpc_id.is_none()) {
+            let subnet = interface.subnet_id.as_ref().and_then(|id| self.subnets.get(id));
+            let known = subnet.into_iter().flatten().filter_map(|one| one.value.as_ref());
+            interface.vpc_id = known.filter_map(|subnet| subnet.vpc_id.clone()).next_back();
+        }
+        self.terraform_tables(
+            plumbing.tables,
+            plumbing.routes,
+            plumbing.table_subnets,
+            &plumbing.main_tables,
+            context,
+        );
+        for (kind, count) in plumbing.unread {
+            self.problem(context, &kind, format!("{count} resources of this type are not read"));
+        }
+    }
+
+    fn terraform_tables(
+        &mut self,
+        mut tables: BTreeMap<String, RouteTable>,
+        routes: Vec<(String, Route)>,
+        subnets: Vec<(String, String)>,
+        mains: &HashMap<String, String>,
+        context: &Context,
+    ) {
+        let mut elsewhere: Vec<String> = Vec::new();
+        for (table, route) in routes {
+            match tables.get_mut(&table) {
+                // The routes of a table and route resources say the same twice in a refreshed state.
+                Some(known) => push_new(&mut known.routes, Some(route)),
+                None => push_new(&mut elsewhere, Some(table)),
+            }
+        }
+        for (table, subnet) in subnets {
+            match tables.get_mut(&table) {
+                Some(known) => push_new(&mut known.subnet_ids, Some(subnet)),
+                None => push_new(&mut elsewhere, Some(table)),
+            }
+        }
+        for table in elsewhere {
+            let message = "routes or subnets of a route table that is not in this state were left out";
+            self.problem(context, &table, message);
+        }
+        for (id, mut table) in tables {
+            let vpc = table.vpc_id.clone().unwrap_or_default();
+            table.is_main = mains.get(&vpc).map_or(table.is_main, |main| *main == id);
+            // Terraform leaves out the local routes, which every table has for the blocks of its VPC.
+            let readings = self.vpcs.get(&vpc).into_iter().flatten().filter(|one| one.at == context.at);
+            let blocks: Vec<Prefix> =
+                readings.filter_map(|one| one.value.as_ref()).flat_map(|vpc| vpc.cidrs.clone()).collect();
+            if blocks.is_empty() {
+                let message = "route table of a VPC that is not in this state: its local routes are not known, so it was left out";
+                self.problem(context, &id, message);
+                continue;
+            }
+            for block in blocks {
+                let destination = Destination::Cidr(block);
+                if !table.routes.iter().any(|route| route.destination == destination) {
+                    table.routes.push(Route { destination, target: "local".to_string(), state: None });
+                }
+            }
+            record(&mut self.route_tables, context, id, false, Some(table));
+        }
+    }
+}
+
+/// Gives interfaces the public addresses that Elastic addresses and their associations name.
+fn map_elastic(elastic: &[Elastic], interfaces: &mut HashMap<String, NetworkInterface>) {
+    for one in elastic {
+        // An association may name the allocation alone; the address is then that of the allocation's resource.
+        let same = |other: &&Elastic| other.allocation.is_some() && other.allocation == one.allocation;
+        let public = one.public.or_else(|| elastic.iter().filter(same).find_map(|other| other.public));
+        let Some(public) = public else { continue };
+        let holder = interfaces.values_mut().find(|interface| match (&one.interface, &one.instance) {
+            (Some(id), _) => interface.id == *id,
+            (None, Some(instance)) => {
+                interface.instance_id.as_ref() == Some(instance)
+                    && one.private.is_none_or(|private| interface.addresses.contains(&private))
+            }
+            (None, None) => false,
+        });
+        if let Some(interface) = holder {
+            push_new(&mut interface.public_addresses, Some(public));
+        }
+    }
+}
