@@ -29,14 +29,12 @@ pub(super) trait Agree: PartialEq + Clone + Debug {
 
 /// Joins the readings of one moment; gives the moments at which they contradict each other.
 pub(super) fn settle<T: Agree>(readings: &mut Vec<Reading<T>>) -> Vec<Option<Timestamp>> {
+    let moment = |one: &Reading<T>| (one.at, one.sequence, one.origin, one.reduced);
+    readings.sort_by_key(moment);
     let mut kept: Vec<Reading<T>> = Vec::with_capacity(readings.len());
     let mut contradicted = Vec::new();
     for reading in readings.drain(..) {
-        let same = kept.iter_mut().find(|one| {
-            (one.at, one.sequence, one.origin, one.reduced)
-                == (reading.at, reading.sequence, reading.origin, reading.reduced)
-        });
-        let Some(one) = same else {
+        let Some(one) = kept.last_mut().filter(|last| moment(last) == moment(&reading)) else {
             kept.push(reading);
             continue;
         };

@@ -136,8 +136,8 @@ impl<'a> Captures<'a> {
                 places.push(place);
             }
         }
-        let present: HashSet<Timestamp> =
-            readings.iter().filter(known).filter_map(|reading| reading.at).collect();
+        // What shows a part of an object shows that it exists.
+        let present: HashSet<Timestamp> = readings.iter().filter_map(|reading| reading.at).collect();
         let origin = match readings.iter().any(|reading| reading.origin == Origin::ConfigSnapshot) {
             true => Origin::ConfigSnapshot,
             false => Origin::Snapshot,

@@ -107,12 +107,13 @@ impl NetworkBuilder {
                 }
             }
             let versions_tell = known.iter().all(|(version, _)| version.is_some());
-            readings.retain(|reading| {
-                reading
+            for reading in readings.iter_mut() {
+                let says_nothing = reading
                     .value
                     .as_ref()
-                    .is_none_or(|list| list.entries.is_some() || (list.version.is_some() && versions_tell))
-            });
+                    .is_some_and(|list| list.entries.is_none() && !(list.version.is_some() && versions_tell));
+                reading.reduced |= says_nothing;
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod elements;
 mod entries;
 mod groups;
 mod join;
+mod json;
 mod node;
 mod terraform;
 mod terraform_network;
@@ -282,7 +283,7 @@ impl NetworkBuilder {
     /// Reads one file: `name` is for messages and for ids that outputs leave out.
     pub fn read(&mut self, name: &str, text: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
         let text = plain_text(text);
-        let value: Value = serde_json::from_slice(&text).map_err(|error| ReadError::Json {
+        let (value, twice) = json::parse(&text).map_err(|error| ReadError::Json {
             file: name.to_string(),
             line: error.line(),
             column: error.column(),
@@ -290,6 +291,11 @@ impl NetworkBuilder {
             hint: if error.is_eof() { "the file is cut off; fetch it again" } else { "is it JSON output?" },
         })?;
         let context = Context { file: name.to_string(), at: options.captured_at, ..Context::default() };
+        for member in twice {
+            let message =
+                "occurs twice in one object: lists were joined, of anything else the last was taken";
+            self.problem(&context, &member, message);
+        }
         self.document(&value, context, options)
     }
 

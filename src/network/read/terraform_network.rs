@@ -59,9 +59,9 @@ const TARGETS: [&str; 12] = [
 ];
 
 /// Beginnings of the names of types that bear on where traffic goes or what passes.
-const OF_TRAFFIC: [&str; 14] = [
+const OF_TRAFFIC: &[&str] = &[
     "aws_vpc_",
-    "aws_route",
+    "aws_route_",
     "aws_main_route",
     "aws_default_",
     "aws_eip",
@@ -77,7 +77,8 @@ const OF_TRAFFIC: [&str; 14] = [
 ];
 
 /// Types of such names that change nothing about traffic, or only in another account or at the edge of what is read.
-const NOT_OF_TRAFFIC: [&str; 9] = [
+const NOT_OF_TRAFFIC: &[&str] = &[
+    "aws_vpc_peering_connection_options",
     "aws_vpc_dhcp_options",
     "aws_vpc_dhcp_options_association",
     "aws_vpc_ipam",

@@ -232,7 +232,7 @@ impl NetworkBuilder {
                 }
                 record(&mut self.instances, context, id, false, Some(instance));
             }
-            "aws_subnet" => {
+            "aws_subnet" | "aws_default_subnet" => {
                 let subnet = Subnet {
                     id: id.clone(),
                     vpc_id: values.text("vpc_id"),

@@ -66,9 +66,11 @@ pub(super) fn acl_traffic(
 /// `allow` or `deny`.
 pub(super) fn acl_action(text: Option<&str>) -> Option<RuleAction> {
     let is = |word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
-    match () {
-        () if is("allow") => Some(RuleAction::Allow),
-        () if is("deny") => Some(RuleAction::Deny),
-        () => None,
+    if is("allow") {
+        Some(RuleAction::Allow)
+    } else if is("deny") {
+        Some(RuleAction::Deny)
+    } else {
+        None
     }
 }
