@@ -2,7 +2,7 @@
 
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::record::{Record, Role};
-use super::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
+use super::verdict::{Attribution, Blocker, Cause, CauseSet, ReasonCode, Verdict};
 use crate::net::{Family, Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
 use crate::rules::{
@@ -86,8 +86,11 @@ pub fn explain(
     if let (Some(distance @ 1..), Some(_)) = (attribution.capture_distance, attribution.captured_at) {
         sentences.push(format!("the configuration used was captured {distance} s away from the record"));
     }
-    explanation.text = sentences.join("; ");
     explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
+    if let (Verdict::Undetermined, Some(datum)) = (attribution.verdict, &explanation.would_decide) {
+        sentences.push(format!("would decide: {datum}"));
+    }
+    explanation.text = sentences.join("; ");
     explanation
 }
 
@@ -184,7 +187,10 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
 fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet) -> Vec<String> {
     let Some(groups) = &rules.groups else { return Vec::new() };
     let ids = rules.interface.group_ids.join(", ");
-    let mut sentences = vec![format!("no {} rule of {ids} matches", packet.direction.rule_word())];
+    let mut sentences = vec![match rules.groups_known {
+        true => format!("no {} rule of {ids} matches", packet.direction.rule_word()),
+        false => "which groups the interface carries is not in the configuration".to_owned(),
+    }];
     if let Some(check) = engine.explain_groups(rules, packet) {
         // The nearest miss fails last in the order in which rules are checked by hand.
         let nearest = check
@@ -262,6 +268,12 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         }
         Some(ReasonCode::ConfigMissing) if attribution.nacl_id().is_none() => {
             "the configuration at that time: describe-network-interfaces, describe-network-acls, describe-security-groups"
+        }
+        Some(ReasonCode::ConfigMissing) => {
+            "what the configuration lacks or could not be read of: flowq config check names it"
+        }
+        _ if attribution.candidates == CauseSet::of(&[Cause::SourceDestCheck]) => {
+            "describe-network-interfaces at that time: the interface's addresses and its source/destination check"
         }
         _ if matches!(record.protocol, 1 | 58) => {
             "the ICMP type, which flow logs do not show: rules without types decide"
