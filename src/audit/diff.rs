@@ -84,6 +84,22 @@ pub fn diff(network: &Network, before: View, after: View) -> Vec<Change> {
     walk.kind("peering connection", &network.peerings, |peering| {
         option("status", peering.status.as_deref()).into_iter().collect()
     });
+    walk.kind("load balancer", &network.load_balancers, |balancer| {
+        let mut parts = listed("security group", &balancer.group_ids);
+        parts.extend(listed("subnet", &balancer.subnet_ids));
+        parts.extend(option("scheme", balancer.scheme.as_deref()));
+        parts.extend(option("vpc", balancer.vpc_id.as_deref()));
+        parts
+    });
+    walk.kind("block public access", &network.bpa_options, |options| {
+        option("mode", options.mode.as_deref()).into_iter().collect()
+    });
+    walk.kind("block public access exclusion", &network.bpa_exclusions, |exclusion| {
+        let mut parts = Vec::from_iter(option("of", exclusion.resource_id.as_deref()));
+        parts.extend(option("mode", exclusion.mode.as_deref()));
+        parts.extend(option("state", exclusion.state.as_deref()));
+        parts
+    });
     changes
 }
 
@@ -175,11 +191,15 @@ mod tests {
     }
 
     fn changes(captures: &[(i64, String)], from: i64, to: i64) -> Vec<String> {
+        let groups = |(at, groups): &(i64, String)| (*at, format!(r#"{{"SecurityGroups":[{groups}]}}"#));
+        changes_of(&captures.iter().map(groups).collect::<Vec<_>>(), from, to)
+    }
+
+    fn changes_of(captures: &[(i64, String)], from: i64, to: i64) -> Vec<String> {
         let mut builder = NetworkBuilder::new();
-        for (at, groups) in captures {
-            let text = format!(r#"{{"SecurityGroups":[{groups}]}}"#);
+        for (at, text) in captures {
             let options = ReadOptions { captured_at: Some(*at), ..ReadOptions::default() };
-            builder.read("sg.json", text.as_bytes(), &options).unwrap();
+            builder.read("capture.json", text.as_bytes(), &options).unwrap();
         }
         let network = builder.finish().0;
         let view = |at| View { at, after: false };
@@ -196,6 +216,40 @@ mod tests {
             vec![
                 "security group sg-1 removed group sg-1 inbound rule allow tcp 22 from 203.0.113.0/24",
                 "security group sg-1 added group sg-1 inbound rule allow tcp 8443 from 0.0.0.0/0",
+            ]
+        );
+    }
+
+    #[test]
+    fn load_balancers_and_block_public_access() {
+        let balancer = |group: &str| {
+            format!(
+                r#"{{"LoadBalancers":[{{"LoadBalancerArn":"arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/x/1",
+                "LoadBalancerName":"x","Type":"application","Scheme":"internal","VpcId":"vpc-1","SecurityGroups":["{group}"],
+                "AvailabilityZones":[{{"SubnetId":"subnet-1"}}]}}]}}"#
+            )
+        };
+        let options = |mode: &str| {
+            format!(
+                r#"{{"VpcBlockPublicAccessOptions":{{"AwsAccountId":"111122223333","AwsRegion":"us-east-1",
+                "InternetGatewayBlockMode":"{mode}"}}}}"#
+            )
+        };
+        let captures = [
+            (BEFORE, balancer("sg-1")),
+            (BEFORE, options("off")),
+            (AFTER, balancer("sg-2")),
+            (AFTER, options("block-ingress")),
+        ];
+        let found = changes_of(&captures, BEFORE, AFTER);
+        let arn = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/x/1";
+        assert_eq!(
+            found,
+            [
+                format!("load balancer {arn} removed security group sg-1"),
+                format!("load balancer {arn} added security group sg-2"),
+                "block public access 111122223333/us-east-1 removed mode off".to_owned(),
+                "block public access 111122223333/us-east-1 added mode block-ingress".to_owned(),
             ]
         );
     }

@@ -8,7 +8,9 @@ mod captures;
 mod diff;
 mod groups;
 mod references;
+mod returns;
 mod shadow;
+mod world;
 
 use std::fmt;
 

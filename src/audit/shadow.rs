@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::acl::{covers, next};
-use crate::net::{Family, ICMP, ICMPV6, TCP, UDP};
+use super::acl::covers;
+use crate::net::{Family, ICMP, ICMPV6, Prefix, TCP, UDP};
 use crate::network::{NaclEntry, Network, Remote, SecurityGroup, SecurityGroupRule, Traffic, View};
 use crate::rules::{Direction, Packet, Ternary, acl_list, entry_text, is_stale, match_entry, rule_text};
 
@@ -66,30 +66,63 @@ pub fn shadowed(network: &Network, view: View) -> Vec<Shadowed> {
 
 /// The earlier entries that decide everything that this one matches; `None` where something reaches it.
 fn always_before<'e>(earlier: &'e [NaclEntry], entry: &NaclEntry) -> Option<Vec<&'e NaclEntry>> {
-    let block = entry.cidr?;
-    if earlier.is_empty() || entry.action.is_none() || matches!(entry.traffic, Traffic::Unreadable(_)) {
-        return None;
-    }
-    let mut remotes = BTreeSet::from([block.network()]);
-    for other in earlier.iter().filter_map(|other| other.cidr).filter(|other| block.covers(other)) {
-        // Between its first address and the first behind it nothing changes.
-        remotes.insert(other.network());
-        remotes.extend(next(other.range().1).filter(|addr| block.contains(addr)));
-    }
+    let (deciding, all) = deciders(earlier, entry);
+    (all && !deciding.is_empty()).then_some(deciding)
+}
+
+/// The earlier entries that decide something of what this one matches, and whether nothing is left for it.
+pub(super) fn deciders<'e>(earlier: &'e [NaclEntry], entry: &NaclEntry) -> (Vec<&'e NaclEntry>, bool) {
     let mut deciding: Vec<&NaclEntry> = Vec::new();
-    for remote in remotes {
+    if entry.action.is_none() || matches!(entry.traffic, Traffic::Unreadable(_)) {
+        return (deciding, false);
+    }
+    let Some(block) = entry.cidr else { return (deciding, false) };
+    let mut all = true;
+    for remote in borders(block, earlier) {
         for packet in packets(earlier, entry, remote) {
-            let first = earlier.iter().find(|other| match_entry(other, &packet).0 != Ternary::No)?;
-            if match_entry(first, &packet).0 != Ternary::Yes || first.action.is_none() {
-                return None;
-            }
-            if !deciding.iter().any(|known| std::ptr::eq(*known, first)) {
-                deciding.push(first);
+            match decider(earlier, &packet) {
+                Some(first) if !deciding.iter().any(|known| std::ptr::eq(*known, first)) => {
+                    deciding.push(first)
+                }
+                Some(_) => {}
+                None => all = false,
             }
         }
     }
     deciding.sort_by_key(|one| one.number);
-    Some(deciding)
+    (deciding, all)
+}
+
+/// Whether something of what the entry matches gets past the earlier ones, with this remote.
+pub(super) fn reaches(earlier: &[NaclEntry], entry: &NaclEntry, remote: IpAddr) -> bool {
+    packets(earlier, entry, remote).iter().any(|packet| decider(earlier, packet).is_none())
+}
+
+/// The entry that surely decides a packet.
+fn decider<'e>(list: &'e [NaclEntry], packet: &Packet) -> Option<&'e NaclEntry> {
+    let first = list.iter().find(|other| match_entry(other, packet).0 != Ternary::No)?;
+    (match_entry(first, packet).0 == Ternary::Yes && first.action.is_some()).then_some(first)
+}
+
+/// Addresses of a block, one of each stretch within which no entry's block begins or ends.
+pub(super) fn borders<'e>(
+    block: Prefix,
+    entries: impl IntoIterator<Item = &'e NaclEntry>,
+) -> BTreeSet<IpAddr> {
+    let mut remotes = BTreeSet::from([block.network()]);
+    for other in entries.into_iter().filter_map(|other| other.cidr).filter(|other| block.covers(other)) {
+        // Between its first address and the first behind it nothing changes.
+        remotes.insert(other.network());
+        remotes.extend(next(other.range().1).filter(|addr| block.contains(addr)));
+    }
+    remotes
+}
+
+fn next(addr: IpAddr) -> Option<IpAddr> {
+    match addr {
+        IpAddr::V4(v4) => u32::from(v4).checked_add(1).map(|bits| IpAddr::V4(bits.into())),
+        IpAddr::V6(v6) => u128::from(v6).checked_add(1).map(|bits| IpAddr::V6(bits.into())),
+    }
 }
 
 /// A packet of every kind that the entries can tell apart, among those that `entry` matches.

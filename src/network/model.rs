@@ -318,6 +318,11 @@ pub struct NetworkInterface {
     pub prefixes: Vec<Prefix>,
     /// Public and Elastic addresses mapped to it; never its own side in a record.
     pub public_addresses: Vec<IpAddr>,
+    /// Public addresses with the private one that each is mapped to, as far as the form tells (spec 6.5: `Association`
+    /// stands in each element of `PrivateIpAddresses`).
+    pub public_mappings: Vec<(IpAddr, IpAddr)>,
+    /// Whether the form lists public addresses at all: without them nothing can be said about what has none.
+    pub public_known: bool,
     /// `interface`, `nat_gateway`, `transit_gateway`… (`natGateway` of the service model is read as `nat_gateway`).
     pub interface_type: Option<String>,
     /// Free text by which services mark their interfaces.
@@ -348,6 +353,19 @@ impl NetworkInterface {
     /// Whether `addr` is one of its private addresses or lies in a prefix delegated to it.
     pub fn owns(&self, addr: &IpAddr) -> bool {
         self.addresses.contains(addr) || self.prefixes.iter().any(|prefix| prefix.contains(addr))
+    }
+
+    /// The public address that is mapped to one of its private ones. A public address whose private one the form does not
+    /// tell is taken to be the primary's, as that of the interface's own `Association` is.
+    pub fn public_of(&self, private: &IpAddr) -> Option<IpAddr> {
+        let same = |public: &&IpAddr| public.is_ipv4() == private.is_ipv4();
+        self.public_addresses.iter().filter(same).find(|one| self.private_of(one) == Some(*private)).copied()
+    }
+
+    /// The private address that a public one is mapped to.
+    pub fn private_of(&self, public: &IpAddr) -> Option<IpAddr> {
+        let mapped = self.public_mappings.iter().find(|(one, _)| one == public).map(|(_, private)| *private);
+        mapped.or(self.primary).filter(|private| private.is_ipv4() == public.is_ipv4())
     }
 
     /// What stands for `addr` in evidence about flows: the primary address, where `addr` is one of several IPv4 addresses.
@@ -466,6 +484,8 @@ pub struct RouteTable {
     pub is_main: bool,
     /// Subnets with an explicit association.
     pub subnet_ids: Vec<String>,
+    /// Internet and virtual private gateways associated with it: it routes what comes in through them.
+    pub gateway_ids: Vec<String>,
     /// Its routes.
     pub routes: Vec<Route>,
 }

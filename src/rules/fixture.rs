@@ -3,13 +3,14 @@
 //! ```text
 //! vpc vpc-1 10.0.0.0/16
 //! subnet subnet-1 vpc-1 10.0.1.0/24
-//! eni eni-a subnet-1 10.0.1.10 groups=sg-1,sg-2 [type=nat_gateway] [public=203.0.113.25] [description=ELB x]
+//! eni eni-a subnet-1 10.0.1.10 groups=sg-1,sg-2 [type=nat_gateway] [public=203.0.113.25[@10.0.1.10]|unknown] [description=ELB x]
 //! nacl acl-1 vpc-1 [default] [subnet-1 subnet-2]
 //! acl-1 in 100 allow tcp 443 0.0.0.0/0
 //! sg-1 in tcp 22 203.0.113.0/24        (or a group, or a prefix list, or account/group)
 //! sg-1                                  (a group without rules)
 //! list pl-1 10.0.0.0/8 192.168.0.0/16   (or `list pl-1 unknown`)
 //! route subnet-1 10.9.0.0/16 tgw-1      (or to a list: route subnet-1 pl-1 vpce-1)
+//! edge igw-1 vpc-1 10.0.1.0/24 eni-fw   (a route of the table associated with the gateway)
 //! zone subnet-1 us-east-1a
 //! attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 subnet-2
 //! peering pcx-1 vpc-1 vpc-2
@@ -131,6 +132,17 @@ impl Fixture {
                     state: Some("active".into()),
                 });
             }
+            "edge" => {
+                let id = format!("rtb-{}", words[1]);
+                let table = self.tables.entry(id.clone()).or_insert_with(|| RouteTable {
+                    id,
+                    vpc_id: Some(words[2].into()),
+                    gateway_ids: vec![words[1].into()],
+                    ..RouteTable::default()
+                });
+                let destination = Destination::Cidr(words[3].parse().unwrap());
+                table.routes.push(Route { destination, target: words[4].into(), state: None });
+            }
             "peering" => {
                 let end = |id: &str| PeeringEnd { vpc_id: Some(id.into()), ..PeeringEnd::default() };
                 let peering = Peering {
@@ -200,6 +212,7 @@ impl Fixture {
             subnet_id: Some(words[2].into()),
             vpc_id: self.subnets.get(words[2]).and_then(|subnet| subnet.vpc_id.clone()),
             groups_known: true,
+            public_known: true,
             source_dest_check: Some(true),
             interface_type: Some("interface".into()),
             ..NetworkInterface::default()
@@ -216,7 +229,13 @@ impl Fixture {
                         ids.split(',').filter(|id| !id.is_empty()).map(str::to_string).collect();
                 }
                 Some(("type", kind)) => interface.interface_type = Some(kind.into()),
-                Some(("public", addr)) => interface.public_addresses.push(addr.parse().unwrap()),
+                Some(("public", "unknown")) => interface.public_known = false,
+                Some(("public", addr)) => {
+                    let (addr, private) = addr.split_once('@').map_or((addr, None), |(a, p)| (a, Some(p)));
+                    let addr = addr.parse().unwrap();
+                    interface.public_addresses.push(addr);
+                    interface.public_mappings.extend(private.map(|private| (addr, private.parse().unwrap())));
+                }
                 Some(("instance", id)) => interface.instance_id = Some(id.into()),
                 Some(("prefix", prefix)) => interface.prefixes.push(prefix.parse().unwrap()),
                 Some((key, _)) => panic!("no such option of an eni: {key}"),

@@ -139,6 +139,7 @@ impl NetworkBuilder {
         let Some(id) = self.id(node, "NetworkInterfaceId", context) else { return };
         let mut addresses = Vec::new();
         let mut public_addresses = Vec::new();
+        let mut public_mappings = Vec::new();
         push_new(&mut addresses, node.addr("PrivateIpAddress"));
         let mut primary = node.addr("PrivateIpAddress");
         for address in self.optional(node, "PrivateIpAddresses", &id, context) {
@@ -149,6 +150,7 @@ impl NetworkBuilder {
             push_new(&mut addresses, private);
             let public = address.get("Association").and_then(|association| association.addr("PublicIp"));
             push_new(&mut public_addresses, public);
+            push_new(&mut public_mappings, public.zip(private));
         }
         for address in self.optional(node, "Ipv6Addresses", &id, context) {
             // Some tools write the addresses themselves.
@@ -184,6 +186,8 @@ impl NetworkBuilder {
             addresses,
             prefixes,
             public_addresses,
+            public_mappings,
+            public_known: true,
             interface_type: node.text("InterfaceType").map(interface_type),
             description: node.text("Description"),
             requester_id: node.text("RequesterId"),
@@ -336,13 +340,13 @@ impl NetworkBuilder {
                 routes.push(Route { destination, target, state: route.text("State") });
             }
         }
+        let associated =
+            |key: &str| node.list("Associations").filter_map(|association| association.text(key)).collect();
         let table = RouteTable {
             vpc_id: node.text("VpcId"),
             is_main: node.list("Associations").any(|association| association.flag("Main") == Some(true)),
-            subnet_ids: node
-                .list("Associations")
-                .filter_map(|association| association.text("SubnetId"))
-                .collect(),
+            subnet_ids: associated("SubnetId"),
+            gateway_ids: associated("GatewayId"),
             routes,
             id: id.clone(),
         };
