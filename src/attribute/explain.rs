@@ -1,13 +1,13 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
 use super::evidence::{Evidence, Facts, Timeouts};
+use super::fix::{AddedEntries, Fix, group_fix, list_fix};
 use super::record::{Record, Role};
 use super::verdict::{Attribution, Blocker, Cause, CauseSet, ReasonCode, Verdict};
-use crate::net::{Family, Prefix, TCP, UDP, protocol_name, service_name, tcp_flags_text};
+use crate::net::{TCP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
 use crate::rules::{
-    CompiledAcl, Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry,
-    rule_text,
+    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry, rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,20 +22,6 @@ pub struct Explanation {
     /// What would decide, for verdicts that are open.
     pub would_decide: Option<String>,
 }
-
-/// One change. A suggestion about reachability, not a recommendation to open access.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fix {
-    /// In words.
-    pub text: String,
-    /// As an `aws` command.
-    pub command: String,
-    /// As a Terraform resource.
-    pub terraform: String,
-}
-
-/// Quota of entries per direction (documented default).
-const ENTRY_QUOTA: usize = 20;
 
 /// Explains an attribution. Pass the engine that it was made with.
 pub fn explain(
@@ -284,20 +270,6 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
     Some(text)
 }
 
-fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
-    match (packet.protocol, packet.port) {
-        (TCP | UDP, _) if is_response => Some((1024, 65535)),
-        (TCP | UDP, Some(port)) => Some((port, port)),
-        _ => None,
-    }
-}
-
-/// ICMP type and code, -1 for all: a log does not show them, and who asks by hand may say them.
-fn fix_icmp(packet: &Packet) -> (i32, i32) {
-    let Some((kind, code)) = packet.icmp.filter(|_| packet.is_icmp()) else { return (-1, -1) };
-    (i32::from(kind), code.map_or(-1, i32::from))
-}
-
 /// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.
 fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
     record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
@@ -311,114 +283,5 @@ fn acl_fix(
 ) -> Option<Fix> {
     let compiled = rules.acl.as_ref()?;
     let packet = acl_packet(attribution, rules, packet);
-    list_fix(compiled, &packet, attribution.nacl_rule_number?, is_response)
-}
-
-/// The entry to add to the list of the packet's direction, in front of the entry that denies it.
-pub(crate) fn list_fix(
-    compiled: &CompiledAcl,
-    packet: &Packet,
-    denied_by: u32,
-    is_response: bool,
-) -> Option<Fix> {
-    let list = compiled.list(packet.direction, packet.family());
-    let denying = list.iter().find(|entry| entry.number == denied_by)?;
-    let numbers: Vec<u32> =
-        list.iter().filter(|entry| !entry.is_default()).map(|entry| entry.number).collect();
-    // One number serves one family (spec 6.4), so those of the other are taken too.
-    let taken: Vec<u32> = [Family::V4, Family::V6]
-        .into_iter()
-        .flat_map(|family| compiled.list(packet.direction, family))
-        .filter(|entry| !entry.is_default())
-        .map(|entry| entry.number)
-        .collect();
-    // Before the denying entry; for the default deny after the last one, in steps of ten as the console does.
-    let free = |number: &u32| *number >= 1 && !taken.contains(number);
-    let number = if denying.is_default() {
-        let last = taken.iter().max().copied().unwrap_or(90);
-        (last / 10).checked_add(1).and_then(|tens| tens.checked_mul(10)).filter(|n| *n <= 32766 && free(n))
-    } else {
-        let before = denying.number;
-        let tidy = (before.saturating_sub(1) / 5).saturating_mul(5);
-        [tidy].into_iter().chain((1..before).rev()).find(|number| *number < before && free(number))
-    };
-    let host = Prefix::host(packet.remote);
-    let word = packet.direction.rule_word();
-    let Some(number) = number else {
-        return Some(Fix {
-            text: format!("narrow rule {} of {}: no smaller number is free", denying.number, compiled.acl.id),
-            command: String::new(),
-            terraform: String::new(),
-        });
-    };
-    let ports = fix_ports(packet, is_response);
-    let (kind, code) = fix_icmp(packet);
-    let (option, cidr_name, tf_cidr) = match packet.remote {
-        IpAddr::V4(_) => ("--cidr-block", "cidr_block", host),
-        IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block", host),
-    };
-    let flag = if packet.direction.is_egress() { "--egress" } else { "--ingress" };
-    let port_option = match (ports, packet.is_icmp()) {
-        (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
-        (None, true) => format!(" --icmp-type-code Type={kind},Code={code}"),
-        (None, false) => String::new(),
-    };
-    let command = format!(
-        "aws ec2 create-network-acl-entry --network-acl-id {} {flag} --rule-number {number} --protocol {}{port_option} \
-         {option} {host} --rule-action allow",
-        compiled.acl.id, packet.protocol
-    );
-    let port_lines = match (ports, packet.is_icmp()) {
-        (Some((from, to)), _) => format!("\n  from_port      = {from}\n  to_port        = {to}"),
-        (None, true) => format!("\n  icmp_type      = {kind}\n  icmp_code      = {code}"),
-        (None, false) => String::new(),
-    };
-    let terraform = format!(
-        "resource \"aws_network_acl_rule\" \"allow_{number}\" {{\n  network_acl_id = \"{}\"\n  egress         = {}\n  \
-         rule_number    = {number}\n  rule_action    = \"allow\"\n  protocol       = \"{}\"\n  {cidr_name} = \
-         \"{tf_cidr}\"{port_lines}\n}}",
-        compiled.acl.id,
-        packet.direction.is_egress(),
-        packet.protocol,
-    );
-    let quota = if numbers.len() >= ENTRY_QUOTA { "; the list is at its quota of 20 entries" } else { "" };
-    let other = packet.direction.opposite().rule_word();
-    let text = format!(
-        "add {word} entry {number} to {} that allows it, then check the {other} list for the responses{quota}",
-        compiled.acl.id
-    );
-    Some(Fix { text, command, terraform })
-}
-
-/// The rule to add to a group of the interface.
-pub(crate) fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
-    let group = rules.interface.group_ids.first()?;
-    let host = Prefix::host(packet.remote);
-    let ports = fix_ports(packet, false);
-    let protocol = match packet.protocol {
-        1 => "icmp".to_string(),
-        6 => "tcp".to_string(),
-        17 => "udp".to_string(),
-        58 => "icmpv6".to_string(),
-        number => number.to_string(),
-    };
-    // For ICMP the two hold type and code.
-    let (from, to) = ports.map_or_else(|| fix_icmp(packet), |(from, to)| (i32::from(from), i32::from(to)));
-    let (ranges, member, tf_cidr) = match packet.remote {
-        IpAddr::V4(_) => ("IpRanges", "CidrIp", "cidr_ipv4"),
-        IpAddr::V6(_) => ("Ipv6Ranges", "CidrIpv6", "cidr_ipv6"),
-    };
-    let side = if packet.direction.is_egress() { "egress" } else { "ingress" };
-    let command = format!(
-        "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions \
-         IpProtocol={protocol},FromPort={from},ToPort={to},{ranges}=[{{{member}={host}}}]"
-    );
-    let terraform = format!(
-        "resource \"aws_vpc_security_group_{side}_rule\" \"allow\" {{\n  security_group_id = \"{group}\"\n  \
-         ip_protocol       = \"{protocol}\"\n  from_port         = {from}\n  to_port           = {to}\n  {tf_cidr}         = \
-         \"{host}\"\n}}"
-    );
-    let word = packet.direction.rule_word();
-    let text = format!("add an {word} rule to {group}; responses need no rule of their own");
-    Some(Fix { text, command, terraform })
+    list_fix(compiled, &packet, attribution.nacl_rule_number?, is_response, &mut AddedEntries::default())
 }

@@ -142,7 +142,7 @@ fn t11_both_deny_inbound() {
     assert_eq!(
         explanation.fixes[1].command,
         "aws ec2 authorize-security-group-ingress --group-id sg-b --ip-permissions \
-         IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=198.51.100.7/32}]"
+         'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp=198.51.100.7/32}]'"
     );
 }
 

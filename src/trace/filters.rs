@@ -141,7 +141,8 @@ impl Walk<'_> {
             }
             let is_dropped = verdict.decision == Decision::Deny && verdict.direction == list.direction;
             if let (true, Some(entry)) = (is_dropped, verdict.entry) {
-                stage.fix = list_fix(compiled, &seen, entry.number, way == Way::Back && !ports.is_empty());
+                let answers = way == Way::Back && !ports.is_empty();
+                stage.fix = list_fix(compiled, &seen, entry.number, answers, &mut self.added);
             }
         }
         if verdict.decision == Decision::Deny {

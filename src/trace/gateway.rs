@@ -4,12 +4,12 @@
 use std::net::IpAddr;
 
 use super::filters::ClientPorts;
-use super::route::Hop;
+use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
-use crate::attribute::Fix;
-use crate::net::is_internet;
-use crate::network::TransitGatewayAttachment;
+use crate::attribute::{Fix, resource};
+use crate::net::{ICMP, TCP, UDP, is_internet};
+use crate::network::{NetworkInterface, TransitGatewayAttachment};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
 
 /// The NAT gateway that the source's packets go through.
@@ -24,14 +24,22 @@ impl Nat {
     /// The address under which the other end sees what comes through it.
     pub(super) fn seen(&self, remote: &IpAddr) -> Option<IpAddr> {
         let local = self.local.as_ref()?;
-        let public = local.rules.interface.public_addresses.iter().find(|addr| addr.is_ipv4());
-        if is_internet(remote) { public.copied() } else { Some(local.own) }
+        if is_internet(remote) { local.public() } else { Some(local.own) }
+    }
+
+    /// Whether the interface is the gateway's own.
+    pub(super) fn is_at(&self, interface: &NetworkInterface) -> bool {
+        self.local.as_ref().is_some_and(|local| local.rules.interface.id == interface.id)
     }
 }
 
 impl Walk<'_> {
     /// The NAT gateway of a subnet's route to an address. Only for version 4: what NAT64 makes of an address is not followed.
     pub(super) fn nat_of(&mut self, local: &Local, remote: IpAddr) -> Option<Nat> {
+        // Services of the VPC itself are reached without a route.
+        if local.rules.unfiltered(&remote).is_some() {
+            return None;
+        }
         let route = self.best_route(local, remote)?.route?.0;
         let id = Some(route.target).filter(|target| target.starts_with("nat-") && remote.is_ipv4())?;
         // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
@@ -49,14 +57,26 @@ impl Walk<'_> {
 
     /// The stages between the source's subnet and the target's, towards the target.
     pub(super) fn over(&mut self, hop: &Hop, source: &Local, target: &End) {
+        if let Hop::Nat(id) = hop
+            && !matches!(self.flow.protocol, TCP | UDP | ICMP)
+        {
+            // Documented of NAT gateways: they support TCP, UDP and ICMP.
+            let reason = "a NAT gateway carries TCP, UDP and ICMP only";
+            self.stages.push(Stage::new(Way::There, Layer::Gateway, id, Decision::Deny, reason));
+        }
         match hop {
-            Hop::Internet | Hop::EgressOnly => self.public_access(Way::There, source, hop),
+            Hop::Internet => {
+                self.over_internet = true;
+                self.public_access(Way::There, source, hop);
+            }
+            Hop::EgressOnly => self.public_access(Way::There, source, hop),
             Hop::Nat(id) => match self.nat.clone().and_then(|nat| nat.local) {
                 Some(nat) => {
                     self.acl(Way::There, &nat, &self.packet(Direction::Ingress, source.own), &[]);
                     self.acl(Way::There, &nat, &self.packet(Direction::Egress, target.seen), &[]);
                     let next = self.route(Way::There, &nat, target.seen, target.local.as_ref());
                     if next == Hop::Internet {
+                        self.over_internet = true;
                         self.public_access(Way::There, &nat, hop);
                     }
                 }
@@ -103,8 +123,9 @@ impl Walk<'_> {
     ) {
         let near = self.attachment(id, from);
         let far = to.and_then(|to| self.attachment(id, to));
-        if let Some(attachment) = &near {
-            self.at_attachment(way, attachment, from, packet, ports);
+        match &near {
+            Some(attachment) => self.at_attachment(way, attachment, from, packet, ports),
+            None => self.not_checked.push(format!("the network ACL where the VPC is attached to {id}")),
         }
         let name = |attachment: &Option<TransitGatewayAttachment>| attachment.as_ref().map(|a| a.id.clone());
         let joined = match (name(&near), name(&far)) {
@@ -115,9 +136,12 @@ impl Walk<'_> {
         let reason = format!("{joined}and the gateway's route tables are not in the configuration");
         self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
         self.not_checked.push(format!("the route tables of {id} (aws ec2 search-transit-gateway-routes)"));
-        if let (Some(attachment), Some(to)) = (&far, to) {
-            let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
-            self.at_attachment(way, attachment, to, outbound, ports);
+        match (&far, to) {
+            (Some(attachment), Some(to)) => {
+                let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
+                self.at_attachment(way, attachment, to, outbound, ports);
+            }
+            _ => self.not_checked.push(format!("the network ACL where the far end is attached to {id}")),
         }
     }
 
@@ -140,20 +164,39 @@ impl Walk<'_> {
         packet: Packet,
         ports: &[ClientPorts],
     ) {
-        let zone_of = |id: &str| {
+        let subnets = &attachment.subnet_ids;
+        let zone_of = |id: &String| {
             self.network.subnets.get(id, self.view).and_then(|subnet| subnet.value.availability_zone.clone())
         };
         let zone = local.rules.subnet.as_ref().and_then(|subnet| subnet.availability_zone.clone());
-        let zones: Vec<(&String, Option<String>)> =
-            attachment.subnet_ids.iter().map(|id| (id, zone_of(id))).collect();
-        let Some(zone) = zone else { return };
-        let Some((subnet, _)) = zones.iter().find(|(_, other)| other.as_ref() == Some(&zone)) else {
+        let own = local.rules.interface.subnet_id.as_ref();
+        let in_zone = |id: &&String| zone.is_some() && zone_of(id) == zone;
+        let here = subnets.iter().find(|id| own == Some(*id)).or_else(|| subnets.iter().find(in_zone));
+        let subnet = match (here, &zone, subnets.as_slice()) {
+            (Some(subnet), ..) => subnet,
             // Only what is known of every subnet proves that there is none.
-            if !zones.is_empty() && zones.iter().all(|(_, other)| other.is_some()) {
+            (None, Some(zone), [_, ..]) if subnets.iter().all(|id| zone_of(id).is_some()) => {
                 let reason = format!("it has no subnet in {zone}, so packets of that zone do not reach it");
                 self.stages.push(Stage::new(way, Layer::Gateway, &attachment.id, Decision::Deny, reason));
+                return;
             }
-            return;
+            (None, _, [only]) => {
+                let own = own.map_or("the interface's subnet", String::as_str);
+                self.not_checked.push(format!("whether {} is in the zone of {own}", attachment.id));
+                only
+            }
+            (None, _, []) => {
+                self.not_checked.push(format!("the network ACLs where {} is: its subnets", attachment.id));
+                return;
+            }
+            (None, ..) => {
+                self.not_checked.push(format!(
+                    "the network ACL where {} is: which of {} is in the zone is not in the configuration",
+                    attachment.id,
+                    subnets.join(", ")
+                ));
+                return;
+            }
         };
         let found = (self.network.interfaces_in(subnet, self.view))
             .find(|found| found.value.is_type("transit_gateway"))
@@ -165,6 +208,34 @@ impl Walk<'_> {
             }
             None => self.not_checked.push(format!("the network ACL of {subnet}, where {} is", attachment.id)),
         }
+    }
+
+    /// What comes in over the internet gateway: a route table of the gateway's own may send it to an appliance first
+    /// (`Associations[].GatewayId` of spec 6.6).
+    pub(super) fn enter(&mut self, way: Way, local: &Local) {
+        let vpc = local.rules.interface.vpc_id.as_deref();
+        let found = self.network.route_tables.all(self.view).find_map(|found| {
+            let gateway = found.value.gateway_ids.iter().find(|id| id.starts_with("igw-"))?;
+            (vpc.is_some() && found.value.vpc_id.as_deref() == vpc)
+                .then(|| (gateway.clone(), found.value.clone()))
+        });
+        let Some((gateway, table)) = found else { return };
+        let Best { table, route: Some((route, block)), .. } = self.best_of(table, local.own) else { return };
+        let target = route.target.as_str();
+        // A route to the interface itself is no detour.
+        if target == "local" || target == local.rules.interface.id {
+            return;
+        }
+        let (outcome, reason) = if target.starts_with("eni-") {
+            let (outcome, reason, _) = self.appliance(target);
+            (outcome, reason)
+        } else {
+            self.not_checked.push(format!("the appliances behind {target}"));
+            (Decision::Unknown, format!("over {target} to appliances, which decide themselves"))
+        };
+        let mut stage = Stage::new(way, Layer::Route, gateway, outcome, reason);
+        stage.rule = Some(format!("{} {block} to {target}", table.id));
+        self.stages.push(stage);
     }
 
     /// VPC Block Public Access where packets cross to or from the internet (spec 5.1).
@@ -196,17 +267,21 @@ impl Walk<'_> {
         if let (Decision::Deny, Some(subnet)) = (outcome, &interface.subnet_id) {
             // Outbound flows need no more than that; with the other mode the internet reaches the subnet again.
             let exclusion = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
-            stage.fix = Some(Fix {
-                text: format!("exclude {subnet} from VPC Block Public Access"),
-                command: format!(
-                    "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
-                     --internet-gateway-exclusion-mode {exclusion}"
-                ),
-                terraform: format!(
-                    "resource \"aws_vpc_block_public_access_exclusion\" \"allow\" {{\n  subnet_id                       = \
-                     \"{subnet}\"\n  internet_gateway_exclusion_mode = \"{exclusion}\"\n}}"
-                ),
-            });
+            let command = format!(
+                "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
+                 --internet-gateway-exclusion-mode {exclusion}"
+            );
+            let is_told = |stage: &Stage| stage.fix.as_ref().is_some_and(|fix| fix.command == command);
+            let terraform = resource(
+                "aws_vpc_block_public_access_exclusion",
+                subnet,
+                &[
+                    ("subnet_id", format!("\"{subnet}\"")),
+                    ("internet_gateway_exclusion_mode", format!("\"{exclusion}\"")),
+                ],
+            );
+            let text = format!("exclude {subnet} from VPC Block Public Access");
+            stage.fix = (!self.stages.iter().any(is_told)).then_some(Fix { text, command, terraform });
         }
         self.stages.push(stage);
     }

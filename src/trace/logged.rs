@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::Trace;
+use super::{Layer, Stage, Trace, Way};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::Timestamp;
+use crate::rules::{Decision, Direction};
 
 /// The time of which records are looked for, in seconds since 1970; `None` is unbounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,6 +114,83 @@ impl Trace {
         condition
     }
 }
+
+impl Trace {
+    /// What to say where logs and configuration contradict each other: rejects of what it lets pass, or records that were
+    /// accepted behind what blocks.
+    pub fn contradiction(&self) -> Option<String> {
+        let logged = self.logged.as_ref()?;
+        if self.outcome() == Decision::Allow && logged.rejects > 0 {
+            let text = "the configuration lets the flow pass, and yet records were rejected: it was another then, or these \
+                        packets belonged to no connection any more (the verdicts beside the records say which)";
+            return Some(text.to_owned());
+        }
+        let accepted = logged.records.iter().filter(|record| record.action == "ACCEPT");
+        let (stage, record) =
+            accepted.filter_map(|record| Some((self.passed_though_blocked(record)?, record))).next()?;
+        // Without flags an answer looks like a beginning.
+        let hedge = match stage.layer == Layer::SecurityGroup && record.tcp_flags.is_none() {
+            true => ", or these packets belonged to a connection that began the other way",
+            false => "",
+        };
+        Some(format!(
+            "the configuration blocks the flow ({} at {}), and yet {} accepted a record of it at {}: it was another then{hedge}",
+            stage.layer, stage.at, record.interface, record.start
+        ))
+    }
+
+    /// The first stage that blocks, although an accepted record shows that its packets came past it. What its interface
+    /// accepted has passed the interface's own filters and whatever lies before them; what lies behind is not shown (spec
+    /// 1.3: an ACCEPT says nothing of the far end).
+    fn passed_though_blocked(&self, record: &LogRecord) -> Option<&Stage> {
+        let [source, target] = &self.interfaces;
+        let is_at = |end: &Option<(String, Option<String>)>| {
+            end.as_ref().is_some_and(|(interface, _)| *interface == record.interface)
+        };
+        let way = self.way_of(record)?;
+        let (end, direction) = match (is_at(source), is_at(target), way) {
+            (true, false, Way::There) => (source, Direction::Egress),
+            (true, false, Way::Back) => (source, Direction::Ingress),
+            (false, true, Way::There) => (target, Direction::Ingress),
+            (false, true, Way::Back) => (target, Direction::Egress),
+            _ => return None,
+        };
+        let (interface, subnet) = end.as_ref()?;
+        let is_its = |stage: &Stage| {
+            matches!(stage.layer, Layer::NetworkAcl | Layer::SecurityGroup)
+                && (stage.way, stage.direction) == (way, Some(direction))
+                && (stage.at == *interface || Some(&stage.at) == subnet.as_ref())
+        };
+        let last = self.stages.iter().rposition(is_its)?;
+        // Groups let pass what belongs to a connection that they have let begin: only its first packets contradict them.
+        let begins = record.tcp_flags.is_none_or(|flags| match way {
+            Way::There => flags & SYN != 0 && flags & ACK == 0,
+            Way::Back => flags & SYN != 0,
+        });
+        let passed = self.stages.iter().take(last.saturating_add(1));
+        passed
+            .into_iter()
+            .find(|stage| stage.outcome == Decision::Deny && (begins || stage.layer != Layer::SecurityGroup))
+    }
+
+    /// Whether a record goes there or back. One of its addresses may be rewritten, then the other tells.
+    fn way_of(&self, record: &LogRecord) -> Option<Way> {
+        let (src, dst) = (record.src.parse::<IpAddr>().ok(), record.dst.parse::<IpAddr>().ok());
+        let is_of = |addr: Option<IpAddr>, of: &[IpAddr]| addr.is_some_and(|addr| of.contains(&addr));
+        let (ours, theirs) = (&self.addresses.0, &self.addresses.1);
+        let there = is_of(src, ours) || is_of(dst, theirs);
+        let back = is_of(src, theirs) || is_of(dst, ours);
+        match (there, back) {
+            (true, false) => Some(Way::There),
+            (false, true) => Some(Way::Back),
+            _ => None,
+        }
+    }
+}
+
+/// TCP flags as flow logs give them.
+const SYN: i64 = 2;
+const ACK: i64 = 16;
 
 fn time_text(at: Timestamp) -> Option<String> {
     let time = chrono::DateTime::from_timestamp(at, 0)?;

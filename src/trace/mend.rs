@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Stage;
 use super::walk::{Local, Walk};
-use crate::attribute::Fix;
+use crate::attribute::{Fix, resource};
 use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, Route, RouteTable};
 
@@ -28,7 +28,7 @@ impl Walk<'_> {
         let Some(Carrier { target, block }) = self.carrier(local, remote, far, dead) else {
             let vpc = local.rules.interface.vpc_id.as_deref().unwrap_or("the VPC");
             let needed = match (is_internet(&remote), remote.is_ipv4()) {
-                (true, true) if has_public(local) => "internet gateway",
+                (true, true) if local.public().is_some() => "internet gateway",
                 (true, true) => "NAT gateway, nor a public address for an internet gateway,",
                 (true, false) => "internet gateway or egress-only internet gateway",
                 (false, _) => "active peering connection or shared transit gateway",
@@ -60,9 +60,14 @@ impl Walk<'_> {
         Ok(Fix {
             text: format!("{word} the route of {id} to {to}: over {target}"),
             command: format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
-            terraform: format!(
-                "resource \"aws_route\" \"allow\" {{\n  route_table_id = \"{id}\"\n  {attribute} = \"{to}\"\n  \
-                 {by_attribute} = \"{target}\"\n}}"
+            terraform: resource(
+                "aws_route",
+                &format!("{id} {to}"),
+                &[
+                    ("route_table_id", format!("\"{id}\"")),
+                    (attribute, format!("\"{to}\"")),
+                    (by_attribute, format!("\"{target}\"")),
+                ],
             ),
         })
     }
@@ -143,7 +148,7 @@ impl Walk<'_> {
         if remote.is_ipv6() {
             return routed("igw-").or_else(|| routed("eigw-"));
         }
-        if has_public(local) {
+        if local.public().is_some() {
             return routed("igw-");
         }
         // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
@@ -165,8 +170,4 @@ impl Stage {
             Err(missing) => self.reason = format!("{}; {missing}", self.reason),
         }
     }
-}
-
-fn has_public(local: &Local) -> bool {
-    local.rules.interface.public_addresses.iter().any(IpAddr::is_ipv4)
 }

@@ -74,8 +74,8 @@ fn a_way_between_vpcs() {
     let terraform = &over.blockers().next().unwrap().fix.as_ref().unwrap().terraform;
     assert_eq!(
         terraform,
-        "resource \"aws_route\" \"allow\" {\n  route_table_id = \"rtb-subnet-1\"\n  destination_cidr_block = \
-         \"10.9.0.0/16\"\n  transit_gateway_id = \"tgw-1\"\n}"
+        "resource \"aws_route\" \"rtb_subnet_1_10_9_0_0_16\" {\n  route_table_id         = \"rtb-subnet-1\"\n  \
+         destination_cidr_block = \"10.9.0.0/16\"\n  transit_gateway_id     = \"tgw-1\"\n}"
     );
     // Attached to two gateways, nothing known joins them.
     let apart = to_far(&gateway.replace("tgw-1 vpc-9", "tgw-2 vpc-9"));

@@ -5,6 +5,7 @@
 //! What the configuration does not hold is named as not checked.
 
 mod balancer;
+mod ends;
 mod filters;
 mod gateway;
 mod logged;
@@ -19,6 +20,8 @@ mod balancer_tests;
 mod gateway_tests;
 #[cfg(test)]
 mod mend_tests;
+#[cfg(test)]
+mod regressions;
 #[cfg(test)]
 mod tests;
 
@@ -222,6 +225,8 @@ pub struct Trace {
     pub not_checked: Vec<String>,
     /// Every address of the source and of the destination by which records may show them.
     pub addresses: (Vec<IpAddr>, Vec<IpAddr>),
+    /// The interfaces of the source and of the destination with their subnets, where they are in the configuration.
+    pub interfaces: [Option<(String, Option<String>)>; 2],
     /// Whether the destination sees the source under a NAT gateway's address and port.
     pub translated: bool,
     /// What the logs hold about it; `None` where they were not read.

@@ -70,8 +70,8 @@ impl Trace {
         }
         for stage in &self.stages {
             if let Some(fix) = &stage.fix {
-                let _ = writeln!(out, "smallest fix at {}: {}\n  {}", stage.at, fix.text, fix.command);
-                fix.terraform.lines().for_each(|line| {
+                let _ = writeln!(out, "smallest fix at {}: {}", stage.at, fix.text);
+                [fix.command.as_str()].into_iter().chain(fix.terraform.lines()).for_each(|line| {
                     let _ = writeln!(out, "  {line}");
                 });
             }
@@ -98,15 +98,6 @@ impl Trace {
             let _ = writeln!(out, "not checked: {text}");
         }
         out
-    }
-
-    /// What to say where the logs show rejects of what the configuration lets pass.
-    fn contradiction(&self) -> Option<&'static str> {
-        let rejects = self.logged.as_ref().is_some_and(|logged| logged.rejects > 0);
-        (rejects && self.outcome() == Decision::Allow).then_some(
-            "the configuration lets the flow pass, and yet records were rejected: it was another then, or these packets \
-             belonged to no connection any more (the verdicts beside the records say which)",
-        )
     }
 
     /// The same facts as JSON.

@@ -38,7 +38,11 @@ impl Walk<'_> {
         let interface = &local.rules.interface;
         let vpc = interface.vpc_id.as_deref();
         let table = self.network.route_table_of(interface.subnet_id.as_deref()?, vpc, self.view)?;
-        let table = table.value.clone();
+        Some(self.best_of(table.value.clone(), remote))
+    }
+
+    /// The best route of a table.
+    pub(super) fn best_of(&self, table: Arc<RouteTable>, remote: IpAddr) -> Best {
         let mut best: Option<(u8, &Route, String)> = None;
         let mut unknown = Vec::new();
         for route in &table.routes {
@@ -65,7 +69,7 @@ impl Walk<'_> {
             }
         }
         let route = best.map(|(_, route, block)| (route.clone(), block));
-        Some(Best { table, route, unknown })
+        Best { table, route, unknown }
     }
 
     /// The stage of the route from an interface's subnet to a remote address, which `far` holds if it is known.
@@ -135,11 +139,19 @@ impl Walk<'_> {
             "igw" if !is_public => {
                 (Deny, "an internet gateway does not carry private addresses".to_owned(), Hop::Other)
             }
-            "igw" if remote.is_ipv4() && !interface.public_addresses.iter().any(IpAddr::is_ipv4) => {
-                let reason =
-                    format!("{} has no public address, so the internet gateway drops it", interface.id);
-                (Deny, reason, Hop::Internet)
-            }
+            "igw" if remote.is_ipv4() && local.public().is_none() => match local.public_unknown() {
+                Some(unknown) => {
+                    let reason = "an internet gateway drops what has no public address";
+                    self.not_checked.push(unknown);
+                    (Unknown, reason.to_owned(), Hop::Internet)
+                }
+                None => {
+                    let (own, id) = (local.own, &interface.id);
+                    let reason =
+                        format!("{own} of {id} has no public address, so the internet gateway drops it");
+                    (Deny, reason, Hop::Internet)
+                }
+            },
             "igw" => (Allow, "over the internet gateway".to_owned(), Hop::Internet),
             "eigw" if way == Way::There => {
                 (Allow, "over the egress-only internet gateway".to_owned(), Hop::EgressOnly)
@@ -147,6 +159,16 @@ impl Walk<'_> {
             "eigw" => {
                 let reason = "an egress-only internet gateway lets in no flow that starts outside";
                 (Deny, reason.to_owned(), Hop::EgressOnly)
+            }
+            "nat" if way == Way::There && interface.is_type("nat_gateway") => {
+                if self.nat.as_ref().is_some_and(|nat| nat.id == target && nat.is_at(interface)) {
+                    let reason = format!(
+                        "the subnet of {target} leads back to {target} itself: it needs a route to an internet gateway"
+                    );
+                    return (Deny, reason, Hop::Other);
+                }
+                self.not_checked.push(format!("what {target} does with packets of another NAT gateway"));
+                (Unknown, format!("from one NAT gateway into another, {target}"), Hop::Other)
             }
             "nat" if way == Way::There => {
                 (Allow, "over the NAT gateway, under its address".to_owned(), Hop::Nat(target.to_owned()))
@@ -188,7 +210,7 @@ impl Walk<'_> {
     }
 
     /// An interface that packets for others are sent to.
-    fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
+    pub(super) fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
         let checks = self.network.interfaces.all(self.view).any(|found| {
             let interface = found.value;
             (interface.id == target || interface.instance_id.as_deref() == Some(target))

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::gateway::Nat;
 use super::route::Hop;
 use super::{Flow, Layer, Stage, Trace, TraceError, Way};
+use crate::attribute::AddedEntries;
 use crate::net::{ICMP, ICMPV6, is_internet};
-use crate::network::{Network, NetworkInterface, View};
+use crate::network::{Network, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet};
 
 /// One end of the flow.
@@ -27,6 +28,25 @@ pub(super) struct Local {
     pub(super) by_public: bool,
 }
 
+impl Local {
+    /// The public IPv4 address that the internet knows it by. IPv6 addresses are not translated.
+    pub(super) fn public(&self) -> Option<IpAddr> {
+        self.rules.interface.public_of(&self.own).filter(IpAddr::is_ipv4)
+    }
+
+    /// What is to be looked up before anything is said about its public address, if it shows none: the AWS CLI's output
+    /// holds it (spec 6.5), a Terraform interface does not.
+    pub(super) fn public_unknown(&self) -> Option<String> {
+        let interface = &self.rules.interface;
+        (self.public().is_none() && !interface.public_known).then(|| {
+            format!(
+                "whether {} of {} has a public address (describe-network-interfaces)",
+                self.own, interface.id
+            )
+        })
+    }
+}
+
 pub(super) struct Walk<'n> {
     pub(super) network: &'n Network,
     pub(super) engine: Engine<'n>,
@@ -36,6 +56,10 @@ pub(super) struct Walk<'n> {
     pub(super) not_checked: Vec<String>,
     /// The NAT gateway on the way, if there is one.
     pub(super) nat: Option<Nat>,
+    /// Whether the flow leaves over an internet gateway, so that its answers enter through it.
+    pub(super) over_internet: bool,
+    /// The entries that the fixes add.
+    pub(super) added: AddedEntries,
 }
 
 /// Traces a flow through the configuration of a moment.
@@ -52,8 +76,10 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         stages: Vec::new(),
         not_checked: Vec::new(),
         nat: None,
+        over_internet: false,
+        added: AddedEntries::default(),
     };
-    let (mut source, mut target) = (walk.end(src), walk.end(dst));
+    let (mut source, mut target) = walk.ends(src, dst);
     if source.local.is_none() && target.local.is_none() {
         return Err(TraceError::Nobody { src, dst });
     }
@@ -65,6 +91,10 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         }
     }
     let mut addresses = (known_as(&source), known_as(&target));
+    let interfaces = [&source, &target].map(|end| {
+        let interface = &end.local.as_ref()?.rules.interface;
+        Some((interface.id.clone(), interface.subnet_id.clone()))
+    });
     if let Some(local) = source.local.clone() {
         walk.nat = walk.nat_of(&local, dst);
     }
@@ -82,33 +112,14 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
     walk.back(&source, &target);
     walk.rest(&source, &target);
     let Walk { flow, stages, not_checked, nat, .. } = walk;
-    Ok(Trace { flow, stages, not_checked, addresses, translated: nat.is_some(), logged: None })
+    let translated = nat.is_some();
+    Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, logged: None })
 }
 
 impl Walk<'_> {
-    fn end(&mut self, addr: IpAddr) -> End {
-        let asked = self.flow.interface.clone();
-        let holders = self.network.holders(&addr, self.view);
-        let chosen =
-            holders.iter().find(|(interface, _)| Some(&interface.id) == asked.as_ref()).or(holders.first());
-        let Some((interface, by_public)) = chosen.copied() else { return End { seen: addr, local: None } };
-        if holders.len() > 1 && asked.is_none() {
-            let others: Vec<&str> = holders.iter().map(|(interface, _)| interface.id.as_str()).collect();
-            self.not_checked.push(format!(
-                "{addr} is held by {}: the first was taken (--eni chooses)",
-                others.join(", ")
-            ));
-        }
-        let own = if by_public { private_of(interface, &addr) } else { Some(addr) };
-        let local = own.and_then(|own| {
-            let rules = self.engine.interface(&interface.id, self.view)?;
-            Some(Local { rules, own, by_public })
-        });
-        End { seen: addr, local }
-    }
-
     /// Whose addresses these are, and whether one can reach the other at all.
     fn addresses(&mut self, source: &mut End, target: &mut End) {
+        let service = source.local.as_ref().and_then(|local| local.rules.unfiltered(&target.seen));
         for (end, name) in [(&*source, "source"), (&*target, "destination")] {
             let (outcome, reason) = match &end.local {
                 Some(local) => {
@@ -117,6 +128,10 @@ impl Walk<'_> {
                     let public =
                         if local.by_public { format!(", mapped to {}", local.own) } else { String::new() };
                     (Decision::Allow, format!("the {name} is {}{public} in {subnet}", interface.id))
+                }
+                None if name == "destination" && service.is_some() => {
+                    let service = service.unwrap_or_default();
+                    (Decision::NotApplicable, format!("the {name} is {service}, a service of the VPC itself"))
                 }
                 None if is_internet(&end.seen) && !self.engine.owners(self.view).in_some_vpc(&end.seen) => {
                     (Decision::NotApplicable, format!("the {name} is outside, on the internet"))
@@ -134,11 +149,15 @@ impl Walk<'_> {
             && local.own.is_ipv4()
             && !local.by_public
         {
-            let public: Vec<&IpAddr> =
-                local.rules.interface.public_addresses.iter().filter(|a| a.is_ipv4()).collect();
-            let (outcome, reason) = match public.first() {
-                Some(public) => (Decision::Allow, format!("from the internet it is reached as {public}")),
-                None => (
+            let (outcome, reason) = match (local.public(), local.public_unknown()) {
+                (Some(public), _) => {
+                    (Decision::Allow, format!("from the internet it is reached as {public}"))
+                }
+                (None, Some(unknown)) => {
+                    self.not_checked.push(unknown);
+                    (Decision::Unknown, "its public address is not in the configuration".to_owned())
+                }
+                (None, None) => (
                     Decision::Deny,
                     "it has no public address, so nothing on the internet reaches it".to_owned(),
                 ),
@@ -169,13 +188,19 @@ impl Walk<'_> {
             }
         } else if !over_public {
             return;
-        } else if let Some(public) = local.rules.interface.public_addresses.iter().find(|addr| addr.is_ipv4())
-        {
+        } else if let Some(public) = local.public() {
             // Two of our own that talk over a public address go out and come in again: the other end sees the public one.
-            source.seen = *public;
+            source.seen = public;
             return;
         }
-        let reason = "it has no public address, so the destination sees that of a gateway on the way, which is not known";
+        let reason = match local.public_unknown() {
+            None => {
+                "it has no public address, so the destination sees that of a gateway on the way, which is not known"
+            }
+            Some(_) => {
+                "its public address is not in the configuration, so what the destination sees is not known"
+            }
+        };
         let at = local.own.to_string();
         self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Unknown, reason));
         self.not_checked.push(format!("what {} does with traffic from a gateway's address", target.seen));
@@ -205,6 +230,9 @@ impl Walk<'_> {
         if let Some(local) = &target.local {
             if self.comes_from_internet(source) {
                 self.public_access(Way::There, local, &Hop::Internet);
+                self.enter(Way::There, local);
+            } else if self.over_internet {
+                self.enter(Way::There, local);
             }
             let packet = self.packet(Direction::Ingress, source.seen);
             self.acl(Way::There, local, &packet, &[]);
@@ -250,6 +278,10 @@ impl Walk<'_> {
             }
         }
         if let Some(local) = &source.local {
+            if self.over_internet {
+                let nat = self.nat.clone().and_then(|nat| nat.local);
+                self.enter(Way::Back, nat.as_ref().unwrap_or(local));
+            }
             self.back_over_nat(local, target, answer(Direction::Ingress, target.seen), &far, &near);
             self.acl(Way::Back, local, &answer(Direction::Ingress, target.seen), &near);
             self.state(&local.rules, Direction::Ingress);
@@ -284,14 +316,4 @@ fn known_as(end: &End) -> Vec<IpAddr> {
     }
     addresses.retain(|addr| addr.is_ipv4() == end.seen.is_ipv4());
     addresses
-}
-
-/// The private address that a public one maps to; the model keeps both lists and not the pairs, so with several it is
-/// taken to be the primary.
-fn private_of(interface: &NetworkInterface, public: &IpAddr) -> Option<IpAddr> {
-    let mut same = interface.addresses.iter().filter(|addr| addr.is_ipv4() == public.is_ipv4());
-    match (same.next(), same.next()) {
-        (Some(only), None) => Some(*only),
-        _ => interface.primary,
-    }
 }

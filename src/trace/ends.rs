@@ -1,0 +1,87 @@
+//! Whose interface each end of a flow is. Address blocks are used again, so several interfaces may hold one address: then
+//! the one that the other end can reach is meant.
+
+use std::net::IpAddr;
+
+use super::walk::{End, Local, Walk};
+use crate::network::NetworkInterface;
+
+/// How the VPCs of two interfaces are joined, the closest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Joined {
+    Same,
+    Peered,
+    Attached,
+    Not,
+}
+
+/// An interface that holds an address, and whether it is a public one.
+type Holder<'n> = (&'n NetworkInterface, bool);
+
+impl<'n> Walk<'n> {
+    pub(super) fn ends(&mut self, src: IpAddr, dst: IpAddr) -> (End, End) {
+        let (sources, targets) = (self.candidates(&src), self.candidates(&dst));
+        let pairs = (sources.iter().enumerate()).flat_map(|(at, source)| {
+            targets.iter().enumerate().map(move |(to, target)| (at, to, source, target))
+        });
+        let closest = pairs.map(|(at, to, source, target)| (self.joined(*source, *target), at, to)).min();
+        let (joined, at, to) = closest.unwrap_or((Joined::Not, 0, 0));
+        (self.end(src, &sources, at, joined), self.end(dst, &targets, to, joined))
+    }
+
+    /// The interfaces that hold an address, or the one that was asked for.
+    fn candidates(&self, addr: &IpAddr) -> Vec<Holder<'n>> {
+        let holders = self.network.holders(addr, self.view);
+        let asked = holders.iter().find(|(one, _)| Some(&one.id) == self.flow.interface.as_ref()).copied();
+        asked.map_or(holders, |asked| vec![asked])
+    }
+
+    fn joined(&self, one: Holder<'_>, other: Holder<'_>) -> Joined {
+        // Over public addresses it does not matter which VPC they are in.
+        let (Some(near), Some(far), false) = (&one.0.vpc_id, &other.0.vpc_id, one.1 || other.1) else {
+            return Joined::Not;
+        };
+        let attached = || {
+            let of = |vpc: &String| {
+                let all = self.network.transit_attachments.all(self.view);
+                let all = all.filter(|found| found.value.vpc_id.as_ref() == Some(vpc));
+                all.filter_map(|found| found.value.gateway_id.clone()).collect::<Vec<_>>()
+            };
+            let near = of(near);
+            of(far).iter().any(|gateway| near.contains(gateway))
+        };
+        let is_peered = || self.network.peerings.all(self.view).any(|found| found.value.joins(near, far));
+        match near == far {
+            true => Joined::Same,
+            false if is_peered() => Joined::Peered,
+            false if attached() => Joined::Attached,
+            false => Joined::Not,
+        }
+    }
+
+    fn end(&mut self, addr: IpAddr, holders: &[Holder<'n>], at: usize, joined: Joined) -> End {
+        let Some((interface, by_public)) = holders.get(at).copied() else {
+            return End { seen: addr, local: None };
+        };
+        if holders.len() > 1 {
+            let all: Vec<&str> = holders.iter().map(|(interface, _)| interface.id.as_str()).collect();
+            let why = match joined {
+                Joined::Same => "in the other end's VPC",
+                Joined::Peered => "whose VPC is peered with the other end's",
+                Joined::Attached => "whose VPC has a transit gateway in common with the other end's",
+                Joined::Not => "the first",
+            };
+            self.not_checked.push(format!(
+                "{addr} is held by {}: {}, {why}, was taken (--eni chooses)",
+                all.join(", "),
+                interface.id
+            ));
+        }
+        let own = if by_public { interface.private_of(&addr) } else { Some(addr) };
+        let local = own.and_then(|own| {
+            let rules = self.engine.interface(&interface.id, self.view)?;
+            Some(Local { rules, own, by_public })
+        });
+        End { seen: addr, local }
+    }
+}
