@@ -141,6 +141,9 @@ impl Agree for NetworkInterface {
         agree &= united(&mut self.addresses, &other.addresses);
         agree &= united(&mut self.prefixes, &other.prefixes);
         agree &= united(&mut self.public_addresses, &other.public_addresses);
+        // One form that lists them, or tells whose they are, suffices.
+        united(&mut self.public_mappings, &other.public_mappings);
+        self.public_known |= other.public_known;
         agree &= merged(&mut self.primary, &other.primary);
         agree &= merged(&mut self.interface_type, &other.interface_type);
         agree & merged(&mut self.source_dest_check, &other.source_dest_check)

@@ -160,6 +160,8 @@ impl NetworkBuilder {
                     primary: private,
                     addresses: private.into_iter().collect(),
                     public_addresses: public.into_iter().collect(),
+                    // A private NAT gateway has none.
+                    public_known: true,
                     // A NAT gateway of a subnet carries no groups (spec 5.4).
                     groups_known: true,
                     interface_type: Some("nat_gateway".to_string()),
@@ -312,6 +314,7 @@ fn map_elastic(elastic: &[Elastic], interfaces: &mut HashMap<String, NetworkInte
         });
         if let Some(interface) = holder {
             push_new(&mut interface.public_addresses, Some(public));
+            push_new(&mut interface.public_mappings, one.private.map(|private| (public, private)));
         }
     }
 }
