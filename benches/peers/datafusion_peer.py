@@ -4,7 +4,7 @@ import os
 
 import pyarrow as pa
 from datafusion import CsvReadOptions, SessionConfig, SessionContext
-from flow_v2 import FIELDS, arguments, log_files, print_rows
+from flow_v2 import FIELDS, arguments, log_files, sql_answer
 
 task, logs, parquet, threads = arguments()
 types = {"int32": "INT", "int64": "BIGINT"}
@@ -39,23 +39,8 @@ def rows(sql):
     return zip(*(column.to_pylist() for column in table.columns))
 
 
-def top(relation):
-    return rows(f"SELECT srcaddr, count(*) AS n FROM {relation} WHERE action = 'REJECT' "
-                "GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10")
-
-
 if task == "ingest":
     os.makedirs(parquet, exist_ok=True)
     context.sql(f"COPY (SELECT * FROM {from_logs()}) TO '{os.path.join(parquet, '')}' STORED AS PARQUET").collect()
-elif task == "raw":
-    print_rows(top(from_logs()))
-elif task == "store":
-    print_rows(top(from_parquet()))
-elif task == "ports":
-    print_rows(rows(f"SELECT dstport, sum(bytes) AS n FROM {from_parquet()} "
-                    "GROUP BY dstport ORDER BY n DESC NULLS LAST, dstport NULLS LAST LIMIT 10"))
-elif task == "network":
-    print_rows(rows(f"SELECT srcaddr, sum(bytes) AS n FROM {from_parquet()} WHERE starts_with(srcaddr, '10.0.') "
-                    "GROUP BY srcaddr ORDER BY n DESC NULLS LAST, srcaddr LIMIT 10"))
-elif task == "count":
-    print_rows(rows(f"SELECT count(*), sum(bytes) FROM {from_parquet()}"))
+else:
+    sql_answer(task, rows, from_logs, from_parquet)

@@ -3,7 +3,7 @@
 import os
 
 import duckdb
-from flow_v2 import FIELDS, arguments, log_files, print_rows
+from flow_v2 import FIELDS, arguments, log_files, sql_answer
 
 task, logs, parquet, threads = arguments()
 types = {"int32": "INTEGER", "int64": "BIGINT", "text": "VARCHAR"}
@@ -23,23 +23,8 @@ def from_parquet():
     return f"read_parquet({os.path.join(parquet, '**', '*.parquet')!r})"
 
 
-def top(relation):
-    return (f"SELECT srcaddr, count(*) AS n FROM {relation} WHERE action = 'REJECT' "
-            "GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10")
-
-
 if task == "ingest":
     db.execute(f"COPY (SELECT * FROM {from_logs()}) TO {parquet!r} "
                "(FORMAT parquet, COMPRESSION zstd, PER_THREAD_OUTPUT true)")
-elif task == "raw":
-    print_rows(db.execute(top(from_logs())).fetchall())
-elif task == "store":
-    print_rows(db.execute(top(from_parquet())).fetchall())
-elif task == "ports":
-    print_rows(db.execute(f"SELECT dstport, sum(bytes)::BIGINT AS n FROM {from_parquet()} "
-                          "GROUP BY dstport ORDER BY n DESC, dstport LIMIT 10").fetchall())
-elif task == "network":
-    print_rows(db.execute(f"SELECT srcaddr, sum(bytes)::BIGINT AS n FROM {from_parquet()} WHERE srcaddr LIKE '10.0.%' "
-                          "GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10").fetchall())
-elif task == "count":
-    print_rows(db.execute(f"SELECT count(*), sum(bytes)::BIGINT FROM {from_parquet()}").fetchall())
+else:
+    sql_answer(task, lambda sql: db.execute(sql).fetchall(), from_logs, from_parquet)

@@ -27,3 +27,21 @@ def log_files(folder):
 def print_rows(rows):
     for row in rows:
         print(",".join(str(cell) for cell in row))
+
+
+def sql_answer(task, rows, logs, parquet):
+    """What a task asks, in the SQL that the engines have in common. `rows` runs a statement; `logs` and `parquet` give the
+    relation that is the text and the Parquet."""
+    if task in ("raw", "store"):
+        relation = logs() if task == "raw" else parquet()
+        statement = (f"SELECT srcaddr, count(*) AS n FROM {relation} WHERE action = 'REJECT' "
+                     "GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10")
+    elif task == "ports":
+        statement = (f"SELECT dstport, sum(bytes) AS n FROM {parquet()} "
+                     "GROUP BY dstport ORDER BY n DESC NULLS LAST, dstport NULLS LAST LIMIT 10")
+    elif task == "network":
+        statement = (f"SELECT srcaddr, sum(bytes) AS n FROM {parquet()} WHERE srcaddr LIKE '10.0.%' "
+                     "GROUP BY srcaddr ORDER BY n DESC NULLS LAST, srcaddr LIMIT 10")
+    elif task == "count":
+        statement = f"SELECT count(*), sum(bytes) FROM {parquet()}"
+    print_rows(rows(statement))

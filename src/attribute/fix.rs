@@ -56,7 +56,8 @@ pub(crate) fn resource(kind: &str, name: &str, arguments: &[(&str, String)]) -> 
     format!("resource \"{kind}\" \"{name}\" {{\n{}}}", lines.concat())
 }
 
-fn quoted(value: impl std::fmt::Display) -> String {
+/// A text as Terraform writes it. Identifiers and blocks hold nothing that would have to be escaped.
+pub(crate) fn quoted(value: impl std::fmt::Display) -> String {
     format!("\"{value}\"")
 }
 

@@ -34,7 +34,7 @@ pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_owner
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, explain, would_decide};
 pub use fix::Fix;
-pub(crate) use fix::{AddedEntries, group_fix, list_fix, resource};
+pub(crate) use fix::{AddedEntries, group_fix, list_fix, quoted, resource};
 pub use index::{EvidenceIndex, Zone};
 pub use record::{Action, Record, RejectReason, Role};
 pub(crate) use tracking::is_untracked;

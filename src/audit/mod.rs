@@ -5,6 +5,8 @@
 
 mod acl;
 mod captures;
+#[cfg(test)]
+mod cases;
 mod diff;
 mod groups;
 mod references;
@@ -80,15 +82,4 @@ fn some(ids: &[&str]) -> String {
 /// One or many: `1 rule`, `2 rules`.
 fn plural(count: usize, one: &str) -> String {
     if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
-}
-
-#[cfg(test)]
-fn found(text: &str) -> Vec<String> {
-    let network = crate::rules::fixture::Fixture::new(text).network();
-    brief(&check(&network, View { at: 0, after: false }))
-}
-
-#[cfg(test)]
-fn brief(findings: &[Finding]) -> Vec<String> {
-    findings.iter().map(|f| format!("{} {} {}", f.severity, f.check, f.object)).collect()
 }

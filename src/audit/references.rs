@@ -155,7 +155,7 @@ fn rules(network: &Network, view: View, findings: &mut Vec<Finding>) {
 
 fn routes(network: &Network, view: View, findings: &mut Vec<Finding>) {
     for table in network.route_tables.all(view) {
-        for route in table.value.routes.iter().filter(|route| route.state.as_deref() == Some("blackhole")) {
+        for route in table.value.routes.iter().filter(|route| route.is_blackhole()) {
             let destination = match &route.destination {
                 Destination::Cidr(cidr) => cidr.to_string(),
                 Destination::PrefixList(list) => list.clone(),

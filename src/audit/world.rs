@@ -45,7 +45,7 @@ pub(super) fn check(
     findings: &mut Vec<Finding>,
 ) {
     let inbound: Vec<&SecurityGroupRule> = group.rules.iter().filter(|rule| !rule.egress).collect();
-    for rule in inbound.iter().filter(|rule| is_world(network, rule, view)) {
+    for rule in inbound.iter().filter(|rule| blocks(network, rule, view).iter().any(Prefix::is_any)) {
         world_open(group, rule, carried, findings);
     }
     for family in [Family::V4, Family::V6] {
@@ -60,8 +60,11 @@ pub(super) fn check(
             };
             let rules: Vec<(usize, Vec<Prefix>)> = (inbound.iter().enumerate())
                 .filter(|(_, rule)| holds(rule))
-                .map(|(at, rule)| (at, blocks(network, rule, view, family)))
-                .filter(|(_, blocks)| !blocks.is_empty())
+                .map(|(at, rule)| {
+                    let own = blocks(network, rule, view).iter().filter(|block| block.family() == family);
+                    (at, own.copied().collect())
+                })
+                .filter(|(_, blocks): &(_, Vec<Prefix>)| !blocks.is_empty())
                 .collect();
             // That was told of the rule itself.
             if rules.iter().any(|(_, blocks)| blocks.iter().any(Prefix::is_any)) {
@@ -85,18 +88,16 @@ pub(super) fn check(
     }
 }
 
-/// The blocks of a family that a rule allows.
-fn blocks(network: &Network, rule: &SecurityGroupRule, view: View, family: Family) -> Vec<Prefix> {
-    let mut blocks = match &rule.remote {
-        Remote::Cidr(cidr) => vec![*cidr],
+/// The blocks that a rule allows.
+fn blocks<'n>(network: &'n Network, rule: &'n SecurityGroupRule, view: View) -> &'n [Prefix] {
+    match &rule.remote {
+        Remote::Cidr(cidr) => std::slice::from_ref(cidr),
         Remote::PrefixList(id) => {
             let list = network.prefix_lists.get(id, view);
-            list.and_then(|list| list.value.entries.clone()).unwrap_or_default()
+            list.and_then(|list| list.value.entries.as_deref()).unwrap_or_default()
         }
-        Remote::Group(_) | Remote::Unreadable(_) => Vec::new(),
-    };
-    blocks.retain(|block| block.family() == family);
-    blocks
+        Remote::Group(_) | Remote::Unreadable(_) => &[],
+    }
 }
 
 /// The rules whose blocks hold every address of the internet together; `None` where they do not. A rule that the others can
@@ -141,20 +142,6 @@ fn hold_internet<'b>(family: Family, blocks: impl Iterator<Item = &'b Prefix>) -
         }
     }
     next > end
-}
-
-fn is_world(network: &Network, rule: &SecurityGroupRule, view: View) -> bool {
-    match &rule.remote {
-        Remote::Cidr(cidr) => cidr.is_any(),
-        Remote::PrefixList(id) => network
-            .prefix_lists
-            .get(id, view)
-            .and_then(|list| {
-                list.value.entries.as_ref().map(|entries| entries.iter().any(|entry| entry.is_any()))
-            })
-            .unwrap_or(false),
-        Remote::Group(_) | Remote::Unreadable(_) => false,
-    }
 }
 
 /// Which administration ports the traffic holds, as words.

@@ -473,6 +473,13 @@ pub struct Route {
     pub state: Option<String>,
 }
 
+impl Route {
+    /// Whether what it leads to is gone.
+    pub fn is_blackhole(&self) -> bool {
+        self.state.as_deref() == Some("blackhole")
+    }
+}
+
 /// A route table.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RouteTable {

@@ -184,7 +184,7 @@ impl Network {
         self.main_table_of_vpc.clear();
         self.interfaces_of_subnet.clear();
         for (id, timeline) in &self.route_tables.timelines {
-            for table in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+            for (_, table) in timeline.known() {
                 table.subnet_ids.iter().for_each(|subnet| note(&mut self.table_of_subnet, subnet, id));
                 if let (true, Some(vpc)) = (table.is_main, &table.vpc_id) {
                     note(&mut self.main_table_of_vpc, vpc, id);
@@ -192,7 +192,7 @@ impl Network {
             }
         }
         for (id, timeline) in &self.interfaces.timelines {
-            for interface in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+            for (_, interface) in timeline.known() {
                 if let Some(subnet) = &interface.subnet_id {
                     note(&mut self.interfaces_of_subnet, subnet, id);
                 }
@@ -206,7 +206,7 @@ impl Network {
         let mut first_holder: HashMap<Prefix, usize> = HashMap::new();
         let mut sharing: Vec<usize> = Vec::new();
         for (at, (_, timeline)) in self.interfaces.timelines.iter().enumerate() {
-            for interface in timeline.versions().iter().filter_map(|version| version.value.as_deref()) {
+            for (_, interface) in timeline.known() {
                 let hosts = interface.addresses.iter().map(|addr| Prefix::host(*addr));
                 for block in hosts.chain(interface.prefixes.iter().copied()) {
                     let holder = *first_holder.entry(block).or_insert(at);

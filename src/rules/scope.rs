@@ -127,7 +127,7 @@ impl SubnetFacts {
         found.routes = table.map(|table| {
             let mut routes = Vec::new();
             for route in &table.value.routes {
-                if route.state.as_deref() == Some("blackhole") {
+                if route.is_blackhole() {
                     continue;
                 }
                 let kind = route_kind(&route.target);

@@ -1,5 +1,6 @@
 //! Load balancers and their targets, followed by hand.
 
+use super::cases::{flow, stages, traced};
 use super::*;
 use crate::net::TCP;
 use crate::network::{LoadBalancer, TargetGroup, Timeline, View};
@@ -50,21 +51,7 @@ fn run(text: &str, targets: &[&str]) -> Trace {
     network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
     network.target_groups.put(group.id.clone(), Timeline::always(group));
     network.finish();
-    let flow = Flow {
-        src: "198.51.100.7".parse().unwrap(),
-        dst: "192.0.2.5".parse().unwrap(),
-        protocol: TCP,
-        src_port: None,
-        dst_port: Some(443),
-        icmp: None,
-        interface: None,
-    };
-    trace(&network, flow, View { at: 0, after: false }).unwrap()
-}
-
-fn stages(trace: &Trace) -> Vec<String> {
-    let word = |stage: &Stage| stage.direction.map(|d| format!(" {}", d.rule_word())).unwrap_or_default();
-    trace.stages.iter().map(|s| format!("{} {}{} {} {}", s.way, s.layer, word(s), s.at, s.outcome)).collect()
+    traced(&network, flow("198.51.100.7", "192.0.2.5", 443))
 }
 
 #[test]

@@ -42,13 +42,8 @@ impl<'n> Walk<'n> {
             return Joined::Not;
         };
         let attached = || {
-            let of = |vpc: &String| {
-                let all = self.network.transit_attachments.all(self.view);
-                let all = all.filter(|found| found.value.vpc_id.as_ref() == Some(vpc));
-                all.filter_map(|found| found.value.gateway_id.clone()).collect::<Vec<_>>()
-            };
-            let near = of(near);
-            of(far).iter().any(|gateway| near.contains(gateway))
+            let near = self.transit_gateways(near);
+            self.transit_gateways(far).iter().any(|gateway| near.contains(gateway))
         };
         let is_peered = || self.network.peerings.all(self.view).any(|found| found.value.joins(near, far));
         match near == far {

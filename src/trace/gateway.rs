@@ -7,7 +7,7 @@ use super::filters::ClientPorts;
 use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
-use crate::attribute::{Fix, resource};
+use crate::attribute::{Fix, quoted, resource};
 use crate::net::{ICMP, TCP, UDP, is_internet};
 use crate::network::{NetworkInterface, TransitGatewayAttachment};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
@@ -210,6 +210,13 @@ impl Walk<'_> {
         }
     }
 
+    /// The transit gateways that a VPC is attached to.
+    pub(super) fn transit_gateways(&self, vpc: &str) -> Vec<String> {
+        let all = self.network.transit_attachments.all(self.view);
+        let of_vpc = all.filter(|found| found.value.vpc_id.as_deref() == Some(vpc));
+        of_vpc.filter_map(|found| found.value.gateway_id.clone()).collect()
+    }
+
     /// What comes in over the internet gateway: a route table of the gateway's own may send it to an appliance first
     /// (`Associations[].GatewayId` of spec 6.6).
     pub(super) fn enter(&mut self, way: Way, local: &Local) {
@@ -276,8 +283,8 @@ impl Walk<'_> {
                 "aws_vpc_block_public_access_exclusion",
                 subnet,
                 &[
-                    ("subnet_id", format!("\"{subnet}\"")),
-                    ("internet_gateway_exclusion_mode", format!("\"{exclusion}\"")),
+                    ("subnet_id", quoted(subnet)),
+                    ("internet_gateway_exclusion_mode", quoted(exclusion)),
                 ],
             );
             let text = format!("exclude {subnet} from VPC Block Public Access");

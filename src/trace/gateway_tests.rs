@@ -1,5 +1,6 @@
 //! Ways over gateways, each followed by hand.
 
+use super::cases::{self, blockers, flow, stages};
 use super::*;
 use crate::net::{ICMP, TCP};
 use crate::network::View;
@@ -28,30 +29,8 @@ const NETWORK: &str = "
     bpa subnet-1 off
     bpa subnet-2 off";
 
-fn flow(src: &str, dst: &str, port: u16) -> Flow {
-    Flow {
-        src: src.parse().unwrap(),
-        dst: dst.parse().unwrap(),
-        protocol: TCP,
-        src_port: None,
-        dst_port: Some(port),
-        icmp: None,
-        interface: None,
-    }
-}
-
 fn run(text: &str, src: &str, dst: &str) -> Trace {
-    let network = Fixture::new(text).network();
-    trace(&network, flow(src, dst, 443), View { at: 0, after: false }).unwrap()
-}
-
-fn stages(trace: &Trace) -> Vec<String> {
-    let word = |stage: &Stage| stage.direction.map(|d| format!(" {}", d.rule_word())).unwrap_or_default();
-    trace.stages.iter().map(|s| format!("{} {}{} {} {}", s.way, s.layer, word(s), s.at, s.outcome)).collect()
-}
-
-fn blockers(trace: &Trace) -> Vec<String> {
-    trace.blockers().map(|s| format!("{} {} {}", s.way, s.layer, s.at)).collect()
+    cases::run(text, src, dst, 443)
 }
 
 #[test]

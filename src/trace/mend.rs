@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Stage;
 use super::walk::{Local, Walk};
-use crate::attribute::{Fix, resource};
+use crate::attribute::{Fix, quoted, resource};
 use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, Route, RouteTable};
 
@@ -64,9 +64,9 @@ impl Walk<'_> {
                 "aws_route",
                 &format!("{id} {to}"),
                 &[
-                    ("route_table_id", format!("\"{id}\"")),
-                    (attribute, format!("\"{to}\"")),
-                    (by_attribute, format!("\"{target}\"")),
+                    ("route_table_id", quoted(id)),
+                    (attribute, quoted(&to)),
+                    (by_attribute, quoted(&target)),
                 ],
             ),
         })
@@ -77,7 +77,7 @@ impl Walk<'_> {
         let peering = self.network.peerings.get(&route.target, self.view);
         let inactive = peering
             .is_some_and(|found| found.value.status.as_deref().is_some_and(|status| status != "active"));
-        route.state.as_deref() == Some("blackhole") || inactive
+        route.is_blackhole() || inactive
     }
 
     /// What carries packets for `remote`: between VPCs a peering connection before a transit gateway, since it needs no
@@ -116,16 +116,8 @@ impl Walk<'_> {
                 return Some(Carrier { target: peering.id.clone(), block });
             }
         }
-        let attached = |vpc: &str| {
-            let all = self.network.transit_attachments.all(self.view);
-            let of: Vec<String> = all
-                .filter(|found| found.value.vpc_id.as_deref() == Some(vpc))
-                .filter_map(|found| found.value.gateway_id.clone())
-                .collect();
-            of
-        };
-        let theirs = attached(far_vpc?);
-        let gateway = attached(own).into_iter().find(|id| theirs.contains(id) && !gone(id))?;
+        let theirs = self.transit_gateways(far_vpc?);
+        let gateway = self.transit_gateways(own).into_iter().find(|id| theirs.contains(id) && !gone(id))?;
         Some(Carrier { target: gateway, block: block_of(far_vpc?, &[])? })
     }
 
@@ -139,9 +131,7 @@ impl Walk<'_> {
                 });
                 let here = found.value.vpc_id.as_deref() == Some(vpc) || of_subnet;
                 let mut routes = found.value.routes.iter().filter(|_| here);
-                let live = |route: &&Route| {
-                    route.target.starts_with(kind) && route.state.as_deref() != Some("blackhole")
-                };
+                let live = |route: &&Route| route.target.starts_with(kind) && !route.is_blackhole();
                 routes.find(live).map(|route| route.target.clone())
             })
         };

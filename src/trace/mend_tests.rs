@@ -1,5 +1,6 @@
 //! Routes that are missing or lead nowhere, and what would mend them, each found by hand.
 
+use super::cases::{flow, traced};
 use super::*;
 use crate::net::TCP;
 use crate::network::View;
@@ -29,16 +30,7 @@ const NETWORK: &str = "
 fn of(more: &str, src: &str, dst: &str, change: impl Fn(&mut Fixture)) -> Trace {
     let mut fixture = Fixture::new(&format!("{NETWORK}\n{more}"));
     change(&mut fixture);
-    let flow = Flow {
-        src: src.parse().unwrap(),
-        dst: dst.parse().unwrap(),
-        protocol: TCP,
-        src_port: None,
-        dst_port: Some(443),
-        icmp: None,
-        interface: None,
-    };
-    trace(&fixture.network(), flow, View { at: 0, after: false }).unwrap()
+    traced(&fixture.network(), flow(src, dst, 443))
 }
 
 /// The commands that mend routes, with the way.

@@ -17,6 +17,8 @@ mod walk;
 #[cfg(test)]
 mod balancer_tests;
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod gateway_tests;
 #[cfg(test)]
 mod mend_tests;

@@ -120,7 +120,7 @@ impl Walk<'_> {
         let target = route.target.as_str();
         let interface = &local.rules.interface;
         let is_public = is_internet(&remote);
-        if route.state.as_deref() == Some("blackhole") {
+        if route.is_blackhole() {
             return (Deny, format!("the route is a blackhole: {target} is gone"), Hop::Other);
         }
         if target == "local" {

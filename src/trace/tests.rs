@@ -1,5 +1,6 @@
 //! Cases that one can follow by hand.
 
+use super::cases::{blockers, run, stages};
 use super::*;
 use crate::net::{ICMP, TCP};
 use crate::network::View;
@@ -29,29 +30,6 @@ const NETWORK: &str = "
     eni eni-api subnet-2 10.0.2.10 groups=sg-2
     bpa subnet-1 off
     bpa subnet-2 off";
-
-fn run(text: &str, src: &str, dst: &str, port: u16) -> Trace {
-    let network = Fixture::new(text).network();
-    let flow = Flow {
-        src: src.parse().unwrap(),
-        dst: dst.parse().unwrap(),
-        protocol: TCP,
-        src_port: None,
-        dst_port: Some(port),
-        icmp: None,
-        interface: None,
-    };
-    trace(&network, flow, View { at: 0, after: false }).unwrap()
-}
-
-fn stages(trace: &Trace) -> Vec<String> {
-    let word = |stage: &Stage| stage.direction.map(|d| format!(" {}", d.rule_word())).unwrap_or_default();
-    trace.stages.iter().map(|s| format!("{} {}{} {} {}", s.way, s.layer, word(s), s.at, s.outcome)).collect()
-}
-
-fn blockers(trace: &Trace) -> Vec<String> {
-    trace.blockers().map(|s| format!("{} {} {}", s.way, s.layer, s.at)).collect()
-}
 
 #[test]
 fn from_the_internet_to_a_public_address() {

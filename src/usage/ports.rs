@@ -22,12 +22,10 @@ impl Stretches {
         };
         for network in networks {
             for (_, timeline) in network.groups.timelines() {
-                let groups = timeline.versions().iter().filter_map(|version| version.value.as_deref());
-                groups.flat_map(|group| &group.rules).for_each(|rule| cut(&rule.traffic));
+                timeline.known().flat_map(|(_, group)| &group.rules).for_each(|rule| cut(&rule.traffic));
             }
             for (_, timeline) in network.acls.timelines() {
-                let acls = timeline.versions().iter().filter_map(|version| version.value.as_deref());
-                acls.flat_map(|acl| &acl.entries).for_each(|entry| cut(&entry.traffic));
+                timeline.known().flat_map(|(_, acl)| &acl.entries).for_each(|entry| cut(&entry.traffic));
             }
         }
         let mut first = 0;

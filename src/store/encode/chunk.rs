@@ -87,7 +87,15 @@ impl Encoder {
         chunk.write(self, options)
     }
 
-    /// The page as it is to be written, once it has been compressed where the codec says so.
+    /// The page as it is to be written.
+    fn finish(&mut self, codec: Compression) -> Result<Bytes> {
+        if codec != Compression::UNCOMPRESSED {
+            compress(self)?;
+        }
+        Ok(self.written(codec))
+    }
+
+    /// The same, where it has been compressed already if the codec says so.
     fn written(&self, codec: Compression) -> Bytes {
         Bytes::copy_from_slice(match codec {
             Compression::UNCOMPRESSED => &self.page,
@@ -102,12 +110,6 @@ struct DataPage {
     /// Bytes before compression.
     size: usize,
     bytes: Bytes,
-}
-
-impl DataPage {
-    fn of(encoder: &Encoder, codec: Compression, nulls: u64) -> DataPage {
-        DataPage { nulls, size: encoder.page.len(), bytes: encoder.written(codec) }
-    }
 }
 
 /// The work on one chunk.
@@ -169,7 +171,7 @@ impl<'a> Chunk<'a> {
             if compress(encoder)? * 100 > encoder.page.len() * 96 && encoder.page.len() > 4096 {
                 codec = Compression::UNCOMPRESSED;
             }
-            first_page = Some(DataPage::of(encoder, codec, nulls));
+            first_page = Some(DataPage { nulls, size: encoder.page.len(), bytes: encoder.written(codec) });
         }
 
         let mut encoding_stats = Vec::new();
@@ -177,11 +179,8 @@ impl<'a> Chunk<'a> {
         if matches!(self.form, Form::Dictionary { .. }) {
             encoder.page.clear();
             let count = self.dictionary_body(&mut encoder.page);
-            if codec != Compression::UNCOMPRESSED {
-                compress(encoder)?;
-            }
             let page = Page::DictionaryPage {
-                buf: encoder.written(codec),
+                buf: encoder.finish(codec)?,
                 num_values: count as u32,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
@@ -211,10 +210,7 @@ impl<'a> Chunk<'a> {
                 Some(first) => first,
                 None => {
                     let nulls = self.body(cut.clone(), encoder);
-                    if codec != Compression::UNCOMPRESSED {
-                        compress(encoder)?;
-                    }
-                    DataPage::of(encoder, codec, nulls)
+                    DataPage { nulls, size: encoder.page.len(), bytes: encoder.finish(codec)? }
                 }
             };
             nulls += page_nulls;
