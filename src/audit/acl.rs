@@ -211,7 +211,7 @@ impl Report<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::found;
+    use super::super::cases::found;
     use super::*;
     use crate::net::TCP;
 

@@ -80,7 +80,8 @@ fn unused(group: &SecurityGroup, referenced: bool, findings: &mut Vec<Finding>) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::{brief, check, found};
+    use super::super::cases::{brief, found};
+    use super::super::check;
     use crate::network::{LoadBalancer, Timeline, View};
     use crate::rules::fixture::Fixture;
 

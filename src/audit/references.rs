@@ -255,7 +255,7 @@ fn overlap(
 
 #[cfg(test)]
 mod tests {
-    use super::super::found;
+    use super::super::cases::found;
 
     const SOUND: &str = "
         vpc vpc-1 10.0.0.0/16

@@ -218,7 +218,8 @@ fn part(gap: &Gap) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Finding, check, found};
+    use super::super::cases::found;
+    use super::super::{Finding, check};
     use crate::network::View;
     use crate::rules::fixture::Fixture;
 

@@ -223,7 +223,7 @@ fn report(
 
 #[cfg(test)]
 mod tests {
-    use super::super::found;
+    use super::super::cases::found;
 
     const NETWORK: &str = "
         subnet subnet-1 vpc-1 10.0.1.0/24

@@ -2,8 +2,7 @@
 
 use super::cases::{flow, stages, traced};
 use super::*;
-use crate::net::TCP;
-use crate::network::{LoadBalancer, TargetGroup, Timeline, View};
+use crate::network::{LoadBalancer, TargetGroup, Timeline};
 use crate::rules::fixture::Fixture;
 
 const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/web/50dc6c495c0c9188";

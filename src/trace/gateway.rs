@@ -282,10 +282,7 @@ impl Walk<'_> {
             let terraform = resource(
                 "aws_vpc_block_public_access_exclusion",
                 subnet,
-                &[
-                    ("subnet_id", quoted(subnet)),
-                    ("internet_gateway_exclusion_mode", quoted(exclusion)),
-                ],
+                &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(exclusion))],
             );
             let text = format!("exclude {subnet} from VPC Block Public Access");
             stage.fix = (!self.stages.iter().any(is_told)).then_some(Fix { text, command, terraform });

@@ -2,8 +2,7 @@
 
 use super::cases::{self, blockers, flow, stages};
 use super::*;
-use crate::net::{ICMP, TCP};
-use crate::network::View;
+use crate::net::ICMP;
 use crate::rules::fixture::Fixture;
 
 /// A public subnet with a NAT gateway, and a private one behind it.

@@ -63,11 +63,7 @@ impl Walk<'_> {
             terraform: resource(
                 "aws_route",
                 &format!("{id} {to}"),
-                &[
-                    ("route_table_id", quoted(id)),
-                    (attribute, quoted(&to)),
-                    (by_attribute, quoted(&target)),
-                ],
+                &[("route_table_id", quoted(id)), (attribute, quoted(&to)), (by_attribute, quoted(&target))],
             ),
         })
     }

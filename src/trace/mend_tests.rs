@@ -2,8 +2,6 @@
 
 use super::cases::{flow, traced};
 use super::*;
-use crate::net::TCP;
-use crate::network::View;
 use crate::rules::fixture::Fixture;
 
 const NETWORK: &str = "

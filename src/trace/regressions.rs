@@ -2,8 +2,6 @@
 
 use super::cases::{self, blockers, flow, traced};
 use super::*;
-use crate::net::TCP;
-use crate::network::View;
 use crate::rules::fixture::Fixture;
 
 fn run(text: &str, src: &str, dst: &str) -> Trace {

@@ -2,8 +2,7 @@
 
 use super::cases::{blockers, run, stages};
 use super::*;
-use crate::net::{ICMP, TCP};
-use crate::network::View;
+use crate::net::ICMP;
 use crate::rules::fixture::Fixture;
 
 const NETWORK: &str = "
