@@ -3,6 +3,7 @@
 use super::cases::{self, blockers, flow, stages};
 use super::*;
 use crate::net::ICMP;
+use crate::network::View;
 use crate::rules::fixture::Fixture;
 
 /// A public subnet with a NAT gateway, and a private one behind it.

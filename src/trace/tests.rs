@@ -2,7 +2,8 @@
 
 use super::cases::{blockers, run, stages};
 use super::*;
-use crate::net::ICMP;
+use crate::net::{ICMP, TCP};
+use crate::network::View;
 use crate::rules::fixture::Fixture;
 
 const NETWORK: &str = "
