@@ -69,6 +69,8 @@ pub struct Rows {
     /// One column per carried column, then `source_file` and `source_line`.
     pub columns: Vec<KeyedColumn>,
     extra: Option<MapBuilder<StringBuilder, StringBuilder>>,
+    /// The most memory that its rows have taken.
+    most: usize,
 }
 
 impl Rows {
@@ -86,7 +88,7 @@ impl Rows {
             let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
             MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new())
         });
-        Rows { group, columns, extra }
+        Rows { group, columns, extra, most: 0 }
     }
 
     /// The number of rows.
@@ -104,8 +106,14 @@ impl Rows {
         self.columns.iter().map(KeyedColumn::memory).sum()
     }
 
+    /// About how many bytes its buffers take, full or not.
+    pub fn room(&self) -> usize {
+        self.most.max(self.memory())
+    }
+
     /// Empties it for the next row group; keeps the memory.
     pub fn clear(&mut self) {
+        self.most = self.room();
         self.columns.iter_mut().for_each(KeyedColumn::clear);
     }
 

@@ -26,6 +26,9 @@ const MEMORY: usize = 128 << 20;
 /// A worker has at least this many bytes for its rows: fewer would make row groups that are slow to read.
 const LEAST_MEMORY: usize = 40 << 20;
 
+/// With more builders than this, one that has been written out does not keep its buffers.
+const KEPT: usize = 4;
+
 /// The longest piece of a refused line that is kept.
 const REFUSED_TEXT: usize = 4096;
 
@@ -314,8 +317,13 @@ impl<'a> Worker<'a> {
                 (&self.sink, self.builders.values_mut().max_by_key(|rows| rows.memory()))
         {
             output.write(largest, &mut self.encoder)?;
+            // Fresh buffers cost more in page faults than the values put into them; but many half empty ones would take
+            // more memory than the bound allows.
             let group = largest.group.clone();
-            self.builders.remove(&group);
+            let room: usize = self.builders.values().map(Rows::room).sum();
+            if self.builders.len() > KEPT || room > self.memory / 4 * 5 {
+                self.builders.remove(&group);
+            }
         }
         Ok(())
     }

@@ -5,6 +5,8 @@
 //! key per row. A column whose values hardly repeat (trace ids, URLs) stops looking them up and keeps each one as it
 //! comes. Values are checked when they are new, so checking costs what is distinct and not what is read.
 
+mod distinct;
+mod floats;
 mod ints;
 mod texts;
 
@@ -12,14 +14,12 @@ use super::cells::Span;
 use super::values;
 use crate::format::ColumnType;
 
-pub use ints::{IntValues, Order, small_number};
+pub use floats::FloatValues;
+pub use ints::{IntValues, Order, SMALL, small_number};
 pub use texts::{TextValues, escape_invalid};
 
 /// The key of a row without a value.
 pub const NULL: u32 = u32::MAX;
-
-/// After this many values, a column that repeats too little stops being a dictionary.
-const TRIAL: usize = 16 * 1024;
 
 /// A cell that is not of its column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,8 +37,8 @@ pub enum Values {
     Text(TextValues),
     /// Integers, and times in microseconds.
     Int(IntValues),
-    /// Floating point numbers, never looked up: durations hardly repeat.
-    Float(Vec<f64>),
+    /// Floating point numbers.
+    Float(FloatValues),
 }
 
 /// One column of rows.
@@ -59,7 +59,7 @@ impl KeyedColumn {
             ColumnType::Text | ColumnType::Address | ColumnType::PercentText => {
                 Values::Text(TextValues::default())
             }
-            ColumnType::Float64 => Values::Float(Vec::new()),
+            ColumnType::Float64 => Values::Float(FloatValues::default()),
             ColumnType::Int32 | ColumnType::Int64 | ColumnType::EpochSeconds | ColumnType::Time => {
                 Values::Int(IntValues::default())
             }
@@ -79,24 +79,16 @@ impl KeyedColumn {
 
     /// Adds a row for each span; rows whose text is not of the column's type are named in `bad` and are null.
     pub fn push_spans(&mut self, block: &[u8], spans: &[Span], bad: &mut Vec<BadCell>) {
+        // Columns that a load balancer seldom fills: a batch of nothing is seen at a glance.
+        if spans.iter().all(|span| span.is_none()) {
+            self.keys.resize(self.keys.len() + spans.len(), NULL);
+            return;
+        }
         self.keys.reserve(spans.len());
         match &mut self.values {
             Values::Text(text) => text.push_spans(self.ty, block, spans, &mut self.keys, bad),
             Values::Int(ints) => ints.push_spans(self.ty, block, spans, &mut self.keys, bad),
-            Values::Float(floats) => {
-                for (row, span) in spans.iter().enumerate() {
-                    let token = span.of(block);
-                    if is_null(token) {
-                        self.keys.push(NULL);
-                    } else if let Some(value) = values::parse_f64(token) {
-                        self.keys.push(floats.len() as u32);
-                        floats.push(value);
-                    } else {
-                        self.keys.push(NULL);
-                        bad.push(BadCell { row: row as u32, span: *span });
-                    }
-                }
-            }
+            Values::Float(floats) => floats.push_spans(block, spans, &mut self.keys, bad),
         }
     }
 
@@ -137,7 +129,7 @@ impl KeyedColumn {
             + match &self.values {
                 Values::Text(text) => text.memory(),
                 Values::Int(ints) => ints.memory(),
-                Values::Float(floats) => floats.len() * 8,
+                Values::Float(floats) => floats.memory(),
             }
     }
 }

@@ -4,8 +4,10 @@ use memchr::memchr;
 
 use super::layout::{Check, Cut, Layout, layout};
 use super::lookalike::{Lookalike, lookalike};
+use super::marks::Marks;
 use super::mend::{self, Mended};
 use super::parts::{self, Piece};
+use super::stretch::{PlainLine, STRETCH};
 use super::tokenizer::{Next, Token, Tokenizer};
 use super::{Progress, shape};
 use crate::format::LogKind;
@@ -14,7 +16,7 @@ use crate::parse::values::is_event_time;
 
 /// Where the columns of one field go.
 #[derive(Clone, Copy, Debug)]
-enum Put {
+pub(super) enum Put {
     Nowhere,
     Whole(usize),
     Endpoint([Option<usize>; 2]),
@@ -23,9 +25,22 @@ enum Put {
 
 /// What is done with one field.
 #[derive(Clone, Copy, Debug)]
-struct Step {
+pub(super) struct Step {
     check: Check,
-    put: Put,
+    pub(super) put: Put,
+}
+
+/// How many more rows and refusals may be added.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub(super) rows: usize,
+    pub(super) refusals: usize,
+}
+
+impl Left {
+    pub(super) fn is_nothing(self) -> bool {
+        self.rows == 0 || self.refusals == 0
+    }
 }
 
 /// Why a line is not a row; fields are counted from 0.
@@ -48,17 +63,21 @@ enum Fault {
 #[derive(Clone, Debug)]
 pub struct ElbCutter {
     kind: LogKind,
-    layout: &'static Layout,
-    steps: Vec<Step>,
+    pub(super) layout: &'static Layout,
+    pub(super) steps: Vec<Step>,
     /// How many fields of a line are looked at.
-    reach: usize,
+    pub(super) reach: usize,
+    /// The fields among them that have a shape, with it.
+    pub(super) checks: Vec<(usize, Check)>,
     /// Whether what lies beyond the known fields is wanted.
-    beyond: bool,
+    pub(super) beyond: bool,
     /// The row being cut, by slot.
     row: Vec<Span>,
     /// What lay beyond the known fields of that row.
     extra: Vec<(ExtraField, Span)>,
     timestamped: bool,
+    marks: Marks,
+    pub(super) plain: Vec<PlainLine>,
 }
 
 impl ElbCutter {
@@ -90,15 +109,23 @@ impl ElbCutter {
             reach = layout.fields.len();
         }
         let row = vec![Span::NONE; wanted.columns().len()];
+        let has_shape = |(position, step): (usize, &Step)| match step.check {
+            Check::Any => None,
+            check => Some((position, check)),
+        };
+        let checks = steps.iter().enumerate().take(reach).filter_map(has_shape).collect();
         ElbCutter {
             kind,
             layout,
             steps,
             reach,
+            checks,
             beyond: wanted.extra,
             row,
             extra: Vec::new(),
             timestamped: false,
+            marks: Marks::default(),
+            plain: Vec::new(),
         }
     }
 
@@ -140,43 +167,86 @@ impl ElbCutter {
         refused: &mut Vec<Refusal>,
     ) -> Progress {
         let mut progress = Progress { next: from.min(block.len()), ..Progress::default() };
-        let mut rows_left = max_rows;
-        let mut refusals_left = max_rows;
-        while rows_left > 0 && refusals_left > 0 {
+        let mut left = Left { rows: max_rows, refusals: max_rows };
+        while !left.is_nothing() && progress.next < block.len() {
             let start = progress.next;
-            let rest = block.get(start..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
-            }
-            let newline = memchr(b'\n', rest);
-            let line = rest.get(..newline.unwrap_or(rest.len())).unwrap_or_default();
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            let number = first_line.saturating_add(progress.lines);
-            progress.next = newline.map_or(block.len(), |newline| start + newline + 1);
-            progress.lines += 1;
-            if line.iter().all(|&byte| byte == b' ') {
-                progress.blank += 1;
-                continue;
-            }
-            let dropped = if self.timestamped { self.event_time(line) } else { 0 };
-            let record = line.get(dropped..).unwrap_or_default();
-            match self.cut_line(record, start + dropped, newline.is_some()) {
-                Ok(()) => {
-                    self.push_row(number, Span::new(start, start + line.len()), cells);
-                    rows_left -= 1;
+            if !self.timestamped {
+                let to = start.saturating_add(STRETCH);
+                let mut marks = std::mem::take(&mut self.marks);
+                if self.layout.quotes {
+                    marks.find::<true>(block, start, to);
+                    self.cut_stretch::<true>(
+                        block,
+                        &marks,
+                        first_line,
+                        &mut left,
+                        cells,
+                        refused,
+                        &mut progress,
+                    );
+                } else {
+                    marks.find::<false>(block, start, to);
+                    self.cut_stretch::<false>(
+                        block,
+                        &marks,
+                        first_line,
+                        &mut left,
+                        cells,
+                        refused,
+                        &mut progress,
+                    );
                 }
-                Err(fault) => {
-                    refused.push(Refusal {
-                        line: number,
-                        start: start as u32,
-                        len: line.len() as u32,
-                        reason: self.reason(line, fault, newline.is_some()),
-                    });
-                    refusals_left -= 1;
-                }
+                self.marks = marks;
+            }
+            if progress.next == start {
+                // A line longer than the stretch, or the last one without its end.
+                let rest = block.get(start..).unwrap_or_default();
+                let newline = memchr(b'\n', rest).map(|length| start + length);
+                self.take_line(block, newline, first_line, &mut left, cells, refused, &mut progress);
             }
         }
         progress
+    }
+
+    /// Takes the next line, of whatever sort, which ends at this newline or with the block.
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn take_line(
+        &mut self,
+        block: &[u8],
+        newline: Option<usize>,
+        first_line: u64,
+        left: &mut Left,
+        cells: &mut Cells,
+        refused: &mut Vec<Refusal>,
+        progress: &mut Progress,
+    ) {
+        let start = progress.next;
+        let line = block.get(start..newline.unwrap_or(block.len())).unwrap_or_default();
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let number = first_line.saturating_add(progress.lines);
+        progress.next = newline.map_or(block.len(), |newline| newline + 1);
+        progress.lines += 1;
+        if line.iter().all(|&byte| byte == b' ') {
+            progress.blank += 1;
+            return;
+        }
+        let dropped = if self.timestamped { self.event_time(line) } else { 0 };
+        let record = line.get(dropped..).unwrap_or_default();
+        match self.cut_line(record, start + dropped, newline.is_some()) {
+            Ok(()) => {
+                self.push_row(number, Span::new(start, start + line.len()), cells);
+                left.rows -= 1;
+            }
+            Err(fault) => {
+                refused.push(Refusal {
+                    line: number,
+                    start: start as u32,
+                    len: line.len() as u32,
+                    reason: self.reason(line, fault, newline.is_some()),
+                });
+                left.refusals -= 1;
+            }
+        }
     }
 
     #[inline]

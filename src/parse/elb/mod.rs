@@ -8,9 +8,11 @@
 mod cutter;
 mod layout;
 mod lookalike;
+mod marks;
 mod mend;
 mod parts;
 mod shape;
+mod stretch;
 mod tokenizer;
 
 pub use cutter::ElbCutter;

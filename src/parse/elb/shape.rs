@@ -54,6 +54,26 @@ pub(super) fn ends_with_port_or_dash(text: &[u8]) -> bool {
 /// The place of the last colon, where one to five digits follow it.
 #[inline]
 pub(super) fn port_colon(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let Some(last) = text.last_chunk::<8>() else { return port_colon_naive(text) };
+    // The last byte is the highest: what stands above the highest colon has to be digits.
+    let word = u64::from_le_bytes(*last);
+    let differing = word ^ (ONES * b':' as u64);
+    let colons = !((differing & (ONES * 0x7F)).wrapping_add(ONES * 0x7F) | differing) & (ONES << 7);
+    let digits = colons.leading_zeros() / 8;
+    if digits.wrapping_sub(1) >= 5 {
+        return None;
+    }
+    let above = u64::MAX << (64 - 8 * digits);
+    let behind = word & above | (ONES * b'0' as u64) & !above;
+    let high = behind & (ONES * 0xF0);
+    let carried = behind.wrapping_add(ONES * 6) & (ONES * 0xF0);
+    let sound = high == ONES * 0x30 && carried == ONES * 0x30;
+    sound.then(|| text.len() - 1 - digits as usize)
+}
+
+/// What [`port_colon`] has to agree with.
+fn port_colon_naive(text: &[u8]) -> Option<usize> {
     let mut digits = 0;
     for (place, &byte) in text.iter().enumerate().rev() {
         match byte {
@@ -111,4 +131,18 @@ pub(super) fn is_arn(text: &[u8]) -> bool {
 #[inline]
 pub(super) fn is_http_version(text: &[u8]) -> bool {
     text.strip_prefix(b"HTTP/").is_some_and(is_dotted_digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn ports_are_found_as_byte_by_byte(text in "[0-9:a.]{0,14}", bytes in prop::collection::vec(any::<u8>(), 8..12)) {
+            prop_assert_eq!(port_colon(text.as_bytes()), port_colon_naive(text.as_bytes()));
+            prop_assert_eq!(port_colon(&bytes), port_colon_naive(&bytes));
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::{ElbCutter, Next, Tokenizer};
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Wanted};
 
-const KINDS: [LogKind; 5] =
+pub(super) const KINDS: [LogKind; 5] =
     [LogKind::Alb, LogKind::Clb, LogKind::AlbConnection, LogKind::AlbHealthCheck, LogKind::Nlb];
 
 /// Byte by byte: fields with whether they were quoted, and whether a quote was left open.
@@ -65,7 +65,7 @@ fn fields<const QUOTES: bool>(line: &[u8]) -> (Vec<(Vec<u8>, bool)>, bool) {
 }
 
 /// Lines that are nearly right: samples with pieces cut out, doubled or replaced.
-fn damaged_lines() -> impl Strategy<Value = Vec<u8>> {
+pub(super) fn damaged_lines() -> impl Strategy<Value = Vec<u8>> {
     let samples: Vec<&'static str> = [
         ALB,
         ALB_30,

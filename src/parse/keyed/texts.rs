@@ -1,6 +1,7 @@
 //! Distinct texts.
 
-use super::{BadCell, NULL, Span, TRIAL, hash, is_null};
+use super::distinct::Trial;
+use super::{BadCell, NULL, Span, hash, is_null};
 use crate::format::ColumnType;
 use crate::parse::values;
 
@@ -11,15 +12,15 @@ pub struct TextValues {
     pub bytes: Vec<u8>,
     /// Where each value ends in `bytes`.
     pub ends: Vec<u32>,
-    /// Whether a value may stand there more than once.
-    pub plain: bool,
+    trial: Trial,
     short: Vec<ShortSlot>,
     short_used: usize,
     long: Vec<LongSlot>,
     long_used: usize,
+    /// Texts of 16 to 32 bytes met lately, held in the slots themselves.
+    medium: Vec<MediumSlot>,
     /// Longer texts met lately, by a look at a few of their bytes.
     recent: Vec<LongSlot>,
-    seen: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,14 +30,27 @@ struct ShortSlot {
     key: u32,
 }
 
+/// The first and the last sixteen bytes and the length tell such a text from any other.
+#[derive(Clone, Copy, Debug)]
+struct MediumSlot {
+    head: u128,
+    tail: u128,
+    len: u32,
+    key: u32,
+}
+
+/// Where the text lies among the values stands in the slot, so that it can be asked for before it is looked at.
 #[derive(Clone, Copy, Debug)]
 struct LongSlot {
     tag: u32,
     key: u32,
+    start: u32,
+    len: u32,
 }
 
 const EMPTY_SHORT: ShortSlot = ShortSlot { low: 0, high: 0, key: NULL };
-const EMPTY_LONG: LongSlot = LongSlot { tag: 0, key: NULL };
+const EMPTY_MEDIUM: MediumSlot = MediumSlot { head: 0, tail: 0, len: 0, key: NULL };
+const EMPTY_LONG: LongSlot = LongSlot { tag: 0, key: NULL, start: 0, len: 0 };
 
 impl TextValues {
     /// The value of a key.
@@ -59,6 +73,11 @@ impl TextValues {
         self.ends.is_empty()
     }
 
+    /// Whether the column gave up on its dictionary: a value may stand there more than once.
+    pub fn is_plain(&self) -> bool {
+        self.trial.is_plain()
+    }
+
     /// The key of a text, which is kept if it is new.
     pub fn key_of(&mut self, text: &str) -> u32 {
         self.key(ColumnType::Text, text.as_bytes()).unwrap_or(NULL)
@@ -68,13 +87,13 @@ impl TextValues {
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
-        self.plain = false;
+        self.trial.begin_anew();
         self.short.fill(EMPTY_SHORT);
         self.short_used = 0;
         self.long.fill(EMPTY_LONG);
         self.long_used = 0;
+        self.medium.fill(EMPTY_MEDIUM);
         self.recent.fill(EMPTY_LONG);
-        self.seen = 0;
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -93,25 +112,24 @@ impl TextValues {
         keys: &mut Vec<u32>,
         bad: &mut Vec<BadCell>,
     ) {
-        self.seen += spans.len();
-        if !self.plain && self.seen >= TRIAL && self.ends.len() * 4 > self.seen * 3 {
-            self.plain = true;
+        self.trial.reconsider(spans.len(), self.ends.len());
+        if self.is_plain() {
+            self.push_plain(ty, block, spans, keys, bad);
+            return;
         }
-        if !self.plain && self.short.len() >= LARGE_TABLE {
+        if self.short.len() >= LARGE_SHORT || self.long.len() >= LARGE_LONG {
             self.push_prefetched(ty, block, spans, keys, bad);
             return;
         }
         let mut last = (0u64, 0u64, NULL);
-        for (row, span) in spans.iter().enumerate() {
+        keys.extend(spans.iter().enumerate().map(|(row, span)| {
             let key = match packed(block, *span) {
-                Some((low, high)) if !self.plain => {
+                Some((low, high)) => {
                     if low == DASH.0 && high == DASH.1 {
-                        keys.push(NULL);
-                        continue;
+                        return NULL;
                     }
                     if (low, high) == (last.0, last.1) {
-                        keys.push(last.2);
-                        continue;
+                        return last.2;
                     }
                     let key = self.key_short(ty, low, high, block, *span);
                     if let Some(key) = key {
@@ -119,22 +137,43 @@ impl TextValues {
                     }
                     key
                 }
-                _ => {
+                None => {
                     let token = span.of(block);
                     if is_null(token) { Some(NULL) } else { self.key(ty, token) }
                 }
             };
-            match key {
-                Some(key) => keys.push(key),
-                None => {
-                    keys.push(NULL);
-                    bad.push(BadCell { row: row as u32, span: *span });
-                }
-            }
-        }
+            key.unwrap_or_else(|| {
+                bad.push(BadCell { row: row as u32, span: *span });
+                NULL
+            })
+        }));
     }
 
-    /// For a table larger than the cache: a stretch of rows asks for its slots before it looks at any of them.
+    /// Every text as it comes.
+    fn push_plain(
+        &mut self,
+        ty: ColumnType,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut Vec<u32>,
+        bad: &mut Vec<BadCell>,
+    ) {
+        self.ends.reserve(spans.len());
+        self.bytes.reserve(spans.iter().map(|span| span.len as usize).sum());
+        keys.extend(spans.iter().enumerate().map(|(row, span)| {
+            let token = span.of(block);
+            if is_null(token) {
+                return NULL;
+            }
+            self.insert(ty, token).unwrap_or_else(|| {
+                bad.push(BadCell { row: row as u32, span: *span });
+                NULL
+            })
+        }));
+    }
+
+    /// For tables larger than the cache: a stretch of rows asks for its slots, and then for its longer texts, before it
+    /// looks at any of them.
     fn push_prefetched(
         &mut self,
         ty: ColumnType,
@@ -143,29 +182,58 @@ impl TextValues {
         keys: &mut Vec<u32>,
         bad: &mut Vec<BadCell>,
     ) {
+        // Of a short text both words, of a longer one its hash and zero.
         let mut ready = [(0u64, 0u64); 64];
         for (stretch, chunk) in spans.chunks(ready.len()).enumerate() {
-            let mask = self.short.len().wrapping_sub(1);
+            let (short, long) = (self.short.len().wrapping_sub(1), self.long.len().wrapping_sub(1));
+            let mut any_long = false;
             for (place, span) in ready.iter_mut().zip(chunk) {
-                *place = packed(block, *span).unwrap_or((0, 0));
-                if let Some(slot) = self.short.get(hash(place.0, place.1) as usize & mask) {
-                    prefetch(slot);
+                *place = match packed(block, *span) {
+                    Some((low, high)) => {
+                        prefetch(self.short.get(hash(low, high) as usize & short));
+                        (low, high)
+                    }
+                    None if span.len >= 16 => {
+                        let hash = hash_long(span.of(block));
+                        prefetch(self.long.get(hash as usize & long));
+                        any_long = true;
+                        (hash, 0)
+                    }
+                    None => (0, 0),
+                };
+            }
+            if any_long {
+                for ((hash, _), _) in
+                    ready.iter().zip(chunk).filter(|((_, high), span)| *high == 0 && span.len >= 16)
+                {
+                    if let Some(slot) = self.long.get(*hash as usize & long)
+                        && slot.tag == (hash >> 32) as u32
+                        && slot.key != NULL
+                    {
+                        let (first, last) = (slot.start as usize, (slot.start + slot.len) as usize);
+                        prefetch(self.bytes.get(first));
+                        prefetch(self.bytes.get(last.wrapping_sub(1)));
+                    }
                 }
             }
-            for (offset, (&(low, high), span)) in ready.iter().zip(chunk).enumerate() {
+            keys.extend(ready.iter().zip(chunk).enumerate().map(|(offset, (&(low, high), span))| {
                 let key = if (low, high) == DASH {
                     Some(NULL)
                 } else if high != 0 {
                     self.key_short(ty, low, high, block, *span)
                 } else {
                     let token = span.of(block);
-                    if is_null(token) { Some(NULL) } else { self.key(ty, token) }
+                    match token.len() {
+                        16.. => self.key_long(ty, low, token),
+                        _ if is_null(token) => Some(NULL),
+                        _ => self.key(ty, token),
+                    }
                 };
-                keys.push(key.unwrap_or(NULL));
-                if key.is_none() {
+                key.unwrap_or_else(|| {
                     bad.push(BadCell { row: (stretch * ready.len() + offset) as u32, span: *span });
-                }
-            }
+                    NULL
+                })
+            }));
         }
     }
 
@@ -211,7 +279,7 @@ impl TextValues {
 
     /// The key of a text of any length.
     pub(super) fn key(&mut self, ty: ColumnType, token: &[u8]) -> Option<u32> {
-        if self.plain {
+        if self.is_plain() {
             return self.insert(ty, token);
         }
         // The empty text would look like an empty slot.
@@ -219,26 +287,62 @@ impl TextValues {
             let (low, high) = pack(padded(token), token.len());
             return self.key_short(ty, low, high, token, Span::new(0, token.len()));
         }
+        if let (Some(head), Some(tail), ..=32) = (token.first_chunk(), token.last_chunk(), token.len()) {
+            return self.key_medium(ty, u128::from_le_bytes(*head), u128::from_le_bytes(*tail), token);
+        }
         let glance = glance(token);
         let (near, near_tag) = (glance as usize % RECENT, (glance >> 32) as u32);
         if let Some(found) = self.recent.get(near)
             && found.tag == near_tag
-            && self.get(found.key as usize) == token
+            && self.holds(*found, token)
         {
             return Some(found.key);
         }
-        let key = self.key_long(ty, token)?;
+        let key = self.key_long(ty, hash_long(token), token)?;
         if self.recent.is_empty() {
             self.recent = vec![EMPTY_LONG; RECENT];
         }
-        if let Some(slot) = self.recent.get_mut(near) {
-            *slot = LongSlot { tag: near_tag, key };
+        let slot = LongSlot { tag: near_tag, ..self.slot_of(0, key) };
+        if let Some(place) = self.recent.get_mut(near) {
+            *place = slot;
         }
         Some(key)
     }
 
-    fn key_long(&mut self, ty: ColumnType, token: &[u8]) -> Option<u32> {
-        let hash = hash_long(token);
+    #[inline(always)]
+    fn key_medium(&mut self, ty: ColumnType, head: u128, tail: u128, token: &[u8]) -> Option<u32> {
+        let len = token.len() as u32;
+        let low = head as u64 ^ (tail >> 64) as u64 ^ u64::from(len);
+        let place = hash(low, (head >> 64) as u64 ^ (tail as u64).rotate_left(32)) as usize % MEDIUM;
+        if let Some(found) = self.medium.get(place)
+            && (found.head, found.tail, found.len) == (head, tail, len)
+        {
+            return Some(found.key);
+        }
+        let key = self.key_long(ty, hash_long(token), token)?;
+        if self.medium.is_empty() {
+            self.medium = vec![EMPTY_MEDIUM; MEDIUM];
+        }
+        if let Some(slot) = self.medium.get_mut(place) {
+            *slot = MediumSlot { head, tail, len, key };
+        }
+        Some(key)
+    }
+
+    /// Whether a slot's text is this one.
+    #[inline(always)]
+    fn holds(&self, slot: LongSlot, token: &[u8]) -> bool {
+        let start = slot.start as usize;
+        slot.len as usize == token.len() && self.bytes.get(start..start + token.len()) == Some(token)
+    }
+
+    fn slot_of(&self, hash: u64, key: u32) -> LongSlot {
+        let end = self.ends.get(key as usize).copied().unwrap_or(0);
+        let len = self.get(key as usize).len() as u32;
+        LongSlot { tag: (hash >> 32) as u32, key, start: end.saturating_sub(len), len }
+    }
+
+    fn key_long(&mut self, ty: ColumnType, hash: u64, token: &[u8]) -> Option<u32> {
         let tag = (hash >> 32) as u32;
         let mask = self.long.len().wrapping_sub(1);
         let mut slot = hash as usize & mask;
@@ -246,7 +350,7 @@ impl TextValues {
             if found.key == NULL {
                 break;
             }
-            if found.tag == tag && self.get(found.key as usize) == token {
+            if found.tag == tag && self.holds(*found, token) {
                 return Some(found.key);
             }
             slot = (slot + 1) & mask;
@@ -269,7 +373,8 @@ impl TextValues {
                 self.place_long(hash, slot);
             }
         }
-        self.place_long(hash, LongSlot { tag: (hash >> 32) as u32, key });
+        let slot = self.slot_of(hash, key);
+        self.place_long(hash, slot);
         self.long_used += 1;
         Some(key)
     }
@@ -312,23 +417,27 @@ impl TextValues {
     }
 }
 
-/// Longer texts remembered by [`glance`]: most columns of them (ARNs, ciphers, agents) have few values.
+/// Longer texts remembered by [`glance`]: most columns of them (ARNs, agents) have few values.
 const RECENT: usize = 64;
 
-/// Slots of a table that does not fit into the second-level cache beside everything else.
-const LARGE_TABLE: usize = 16 * 1024;
+/// Texts of 16 to 32 bytes remembered (identifiers of interfaces, networks, instances; ciphers, names).
+const MEDIUM: usize = 128;
 
-/// Asks for the cache line of a slot that will be read soon.
+/// Slots of tables that do not fit into the second-level cache beside everything else.
+const LARGE_SHORT: usize = 16 * 1024;
+const LARGE_LONG: usize = 8 * 1024;
+
+/// Asks for the cache line of something that will be read soon.
 #[inline(always)]
-fn prefetch(slot: &ShortSlot) {
+fn prefetch<T>(place: Option<&T>) {
     #[cfg(target_arch = "x86_64")]
-    {
+    if let Some(place) = place {
         use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: every x86-64 processor has SSE, and prefetching reads nothing; the address is that of a live slot.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(slot).cast()) };
+        // SAFETY: every x86-64 processor has SSE, and prefetching reads nothing; the address is that of a live value.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(place).cast()) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = slot;
+    let _ = place;
 }
 
 /// `-`, packed.

@@ -58,28 +58,66 @@ fn literal_length(keys: &[u32]) -> usize {
 }
 
 /// Appends keys bit-packed, filled up with zeros to a multiple of eight.
+///
+/// Each width has its own code, in which every shift is a constant: eight keys do not wait for one another.
 fn pack(keys: &[u32], width: u8, out: &mut Vec<u8>) {
-    let start = out.len();
-    match width {
-        8 => out.extend(keys.iter().map(|key| *key as u8)),
-        16 => out.extend(keys.iter().flat_map(|key| (*key as u16).to_le_bytes())),
-        _ => {
-            out.reserve(keys.len() * usize::from(width) / 8 + 16);
-            let mut word = 0u64;
-            let mut filled = 0;
-            for &key in keys {
-                word |= u64::from(key) << filled;
-                filled += u32::from(width);
-                if filled >= 32 {
-                    out.extend_from_slice(&(word as u32).to_le_bytes());
-                    word >>= 32;
-                    filled -= 32;
-                }
+    macro_rules! by_width {
+        ($($width:literal)*) => {
+            match width {
+                $($width => pack_width::<$width>(keys, out),)*
+                _ => {}
             }
-            out.extend(word.to_le_bytes().iter().take(filled.div_ceil(8) as usize));
+        };
+    }
+    by_width!(1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32);
+}
+
+fn pack_width<const WIDTH: usize>(keys: &[u32], out: &mut Vec<u8>) {
+    let start = out.len();
+    let (eights, rest) = keys.as_chunks::<8>();
+    out.resize(start + keys.len().div_ceil(8) * WIDTH, 0);
+    let (places, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut::<WIDTH>();
+    for (place, eight) in places.iter_mut().zip(eights) {
+        *place = pack_eight(eight);
+    }
+    if !rest.is_empty()
+        && let Some(place) = places.last_mut()
+    {
+        let mut eight = [0; 8];
+        eight.iter_mut().zip(rest).for_each(|(place, key)| *place = *key);
+        *place = pack_eight(&eight);
+    }
+}
+
+/// Eight keys of so many bits in as many bytes.
+#[inline(always)]
+fn pack_eight<const WIDTH: usize>(keys: &[u32; 8]) -> [u8; WIDTH] {
+    let mut bytes = [0u8; WIDTH];
+    if WIDTH <= 16 {
+        let half = |keys: &[u32]| {
+            keys.iter().enumerate().fold(0u64, |word, (at, key)| word | u64::from(*key) << (at * WIDTH))
+        };
+        let (low, high) = keys.split_at(4);
+        let word = u128::from(half(low)) | u128::from(half(high)) << (4 * WIDTH);
+        bytes.iter_mut().zip(word.to_le_bytes()).for_each(|(place, byte)| *place = byte);
+        return bytes;
+    }
+    let (mut word, mut filled, mut at) = (0u64, 0, 0);
+    for &key in keys {
+        word |= u64::from(key) << filled;
+        filled += WIDTH;
+        if filled >= 32 {
+            if let Some(place) = bytes.get_mut(at..at + 4) {
+                place.copy_from_slice(&(word as u32).to_le_bytes());
+            }
+            word >>= 32;
+            filled -= 32;
+            at += 4;
         }
     }
-    out.resize(start + keys.len().div_ceil(8) * usize::from(width), 0);
+    let left = bytes.get_mut(at..).unwrap_or_default();
+    left.iter_mut().zip(word.to_le_bytes()).for_each(|(place, byte)| *place = byte);
+    bytes
 }
 
 const BLOCK: usize = 128;
@@ -133,4 +171,33 @@ fn pack_mini(mini: &[i64], least: i64, width: u8, out: &mut Vec<u8>) {
     }
     out.extend(word.to_le_bytes().iter().take(filled.div_ceil(8) as usize));
     out.resize(start + MINI_BLOCK * usize::from(width) / 8, 0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Bit by bit, the first key in the lowest bits.
+    fn pack_naive(keys: &[u32], width: u8) -> Vec<u8> {
+        let mut bytes = vec![0u8; keys.len().div_ceil(8) * usize::from(width)];
+        for (at, key) in keys.iter().enumerate() {
+            for bit in 0..usize::from(width) {
+                let place = at * usize::from(width) + bit;
+                bytes[place / 8] |= ((key >> bit & 1) as u8) << (place % 8);
+            }
+        }
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn every_width_is_packed_as_bit_by_bit(keys: Vec<u32>, width in 1u8..=32) {
+            let keys: Vec<u32> = keys.iter().map(|key| (u64::from(*key) & ((1u64 << width) - 1)) as u32).collect();
+            let mut out = vec![7];
+            pack(&keys, width, &mut out);
+            prop_assert_eq!(&out[..1], &[7]);
+            prop_assert_eq!(&out[1..], &pack_naive(&keys, width)[..]);
+        }
+    }
 }

@@ -5,29 +5,23 @@ use parquet::basic::{Compression, Encoding, PageType, Type as PhysicalType, Zstd
 use parquet::bloom_filter::Sbbf;
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
-use parquet::data_type::ByteArray;
 use parquet::errors::{ParquetError, Result};
 use parquet::file::metadata::{
     ColumnChunkMetaData, ColumnIndexBuilder, LevelHistogram, OffsetIndexBuilder, PageEncodingStats,
 };
-use parquet::file::statistics::{Statistics, ValueStatistics};
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::bits;
-use crate::parse::keyed::{KeyedColumn, NULL, Order, TextValues, Values};
+use super::bounds::Bounds;
+use super::prefixed;
+use crate::parse::keyed::{KeyedColumn, NULL, Order, Values};
 
 /// Rows of a data page: what a reader has to decode to get at one of them.
 const PAGE_ROWS: usize = 64 * 1024;
 
-/// Plain text pages are cut by their size as well.
+/// Pages of texts without a dictionary are cut by their size as well.
 const PAGE_BYTES: usize = 1 << 20;
-
-/// Statistics keep this many bytes of a text.
-const STATISTICS_BYTES: usize = 64;
-
-/// Below this many distinct texts, each page's smallest and largest are worth finding.
-const RANKED: usize = 4096;
 
 /// How a column is written.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,7 +44,9 @@ pub struct Encoder {
     page: Vec<u8>,
     compressed: Vec<u8>,
     present: Vec<u32>,
+    places: Vec<u32>,
     numbers: Vec<i64>,
+    lengths: Vec<i64>,
 }
 
 /// How the values of a chunk are laid out.
@@ -58,6 +54,7 @@ pub struct Encoder {
 enum Form {
     Dictionary { width: u8 },
     Delta,
+    Prefixed,
     Plain,
 }
 
@@ -69,7 +66,9 @@ impl Encoder {
             page: Vec::new(),
             compressed: Vec::new(),
             present: Vec::new(),
+            places: Vec::new(),
             numbers: Vec::new(),
+            lengths: Vec::new(),
         })
     }
 
@@ -118,15 +117,9 @@ struct Chunk<'a> {
     column: &'a KeyedColumn,
     physical: PhysicalType,
     form: Form,
-    /// The rank of each text among the sorted ones, where they are few.
-    ranks: Option<Ranks>,
+    bounds: Bounds<'a>,
     /// The dictionary of integers.
     order: Option<Order<'a>>,
-}
-
-struct Ranks {
-    of: Vec<u32>,
-    sorted: Vec<u32>,
 }
 
 impl<'a> Chunk<'a> {
@@ -136,18 +129,19 @@ impl<'a> Chunk<'a> {
             _ => None,
         };
         let form = match &column.values {
-            Values::Text(text) if !text.plain => Form::Dictionary { width: bits::width_of(text.len()) },
+            Values::Text(text) if !text.is_plain() => Form::Dictionary { width: bits::width_of(text.len()) },
+            Values::Float(floats) if !floats.is_plain() => {
+                Form::Dictionary { width: bits::width_of(floats.len()) }
+            }
+            Values::Text(text) if prefixed::pays((0..text.len()).map(|key| text.get(key))) => Form::Prefixed,
             Values::Text(_) | Values::Float(_) => Form::Plain,
             Values::Int(_) => match &order {
                 Some(order) => Form::Dictionary { width: bits::width_of(order.len()) },
                 None => Form::Delta,
             },
         };
-        let ranks = match &column.values {
-            Values::Text(text) if !text.plain && text.len() <= RANKED => Some(rank(text)),
-            _ => None,
-        };
-        Chunk { descr, column, physical: descr.physical_type(), form, ranks, order }
+        let physical = descr.physical_type();
+        Chunk { descr, column, physical, form, bounds: Bounds::new(column, physical), order }
     }
 
     fn write(&self, encoder: &mut Encoder, options: ChunkOptions) -> Result<EncodedChunk> {
@@ -197,6 +191,7 @@ impl<'a> Chunk<'a> {
         let encoding = match self.form {
             Form::Dictionary { .. } => Encoding::RLE_DICTIONARY,
             Form::Delta => Encoding::DELTA_BINARY_PACKED,
+            Form::Prefixed => Encoding::DELTA_BYTE_ARRAY,
             Form::Plain => Encoding::PLAIN,
         };
         let mut offsets = OffsetIndexBuilder::new();
@@ -227,7 +222,7 @@ impl<'a> Chunk<'a> {
             data_offset.get_or_insert(spec.offset as i64);
             offsets.append_row_count(page_rows as i64);
             offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
-            match self.page_bounds(cut) {
+            match self.bounds.page(cut) {
                 _ if page_nulls == page_rows as u64 => {
                     index.append(true, Vec::new(), Vec::new(), page_nulls as i64)
                 }
@@ -261,7 +256,7 @@ impl<'a> Chunk<'a> {
             .set_data_page_offset(data_offset.unwrap_or(0))
             .set_dictionary_page_offset(dictionary_offset)
             .set_definition_level_histogram(levels);
-        if let Some(statistics) = self.statistics(nulls) {
+        if let Some(statistics) = self.bounds.chunk(nulls) {
             metadata = metadata.set_statistics(statistics);
         }
         let close = ColumnCloseResult {
@@ -279,7 +274,9 @@ impl<'a> Chunk<'a> {
     fn page_end(&self, from: usize) -> usize {
         let rows = self.column.keys.len();
         let most = (from + PAGE_ROWS).min(rows);
-        let (Form::Plain, Values::Text(text)) = (self.form, &self.column.values) else { return most };
+        let (Form::Plain | Form::Prefixed, Values::Text(text)) = (self.form, &self.column.values) else {
+            return most;
+        };
         let mut bytes = 0;
         for (offset, &key) in self.column.keys.get(from..most).unwrap_or_default().iter().enumerate() {
             bytes += if key == NULL { 0 } else { text.get(key as usize).len() + 4 };
@@ -296,15 +293,17 @@ impl<'a> Chunk<'a> {
         encoder.page.clear();
         let nulls = keys.iter().filter(|key| **key == NULL).count();
         definition_levels(keys, nulls, &mut encoder.page);
-        let keys_present = keys.iter().filter(|key| **key != NULL);
         encoder.present.clear();
-        match &self.order {
-            Some(order) if nulls == 0 => encoder.present.extend(keys.iter().map(|key| order.place(*key))),
-            Some(order) => encoder.present.extend(keys_present.map(|key| order.place(*key))),
-            None if nulls == 0 => {}
-            None => encoder.present.extend(keys_present),
+        let mut present = keys;
+        if nulls > 0 {
+            present_only(keys, nulls, &mut encoder.present);
+            present = &encoder.present;
         }
-        let present = if self.order.is_none() && nulls == 0 { keys } else { &encoder.present };
+        if let Some(order) = &self.order {
+            encoder.places.clear();
+            order.places(present, &mut encoder.places);
+            present = &encoder.places;
+        }
         match (self.form, &self.column.values) {
             (Form::Dictionary { width }, _) => {
                 encoder.page.push(width);
@@ -315,11 +314,15 @@ impl<'a> Chunk<'a> {
                 encoder.numbers.extend(present.iter().filter_map(|key| ints.get(*key)));
                 bits::delta(&encoder.numbers, &mut encoder.page);
             }
+            (Form::Prefixed, Values::Text(text)) => {
+                let texts = present.iter().map(|key| text.get(*key as usize));
+                prefixed::append(texts, &mut encoder.numbers, &mut encoder.lengths, &mut encoder.page);
+            }
             (_, Values::Text(text)) => {
                 present.iter().for_each(|key| plain_text(text.get(*key as usize), &mut encoder.page))
             }
             (_, Values::Float(floats)) => {
-                let present = present.iter().filter_map(|key| floats.get(*key as usize));
+                let present = present.iter().filter_map(|key| floats.get(*key));
                 encoder.page.extend(present.flat_map(|value| value.to_le_bytes()));
             }
         }
@@ -342,72 +345,9 @@ impl<'a> Chunk<'a> {
                 }
                 order.len()
             }
-            Values::Float(_) => 0,
-        }
-    }
-
-    /// The least and the greatest value of a page, in Parquet's plain form; `None` where they were not worth finding.
-    fn page_bounds(&self, rows: std::ops::Range<usize>) -> Option<(Vec<u8>, Vec<u8>)> {
-        let keys = self.column.keys.get(rows)?.iter().filter(|key| **key != NULL);
-        match &self.column.values {
-            Values::Int(ints) => {
-                let mut values = keys.filter_map(|key| ints.get(*key));
-                let first = values.next()?;
-                let (least, most) = values.fold((first, first), |(a, b), value| (a.min(value), b.max(value)));
-                let bytes = |value: i64| match self.physical {
-                    PhysicalType::INT32 => (value as i32).to_le_bytes().to_vec(),
-                    _ => value.to_le_bytes().to_vec(),
-                };
-                Some((bytes(least), bytes(most)))
-            }
-            Values::Text(text) => {
-                let ranks = self.ranks.as_ref()?;
-                let mut values = keys.filter_map(|key| ranks.of.get(*key as usize).copied());
-                let first = values.next()?;
-                let (least, most) = values.fold((first, first), |(a, b), value| (a.min(value), b.max(value)));
-                let bytes =
-                    |rank: u32| ranks.sorted.get(rank as usize).map(|key| text.get(*key as usize).to_vec());
-                Some((bytes(least)?, bytes(most)?))
-            }
-            Values::Float(_) => None,
-        }
-    }
-
-    /// The chunk's bounds. Unused values of the dictionary may widen them; they never narrow them.
-    fn statistics(&self, nulls: u64) -> Option<Statistics> {
-        let nulls = Some(nulls);
-        match &self.column.values {
-            Values::Int(ints) => {
-                let (least, most) = ints.bounds().unzip();
-                Some(match self.physical {
-                    PhysicalType::INT32 => {
-                        Statistics::int32(least.map(|v| v as i32), most.map(|v| v as i32), None, nulls, false)
-                    }
-                    _ => Statistics::int64(least, most, None, nulls, false),
-                })
-            }
-            Values::Text(text) => {
-                let (least, most) = match &self.ranks {
-                    Some(ranks) => (ranks.sorted.first().copied(), ranks.sorted.last().copied()),
-                    None => {
-                        let by_text = |a: &u32, b: &u32| text.get(*a as usize).cmp(text.get(*b as usize));
-                        ((0..text.len() as u32).min_by(by_text), (0..text.len() as u32).max_by(by_text))
-                    }
-                };
-                let least = least.map(|key| text.get(key as usize));
-                let most = most.map(|key| text.get(key as usize));
-                let (least, least_exact) = least.map_or((None, true), lower_bound);
-                let (most, most_exact) = most.map_or((None, true), upper_bound);
-                Some(Statistics::ByteArray(
-                    ValueStatistics::new(least, most, None, nulls, false)
-                        .with_min_is_exact(least_exact)
-                        .with_max_is_exact(most_exact),
-                ))
-            }
             Values::Float(floats) => {
-                let least = floats.iter().copied().min_by(f64::total_cmp);
-                let most = floats.iter().copied().max_by(f64::total_cmp);
-                Some(Statistics::double(least, most, None, nulls, false))
+                out.extend(floats.values().flat_map(f64::to_le_bytes));
+                floats.len()
             }
         }
     }
@@ -423,48 +363,28 @@ impl<'a> Chunk<'a> {
     }
 }
 
-fn rank(text: &TextValues) -> Ranks {
-    let mut sorted: Vec<u32> = (0..text.len() as u32).collect();
-    sorted.sort_unstable_by(|a, b| text.get(*a as usize).cmp(text.get(*b as usize)));
-    let mut of = vec![0; sorted.len()];
-    for (rank, key) in sorted.iter().enumerate() {
-        if let Some(place) = of.get_mut(*key as usize) {
-            *place = rank as u32;
-        }
-    }
-    Ranks { of, sorted }
-}
-
-/// A text that is not greater, and whether it is the text itself.
-fn lower_bound(text: &[u8]) -> (Option<ByteArray>, bool) {
-    match std::str::from_utf8(text) {
-        Ok(whole) if whole.len() > STATISTICS_BYTES => {
-            let cut = whole.floor_char_boundary(STATISTICS_BYTES);
-            (Some(ByteArray::from(&whole[..cut])), false)
-        }
-        _ => (Some(ByteArray::from(text.to_vec())), true),
-    }
-}
-
-/// A text that is not less, and whether it is the text itself; none where a cut one cannot be raised.
-fn upper_bound(text: &[u8]) -> (Option<ByteArray>, bool) {
-    let Ok(whole) = std::str::from_utf8(text) else { return (None, true) };
-    if whole.len() <= STATISTICS_BYTES {
-        return (Some(ByteArray::from(text.to_vec())), true);
-    }
-    let cut = &whole[..whole.floor_char_boundary(STATISTICS_BYTES)];
-    // Raise the last ASCII character that can be raised, and drop what follows it.
-    let raised = cut.bytes().rposition(|byte| byte < 0x7E && byte.is_ascii()).and_then(|at| {
-        let mut kept = cut.get(..at + 1)?.as_bytes().to_vec();
-        *kept.last_mut()? += 1;
-        Some(ByteArray::from(kept))
-    });
-    (raised, false)
-}
-
 fn plain_text(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text);
+}
+
+/// Appends the keys that are not null, given how many are.
+fn present_only(keys: &[u32], nulls: usize, out: &mut Vec<u32>) {
+    let start = out.len();
+    if nulls >= keys.len() {
+        return;
+    }
+    // One place more, and each key written before it is known to count: that takes no branch that cannot be foreseen.
+    out.resize(start + keys.len() - nulls + 1, 0);
+    let places = out.get_mut(start..).unwrap_or_default();
+    let mut count = 0;
+    for &key in keys {
+        if let Some(place) = places.get_mut(count) {
+            *place = key;
+        }
+        count += usize::from(key != NULL);
+    }
+    out.pop();
 }
 
 /// The levels that say which rows have a value, with their length before them.

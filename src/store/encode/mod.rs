@@ -6,7 +6,9 @@
 //! crate's; only page bodies are made here, and the tests read them back with that crate's reader.
 
 mod bits;
+mod bounds;
 mod chunk;
+mod prefixed;
 
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use arrow::datatypes::{Field, Float64Type, Int32Type, Int64Type, Schema, Timesta
 use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::Encoding;
 use parquet::file::properties::WriterProperties;
 use parquet::file::statistics::Statistics;
 use parquet::file::writer::SerializedFileWriter;
@@ -137,6 +138,20 @@ fn values_that_do_not_repeat_come_back_as_deltas_and_plain_texts() {
         (0..60_000).map(|row| format!("https://www.example.com/{row:x}/{}", "a".repeat(row % 90))).collect();
     let (batches, bytes) = round_trip(ColumnType::Text, std::slice::from_ref(&texts));
     assert_eq!(cells_of(ColumnType::Text, &batches), expected(std::slice::from_ref(&texts)));
+    let ids: Vec<String> = (0..60_000u64)
+        .map(|row| {
+            if row % 97 == 0 {
+                "-".into()
+            } else {
+                format!("Root=1-{:08x}-{:024x}", row / 50, row.wrapping_mul(0x9E37_79B9))
+            }
+        })
+        .collect();
+    let (batches, file) = round_trip(ColumnType::Text, std::slice::from_ref(&ids));
+    assert_eq!(cells_of(ColumnType::Text, &batches), expected(std::slice::from_ref(&ids)));
+    let footer = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+    let encodings: Vec<Encoding> = footer.metadata().row_group(0).column(0).encodings().collect();
+    assert!(encodings.contains(&Encoding::DELTA_BYTE_ARRAY), "{encodings:?}");
     // A cut statistic must still bound what it stands for.
     let footer = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap();
     let Some(Statistics::ByteArray(found)) = footer.metadata().row_group(0).column(0).statistics().cloned()
@@ -156,6 +171,14 @@ fn times_and_decimals_come_back() {
         .collect();
     let (batches, _) = round_trip(ColumnType::EpochSeconds, std::slice::from_ref(&times));
     assert_eq!(cells_of(ColumnType::EpochSeconds, &batches), expected(&[times]));
+    let latencies: Vec<String> = (0..150_000)
+        .map(|row| if row % 70 == 3 { "-".into() } else { format!("{}", (row * 31 % 2500) as f64 / 1000.0) })
+        .collect();
+    let (batches, _) = round_trip(ColumnType::Float64, std::slice::from_ref(&latencies));
+    assert_eq!(cells_of(ColumnType::Float64, &batches), expected(&[latencies]));
+    let distinct: Vec<String> = (0..60_000).map(|row| format!("{}", f64::from(row) / 7.0)).collect();
+    let (batches, _) = round_trip(ColumnType::Float64, std::slice::from_ref(&distinct));
+    assert_eq!(cells_of(ColumnType::Float64, &batches), expected(&[distinct]));
     let decimals: Vec<String> = ["0.5", "-1", "0.00008", "-", "12.25"].map(str::to_owned).to_vec();
     let (batches, _) = round_trip(ColumnType::Float64, std::slice::from_ref(&decimals));
     assert_eq!(cells_of(ColumnType::Float64, &batches), expected(&[decimals]));
