@@ -117,6 +117,7 @@ def flow_header(tokens):
 class Count:
     def __init__(self):
         self.kind, self.rows, self.nodata, self.skipdata, self.quarantined, self.reason = None, 0, 0, 0, 0, None
+        self.bytes = 0
 
     def skip(self, reason):
         self.reason = reason
@@ -127,13 +128,16 @@ class Count:
             self.quarantined += 1
             return
         self.rows += 1
-        status = dict(zip(names, tokens)).get("log-status")
+        record = dict(zip(names, tokens))
+        status = record.get("log-status")
+        self.bytes += int(record.get("bytes", "-").replace("-", "0"))
         self.nodata += status == "NODATA"
         self.skipdata += status == "SKIPDATA"
 
     def result(self):
         return {"kind": self.kind, "lines": self.rows + self.quarantined, "rows": self.rows, "nodata": self.nodata, "skipdata": self.skipdata,
-                "quarantined": self.quarantined, "skipped_reason": self.reason}
+                "quarantined": self.quarantined, "bytes": self.bytes if self.kind in ("flow_logs", "tgw_flow_logs") else None,
+                "skipped_reason": self.reason}
 
 
 def headerless(tokens):
@@ -176,6 +180,7 @@ def count_parquet(data, c):
     c.rows = t.num_rows
     status = t.column("log_status").to_pylist()
     c.nodata, c.skipdata = status.count("NODATA"), status.count("SKIPDATA")
+    c.bytes = sum(n or 0 for n in t.column("bytes").to_pylist())
     return c
 
 
@@ -252,11 +257,11 @@ def main():
     totals = {}
     for r in result.values():
         k = r["kind"] if r["skipped_reason"] is None else "skipped: " + r["skipped_reason"]
-        t = totals.setdefault(k, {"files": 0, "lines": 0, "rows": 0, "nodata": 0, "skipdata": 0, "quarantined": 0})
+        t = totals.setdefault(k, {"files": 0, "lines": 0, "rows": 0, "nodata": 0, "skipdata": 0, "quarantined": 0, "bytes": 0})
         t["files"] += 1
         for f in t:
             if f != "files":
-                t[f] += r[f]
+                t[f] += r[f] or 0
     for k in sorted(totals, key=str):
         print(f"{k:34}", totals[k])
     stored = [t for k, t in totals.items() if not k.startswith("skipped")]

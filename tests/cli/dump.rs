@@ -41,6 +41,7 @@ fn the_dump_counts_to_what_the_specification_says() {
 
     let mut rows: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
     let (mut nodata, mut skipdata) = (BTreeMap::new(), BTreeMap::new());
+    let mut bytes: BTreeMap<String, u64> = BTreeMap::new();
     for table in LOGS {
         for row in case.table(table).unwrap().rows() {
             let file = key(row["source_file"].as_str().unwrap());
@@ -49,6 +50,7 @@ fn the_dump_counts_to_what_the_specification_says() {
                 Some("SKIPDATA") => *skipdata.entry(file.clone()).or_insert(0) += 1,
                 _ => {}
             }
+            *bytes.entry(file.clone()).or_insert(0) += row.get("bytes").and_then(Value::as_u64).unwrap_or(0);
             *rows.entry(file).or_default().entry(table).or_insert(0) += 1;
         }
     }
@@ -91,6 +93,9 @@ fn the_dump_counts_to_what_the_specification_says() {
         check(file, "rows", json!(found.get(kind).copied().unwrap_or(0)), wanted["rows"].clone());
         for (what, counts) in [("nodata", &nodata), ("skipdata", &skipdata), ("quarantined", &quarantined)] {
             check(file, what, json!(counts.get(file).copied().unwrap_or(0)), wanted[what].clone());
+        }
+        if let Some(wanted) = wanted["bytes"].as_u64() {
+            check(file, "sum of bytes", json!(bytes.get(file).copied().unwrap_or(0)), json!(wanted));
         }
         let entry = entry.unwrap();
         check(file, "kind in the ledger", entry["kind"].clone(), wanted["kind"].clone());
