@@ -4,8 +4,8 @@ use super::conversation::{ConversationKey, Part, PartKey, Totals};
 use super::plan::Plan;
 use super::presence::Presence;
 use super::role::{Certainty, Side, side};
-use super::settle::{Ends, Open, Services, note_services};
-use super::spill::Run;
+use super::settle::{Ends, OpenPart, Services, note_services};
+use super::spill::{Run, settle_order};
 use crate::attribute::{Action, Record, RejectReason, by_configuration};
 use crate::network::{NetworkInterface, View};
 use crate::rules::Direction;
@@ -29,9 +29,12 @@ pub struct Counts {
 pub struct Gatherer {
     plan: Arc<Plan>,
     pub(super) known: HashMap<(ConversationKey, PartKey), Totals>,
-    pub(super) open: Open,
+    /// Those of which it is not known yet who began.
+    pub(super) open: HashMap<(Ends, Direction, bool), Totals>,
     /// What was put on disk.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<Run<Part>>,
+    /// What was put on disk of those of which it is not known yet who began.
+    pub(super) open_runs: Vec<Run<OpenPart>>,
     /// Services of what was put on disk: sure, likely.
     pub(super) services: Services,
     pub(super) presence: Presence,
@@ -47,8 +50,9 @@ impl Gatherer {
         Gatherer {
             plan,
             known: HashMap::new(),
-            open: Open::default(),
+            open: HashMap::new(),
             runs: Vec::new(),
+            open_runs: Vec::new(),
             services: Services::default(),
             presence: Presence::default(),
             counts: Counts::default(),
@@ -64,19 +68,36 @@ impl Gatherer {
         map(self.known.capacity(), known).saturating_add(map(self.open.capacity(), open))
     }
 
-    /// Puts on disk what can be.
+    /// The parts in memory, no longer held.
+    pub(super) fn take_known(&mut self) -> Vec<Part> {
+        let known = std::mem::take(&mut self.known).into_iter();
+        known.map(|((key, of), totals)| Part { key, of, totals }).collect()
+    }
+
+    /// The same of those of which it is not known yet who began.
+    pub(super) fn take_open(&mut self) -> Vec<OpenPart> {
+        let open = std::mem::take(&mut self.open).into_iter();
+        open.map(|((ends, direction, rejected), totals)| OpenPart { ends, direction, rejected, totals })
+            .collect()
+    }
+
+    /// Puts on disk what is in memory.
     ///
     /// # Errors
     /// Those of writing to the folder for temporary files.
     pub fn spill(&mut self) -> io::Result<()> {
-        if self.known.is_empty() {
-            return Ok(());
+        let mut parts = self.take_known();
+        if !parts.is_empty() {
+            settle_order(&mut parts);
+            note_services(&mut self.services, &parts);
+            self.runs.push(Run::write(&parts)?);
         }
-        let known = std::mem::take(&mut self.known).into_iter();
-        let mut parts: Vec<Part> = known.map(|((key, of), totals)| Part { key, of, totals }).collect();
-        parts.sort_unstable_by_key(|part| (part.key, part.of));
-        note_services(&mut self.services, &parts);
-        self.runs.push(Run::write(&parts)?);
+        drop(parts);
+        let mut open = self.take_open();
+        if !open.is_empty() {
+            settle_order(&mut open);
+            self.open_runs.push(Run::write(&open)?);
+        }
         Ok(())
     }
 
@@ -139,7 +160,7 @@ impl Gatherer {
                     (true, Direction::Egress) => (record.src_port, record.dst_port),
                 };
                 let protocol = record.protocol;
-                let ends = Ends { interface, epoch, protocol, has_ports, remote, own_port, remote_port };
+                let ends = Ends { interface, protocol, has_ports, remote, remote_port, own_port, epoch };
                 let totals = Totals::of(record, Certainty::Guess);
                 let slot = self.open.entry((ends, direction, rejected));
                 slot.and_modify(|sum| sum.add(&totals)).or_insert(totals);

@@ -136,3 +136,37 @@ fn what_no_rule_can_judge_is_counted_and_left() {
     assert_eq!(traffic.conversations().count(), 1);
     assert_eq!(traffic.counts(), Counts { records: 3, outside: 1, undirected: 0 });
 }
+
+#[test]
+fn who_began_is_told_alike_of_what_lay_on_disk() {
+    // Ports of which none tells: which end has several others, and the times, do.
+    let mut lines = String::new();
+    let mut state = 7u32;
+    let mut next = |below: u32| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % below
+    };
+    for _ in 0..400 {
+        let (own, far, remote) = (40_000 + next(9), 50_000 + next(9), next(40));
+        let (direction, ports) = match next(2) {
+            0 => ("in", format!("{far}>{own}")),
+            _ => ("out", format!("{own}>{far}")),
+        };
+        let (from, action) = (next(600), ["ACCEPT", "REJECT"][next(2) as usize]);
+        lines += &format!("eni-a {direction} 203.0.113.{remote} tcp {ports} {action} {from}-{}\n", from + 60);
+    }
+    let lines: &'static str = lines.leak();
+    let told = |every: usize| {
+        let network = Fixture::new(NETWORK).network();
+        let traffic = super::super::sample::gathered(network, None, lines, every);
+        let found = traffic.each(Vec::new, |found, one| found.push(format!("{:?}", one.parts))).unwrap();
+        let mut found: Vec<String> = found.into_iter().flatten().collect();
+        found.sort();
+        found
+    };
+    let whole = told(usize::MAX);
+    assert!(whole.iter().any(|one| one.contains("Likely")) && whole.iter().any(|one| one.contains("Guess")));
+    for every in [1, 7, 50] {
+        assert_eq!(told(every), whole, "put on disk after each {every}");
+    }
+}

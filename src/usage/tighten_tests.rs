@@ -1,4 +1,5 @@
 use super::super::sample::traffic;
+use super::propose::MOST_RULES;
 use super::*;
 use crate::rules::fixture::Fixture;
 

@@ -4,10 +4,9 @@ use super::conversation::{Conversation, Part};
 use super::gather::{Counts, Gatherer};
 use super::plan::Plan;
 use super::presence::Presence;
-use super::settle::{Open, Services, note_services, settle};
-use super::spill::{Merged, Run};
+use super::settle::{OpenPart, Services, note_services, settle};
+use super::spill::{Merged, Run, Sorted, settle_order};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
-use rayon::slice::ParallelSliceMut;
 use std::io;
 use std::sync::Arc;
 
@@ -17,7 +16,7 @@ pub struct Traffic {
     plan: Arc<Plan>,
     /// In order; empty where they are in `runs`.
     parts: Vec<Part>,
-    runs: Vec<Run>,
+    runs: Vec<Run<Part>>,
     presence: Presence,
     counts: Counts,
 }
@@ -31,44 +30,52 @@ impl Traffic {
     /// # Errors
     /// Those of temporary files, where there were too many conversations for memory.
     pub fn new(plan: Arc<Plan>, gathered: Vec<Gatherer>) -> io::Result<Traffic> {
-        let spilled = gathered.iter().any(|one| !one.runs.is_empty());
+        let spilled = gathered.iter().any(|one| !one.runs.is_empty() || !one.open_runs.is_empty());
         let mut parts: Vec<Part> = Vec::new();
         let mut runs = Vec::new();
         let mut services = Services::default();
-        let mut open = Open::default();
+        let mut open: Vec<OpenPart> = Vec::new();
+        let mut open_runs = Vec::new();
         let mut presence = Presence::default();
         let mut counts = Counts::default();
         for mut one in gathered {
             if spilled {
                 one.spill()?;
             }
+            parts.append(&mut one.take_known());
+            open.append(&mut one.take_open());
             runs.append(&mut one.runs);
+            open_runs.append(&mut one.open_runs);
             services.iter_mut().zip(one.services).for_each(|(ours, theirs)| ours.extend(theirs));
-            parts.extend(one.known.into_iter().map(|((key, of), totals)| Part { key, of, totals }));
-            for (key, totals) in one.open {
-                open.entry(key).and_modify(|sum| sum.add(&totals)).or_insert(totals);
-            }
             presence.merge(one.presence);
             counts.records = counts.records.saturating_add(one.counts.records);
             counts.outside = counts.outside.saturating_add(one.counts.outside);
             counts.undirected = counts.undirected.saturating_add(one.counts.undirected);
         }
+        let open = match spilled {
+            true => Sorted::Runs(open_runs),
+            false => {
+                settle_order(&mut open);
+                Sorted::Held(open)
+            }
+        };
         if !open.is_empty() {
             note_services(&mut services, &parts);
-            settle(&plan, open, &services, &mut parts);
+            settle(&plan, &open, &services, |part| {
+                parts.push(part);
+                if spilled && parts.len() >= BATCH {
+                    settle_order(&mut parts);
+                    runs.push(Run::write(&parts)?);
+                    parts.clear();
+                }
+                Ok(())
+            })?;
         }
-        parts.par_sort_unstable_by_key(|part| (part.key, part.of));
+        settle_order(&mut parts);
         if spilled {
             runs.push(Run::write(&parts)?);
             parts = Vec::new();
         }
-        parts.dedup_by(|later, earlier| {
-            let same = later.key == earlier.key && later.of == earlier.of;
-            if same {
-                earlier.totals.add(&later.totals);
-            }
-            same
-        });
         Ok(Traffic { plan, parts, runs, presence, counts })
     }
 

@@ -1,0 +1,118 @@
+//! Tightenings as `aws` commands and as Terraform.
+
+use super::super::book::Subject;
+use super::Tightening;
+use crate::net::{ICMP, ICMPV6, TCP, UDP};
+use crate::network::{Remote, SecurityGroupRule, Traffic as RuleTraffic};
+
+/// The options of a permission for the AWS CLI.
+fn permission((traffic, remote): &(RuleTraffic, Remote)) -> String {
+    let (protocol, from, to) = numbers(traffic);
+    let ports = match protocol.as_str() {
+        "-1" => String::new(),
+        _ if matches!(traffic, RuleTraffic::Protocol(_)) => String::new(),
+        _ => format!(",FromPort={from},ToPort={to}"),
+    };
+    let whom = match remote {
+        Remote::Cidr(block) if block.network().is_ipv4() => format!("IpRanges=[{{CidrIp={block}}}]"),
+        Remote::Cidr(block) => format!("Ipv6Ranges=[{{CidrIpv6={block}}}]"),
+        Remote::PrefixList(id) => format!("PrefixListIds=[{{PrefixListId={id}}}]"),
+        Remote::Group(reference) => {
+            let account = reference.account.as_ref().map(|id| format!(",UserId={id}")).unwrap_or_default();
+            format!("UserIdGroupPairs=[{{GroupId={}{account}}}]", reference.group_id)
+        }
+        Remote::Unreadable(text) => format!("UserIdGroupPairs=[{{Description={text:?}}}]"),
+    };
+    format!("IpProtocol={protocol}{ports},{whom}")
+}
+
+/// Protocol, and what stands for its ports, as AWS writes them.
+fn numbers(traffic: &RuleTraffic) -> (String, i32, i32) {
+    let name = |protocol: u8| match protocol {
+        TCP => "tcp".to_owned(),
+        UDP => "udp".to_owned(),
+        ICMP => "icmp".to_owned(),
+        ICMPV6 => "icmpv6".to_owned(),
+        other => other.to_string(),
+    };
+    let or_all = |value: Option<u8>| value.map_or(-1, i32::from);
+    match traffic {
+        RuleTraffic::All | RuleTraffic::Unreadable(_) => ("-1".to_owned(), -1, -1),
+        RuleTraffic::Ports { protocol, ports } => {
+            (name(*protocol), i32::from(ports.first()), i32::from(ports.last()))
+        }
+        RuleTraffic::Icmp { protocol, kind, code } => (name(*protocol), or_all(*kind), or_all(*code)),
+        RuleTraffic::Protocol(protocol) => (name(*protocol), -1, -1),
+    }
+}
+
+impl Tightening {
+    fn wide(&self) -> Option<(&str, &SecurityGroupRule)> {
+        match &self.rule.subject {
+            Subject::Group { group_id, rule, .. } => Some((group_id, rule)),
+            Subject::Entry { .. } => None,
+        }
+    }
+
+    fn side(&self) -> &'static str {
+        if self.rule.is_egress() { "egress" } else { "ingress" }
+    }
+
+    /// The `aws` commands that do it: first the new rules, then the old one goes, so that nothing is cut in between.
+    pub fn commands(&self) -> Vec<String> {
+        let Some((group, wide)) = self.wide() else { return Vec::new() };
+        let side = self.side();
+        let new: Vec<String> = self.proposed.iter().map(permission).collect();
+        let old = match &wide.rule_id {
+            Some(id) => format!("--security-group-rule-ids {id}"),
+            None => {
+                format!("--ip-permissions '{}'", permission(&(wide.traffic.clone(), wide.remote.clone())))
+            }
+        };
+        vec![
+            format!(
+                "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions '{}'",
+                new.join("' '")
+            ),
+            format!("aws ec2 revoke-security-group-{side} --group-id {group} {old}"),
+        ]
+    }
+
+    /// The new rules as Terraform resources.
+    pub fn terraform(&self) -> String {
+        let Some((group, wide)) = self.wide() else { return String::new() };
+        let side = self.side();
+        let name: String = wide
+            .rule_id
+            .as_deref()
+            .unwrap_or(group)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+            .collect();
+        let resources = self.proposed.iter().enumerate().map(|(at, (traffic, remote))| {
+            let (protocol, from, to) = numbers(traffic);
+            let ports = match traffic {
+                RuleTraffic::Ports { .. } | RuleTraffic::Icmp { .. } => {
+                    format!("\n  from_port         = {from}\n  to_port           = {to}")
+                }
+                _ => String::new(),
+            };
+            let whom = match remote {
+                Remote::Cidr(block) if block.network().is_ipv4() => format!("cidr_ipv4         = \"{block}\""),
+                Remote::Cidr(block) => format!("cidr_ipv6         = \"{block}\""),
+                Remote::PrefixList(id) => format!("prefix_list_id    = \"{id}\""),
+                Remote::Group(reference) => match &reference.account {
+                    Some(account) => format!("referenced_security_group_id = \"{account}/{}\"", reference.group_id),
+                    None => format!("referenced_security_group_id = \"{}\"", reference.group_id),
+                },
+                Remote::Unreadable(text) => format!("# {text}"),
+            };
+            let number = at.saturating_add(1);
+            format!(
+                "resource \"aws_vpc_security_group_{side}_rule\" \"tight_{name}_{number}\" {{\n  security_group_id = \
+                 \"{group}\"\n  ip_protocol       = \"{protocol}\"{ports}\n  {whom}\n}}"
+            )
+        });
+        resources.collect::<Vec<_>>().join("\n\n")
+    }
+}
