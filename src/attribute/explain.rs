@@ -7,7 +7,8 @@ use super::verdict::{Attribution, Blocker, Cause, CauseSet, ReasonCode, Verdict}
 use crate::net::{TCP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
 use crate::rules::{
-    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, entry_text, match_entry, rule_text,
+    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, allows_other_family, entry_text,
+    match_entry, rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -165,6 +166,11 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
             .find(|later| match_entry(later, &packet).0 == Ternary::Yes);
         if let Some(hidden) = hidden {
             sentences.push(format!("rule {} would allow it but comes later", hidden.number));
+        } else if entry.is_default()
+            && let Some(other) = allows_other_family(compiled, &packet)
+        {
+            let (number, only) = (other.number, Mismatch::Family.beside(&packet));
+            sentences.push(format!("rule {number} would allow it but is {only}"));
         }
     }
     sentences
@@ -179,17 +185,13 @@ fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet)
     }];
     if let Some(check) = engine.explain_groups(rules, packet) {
         // The nearest miss fails last in the order in which rules are checked by hand.
-        let nearest = check
-            .checks
-            .iter()
-            .filter_map(|(group, check)| Some((closeness(check.mismatch?)?, *group, check)))
-            .max_by_key(|(closeness, ..)| *closeness);
-        if let Some((_, group, miss)) = nearest
-            && let Some(group) = groups.groups.get(group)
-            && let Some(rule) = group.rules.get(miss.index)
-            && let Some(mismatch) = miss.mismatch
-        {
-            sentences.push(format!("nearest: {} ({mismatch})", rule_text(group, rule)));
+        let nearest = check.checks.iter().filter_map(|(group, check)| {
+            let (group, rule) = named(&groups.groups, *group, check.index)?;
+            let mismatch = check.mismatch?;
+            Some((mismatch.closeness(rule.remote.is_everyone())?, group, rule, mismatch))
+        });
+        if let Some((_, group, rule, mismatch)) = nearest.max_by_key(|(closeness, ..)| *closeness) {
+            sentences.push(format!("nearest: {} ({})", rule_text(group, rule), mismatch.beside(packet)));
         }
         let uncertain: Vec<String> = check
             .perhaps
@@ -215,16 +217,6 @@ fn named(
 ) -> Option<(&SecurityGroup, &SecurityGroupRule)> {
     let group = groups.get(group)?;
     Some((group, group.rules.get(rule)?))
-}
-
-fn closeness(mismatch: Mismatch) -> Option<u8> {
-    match mismatch {
-        Mismatch::Protocol | Mismatch::Family => None,
-        Mismatch::IcmpType => Some(1),
-        Mismatch::Port => Some(2),
-        Mismatch::StaleReference => Some(3),
-        Mismatch::Address => Some(4),
-    }
 }
 
 fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {

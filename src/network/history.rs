@@ -2,7 +2,8 @@
 //!
 //! A describe call knows one moment, AWS Config knows from-to, Terraform knows neither. Each timeline keeps the stretches of
 //! time for which a version is *known*; between two known stretches with different contents either may have been in force,
-//! and a [`View`] says which of the two neighbours to take. Two captures with equal contents are taken to hold in between.
+//! and a [`View`] says which of the two neighbours to take. Two captures with equal contents are taken to hold in between,
+//! unless one between them may have been asked for the object and does not hold it.
 
 use std::sync::Arc;
 
@@ -90,7 +91,14 @@ pub struct Found<'a, T> {
 
 impl<T: PartialEq> Timeline<T> {
     /// Orders the readings and joins what is equal.
-    pub fn new(mut readings: Vec<Observation<T>>) -> Self {
+    pub fn new(readings: Vec<Observation<T>>) -> Self {
+        Timeline::with_absences(readings, Vec::new())
+    }
+
+    /// As [`Timeline::new`], with the moments of captures that do not hold the object although they may have been asked for
+    /// all: equal readings on both sides of one say nothing of what was in between.
+    pub fn with_absences(mut readings: Vec<Observation<T>>, mut absences: Vec<Timestamp>) -> Self {
+        absences.sort_unstable();
         if readings.iter().any(|reading| !reading.reduced) {
             readings.retain(|reading| !reading.reduced);
         }
@@ -115,7 +123,16 @@ impl<T: PartialEq> Timeline<T> {
             };
             let lasts = reading.origin == Origin::History;
             if let Some(last) = versions.last_mut() {
-                if last.value.as_deref() == reading.value.as_ref() {
+                let same = last.value.as_deref() == reading.value.as_ref();
+                let captures = last.origin == Origin::Snapshot && reading.origin == Origin::Snapshot;
+                let next = absences.partition_point(|absence| *absence <= last.to);
+                if same && captures && absences.get(next).is_some_and(|absence| *absence < at) {
+                    let value = last.value.clone();
+                    let (captured_at, origin) = (Some(at), reading.origin);
+                    versions.push(Version { from: at, to: at, captured_at, origin, value });
+                    continue;
+                }
+                if same {
                     last.to = last.to.max(if lasts { Timestamp::MAX } else { at });
                     if reading.origin > last.origin {
                         last.origin = reading.origin;
@@ -145,7 +162,7 @@ impl<T: PartialEq> Timeline<T> {
                 value: reading.value.map(Arc::new),
             });
         }
-        Timeline { versions, absences: Vec::new() }
+        Timeline { versions, absences }
     }
 }
 
@@ -160,13 +177,6 @@ impl<T> Timeline<T> {
             value: Some(Arc::new(value)),
         };
         Timeline { versions: vec![version], absences: Vec::new() }
-    }
-
-    /// With the moments of captures that do not hold the object although they may have been asked for all.
-    pub fn with_absences(mut self, mut absences: Vec<Timestamp>) -> Self {
-        absences.sort_unstable();
-        self.absences = absences;
-        self
     }
 
     /// The versions, oldest first.

@@ -130,6 +130,8 @@ pub struct Network {
     acl_of_subnet: HashMap<String, Vec<String>>,
     associations_of_subnet: HashMap<String, Vec<String>>,
     default_acl_of_vpc: HashMap<String, Vec<String>>,
+    /// Lists that may serve subnets which they do not name.
+    acls_of_unknown: Vec<String>,
     table_of_subnet: HashMap<String, Vec<String>>,
     main_table_of_vpc: HashMap<String, Vec<String>>,
     interfaces_of_subnet: HashMap<String, Vec<String>>,
@@ -147,7 +149,11 @@ impl Network {
     pub fn finish(&mut self) {
         self.acl_of_subnet.clear();
         self.default_acl_of_vpc.clear();
+        self.acls_of_unknown.clear();
         for (id, timeline) in &self.acls.timelines {
+            if timeline.known().any(|(_, acl)| acl.more_subnets) {
+                self.acls_of_unknown.push(id.clone());
+            }
             for (_, acl) in timeline.known() {
                 acl.subnet_ids.iter().for_each(|subnet| note(&mut self.acl_of_subnet, subnet, id));
                 if let (true, Some(vpc)) = (acl.is_default, &acl.vpc_id) {
@@ -173,12 +179,21 @@ impl Network {
             .chain(self.prefix_lists.gaps())
             .chain(self.route_tables.gaps())
             .chain(self.peerings.gaps())
+            .chain(self.transit_attachments.gaps())
+            .chain(self.instances.gaps())
+            .chain(self.bpa_options.gaps())
+            .chain(self.bpa_exclusions.gaps())
+            .chain(self.group_associations.gaps())
             .chain(self.nearer_lists());
         self.boundaries = Boundaries::new(gaps, covered.iter().copied());
         let owners = (self.interfaces.gaps())
             .chain(handovers.iter().copied())
+            .chain(self.subnets.gaps())
             .chain(self.vpcs.gaps())
-            .chain(self.peerings.gaps());
+            .chain(self.prefix_lists.gaps())
+            .chain(self.route_tables.gaps())
+            .chain(self.peerings.gaps())
+            .chain(self.transit_attachments.gaps());
         self.interface_boundaries = Boundaries::new(owners, covered.iter().copied());
         self.table_of_subnet.clear();
         self.main_table_of_vpc.clear();
@@ -311,7 +326,8 @@ impl Network {
         self.interface_boundaries.key(view)
     }
 
-    /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2).
+    /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2); `None` where another of the
+    /// VPC's lists may be the one.
     pub fn acl_of(&self, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Option<Found<'_, NetworkAcl>> {
         let apart: Vec<Found<'_, AclAssociation>> = (self.associations_of_subnet.get(subnet_id).into_iter())
             .flatten()
@@ -333,6 +349,12 @@ impl Network {
         associated.or_else(|| {
             let subnet = self.subnets.get(subnet_id, view);
             let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
+            let mut others = self.acls_of_unknown.iter().filter_map(|id| self.acls.get(id, view));
+            if others
+                .any(|acl| acl.value.more_subnets && acl.value.vpc_id.as_deref().is_none_or(|of| of == vpc))
+            {
+                return None;
+            }
             let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
             defaults.filter_map(|id| self.acls.get(id, view)).find(|acl| acl.value.is_default)
         })

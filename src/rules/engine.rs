@@ -2,7 +2,8 @@
 
 use super::compiled::{CompiledAcl, CompiledGroups, Matching};
 use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
-use super::owners::{Identity, Owners};
+use super::matching::Mismatch;
+use super::owners::{Asker, Identity, Owners};
 use super::packet::{Decision, Direction, Packet, Ternary};
 use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
 use crate::network::{
@@ -78,6 +79,8 @@ pub struct InterfaceRules {
     /// Who holds which address.
     pub owners: Arc<Owners>,
     surroundings: Surroundings,
+    /// Groups that the rules refer to and whose members may be where no input looks.
+    foreign: Vec<String>,
     /// The subnet's Block Public Access mode, by its own state or by the account's options and exclusions; an exclusion that
     /// lets out what begins inside is [`ALLOW_EGRESS`].
     pub bpa_mode: Option<String>,
@@ -204,6 +207,8 @@ impl<'n> Engine<'n> {
                 None => missing.push(id.clone()),
             }
         }
+        let owners = self.owners(view);
+        let foreign = owners.foreign(&groups, network, view);
         let groups_known = interface.value.groups_known;
         let has_groups = !interface.value.group_ids.is_empty() || !groups_known;
         let compiled_groups = has_groups.then(|| self.compile_groups(groups, missing, view, &mut provenance));
@@ -237,8 +242,9 @@ impl<'n> Engine<'n> {
             groups: compiled_groups,
             groups_known,
             provenance,
-            owners: self.owners(view),
+            owners,
             surroundings,
+            foreign,
             bpa_mode,
         })
     }
@@ -310,7 +316,17 @@ impl<'n> Engine<'n> {
         let identity = rules.identity(packet);
         let lists = |id: &str| self.network.prefix_lists.get(id, rules.view);
         let missing = !groups.missing.is_empty() || !rules.groups_known;
-        Some(check_groups(&groups.groups, missing, packet, &identity, lists))
+        let mut found = check_groups(&groups.groups, missing, packet, &identity, lists);
+        for (group, check) in &mut found.checks {
+            let rule = groups.groups.get(*group).and_then(|group| group.rules.get(check.index));
+            if let Some(to) = rule.and_then(|rule| rule.remote.group())
+                && check.mismatch == Some(Mismatch::Address)
+                && rules.owners.is_member(&packet.remote, &to.group_id)
+            {
+                check.mismatch = Some(Mismatch::ReferenceLost);
+            }
+        }
+        Some(found)
     }
 }
 
@@ -450,9 +466,13 @@ impl InterfaceRules {
 
     /// What is known of the remote as a member of groups.
     pub fn identity<'a>(&'a self, packet: &'a Packet) -> Identity<'a> {
-        let vpc = self.interface.vpc_id.as_deref();
-        let route = || self.surroundings.route_to(&packet.remote);
-        self.owners.identity(vpc, packet.direction, &packet.remote, route)
+        let asker = Asker {
+            interface: &self.interface,
+            direction: packet.direction,
+            routes: self.surroundings.routes(),
+            foreign: &self.foreign,
+        };
+        self.owners.identity(&asker, &packet.remote)
     }
 
     /// The service at `remote` that neither layer filters, if it is one.

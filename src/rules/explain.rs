@@ -1,6 +1,7 @@
 //! Rule by rule: what each entry and each rule makes of a packet. Slower than the compiled form, and the truth it is held to.
 
-use super::matching::{Mismatch, match_entry, match_traffic};
+use super::compiled::CompiledAcl;
+use super::matching::{Mismatch, fits_other_family, match_entry, match_traffic};
 use super::owners::{Identity, is_stale};
 use super::packet::{Decision, Packet, Ternary};
 use crate::net::{Family, Prefix};
@@ -83,6 +84,23 @@ pub fn check_acl(list: &[NaclEntry], packet: &Packet) -> AclCheck {
     AclCheck { decision, deciding, checks }
 }
 
+/// The entry that would let the like of the packet pass if it were of the other address family: what a list forgets that
+/// allows one family only.
+pub fn allows_other_family<'a>(acl: &'a CompiledAcl, packet: &Packet) -> Option<&'a NaclEntry> {
+    let other = match packet.family() {
+        Family::V4 => Family::V6,
+        Family::V6 => Family::V4,
+    };
+    let fits = |entry: &&NaclEntry| {
+        entry.cidr.as_ref().is_some_and(|cidr| fits_other_family(&entry.traffic, cidr, packet))
+    };
+    let allows = |entry: &NaclEntry| entry.action == Some(RuleAction::Allow);
+    // A denied block says nothing of the others.
+    let decides = |entry: &&NaclEntry| allows(entry) || entry.cidr.is_some_and(|cidr| cidr.is_any());
+    let first = acl.list(packet.direction, other).iter().filter(fits).find(decides)?;
+    allows(first).then_some(first)
+}
+
 /// The groups' decision for a new flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupCheck {
@@ -141,6 +159,11 @@ fn match_rule<'n>(
     identity: &Identity<'_>,
     lists: &impl Fn(&str) -> Option<Found<'n, PrefixList>>,
 ) -> (Ternary, Option<Mismatch>) {
+    if let Remote::Cidr(cidr) = &rule.remote
+        && fits_other_family(&rule.traffic, cidr, packet)
+    {
+        return (Ternary::No, Some(Mismatch::Family));
+    }
     let (traffic, mismatch) = match_traffic(&rule.traffic, packet);
     if traffic == Ternary::No {
         return (Ternary::No, mismatch);

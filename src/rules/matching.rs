@@ -1,6 +1,7 @@
 //! Matching one rule against one packet, and writing a rule as one line.
 
 use super::packet::{Direction, Packet, Ternary};
+use crate::net::{Family, Prefix};
 use crate::network::{NaclEntry, NetworkAcl, SecurityGroup, SecurityGroupRule, Traffic};
 use std::fmt;
 
@@ -19,6 +20,8 @@ pub enum Mismatch {
     Address,
     /// The reference is stale: its peering connection is gone.
     StaleReference,
+    /// The remote is a member of the group, and the way to it preserves no references (spec 2.4).
+    ReferenceLost,
 }
 
 impl fmt::Display for Mismatch {
@@ -30,8 +33,45 @@ impl fmt::Display for Mismatch {
             Mismatch::IcmpType => "other ICMP type",
             Mismatch::Address => "other address",
             Mismatch::StaleReference => "stale reference",
+            Mismatch::ReferenceLost => "a member, over a path that preserves no references to groups",
         })
     }
+}
+
+impl Mismatch {
+    /// How near a rule comes that fails by this, `None` where it has nothing to do with the packet: what one checks last by
+    /// hand is nearest. `everyone` says that the rule is for every address of its family: forgotten for the other one.
+    pub fn closeness(self, everyone: bool) -> Option<u8> {
+        match self {
+            Mismatch::Protocol => None,
+            Mismatch::IcmpType => Some(1),
+            Mismatch::Port => Some(2),
+            Mismatch::StaleReference => Some(3),
+            Mismatch::Family if !everyone => Some(4),
+            Mismatch::Address => Some(5),
+            Mismatch::Family => Some(6),
+            Mismatch::ReferenceLost => Some(7),
+        }
+    }
+
+    /// In words, beside the rule that comes nearest to a packet.
+    pub fn beside(self, packet: &Packet) -> String {
+        match (self, packet.family()) {
+            (Mismatch::Family, Family::V4) => "for IPv6 only; the packet is IPv4".to_string(),
+            (Mismatch::Family, Family::V6) => "for IPv4 only; the packet is IPv6".to_string(),
+            _ => self.to_string(),
+        }
+    }
+}
+
+/// Whether a rule of the other family would let the like of the packet pass: ICMP and ICMPv6 number their types differently,
+/// so there rules without a type do.
+pub fn fits_other_family(traffic: &Traffic, cidr: &Prefix, packet: &Packet) -> bool {
+    let fits = match traffic {
+        Traffic::Icmp { kind: None, .. } => packet.is_icmp(),
+        _ => match_traffic(traffic, packet).0 == Ternary::Yes,
+    };
+    cidr.family() != packet.family() && fits
 }
 
 /// A rule's traffic against a packet (spec 2.1, 3.1, 8.3): the mismatch beside a No.

@@ -1,19 +1,17 @@
 //! Whose address a remote is: what rules that refer to groups need (spec 2.4).
 
 use super::packet::{Direction, Ternary};
-use super::scope::RouteKind;
-use crate::net::{Family, Prefix, is_private};
-use crate::network::{GroupReference, Network, Origin, View};
+use super::routes::{RouteKind, Routes};
+use crate::net::{Family, Prefix, is_internet};
+use crate::network::{GroupReference, Network, NetworkInterface, Origin, SecurityGroup, View};
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// An interface that holds an address.
 #[derive(Debug, Clone)]
 struct Owner {
-    vpc: Option<String>,
-    groups: Vec<String>,
-    /// Whether its group list is known at all.
-    groups_known: bool,
+    interface: Arc<NetworkInterface>,
     /// It is known to have existed at the moment, and is not taken from a capture of another time.
     in_force: bool,
     /// It is not in a capture between that of its own and the moment, which may have been asked for all.
@@ -47,6 +45,39 @@ pub struct Owners {
     transit: HashMap<String, Vec<(String, bool)>>,
     /// Blocks behind peering connections, which may hold addresses that look public.
     peer_blocks: Vec<Prefix>,
+    /// By subnet: its routes, where one of them leads through a middlebox.
+    diverting: HashMap<String, Routes>,
+}
+
+/// Who asks whose address a remote is.
+pub(super) struct Asker<'a> {
+    pub(super) interface: &'a NetworkInterface,
+    pub(super) direction: Direction,
+    /// The routes of its subnet, where they are known.
+    pub(super) routes: Option<&'a Routes>,
+    /// Groups that its rules refer to and whose members may be anywhere ([`Owners::foreign`]).
+    pub(super) foreign: &'a [String],
+}
+
+impl Asker<'_> {
+    fn vpc(&self) -> Option<&str> {
+        self.interface.vpc_id.as_deref()
+    }
+
+    /// Its address of the remote's family, which the remote's packets are routed to.
+    fn own(&self, remote: &IpAddr) -> Option<IpAddr> {
+        let addresses = self.interface.primary.iter().chain(&self.interface.addresses);
+        addresses.copied().find(|own| own.is_ipv4() == remote.is_ipv4())
+    }
+}
+
+/// Whether the packets of a flow go through an appliance on their way between two interfaces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Path {
+    Direct,
+    /// Only those of the other direction surely do.
+    Unsure,
+    Diverted,
 }
 
 /// What is known of a remote address as a member of groups.
@@ -102,9 +133,19 @@ impl Owners {
             }
         }
         owners.vpcs.values_mut().for_each(KnownVpc::settle);
+        let mut subnets: HashSet<&str> = HashSet::new();
         for found in network.interfaces.all(view) {
             let interface = found.value;
             let at = owners.owners.len();
+            if let Some(subnet) = &interface.subnet_id
+                && !subnets.contains(subnet.as_str())
+            {
+                let routes = Routes::of_subnet(network, subnet, interface.vpc_id.as_deref(), view);
+                owners
+                    .diverting
+                    .extend(routes.filter(Routes::has_middlebox).map(|routes| (subnet.clone(), routes)));
+                subnets.insert(subnet.as_str());
+            }
             for addr in &interface.addresses {
                 owners.by_address.entry(*addr).or_default().push(at);
             }
@@ -120,9 +161,7 @@ impl Owners {
                 owners.vpcs.entry_ref(vpc.as_str()).or_default().covered |= covers;
             }
             owners.owners.push(Owner {
-                vpc: interface.vpc_id.clone(),
-                groups: interface.group_ids.clone(),
-                groups_known: interface.groups_known,
+                interface: interface.clone(),
                 in_force: found.distance == 0,
                 in_doubt: found.missing_at.is_some(),
             });
@@ -162,42 +201,116 @@ impl Owners {
         })
     }
 
-    /// What is known of `remote` as seen from an interface in `own_vpc`; `route` is where the interface's subnet sends
-    /// packets for it, as far as that is known.
+    /// The groups that rules of `groups` refer to and whose members may have addresses that no input describes: those that the
+    /// configuration lacks or holds in part, and those whose home, or another VPC that they are used in, it does not describe.
+    pub(super) fn foreign(
+        &self,
+        groups: &[Arc<SecurityGroup>],
+        network: &Network,
+        view: View,
+    ) -> Vec<String> {
+        let described = |vpc: &str| self.vpcs.get(vpc).is_some_and(|vpc| !vpc.cidrs.is_empty());
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        for reference in groups.iter().flat_map(|group| &group.rules).filter_map(|rule| rule.remote.group()) {
+            let id = reference.group_id.as_str();
+            if is_stale(reference) || !seen.insert(id) {
+                continue;
+            }
+            let at_home = match (network.groups.get(id, view), &reference.vpc_id) {
+                (Some(group), _) => {
+                    let home = group.value.vpc_id.as_deref();
+                    !group.value.partial && home.is_none_or(described)
+                }
+                (None, Some(vpc)) => described(vpc),
+                (None, None) => false,
+            };
+            let used_elsewhere = network.group_associations.all(view).any(|found| {
+                let one = found.value;
+                let gone = matches!(one.state.as_deref(), Some("disassociated" | "association-failed"));
+                one.group_id == id && !gone && !described(&one.vpc_id)
+            });
+            if !at_home || used_elsewhere {
+                found.push(reference.group_id.clone());
+            }
+        }
+        found
+    }
+
+    /// Which way the packets take between the asker and a holder of `remote` (spec 2.4: "through a middlebox between the
+    /// subnets"). Their sender's routes decide; where only those of the answers lead through an appliance, what becomes of
+    /// the reference is not documented.
+    fn path(&self, asker: &Asker<'_>, remote: &IpAddr, holder: &NetworkInterface) -> Path {
+        if holder.subnet_id.is_some() && holder.subnet_id == asker.interface.subnet_id {
+            return Path::Direct;
+        }
+        let ends = [Some(asker.interface), Some(holder)];
+        let outward = asker.routes.is_some_and(|routes| routes.diverts(remote, ends));
+        let inward = holder
+            .subnet_id
+            .as_ref()
+            .and_then(|subnet| self.diverting.get(subnet))
+            .is_some_and(|routes| asker.own(remote).is_some_and(|own| routes.diverts(&own, ends)));
+        let (there, back) = if asker.direction.is_egress() { (outward, inward) } else { (inward, outward) };
+        match (there, back) {
+            (true, _) => Path::Diverted,
+            (false, true) => Path::Unsure,
+            (false, false) => Path::Direct,
+        }
+    }
+
+    /// The one holder of an address among some, where the way to it preserves references.
+    fn reached<'a>(
+        &'a self,
+        asker: &Asker<'_>,
+        remote: &IpAddr,
+        holders: impl Iterator<Item = &'a Owner> + Clone,
+    ) -> Option<Identity<'a>> {
+        let identity = of_holders(holders.clone())?;
+        if self.diverting.is_empty() && !asker.routes.is_some_and(Routes::has_middlebox) {
+            return Some(identity);
+        }
+        let mut paths = holders.map(|owner| self.path(asker, remote, &owner.interface));
+        let first = paths.next().unwrap_or(Path::Direct);
+        Some(match if paths.all(|path| path == first) { first } else { Path::Unsure } {
+            Path::Direct => identity,
+            Path::Diverted => Identity::Nobody,
+            Path::Unsure => match identity {
+                Identity::Member(groups) => Identity::MaybeMember(groups),
+                other => other,
+            },
+        })
+    }
+
+    /// What is known of `remote` as seen from an interface.
     ///
     /// Owners in the own VPC win, since its local route does; then peered VPCs. An owner elsewhere is reached through a
     /// transit gateway, over which only inbound rules may refer to groups, and only when enabled on the gateway and both
     /// attachments (documented): maybe, where none of these is known to lack it. Peering between Regions preserves no
-    /// reference either way.
-    pub(super) fn identity<'a>(
-        &'a self,
-        own_vpc: Option<&str>,
-        direction: Direction,
-        remote: &'a IpAddr,
-        route: impl Fn() -> Option<RouteKind>,
-    ) -> Identity<'a> {
+    /// reference either way, nor does an appliance between the subnets.
+    pub(super) fn identity<'a>(&'a self, asker: &Asker<'a>, remote: &'a IpAddr) -> Identity<'a> {
+        let (own_vpc, direction) = (asker.vpc(), asker.direction);
         let holders = || self.holders(remote);
-        let here = holders().filter(|owner| match (&owner.vpc, own_vpc) {
+        let here = holders().filter(|owner| match (owner.vpc(), own_vpc) {
             (Some(vpc), Some(own)) => vpc == own,
             _ => true,
         });
-        if let Some(identity) = of_holders(here) {
+        if let Some(identity) = self.reached(asker, remote, here) {
             return identity;
         }
         let in_own_vpc = own_vpc.and_then(|own| self.vpcs.get(own)).filter(|vpc| vpc.holds(remote));
         if let Some(vpc) = in_own_vpc {
             return if vpc.covered { Identity::Nobody } else { Identity::Unknown };
         }
-        let over_transit = direction.is_egress() && route() == Some(RouteKind::Transit);
-        if over_transit {
+        let leads = asker.routes.map(|routes| routes.kind_to(remote));
+        if direction.is_egress() && leads.is_some_and(RouteKind::loses_references) {
             return Identity::Nobody;
         }
-        let joined = |pairs: &HashSet<(String, String)>, vpc: &Option<String>| match (vpc, own_vpc) {
-            (Some(vpc), Some(own)) => pairs.contains(&(own.to_string(), vpc.clone())),
+        let joined = |pairs: &HashSet<(String, String)>, vpc: Option<&str>| match (vpc, own_vpc) {
+            (Some(vpc), Some(own)) => pairs.contains(&(own.to_string(), vpc.to_string())),
             _ => false,
         };
-        let is_peer = |vpc: &Option<String>| joined(&self.peered, vpc);
-        if let Some(identity) = of_holders(holders().filter(|owner| is_peer(&owner.vpc))) {
+        let peers = holders().filter(|owner| joined(&self.peered, owner.vpc()));
+        if let Some(identity) = self.reached(asker, remote, peers) {
             return identity;
         }
         let mut groups: Vec<&str> = Vec::new();
@@ -205,14 +318,17 @@ impl Owners {
         for owner in holders() {
             elsewhere = true;
             let forbidden = self.peerings_known
-                && owner.vpc.as_deref().zip(own_vpc).is_some_and(|(vpc, own)| self.transit_forbids(own, vpc));
-            if forbidden || joined(&self.far_peered, &owner.vpc) {
+                && owner.vpc().zip(own_vpc).is_some_and(|(vpc, own)| self.transit_forbids(own, vpc));
+            if forbidden
+                || joined(&self.far_peered, owner.vpc())
+                || self.path(asker, remote, &owner.interface) == Path::Diverted
+            {
                 continue;
             }
-            if !owner.groups_known {
+            if !owner.interface.groups_known {
                 return Identity::Unknown;
             }
-            groups.extend(owner.groups.iter().map(String::as_str));
+            groups.extend(owner.groups());
         }
         if elsewhere {
             let only_transit = self.peerings_known && direction.is_egress();
@@ -226,11 +342,22 @@ impl Owners {
         if others.peek().is_some() {
             return if others.all(|vpc| vpc.covered) { Identity::Nobody } else { Identity::Unknown };
         }
-        let behind_peering = self.peer_blocks.iter().any(|block| block.contains(remote));
-        // A private address of a VPC that no input describes. Global IPv6 addresses outside every known VPC are taken for
-        // the internet's, although a VPC that is not described may hold them: else no rule that refers to a group could
-        // ever be excluded for IPv6.
-        if behind_peering || is_private(remote) { Identity::Unknown } else { Identity::Nobody }
+        // A private address of a VPC that no input describes.
+        if !is_internet(remote) || self.peer_blocks.iter().any(|block| block.contains(remote)) {
+            return Identity::Unknown;
+        }
+        // IPv6 addresses of VPCs look like those of the internet, so a member of a group that is not described may have one;
+        // those of the others lie in the blocks that are known.
+        let over_internet = direction.is_egress() && leads == Some(RouteKind::Internet);
+        if remote.is_ipv6() && !over_internet && !asker.foreign.is_empty() {
+            return Identity::MaybeMember(asker.foreign.iter().map(String::as_str).collect());
+        }
+        Identity::Nobody
+    }
+
+    /// Whether an interface with this private address carries a group, however it is reached.
+    pub(super) fn is_member(&self, remote: &IpAddr, group: &str) -> bool {
+        self.holders(remote).any(|owner| owner.groups().any(|id| id == group))
     }
 
     /// Whether `remote` is a private address of some known interface.
@@ -268,26 +395,37 @@ fn of_holders<'a>(holders: impl Iterator<Item = &'a Owner> + Clone) -> Option<Id
     let sure = holders.clone().any(|owner| owner.in_force);
     let mut holders = holders.filter(|owner| owner.in_force || !sure);
     let first = holders.next()?;
-    let mut others = holders.filter(|owner| owner.groups != first.groups || !owner.groups_known).peekable();
-    if others.peek().is_none() || !first.groups_known {
+    let differs = |owner: &&Owner| {
+        owner.interface.group_ids != first.interface.group_ids || !owner.interface.groups_known
+    };
+    let mut others = holders.filter(differs).peekable();
+    if others.peek().is_none() || !first.interface.groups_known {
         return Some(first.identity());
     }
-    let mut groups: Vec<&str> = first.groups.iter().map(String::as_str).collect();
+    let mut groups: Vec<&str> = first.groups().collect();
     for other in others {
-        if !other.groups_known {
+        if !other.interface.groups_known {
             return Some(Identity::Unknown);
         }
-        groups.extend(other.groups.iter().map(String::as_str));
+        groups.extend(other.groups());
     }
     Some(Identity::MaybeMember(groups))
 }
 
 impl Owner {
+    fn vpc(&self) -> Option<&str> {
+        self.interface.vpc_id.as_deref()
+    }
+
+    fn groups(&self) -> impl Iterator<Item = &str> {
+        self.interface.group_ids.iter().map(String::as_str)
+    }
+
     fn identity(&self) -> Identity<'_> {
-        if !self.groups_known {
+        if !self.interface.groups_known {
             return Identity::Unknown;
         }
-        let groups = self.groups.iter().map(String::as_str).collect();
+        let groups = self.groups().collect();
         if self.in_doubt { Identity::MaybeMember(groups) } else { Identity::Member(groups) }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::owners::Owners;
 use super::packet::{Direction, Ternary};
+use super::routes::{RouteKind, Routes};
 use crate::net::{Prefix, is_private};
-use crate::network::{Destination, Network, NetworkInterface, View};
+use crate::network::{Network, NetworkInterface, View};
 use hashbrown::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -65,8 +66,8 @@ pub(super) struct SubnetFacts {
     transit_here: bool,
     /// A Gateway Load Balancer endpoint's interface is in the subnet.
     endpoints_here: bool,
-    /// The subnet's routes, longest prefix first; `None` when there is no route table.
-    routes: Option<Vec<(Prefix, RouteKind)>>,
+    /// The subnet's routes; `None` when there is no route table.
+    routes: Option<Routes>,
     /// Addresses of Classic Load Balancers in the subnet.
     classic_addresses: HashSet<IpAddr>,
     /// Addresses of all interfaces in the subnet.
@@ -81,28 +82,6 @@ pub(super) struct Surroundings {
     own_is_classic: bool,
     own_is_transit: bool,
     own_is_gateway_endpoint: bool,
-}
-
-/// Where a route leads, as far as filters care.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum RouteKind {
-    Local,
-    Transit,
-    /// `vpce-…` that is no gateway endpoint: a Gateway Load Balancer endpoint.
-    GatewayEndpoint,
-    Other,
-}
-
-fn route_kind(target: &str) -> RouteKind {
-    if target == "local" {
-        RouteKind::Local
-    } else if target.starts_with("tgw-") || target.contains(":core-network/") {
-        RouteKind::Transit
-    } else if target.starts_with("vpce-") {
-        RouteKind::GatewayEndpoint
-    } else {
-        RouteKind::Other
-    }
 }
 
 impl SubnetFacts {
@@ -123,35 +102,12 @@ impl SubnetFacts {
             }
             found.addresses.extend(&other.addresses);
         }
-        let table = network.route_table_of(subnet_id, vpc_id, view);
-        found.routes = table.map(|table| {
-            let mut routes = Vec::new();
-            for route in &table.value.routes {
-                if route.is_blackhole() {
-                    continue;
-                }
-                let kind = route_kind(&route.target);
-                match &route.destination {
-                    Destination::Cidr(prefix) => routes.push((*prefix, kind)),
-                    // Routes to AWS's own lists are gateway endpoints, which have no interface.
-                    Destination::PrefixList(_) if kind == RouteKind::GatewayEndpoint => {}
-                    Destination::PrefixList(list) => {
-                        let list = network.prefix_lists.get(list, view);
-                        let entries = list.iter().filter_map(|list| list.value.entries.as_ref()).flatten();
-                        routes.extend(entries.map(|prefix| (*prefix, kind)));
-                    }
-                }
-            }
-            routes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.prefix_len()));
-            routes
-        });
+        found.routes = Routes::of_subnet(network, subnet_id, vpc_id, view);
         found
     }
 
     fn route_to(&self, remote: &IpAddr) -> Option<RouteKind> {
-        let routes = self.routes.as_ref()?;
-        let kind = routes.iter().find(|(prefix, _)| prefix.contains(remote)).map(|(_, kind)| *kind);
-        Some(kind.unwrap_or(RouteKind::Other))
+        Some(self.routes.as_ref()?.kind_to(remote))
     }
 }
 
@@ -165,9 +121,9 @@ impl Surroundings {
         }
     }
 
-    /// Where the subnet sends packets for `remote`; `None` where that is not known.
-    pub(super) fn route_to(&self, remote: &IpAddr) -> Option<RouteKind> {
-        self.subnet.route_to(remote)
+    /// The subnet's routes; `None` where they are not known.
+    pub(super) fn routes(&self) -> Option<&Routes> {
+        self.subnet.routes.as_ref()
     }
 
     /// The lists that apply to traffic with `remote`; `own` is the interface's own address where it is known.

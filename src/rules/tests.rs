@@ -203,6 +203,117 @@ fn references_follow_the_path() {
 }
 
 #[test]
+fn a_member_behind_a_middlebox_is_no_member() {
+    // Spec 2.4: through a middlebox between the subnets a reference does not match.
+    let network = |routes: &str| {
+        format!(
+            "vpc vpc-1 10.0.0.0/16
+             subnet subnet-1 vpc-1 10.0.1.0/24
+             subnet subnet-2 vpc-1 10.0.2.0/24
+             subnet subnet-fw vpc-1 10.0.9.0/24
+             eni eni-a subnet-1 10.0.1.10 groups=sg-1
+             eni eni-n subnet-1 10.0.1.11 groups=sg-1
+             eni eni-b subnet-2 10.0.2.20 groups=sg-1
+             eni eni-fw subnet-fw 10.0.9.9 groups=sg-1 instance=i-fw
+             nacl acl-1 vpc-1 default
+             sg-1 in all sg-1
+             sg-1 out all sg-1
+             route subnet-1 10.0.0.0/16 local
+             route subnet-2 10.0.0.0/16 local
+             {routes}"
+        )
+    };
+    let asked = |routes: &str, expected: [&str; 2]| {
+        let (into, out) = ("in tcp 1 from 10.0.2.20 => D32767", "out tcp 1 to 10.0.2.20 => D32767");
+        let cases = [format!("{into} {}", expected[0]), format!("{out} {}", expected[1])];
+        check(&network(routes), "eni-a", &cases.each_ref().map(String::as_str));
+    };
+    asked("", ["A", "A"]);
+    for target in ["eni-fw", "i-fw", "vpce-fw"] {
+        let there = format!("route subnet-1 10.0.2.0/24 {target}");
+        let back = format!("route subnet-2 10.0.1.0/24 {target}");
+        asked(&format!("{there}\n{back}"), ["D", "D"]);
+        // The sender's routes decide; of the other direction alone nothing is documented.
+        asked(&there, ["U", "D"]);
+        asked(&back, ["D", "U"]);
+    }
+    // The appliance itself is reached without another, and so are neighbours.
+    let all = "route subnet-1 10.0.9.0/24 eni-fw\nroute subnet-1 10.0.1.0/24 eni-fw
+        route subnet-fw 10.0.0.0/16 local";
+    check(
+        &network(all),
+        "eni-a",
+        &[
+            "in tcp 1 from 10.0.9.9 => D32767 A",
+            "out tcp 1 to 10.0.9.9 => D32767 A",
+            "in tcp 1 from 10.0.1.11 => X A",
+        ],
+    );
+    // To another VPC over an appliance.
+    assert_eq!(across("peering pcx-1 vpc-1 vpc-9\nroute subnet-1 10.9.0.0/16 eni-b", |_| {}), "U D");
+}
+
+#[test]
+fn an_ipv6_address_of_no_known_vpc_may_be_a_foreign_groups() {
+    // Spec 2.4: the owner's VPC or account is not in the snapshot.
+    let network = |more: &str| {
+        format!(
+            "{BASE}
+            acl-1 in 100 allow all ::/0
+            acl-1 out 100 allow all ::/0
+            sg-1 in tcp 443 123456789012/sg-far
+            sg-1 in tcp 22 sg-2
+            sg-1 out tcp 443 123456789012/sg-far
+            sg-2
+            {more}"
+        )
+    };
+    check(
+        &network(""),
+        "eni-a",
+        &[
+            "in tcp 443 from 2001:db8:9::7 => A100 U",
+            "out tcp 443 to 2001:db8:9::7 => A100 U",
+            "in tcp 22 from 2001:db8:9::7 => A100 D", // its members are in the VPC that is known
+            "in tcp 443 from 198.51.100.7 => D32767 D", // public
+            "in tcp 443 from 2001:db8:1:1::99 => A100 D", // nobody's in a VPC whose interfaces are known
+        ],
+    );
+    // Over an internet gateway no reference is preserved.
+    check(
+        &network("route subnet-1 ::/0 igw-1"),
+        "eni-a",
+        &["in tcp 443 from 2001:db8:9::7 => A100 U", "out tcp 443 to 2001:db8:9::7 => A100 D"],
+    );
+    // The reference names a home that is known, and then the group is used elsewhere, too.
+    let home = |vpc: &str, used: Option<&str>| {
+        let mut fixture = Fixture::new(&network(""));
+        for rule in &mut fixture.groups.get_mut("sg-1").unwrap().rules {
+            if let crate::network::Remote::Group(reference) = &mut rule.remote
+                && reference.group_id == "sg-far"
+            {
+                reference.vpc_id = Some(vpc.into());
+            }
+        }
+        let mut network = fixture.network();
+        if let Some(used) = used {
+            let one = crate::network::GroupVpcAssociation {
+                id: format!("sg-far/{used}"),
+                group_id: "sg-far".into(),
+                vpc_id: used.into(),
+                state: Some("associated".into()),
+            };
+            network.group_associations.put(one.id.clone(), crate::network::Timeline::always(one));
+        }
+        let rules = Engine::new(&network).interface("eni-a", NOW).unwrap();
+        rules.group_verdict(&packet("in tcp 443 from 2001:db8:9::7")).decision
+    };
+    assert_eq!(home("vpc-1", None), super::Decision::Deny);
+    assert_eq!(home("vpc-1", Some("vpc-8")), super::Decision::Unknown);
+    assert_eq!(home("vpc-9", None), super::Decision::Unknown);
+}
+
+#[test]
 fn stale_references_match_nothing() {
     let mut fixture = Fixture::new(&format!("{BASE}\nsg-1 in tcp 22 sg-2\nsg-2"));
     if let crate::network::Remote::Group(reference) =

@@ -17,6 +17,8 @@ const MOST_TARGETS: usize = 5;
 struct Target {
     name: String,
     group: TargetGroup,
+    /// The port that it listens on.
+    port: Option<u16>,
     local: Local,
 }
 
@@ -92,9 +94,11 @@ impl Walk<'_> {
             .collect();
         let mut found = Vec::new();
         for group in groups {
-            for (id, state) in &group.targets {
-                let state = state.as_deref().unwrap_or("health not known");
-                let port = group.port.map(|port| format!(" port {port}")).unwrap_or_default();
+            for target in &group.targets {
+                let id = &target.id;
+                let state = target.health.as_deref().unwrap_or("health not known");
+                let port = target.port.or(group.port);
+                let at = port.map(|port| format!(" port {port}")).unwrap_or_default();
                 let holder = match id.parse::<IpAddr>() {
                     Ok(addr) => {
                         let holders = self.network.holders(&addr, self.view);
@@ -105,8 +109,9 @@ impl Walk<'_> {
                 let rules = holder.and_then(|(id, own)| Some((self.engine.interface(&id, self.view)?, own)));
                 match rules {
                     Some((rules, own)) => found.push(Target {
-                        name: format!("{id}{port} ({state})"),
+                        name: format!("{id}{at} ({state})"),
                         group: group.clone(),
+                        port,
                         local: Local { rules, own, by_public: false },
                     }),
                     None => self.not_checked.push(format!(
@@ -142,7 +147,7 @@ impl Walk<'_> {
         let local = &target.local;
         let client = if preserves { source.seen } else { node.own };
         let packet = |direction, remote, port| Packet { direction, remote, protocol, port, icmp: None };
-        let port = target.group.port;
+        let port = target.port;
         let out = packet(Direction::Egress, local.own, port);
         self.groups(Way::There, &node.rules, &out);
         self.acl(Way::There, node, &out, &[]);

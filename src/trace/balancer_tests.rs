@@ -2,7 +2,7 @@
 
 use super::cases::{flow, stages, traced};
 use super::*;
-use crate::network::{LoadBalancer, TargetGroup, Timeline};
+use crate::network::{LoadBalancer, Target, TargetGroup, Timeline};
 use crate::rules::fixture::Fixture;
 
 const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/web/50dc6c495c0c9188";
@@ -30,6 +30,12 @@ const NETWORK: &str = "
     bpa subnet-1 off
     bpa subnet-2 off";
 
+/// `10.0.2.10`, or `10.0.2.10 9090`.
+fn target(text: &str) -> Target {
+    let (id, port) = text.split_once(' ').map_or((text, None), |(id, port)| (id, port.parse().ok()));
+    Target { id: id.into(), port, health: Some("healthy".into()) }
+}
+
 fn run(text: &str, targets: &[&str]) -> Trace {
     let mut network = Fixture::new(text).network();
     let balancer = LoadBalancer {
@@ -44,7 +50,7 @@ fn run(text: &str, targets: &[&str]) -> Trace {
         port: Some(8080),
         target_type: Some("ip".into()),
         load_balancer_ids: vec![ARN.into()],
-        targets: targets.iter().map(|target| ((*target).into(), Some("healthy".into()))).collect(),
+        targets: targets.iter().map(|text| target(text)).collect(),
         ..TargetGroup::default()
     };
     network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
@@ -107,6 +113,17 @@ fn a_target_that_is_shut_stops_it_only_alone() {
     );
     let both = run(NETWORK, &["10.0.2.10", "10.0.2.11"]);
     assert_eq!((both.blockers().count(), both.outcome()), (0, Decision::Unknown));
+}
+
+#[test]
+fn a_target_registered_with_a_port_of_its_own_is_asked_at_that() {
+    // The group's rules and the list open 8080, and the target listens at 9090.
+    let trace = run(NETWORK, &["10.0.2.10 9090"]);
+    let blockers: Vec<&str> = trace.blockers().map(|stage| stage.at.as_str()).collect();
+    assert_eq!(blockers, ["eni-lb", "subnet-2", "eni-app"]);
+    assert!(trace.stages[5].reason.contains("10.0.2.10 port 9090 (healthy)"), "{}", trace.stages[5].reason);
+    let both = run(NETWORK, &["10.0.2.10 9090", "10.0.2.10"]);
+    assert_eq!(both.blockers().count(), 0, "the other one gets it");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::attribute::{group_fix, list_fix};
 use crate::net::{TCP, UDP};
 use crate::network::{NaclEntry, RuleAction, Traffic};
 use crate::rules::{
-    Decision, Direction, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, check_acl, entry_text,
-    match_entry, rule_text,
+    Decision, Direction, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
+    check_acl, entry_text, match_entry, rule_text,
 };
 
 /// The ports that a kind of client may have (spec 3.3): whose they are, and the first and last.
@@ -126,18 +126,19 @@ impl Walk<'_> {
                 {
                     reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
                 }
-                if let Some(close) = mismatch.and_then(closeness)
-                    && entry.action == Some(RuleAction::Allow)
-                    && nearest.as_ref().is_none_or(|(best, _)| close > *best)
-                {
-                    let because = mismatch.map(|mismatch| mismatch.to_string()).unwrap_or_default();
-                    nearest = Some((close, format!("{} ({because})", entry_text(&compiled.acl, entry))));
+                if entry.action == Some(RuleAction::Allow) {
+                    nearer(&mut nearest, mismatch, false, &seen, || entry_text(&compiled.acl, entry));
                 }
                 let because = match mismatch {
                     Some(mismatch) => Some(mismatch.to_string()),
                     None => (!reached).then(|| "not reached".to_owned()),
                 };
                 stage.rules.push(RuleLine { text: entry_text(&compiled.acl, entry), matched, because });
+            }
+            if let Some(entry) = allows_other_family(compiled, &seen) {
+                let everyone = entry.cidr.is_some_and(|cidr| cidr.is_any());
+                let text = || entry_text(&compiled.acl, entry);
+                nearer(&mut nearest, Some(Mismatch::Family), everyone, &seen, text);
             }
             let is_dropped = verdict.decision == Decision::Deny && verdict.direction == list.direction;
             if let (true, Some(entry)) = (is_dropped, verdict.entry) {
@@ -193,11 +194,7 @@ impl Walk<'_> {
                 let Some(rule) = group.rules.get(check.index) else { continue };
                 let text = rule_text(group, rule);
                 let because = check.mismatch.map(|mismatch| mismatch.to_string());
-                if let Some(close) = check.mismatch.and_then(closeness)
-                    && nearest.as_ref().is_none_or(|(best, _)| close > *best)
-                {
-                    nearest = Some((close, format!("{text} ({})", because.as_deref().unwrap_or_default())));
-                }
+                nearer(&mut nearest, check.mismatch, rule.remote.is_everyone(), packet, || text.clone());
                 stage.rules.push(RuleLine { text, matched: check.matched, because });
             }
         }
@@ -220,6 +217,21 @@ impl Walk<'_> {
         );
         stage.direction = Some(direction);
         self.stages.push(stage);
+    }
+}
+
+/// Takes a rule that comes nearer than what was found before.
+fn nearer(
+    nearest: &mut Option<(u8, String)>,
+    mismatch: Option<Mismatch>,
+    everyone: bool,
+    packet: &Packet,
+    text: impl FnOnce() -> String,
+) {
+    let Some(mismatch) = mismatch else { return };
+    let Some(close) = mismatch.closeness(everyone) else { return };
+    if nearest.as_ref().is_none_or(|(best, _)| close > *best) {
+        *nearest = Some((close, format!("{} ({})", text(), mismatch.beside(packet))));
     }
 }
 
@@ -284,16 +296,5 @@ fn scope_text(reason: ScopeReason) -> &'static str {
         ScopeReason::GatewayUnsure => "a gateway's interface is in the subnet and its route is not known",
         ScopeReason::Border => "it crosses the subnet's border",
         ScopeReason::SubnetUnknown => "the subnet's blocks are not known",
-    }
-}
-
-/// The nearest miss fails last in the order in which rules are checked by hand.
-fn closeness(mismatch: Mismatch) -> Option<u8> {
-    match mismatch {
-        Mismatch::Protocol | Mismatch::Family => None,
-        Mismatch::IcmpType => Some(1),
-        Mismatch::Port => Some(2),
-        Mismatch::StaleReference => Some(3),
-        Mismatch::Address => Some(4),
     }
 }

@@ -371,3 +371,70 @@ fn what_was_accepted_behind_a_blocker_contradicts_it() {
         "another's record"
     );
 }
+
+#[test]
+fn the_nearest_miss_may_be_of_the_other_family() {
+    // T6 and T7: what is forgotten is the other family.
+    let network = |rules: &str| {
+        format!(
+            "vpc vpc-1 10.0.0.0/16 2001:db8:1::/56
+             subnet subnet-1 vpc-1 10.0.1.0/24 2001:db8:1:1::/64
+             eni eni-a subnet-1 10.0.1.10 2001:db8:1:1::10 groups=sg-1 public=192.0.2.10
+             nacl acl-1 vpc-1 subnet-1
+             route subnet-1 0.0.0.0/0 igw-1
+             route subnet-1 ::/0 igw-1
+             {rules}"
+        )
+    };
+    let nearest = |rules: &str, src: &str, dst: &str, layer: Layer| {
+        let trace = run(&network(rules), src, dst);
+        let stage =
+            trace.stages.iter().find(|stage| stage.layer == layer && stage.way == Way::There).unwrap();
+        assert_eq!(stage.outcome, Decision::Deny);
+        stage.nearest.clone().unwrap_or_default()
+    };
+    let v4_only = "acl-1 in 100 allow tcp 443 0.0.0.0/0
+        acl-1 in 110 allow tcp 80 ::/0
+        sg-1 in tcp 443 0.0.0.0/0
+        sg-1 in tcp 443 2001:db8:77::/48";
+    let v6 = ("2001:db8:99::7", "2001:db8:1:1::10");
+    assert_eq!(
+        nearest(v4_only, v6.0, v6.1, Layer::NetworkAcl),
+        "nacl acl-1 inbound rule 100 allow tcp 443 from 0.0.0.0/0 (for IPv4 only; the packet is IPv6)"
+    );
+    assert_eq!(
+        nearest(v4_only, v6.0, v6.1, Layer::SecurityGroup),
+        "group sg-1 inbound rule allow tcp 443 from 0.0.0.0/0 (for IPv4 only; the packet is IPv6)"
+    );
+    let v6_only = "acl-1 in 100 deny tcp 443 2001:db8:55::/48
+        acl-1 in 110 allow all ::/0
+        sg-1 in tcp 443 2001:db8:77::/48
+        sg-1 in tcp 80 0.0.0.0/0";
+    let v4 = ("198.51.100.7", "192.0.2.10");
+    assert_eq!(
+        nearest(v6_only, v4.0, v4.1, Layer::NetworkAcl),
+        "nacl acl-1 inbound rule 110 allow all traffic from ::/0 (for IPv6 only; the packet is IPv4)"
+    );
+    let closed = v6_only.replace("2001:db8:55::/48", "::/0");
+    assert_eq!(nearest(&closed, v4.0, v4.1, Layer::NetworkAcl), "");
+    assert_eq!(
+        nearest(v6_only, v4.0, v4.1, Layer::SecurityGroup),
+        "group sg-1 inbound rule allow tcp 443 from 2001:db8:77::/48 (for IPv6 only; the packet is IPv4)"
+    );
+}
+
+#[test]
+fn a_reference_that_the_path_loses_is_told() {
+    // Spec 2.4: through a middlebox a reference does not match; the rule to add names the address.
+    let text = format!(
+        "{}\nsg-2 in tcp 443 sg-1\nroute subnet-1 10.0.2.0/24 eni-fw\nroute subnet-2 10.0.1.0/24 eni-fw
+         subnet subnet-fw vpc-1 10.0.9.0/24
+         eni eni-fw subnet-fw 10.0.9.9 groups=",
+        ONE_LIST.replace("10.0.2.10 groups=sg-1", "10.0.2.10 groups=sg-2")
+    );
+    let found = run(&text, "10.0.1.10", "10.0.2.10");
+    let stage = found.blockers().find(|stage| stage.layer == Layer::SecurityGroup).unwrap();
+    let nearest = stage.nearest.as_deref().unwrap();
+    assert!(nearest.ends_with("(a member, over a path that preserves no references to groups)"), "{nearest}");
+    assert!(stage.fix.as_ref().unwrap().command.contains("CidrIp=10.0.1.10/32"));
+}

@@ -28,7 +28,7 @@ pub(super) enum Hop {
 pub(super) struct Best {
     pub(super) table: Arc<RouteTable>,
     pub(super) route: Option<(Route, String)>,
-    /// Routes to lists whose entries are not known.
+    /// Routes that are not known, or lead to lists whose entries are not.
     pub(super) unknown: Vec<String>,
 }
 
@@ -45,6 +45,9 @@ impl Walk<'_> {
     pub(super) fn best_of(&self, table: Arc<RouteTable>, remote: IpAddr) -> Best {
         let mut best: Option<(u8, &Route, String)> = None;
         let mut unknown = Vec::new();
+        if table.more_routes {
+            unknown.push(format!("routes of {} that could not be read", table.id));
+        }
         for route in &table.routes {
             let blocks = match &route.destination {
                 Destination::Cidr(cidr) => vec![*cidr],

@@ -118,6 +118,7 @@ impl Agree for NetworkAcl {
         let agree = self.is_default == other.is_default;
         self.is_default |= other.is_default;
         let subnets = united(&mut self.subnet_ids, &other.subnet_ids);
+        self.more_subnets |= other.more_subnets;
         self.vpc_id = self.vpc_id.take().or_else(|| other.vpc_id.clone());
         self.owner_id = self.owner_id.take().or_else(|| other.owner_id.clone());
         let entries = differing(&mut self.entries, &other.entries, PartialEq::eq, |entry| {

@@ -123,6 +123,7 @@ impl NetworkBuilder {
             vpc_id: node.text("VpcId"),
             owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
             is_default: node.flag("IsDefault").unwrap_or(false),
+            more_subnets: associations.is_none(),
             subnet_ids: (associations.into_iter().flatten())
                 .filter_map(|association| association.text("SubnetId"))
                 .collect(),
@@ -316,7 +317,9 @@ impl NetworkBuilder {
     pub(super) fn route_table(&mut self, node: Node<'_>, context: &Context) {
         let Some(id) = self.id(node, "RouteTableId", context) else { return };
         let mut routes = Vec::new();
-        for route in node.list("Routes") {
+        let listed = self.elements(node, "Routes", Need::Optional, &id, context);
+        let mut more_routes = listed.is_none();
+        for route in listed.into_iter().flatten() {
             let block = route.text("DestinationCidrBlock").or_else(|| route.text("DestinationIpv6CidrBlock"));
             let destination = match (block, route.text("DestinationPrefixListId")) {
                 (Some(text), _) => self.block(&text, &id, context).map(Destination::Cidr),
@@ -336,18 +339,24 @@ impl NetworkBuilder {
             ];
             let target =
                 TARGETS.iter().find_map(|key| route.text(key)).unwrap_or_else(|| "unknown".to_string());
-            if let Some(destination) = destination {
-                routes.push(Route { destination, target, state: route.text("State") });
+            match destination {
+                Some(destination) => routes.push(Route { destination, target, state: route.text("State") }),
+                None => {
+                    self.problem(context, &id, "a route without a readable destination may lead anywhere");
+                    more_routes = true;
+                }
             }
         }
+        let associations = self.optional(node, "Associations", &id, context);
         let associated =
-            |key: &str| node.list("Associations").filter_map(|association| association.text(key)).collect();
+            |key: &str| associations.iter().filter_map(|association| association.text(key)).collect();
         let table = RouteTable {
             vpc_id: node.text("VpcId"),
-            is_main: node.list("Associations").any(|association| association.flag("Main") == Some(true)),
+            is_main: associations.iter().any(|association| association.flag("Main") == Some(true)),
             subnet_ids: associated("SubnetId"),
             gateway_ids: associated("GatewayId"),
             routes,
+            more_routes,
             id: id.clone(),
         };
         record(&mut self.route_tables, context, id, false, Some(table));

@@ -30,6 +30,13 @@ impl NetworkBuilder {
             subnet_ids: node.texts("Subnets"),
             id: id.clone(),
         };
+        let listed = self.optional(node, "Instances", &id, context);
+        let instances: Vec<String> = listed.into_iter().filter_map(|one| one.text("InstanceId")).collect();
+        let described = self.optional(node, "ListenerDescriptions", &id, context);
+        let listeners: Vec<Node<'_>> = described.into_iter().filter_map(|one| one.get("Listener")).collect();
+        for group in classic_groups(&id, &listeners, &instances) {
+            record(&mut self.target_groups, context, group.id.clone(), false, Some(group));
+        }
         record(&mut self.load_balancers, context, id, false, Some(balancer));
     }
 
@@ -38,7 +45,7 @@ impl NetworkBuilder {
         let group = TargetGroup {
             name: node.text("TargetGroupName"),
             protocol: node.text("Protocol"),
-            port: node.integer("Port").and_then(|port| u16::try_from(port).ok()),
+            port: port(node, "Port"),
             target_type: node.text("TargetType"),
             load_balancer_ids: node.texts("LoadBalancerArns"),
             targets: Vec::new(),
@@ -58,9 +65,13 @@ impl NetworkBuilder {
             );
             return;
         };
-        let targets = node.list("TargetHealthDescriptions").filter_map(|target| {
-            let state = target.get("TargetHealth").and_then(|health| health.text("State"));
-            Some((target.get("Target")?.text("Id")?, state))
+        let targets = node.list("TargetHealthDescriptions").filter_map(|description| {
+            let target = description.get("Target")?;
+            Some(Target {
+                id: target.text("Id")?,
+                port: port(target, "Port"),
+                health: description.get("TargetHealth").and_then(|health| health.text("State")),
+            })
         });
         let piece = Piece { id, at: context.at, origin: context.origin(), value: targets.collect() };
         self.health_pieces.push(piece);
@@ -81,4 +92,39 @@ impl NetworkBuilder {
         };
         self.attribute_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
     }
+}
+
+/// A port member.
+pub(super) fn port(node: Node<'_>, key: &str) -> Option<u16> {
+    node.integer(key).and_then(|port| u16::try_from(port).ok())
+}
+
+/// The instances of a Classic load balancer, as a target group for each port that its listeners forward to. Listeners are in
+/// the members of the AWS CLI (`InstancePort`) or of Terraform (`instance_port`).
+pub(super) fn classic_groups(
+    balancer: &str,
+    listeners: &[Node<'_>],
+    instances: &[String],
+) -> Vec<TargetGroup> {
+    let mut found: Vec<TargetGroup> = Vec::new();
+    for listener in listeners {
+        let Some(port) = port(*listener, "InstancePort").or_else(|| port(*listener, "instance_port")) else {
+            continue;
+        };
+        let id = format!("elb/{balancer}/{port}");
+        if found.iter().any(|group| group.id == id) {
+            continue;
+        }
+        let target = |id: &String| Target { id: id.clone(), port: None, health: None };
+        found.push(TargetGroup {
+            id,
+            protocol: listener.text("InstanceProtocol").or_else(|| listener.text("instance_protocol")),
+            port: Some(port),
+            target_type: Some("instance".to_string()),
+            load_balancer_ids: vec![balancer.to_string()],
+            targets: instances.iter().map(target).collect(),
+            ..TargetGroup::default()
+        });
+    }
+    found
 }

@@ -43,4 +43,29 @@ impl NetworkBuilder {
     ) -> Vec<Node<'a>> {
         self.elements(node, key, Need::Optional, object, context).unwrap_or_default()
     }
+
+    /// A list member's texts, and whether these are all: not where it is no list, or an element is no text (in a plan one that
+    /// is known only after the apply).
+    pub(super) fn members(
+        &mut self,
+        node: Node<'_>,
+        key: &str,
+        object: &str,
+        context: &Context,
+    ) -> (Vec<String>, bool) {
+        let Some(listed) = self.elements(node, key, Need::Optional, object, context) else {
+            return (Vec::new(), false);
+        };
+        let count = listed.len();
+        let texts: Vec<String> = listed.into_iter().filter_map(Node::as_text).collect();
+        let all = texts.len() == count;
+        if !all {
+            self.problem(
+                context,
+                object,
+                format!("an element of {key} cannot be read; what it would be is not known"),
+            );
+        }
+        (texts, all)
+    }
 }

@@ -14,6 +14,7 @@ mod join;
 mod json;
 mod node;
 mod terraform;
+mod terraform_balancers;
 mod terraform_network;
 mod terraform_rules;
 #[cfg(test)]
@@ -206,9 +207,6 @@ impl Context {
     }
 }
 
-/// Targets with their health state.
-type Targets = Vec<(String, Option<String>)>;
-
 /// An observation and its source, by number in the builder.
 #[derive(Debug, Clone)]
 struct Reading<T> {
@@ -266,7 +264,7 @@ pub struct NetworkBuilder {
     /// `None` where not all entries can be read.
     list_pieces: Vec<Piece<Option<Vec<Prefix>>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
-    health_pieces: Vec<Piece<Targets>>,
+    health_pieces: Vec<Piece<Vec<Target>>>,
     attribute_pieces: Vec<Piece<bool>>,
     sources: Vec<Source>,
     /// Resources that AWS Config stopped recording: type, id, when.
@@ -448,9 +446,9 @@ impl Filling<'_> {
         sorted.sort_by(|one, other| one.0.cmp(&other.0));
         let mut kind = Kind::default();
         for (id, readings) in sorted {
-            let timeline = Timeline::new(readings.into_iter().map(|reading| reading.seen).collect());
             let absent = doubts.remove(&id).unwrap_or_default();
-            kind.put(id, timeline.with_absences(absent));
+            let readings = readings.into_iter().map(|reading| reading.seen).collect();
+            kind.put(id, Timeline::with_absences(readings, absent));
         }
         kind
     }

@@ -1,6 +1,7 @@
-//! Terraform resources that lead traffic rather than filter it: Elastic addresses, further blocks of VPCs, route tables, NAT gateways
+//! Terraform resources that lead traffic rather than filter it: interfaces, Elastic addresses, further blocks of VPCs, route tables, NAT gateways
 //! and peering connections. Their pieces lie in several resources each, so they are gathered first and put together at the end.
 
+use super::elements::Need;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::{Context, NetworkBuilder, record};
@@ -18,6 +19,9 @@ pub(super) struct Plumbing {
     tables: BTreeMap<String, RouteTable>,
     routes: Vec<(String, Route)>,
     table_subnets: Vec<(String, String)>,
+    table_gateways: Vec<(String, String)>,
+    /// Tables of which not all routes can be read.
+    unreadable_tables: Vec<String>,
     main_tables: HashMap<String, String>,
     nat_interfaces: Vec<NetworkInterface>,
     /// Resource types that bear on traffic and are not read, with how many there are.
@@ -120,25 +124,36 @@ impl NetworkBuilder {
                 into.vpc_blocks.extend(values.text("vpc_id").zip(block));
             }
             "aws_route_table" | "aws_default_route_table" => {
+                let listed = self.elements(values, "route", Need::Optional, &id, context);
+                if listed.is_none() {
+                    into.unreadable_tables.push(id.clone());
+                }
+                for route in listed.into_iter().flatten() {
+                    self.terraform_route(route, &id, context, into);
+                }
                 let table = RouteTable {
                     id: id.clone(),
                     vpc_id: values.text("vpc_id"),
                     is_main: resource.kind == "aws_default_route_table",
                     ..RouteTable::default()
                 };
-                for route in self.optional(values, "route", &id, context) {
-                    let found = self.terraform_route(route, &id, context);
-                    into.routes.extend(found.map(|route| (id.clone(), route)));
-                }
                 into.tables.insert(id, table);
             }
             "aws_route" => {
                 let Some(table) = values.text("route_table_id") else { return };
-                let found = self.terraform_route(values, &table, context);
-                into.routes.extend(found.map(|route| (table, route)));
+                self.terraform_route(values, &table, context, into);
             }
             "aws_route_table_association" => {
-                into.table_subnets.extend(values.text("route_table_id").zip(values.text("subnet_id")));
+                let table = values.text("route_table_id");
+                // An edge association names a gateway in the subnet's place.
+                match (table, values.text("subnet_id"), values.text("gateway_id")) {
+                    (Some(table), Some(subnet), _) => into.table_subnets.push((table, subnet)),
+                    (Some(table), None, Some(gateway)) => into.table_gateways.push((table, gateway)),
+                    _ => {
+                        let message = "an association that is known only after apply was left out";
+                        self.problem(context, &resource.address, message);
+                    }
+                }
             }
             "aws_main_route_table_association" => {
                 into.main_tables.extend(values.text("vpc_id").zip(values.text("route_table_id")));
@@ -146,7 +161,8 @@ impl NetworkBuilder {
             "aws_vpc_endpoint" => {
                 // A gateway endpoint is a route to its service's prefix list in each of its tables.
                 let list = values.text("prefix_list_id");
-                for (table, list) in values.texts("route_table_ids").into_iter().zip(list.iter().cycle()) {
+                let tables = self.members(values, "route_table_ids", &id, context).0;
+                for (table, list) in tables.into_iter().zip(list.iter().cycle()) {
                     let destination = Destination::PrefixList(list.clone());
                     into.routes.push((table, Route { destination, target: id.clone(), state: None }));
                 }
@@ -199,7 +215,46 @@ impl NetworkBuilder {
         }
     }
 
-    fn terraform_route(&mut self, values: Node<'_>, table: &str, context: &Context) -> Option<Route> {
+    pub(super) fn terraform_interface(
+        &mut self,
+        values: Node<'_>,
+        id: &str,
+        groups: &str,
+        context: &Context,
+    ) -> NetworkInterface {
+        let mut addresses = Vec::new();
+        push_new(&mut addresses, values.addr("private_ip"));
+        for key in ["private_ips", "secondary_private_ips", "ipv6_addresses"] {
+            for text in self.members(values, key, id, context).0 {
+                match text.parse() {
+                    Ok(address) => push_new(&mut addresses, Some(address)),
+                    Err(_) => {
+                        self.problem(context, id, format!("{text} of {key} is no address; it was left out"))
+                    }
+                }
+            }
+        }
+        let (group_ids, all_groups) = self.members(values, groups, id, context);
+        let mut public_addresses = Vec::new();
+        push_new(&mut public_addresses, values.addr("public_ip"));
+        NetworkInterface {
+            id: id.to_string(),
+            subnet_id: values.text("subnet_id"),
+            group_ids,
+            groups_known: all_groups && values.get(groups).is_some(),
+            primary: values.addr("private_ip"),
+            addresses,
+            public_addresses,
+            owner_id: values.text("owner_id").or_else(|| values.text("arn").as_deref().and_then(account_of)),
+            instance_id: values.list("attachment").find_map(|attachment| attachment.text("instance")),
+            interface_type: values.text("interface_type"),
+            description: values.text("description"),
+            source_dest_check: values.flag("source_dest_check"),
+            ..NetworkInterface::default()
+        }
+    }
+
+    fn terraform_route(&mut self, values: Node<'_>, table: &str, context: &Context, into: &mut Plumbing) {
         let block =
             ["cidr_block", "destination_cidr_block", "ipv6_cidr_block", "destination_ipv6_cidr_block"];
         let destination = match block.into_iter().find_map(|key| values.text(key)) {
@@ -207,17 +262,18 @@ impl NetworkBuilder {
             None => values.text("destination_prefix_list_id").map(Destination::PrefixList),
         };
         let Some(destination) = destination else {
-            self.problem(context, table, "a route whose destination cannot be read was left out");
-            return None;
+            self.problem(context, table, "a route without a readable destination may lead anywhere");
+            into.unreadable_tables.push(table.to_string());
+            return;
         };
         let target = TARGETS.iter().find_map(|key| values.text(key)).unwrap_or_else(|| "unknown".to_string());
-        Some(Route { destination, target, state: values.text("state") })
+        into.routes.push((table.to_string(), Route { destination, target, state: values.text("state") }));
     }
 
     /// Puts together what was gathered; `interfaces` are those of the state.
     pub(super) fn finish_plumbing(
         &mut self,
-        plumbing: Plumbing,
+        mut plumbing: Plumbing,
         interfaces: &mut HashMap<String, NetworkInterface>,
         context: &Context,
     ) {
@@ -227,7 +283,7 @@ impl NetworkBuilder {
                 push_new(&mut vpc.cidrs, Some(*block));
             }
         }
-        for nat in plumbing.nat_interfaces {
+        for nat in std::mem::take(&mut plumbing.nat_interfaces) {
             interfaces.entry(nat.id.clone()).or_insert(nat);
         }
         map_elastic(&plumbing.elastic, interfaces);
@@ -236,26 +292,14 @@ impl NetworkBuilder {
             let known = subnet.into_iter().flatten().filter_map(|one| one.value.as_ref());
             interface.vpc_id = known.filter_map(|subnet| subnet.vpc_id.clone()).next_back();
         }
-        self.terraform_tables(
-            plumbing.tables,
-            plumbing.routes,
-            plumbing.table_subnets,
-            &plumbing.main_tables,
-            context,
-        );
-        for (kind, count) in plumbing.unread {
-            self.problem(context, &kind, format!("{count} resources of this type are not read"));
+        for (kind, count) in &plumbing.unread {
+            self.problem(context, kind, format!("{count} resources of this type are not read"));
         }
+        self.terraform_tables(plumbing, context);
     }
 
-    fn terraform_tables(
-        &mut self,
-        mut tables: BTreeMap<String, RouteTable>,
-        routes: Vec<(String, Route)>,
-        subnets: Vec<(String, String)>,
-        mains: &HashMap<String, String>,
-        context: &Context,
-    ) {
+    fn terraform_tables(&mut self, plumbing: Plumbing, context: &Context) {
+        let Plumbing { mut tables, routes, table_subnets, table_gateways, main_tables, .. } = plumbing;
         let mut elsewhere: Vec<String> = Vec::new();
         for (table, route) in routes {
             match tables.get_mut(&table) {
@@ -264,19 +308,22 @@ impl NetworkBuilder {
                 None => push_new(&mut elsewhere, Some(table)),
             }
         }
-        for (table, subnet) in subnets {
+        let subnets = table_subnets.into_iter().map(|(table, subnet)| (table, subnet, true));
+        let gateways = table_gateways.into_iter().map(|(table, gateway)| (table, gateway, false));
+        for (table, end, is_subnet) in subnets.chain(gateways) {
             match tables.get_mut(&table) {
-                Some(known) => push_new(&mut known.subnet_ids, Some(subnet)),
+                Some(known) if is_subnet => push_new(&mut known.subnet_ids, Some(end)),
+                Some(known) => push_new(&mut known.gateway_ids, Some(end)),
                 None => push_new(&mut elsewhere, Some(table)),
             }
         }
         for table in elsewhere {
-            let message = "routes or subnets of a route table that is not in this state were left out";
+            let message = "routes or associations of a route table that is not in this state were left out";
             self.problem(context, &table, message);
         }
         for (id, mut table) in tables {
             let vpc = table.vpc_id.clone().unwrap_or_default();
-            table.is_main = mains.get(&vpc).map_or(table.is_main, |main| *main == id);
+            table.is_main = main_tables.get(&vpc).map_or(table.is_main, |main| *main == id);
             // Terraform leaves out the local routes, which every table has for the blocks of its VPC.
             let readings = self.vpcs.get(&vpc).into_iter().flatten().filter(|one| one.at == context.at);
             let blocks: Vec<Prefix> =
@@ -292,6 +339,7 @@ impl NetworkBuilder {
                     table.routes.push(Route { destination, target: "local".to_string(), state: None });
                 }
             }
+            table.more_routes = plumbing.unreadable_tables.contains(&id);
             record(&mut self.route_tables, context, id, false, Some(table));
         }
     }
@@ -317,4 +365,10 @@ fn map_elastic(elastic: &[Elastic], interfaces: &mut HashMap<String, NetworkInte
             push_new(&mut interface.public_mappings, one.private.map(|private| (public, private)));
         }
     }
+}
+
+/// The account in an ARN: `arn:aws:ec2:us-east-1:111122223333:…`.
+fn account_of(arn: &str) -> Option<String> {
+    let account = arn.split(':').nth(4)?;
+    (!account.is_empty()).then(|| account.to_string())
 }

@@ -6,6 +6,7 @@ use super::entries::rule_number;
 use super::groups::unreadable_rule;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
+use super::terraform_balancers::Balancing;
 use super::terraform_network::Plumbing;
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, entries, record};
@@ -24,6 +25,7 @@ struct Gathered {
     /// `None` where an entry cannot be read.
     lists: HashMap<String, Option<Vec<crate::net::Prefix>>>,
     plumbing: Plumbing,
+    balancing: Balancing,
     inline_groups: Vec<(String, Vec<SecurityGroupRule>)>,
 }
 
@@ -86,6 +88,7 @@ impl NetworkBuilder {
                 ),
             }
         }
+        self.finish_balancing(gathered.balancing, context);
         self.finish_plumbing(gathered.plumbing, &mut gathered.interfaces, context);
         for (id, interface) in gathered.interfaces {
             record(&mut self.interfaces, context, id, false, Some(interface));
@@ -136,9 +139,21 @@ impl NetworkBuilder {
             }
             "aws_security_group_rule" => {
                 let Some(group) = self.parent(values, "security_group_id", resource, context) else { return };
-                let egress = values.text("type").as_deref() == Some("egress");
                 let mut rules = Vec::new();
-                self.terraform_rules(values, egress, &group, context, &mut rules);
+                match values.text("type").as_deref() {
+                    Some(kind @ ("ingress" | "egress")) => {
+                        self.terraform_rules(values, kind == "egress", &group, context, &mut rules);
+                    }
+                    _ => {
+                        let message = "a rule whose type is neither ingress nor egress may match anything";
+                        self.problem(context, &group, message);
+                        rules.extend(
+                            [false, true].map(|egress| {
+                                unreadable_rule(egress, "neither ingress nor egress".to_string())
+                            }),
+                        );
+                    }
+                }
                 let rule_id = values.text("security_group_rule_id");
                 for mut rule in rules {
                     rule.rule_id.clone_from(&rule_id);
@@ -182,27 +197,44 @@ impl NetworkBuilder {
                         None => entries.extend(entries::unplaced("the list has no readable entries")),
                     }
                 }
+                let (subnet_ids, all) = self.members(values, "subnet_ids", &id, context);
                 gathered.acls.push(NetworkAcl {
                     id: id.clone(),
                     vpc_id: values.text("vpc_id"),
                     owner_id: values.text("owner_id"),
                     is_default: resource.kind == "aws_default_network_acl",
-                    subnet_ids: values.texts("subnet_ids"),
+                    subnet_ids,
+                    more_subnets: !all,
                     entries,
                 });
             }
             "aws_network_acl_rule" => {
                 let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
-                let egress = values.flag("egress").unwrap_or(false);
-                let entry = self.terraform_entry(values, "rule_number", "rule_action", egress, &acl, context);
-                gathered.acl_entries.entry(acl).or_default().push(entry);
+                let egress = values.flag("egress");
+                let directions = match (egress, values.get("egress")) {
+                    (Some(egress), _) => vec![egress],
+                    (None, None) => vec![false],
+                    (None, Some(_)) => {
+                        let message = "an entry without a readable egress may match anything in its place";
+                        self.problem(context, &acl, message);
+                        vec![false, true]
+                    }
+                };
+                for egress in &directions {
+                    let mut entry =
+                        self.terraform_entry(values, "rule_number", "rule_action", *egress, &acl, context);
+                    if directions.len() > 1 {
+                        entry.traffic = Traffic::Unreadable("no readable egress".to_string());
+                    }
+                    gathered.acl_entries.entry(acl.clone()).or_default().push(entry);
+                }
             }
             "aws_network_acl_association" => {
                 let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
                 gathered.acl_subnets.entry(acl).or_default().extend(values.text("subnet_id"));
             }
             "aws_network_interface" => {
-                let interface = self.terraform_interface(values, &id, "security_groups");
+                let interface = self.terraform_interface(values, &id, "security_groups", context);
                 gathered.interfaces.insert(id, interface);
             }
             "aws_network_interface_sg_attachment" => {
@@ -226,7 +258,7 @@ impl NetworkBuilder {
                 };
                 if let Some(interface_id) = values.text("primary_network_interface_id") {
                     let mut interface =
-                        self.terraform_interface(values, &interface_id, "vpc_security_group_ids");
+                        self.terraform_interface(values, &interface_id, "vpc_security_group_ids", context);
                     interface.instance_id = Some(id.clone());
                     gathered.interfaces.entry(interface_id).or_insert(interface);
                 }
@@ -265,30 +297,23 @@ impl NetworkBuilder {
                     entries: None,
                 };
                 record(&mut self.prefix_lists, context, id.clone(), false, Some(list));
-                gathered.lists.entry(id.clone()).or_insert_with(|| Some(Vec::new()));
-                for entry in self.optional(values, "entry", &id, context) {
-                    self.terraform_list_entry(entry, id.clone(), context, gathered);
+                match self.elements(values, "entry", Need::Optional, &id, context) {
+                    Some(entries) => {
+                        gathered.lists.entry(id.clone()).or_insert_with(|| Some(Vec::new()));
+                        for entry in entries {
+                            self.terraform_list_entry(entry, id.clone(), context, gathered);
+                        }
+                    }
+                    None => {
+                        gathered.lists.insert(id, None);
+                    }
                 }
             }
             "aws_ec2_managed_prefix_list_entry" => {
                 let Some(list) = self.parent(values, "prefix_list_id", resource, context) else { return };
                 self.terraform_list_entry(values, list, context, gathered);
             }
-            "aws_lb" | "aws_alb" | "aws_elb" => {
-                let kind = if resource.kind == "aws_elb" { "classic" } else { "application" };
-                let balancer = LoadBalancer {
-                    id: values.text("arn").filter(|_| kind != "classic").unwrap_or_else(|| id.clone()),
-                    name: values.text("name").unwrap_or_default(),
-                    kind: values.text("load_balancer_type").unwrap_or_else(|| kind.to_string()),
-                    scheme: values.flag("internal").map(|internal| {
-                        if internal { "internal".to_string() } else { "internet-facing".to_string() }
-                    }),
-                    vpc_id: values.text("vpc_id"),
-                    group_ids: values.texts("security_groups"),
-                    subnet_ids: values.texts("subnets"),
-                };
-                record(&mut self.load_balancers, context, balancer.id.clone(), false, Some(balancer));
-            }
+            _ if self.terraform_balancing(resource, context, &mut gathered.balancing) => {}
             _ => self.terraform_plumbing(resource, context, &mut gathered.plumbing),
         }
     }
@@ -366,18 +391,24 @@ impl NetworkBuilder {
     ) {
         let traffic = self.terraform_traffic(values, "protocol", group, context);
         let mut remotes = Vec::new();
-        for text in values.texts("cidr_blocks").into_iter().chain(values.texts("ipv6_cidr_blocks")) {
-            remotes.push(self.cidr_remote(text, group, context));
+        let mut whole = values.get("self").is_none() || values.flag("self").is_some();
+        for key in ["cidr_blocks", "ipv6_cidr_blocks", "prefix_list_ids", "security_groups"] {
+            let (texts, all) = self.members(values, key, group, context);
+            whole &= all;
+            for text in texts {
+                remotes.push(match key {
+                    "prefix_list_ids" => Remote::PrefixList(text),
+                    "security_groups" => Remote::Group(reference(&text)),
+                    _ => self.cidr_remote(text, group, context),
+                });
+            }
         }
-        remotes.extend(values.texts("prefix_list_ids").into_iter().map(Remote::PrefixList));
-        let sources =
-            values.texts("security_groups").into_iter().chain(values.text("source_security_group_id"));
-        remotes.extend(sources.map(|text| Remote::Group(reference(&text))));
+        remotes.extend(values.text("source_security_group_id").map(|text| Remote::Group(reference(&text))));
         if values.flag("self") == Some(true) {
             remotes.push(Remote::Group(reference(group)));
         }
-        if remotes.is_empty() {
-            remotes.push(Remote::Unreadable("known after apply".to_string()));
+        if remotes.is_empty() || !whole {
+            remotes.push(Remote::Unreadable("not readable, or known after apply".to_string()));
         }
         let description = values.text("description");
         for remote in remotes {
@@ -415,33 +446,6 @@ impl NetworkBuilder {
         let action = acl_action(values.text(action_key).as_deref());
         NaclEntry { number: number.unwrap_or(NACL_UNPLACED), egress, action, traffic, cidr }
     }
-
-    fn terraform_interface(&mut self, values: Node<'_>, id: &str, groups: &str) -> NetworkInterface {
-        let mut addresses = Vec::new();
-        push_new(&mut addresses, values.addr("private_ip"));
-        for key in ["private_ips", "secondary_private_ips", "ipv6_addresses"] {
-            for text in values.texts(key) {
-                push_new(&mut addresses, text.parse().ok());
-            }
-        }
-        let mut public_addresses = Vec::new();
-        push_new(&mut public_addresses, values.addr("public_ip"));
-        NetworkInterface {
-            id: id.to_string(),
-            subnet_id: values.text("subnet_id"),
-            group_ids: values.texts(groups),
-            groups_known: values.get(groups).is_some(),
-            primary: values.addr("private_ip"),
-            addresses,
-            public_addresses,
-            owner_id: values.text("owner_id").or_else(|| values.text("arn").as_deref().and_then(account_of)),
-            instance_id: values.list("attachment").find_map(|attachment| attachment.text("instance")),
-            interface_type: values.text("interface_type"),
-            description: values.text("description"),
-            source_dest_check: values.flag("source_dest_check"),
-            ..NetworkInterface::default()
-        }
-    }
 }
 
 /// `sg-…` or `account/sg-…`.
@@ -451,10 +455,4 @@ fn reference(text: &str) -> GroupReference {
         None => (None, text),
     };
     GroupReference { group_id: group.to_string(), account, ..GroupReference::default() }
-}
-
-/// The account in an ARN: `arn:aws:ec2:us-east-1:111122223333:…`.
-fn account_of(arn: &str) -> Option<String> {
-    let account = arn.split(':').nth(4)?;
-    (!account.is_empty()).then(|| account.to_string())
 }

@@ -125,6 +125,23 @@ fn a_capture_of_unknown_extent_casts_doubt() {
 }
 
 #[test]
+fn equal_captures_on_both_sides_do_not_hide_an_absence() {
+    let (network, _) = network(&[asked("", 0, &[1, 2]), asked("", 2, &[1]), asked("", 4, &[1, 2])]);
+    let known = |day: i64, after: bool| {
+        let view = View { at: NOON + day * DAY, after };
+        let found = network.interfaces.get("eni-2", view).unwrap();
+        (found.distance / DAY, found.missing_at.map(|at| (at - NOON) / DAY))
+    };
+    assert_eq!([known(0, false), known(4, false)], [(0, None), (0, None)], "it was captured");
+    assert_eq!([known(1, false), known(1, true)], [(1, None), (3, Some(2))]);
+    assert_eq!([known(3, false), known(3, true)], [(3, Some(2)), (1, None)]);
+    assert_eq!(known(2, false), (2, Some(2)));
+    assert_eq!(network.views(NOON + DAY, NOON + DAY + 60).len(), 2, "either of both may be right");
+    let one = |day: i64| network.interfaces.get("eni-1", view(NOON + day * DAY)).unwrap();
+    assert_eq!((one(2).distance, one(3).missing_at), (0, None), "which is in all of them");
+}
+
+#[test]
 fn a_capture_of_few_says_nothing_of_the_others() {
     let (network, _) = network(&[asked("", 0, &[1, 2, 3, 4, 5]), asked("", 2, &[1])]);
     assert_eq!(network.interfaces.get("eni-2", view(NOON + 3 * DAY)).unwrap().missing_at, None);

@@ -206,8 +206,10 @@ fn target_group(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "port", group.port.map(|port| port.to_string()).unwrap_or_default());
     opt(&mut lines, "target type", group.target_type.as_deref());
     add(&mut lines, "load balancers", joined(&group.load_balancer_ids));
-    for (target, health) in &group.targets {
-        add(&mut lines, "target", format!("{target} {}", health.as_deref().unwrap_or("health not known")));
+    for target in &group.targets {
+        let port = target.port.map(|port| format!(" port {port}")).unwrap_or_default();
+        let health = target.health.as_deref().unwrap_or("health not known");
+        add(&mut lines, "target", format!("{}{port} {health}", target.id));
     }
     Some(lines)
 }

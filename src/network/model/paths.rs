@@ -1,0 +1,162 @@
+//! Where traffic goes: VPCs and subnets, routes, and what joins networks or keeps them from the internet.
+
+use crate::net::Prefix;
+
+/// A subnet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Subnet {
+    /// `subnet-…`.
+    pub id: String,
+    /// Its VPC.
+    pub vpc_id: Option<String>,
+    /// Owning account.
+    pub owner_id: Option<String>,
+    /// IPv4 and IPv6 blocks.
+    pub cidrs: Vec<Prefix>,
+    /// Availability zone.
+    pub availability_zone: Option<String>,
+    /// Effective Block Public Access mode: `off`, `block-bidirectional`, `block-ingress`.
+    pub bpa_mode: Option<String>,
+}
+
+/// A VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Vpc {
+    /// `vpc-…`.
+    pub id: String,
+    /// Owning account.
+    pub owner_id: Option<String>,
+    /// IPv4 and IPv6 blocks.
+    pub cidrs: Vec<Prefix>,
+    /// Effective Block Public Access mode.
+    pub bpa_mode: Option<String>,
+    /// Encryption control mode: `monitor`, `enforce`.
+    pub encryption_mode: Option<String>,
+}
+
+/// What a route matches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// A block.
+    Cidr(Prefix),
+    /// A prefix list.
+    PrefixList(String),
+}
+
+/// One route.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// What it matches.
+    pub destination: Destination,
+    /// `local`, `igw-…`, `nat-…`, `tgw-…`, `pcx-…`, `eni-…`, `vpce-…`, `eigw-…`, or a Cloud WAN ARN.
+    pub target: String,
+    /// `active`, `blackhole`, `filtered`.
+    pub state: Option<String>,
+}
+
+impl Route {
+    /// Whether what it leads to is gone.
+    pub fn is_blackhole(&self) -> bool {
+        self.state.as_deref() == Some("blackhole")
+    }
+}
+
+/// A route table.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RouteTable {
+    /// `rtb-…`.
+    pub id: String,
+    /// Its VPC.
+    pub vpc_id: Option<String>,
+    /// Main table of the VPC.
+    pub is_main: bool,
+    /// Subnets with an explicit association.
+    pub subnet_ids: Vec<String>,
+    /// Internet and virtual private gateways associated with it: it routes what comes in through them.
+    pub gateway_ids: Vec<String>,
+    /// Its routes.
+    pub routes: Vec<Route>,
+    /// It may have more: some could not be read.
+    pub more_routes: bool,
+}
+
+/// One end of a peering connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PeeringEnd {
+    /// VPC.
+    pub vpc_id: Option<String>,
+    /// Account.
+    pub owner_id: Option<String>,
+    /// Region.
+    pub region: Option<String>,
+    /// Blocks.
+    pub cidrs: Vec<Prefix>,
+}
+
+/// A VPC peering connection.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Peering {
+    /// `pcx-…`.
+    pub id: String,
+    /// `active` is the only usable state.
+    pub status: Option<String>,
+    /// Requester.
+    pub requester: PeeringEnd,
+    /// Accepter.
+    pub accepter: PeeringEnd,
+}
+
+impl Peering {
+    /// Whether it works and joins the two VPCs.
+    pub fn joins(&self, one: &str, other: &str) -> bool {
+        let (requester, accepter) = (self.requester.vpc_id.as_deref(), self.accepter.vpc_id.as_deref());
+        self.status.as_deref() == Some("active")
+            && ((requester == Some(one) && accepter == Some(other))
+                || (requester == Some(other) && accepter == Some(one)))
+    }
+
+    /// Whether both ends are in one Region, which references to groups need; unknown Regions count as equal.
+    pub fn same_region(&self) -> bool {
+        match (&self.requester.region, &self.accepter.region) {
+            (Some(one), Some(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
+/// A transit gateway's attachment of a VPC.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TransitGatewayAttachment {
+    /// `tgw-attach-…`.
+    pub id: String,
+    /// `tgw-…`.
+    pub gateway_id: Option<String>,
+    /// Attached VPC.
+    pub vpc_id: Option<String>,
+    /// Subnets with an attachment interface.
+    pub subnet_ids: Vec<String>,
+    /// Security group referencing support: `enable`, `disable`.
+    pub security_group_referencing: Option<String>,
+}
+
+/// Block Public Access options of an account and Region.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BpaOptions {
+    /// `account/region`, either part `-` when unknown.
+    pub id: String,
+    /// `off`, `block-bidirectional`, `block-ingress`.
+    pub mode: Option<String>,
+}
+
+/// A Block Public Access exclusion.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct BpaExclusion {
+    /// `vpcbpa-exclude-…`.
+    pub id: String,
+    /// `vpc-…` or `subnet-…`.
+    pub resource_id: Option<String>,
+    /// `allow-bidirectional`, `allow-egress`.
+    pub mode: Option<String>,
+    /// Lifecycle state.
+    pub state: Option<String>,
+}

@@ -1,0 +1,111 @@
+//! Where a subnet's route table leads packets, as far as filters care (spec 1.2, 2.4).
+
+use crate::net::Prefix;
+use crate::network::{Destination, Network, NetworkInterface, View};
+use std::net::IpAddr;
+
+/// Where a route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RouteKind {
+    Local,
+    Transit,
+    /// `vpce-…` that is no gateway endpoint: a Gateway Load Balancer or Network Firewall endpoint.
+    GatewayEndpoint,
+    /// An interface or instance that forwards.
+    Appliance,
+    /// An internet gateway, or an egress-only one.
+    Internet,
+    Other,
+}
+
+impl RouteKind {
+    fn of(target: &str) -> Self {
+        if target == "local" {
+            RouteKind::Local
+        } else if target.starts_with("tgw-") || target.contains(":core-network/") {
+            RouteKind::Transit
+        } else if target.starts_with("vpce-") {
+            RouteKind::GatewayEndpoint
+        } else if target.starts_with("eni-") || target.starts_with("i-") {
+            RouteKind::Appliance
+        } else if target.starts_with("igw-") || target.starts_with("eigw-") {
+            RouteKind::Internet
+        } else {
+            RouteKind::Other
+        }
+    }
+
+    /// Whether no outbound rule can name a group of what is reached over it (spec 2.4).
+    pub(super) fn loses_references(self) -> bool {
+        self == RouteKind::Transit || self.is_middlebox()
+    }
+
+    /// Whether what passes there goes through an appliance.
+    fn is_middlebox(self) -> bool {
+        matches!(self, RouteKind::GatewayEndpoint | RouteKind::Appliance)
+    }
+}
+
+/// One route, its prefix list resolved.
+#[derive(Debug, Clone)]
+struct Leads {
+    to: Prefix,
+    kind: RouteKind,
+    target: String,
+}
+
+/// The routes of a subnet, the longest prefix first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Routes(Vec<Leads>);
+
+impl Routes {
+    /// Those of a subnet's table; `None` where the configuration has none for it, or not all of it.
+    pub(super) fn of_subnet(
+        network: &Network,
+        subnet_id: &str,
+        vpc_id: Option<&str>,
+        view: View,
+    ) -> Option<Self> {
+        let table =
+            network.route_table_of(subnet_id, vpc_id, view).filter(|table| !table.value.more_routes)?;
+        let mut routes = Vec::new();
+        for route in table.value.routes.iter().filter(|route| !route.is_blackhole()) {
+            let kind = RouteKind::of(&route.target);
+            let lead = |to: &Prefix| Leads { to: *to, kind, target: route.target.clone() };
+            match &route.destination {
+                Destination::Cidr(prefix) => routes.push(lead(prefix)),
+                // Routes to AWS's own lists are gateway endpoints, which have no interface.
+                Destination::PrefixList(_) if kind == RouteKind::GatewayEndpoint => {}
+                Destination::PrefixList(list) => {
+                    let list = network.prefix_lists.get(list, view);
+                    let entries = list.iter().filter_map(|list| list.value.entries.as_ref()).flatten();
+                    routes.extend(entries.map(lead));
+                }
+            }
+        }
+        routes.sort_by_key(|route| std::cmp::Reverse(route.to.prefix_len()));
+        Some(Routes(routes))
+    }
+
+    fn best(&self, remote: &IpAddr) -> Option<&Leads> {
+        self.0.iter().find(|route| route.to.contains(remote))
+    }
+
+    /// Where packets for `remote` go.
+    pub(super) fn kind_to(&self, remote: &IpAddr) -> RouteKind {
+        self.best(remote).map_or(RouteKind::Other, |route| route.kind)
+    }
+
+    /// Whether packets for `remote` go through a middlebox that is none of `ends`.
+    pub(super) fn diverts(&self, remote: &IpAddr, ends: [Option<&NetworkInterface>; 2]) -> bool {
+        let is_end = |target: &str| {
+            ends.iter().flatten().any(|end| end.id == target || end.instance_id.as_deref() == Some(target))
+        };
+        self.best(remote).is_some_and(|route| route.kind.is_middlebox() && !is_end(&route.target))
+    }
+
+    /// Whether any route leads through a middlebox.
+    pub(super) fn has_middlebox(&self) -> bool {
+        self.0.iter().any(|route| route.kind.is_middlebox())
+    }
+}
