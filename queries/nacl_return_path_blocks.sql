@@ -6,8 +6,15 @@
 select interface_id, direction, srcaddr, srcport, protocol_name(protocol) as protocol, nacl_id, nacl_rule_number, confidence,
   count(distinct dstaddr) as remotes, count(*) as flows, sum(packets) as packets, min(start) as first_seen, max("end") as last_seen
 from reject_attribution
-where verdict = 'NACL' and srcport < dstport and dstport >= 1024
-  and (reason_code = 'RESPONSE_OF_ACCEPTED_FLOW' or (reason_code in ('NACL_DEFAULT_DENY', 'NACL_EXPLICIT_DENY') and (direction = 'egress' or tcp_flags & 18 = 18)))
+where verdict = 'NACL'
+  -- With flags a SYN-ACK answers, a SYN begins, and only what follows goes by the ports; answers go to ports above 1023.
+  and case
+    when tcp_flags & 18 = 18 then dstport >= 1024
+    when tcp_flags & 18 = 2 then false
+    when reason_code = 'RESPONSE_OF_ACCEPTED_FLOW' then dstport >= 1024
+    else srcport < dstport and dstport >= 1024
+  end
+  and reason_code in ('RESPONSE_OF_ACCEPTED_FLOW', 'NACL_DEFAULT_DENY', 'NACL_EXPLICIT_DENY')
   and ($from is null or start >= $from) and ($to is null or start < $to)
 group by interface_id, direction, srcaddr, srcport, protocol, nacl_id, nacl_rule_number, confidence
 order by flows desc, interface_id, srcaddr, srcport

@@ -3,7 +3,7 @@
 --   logs span long enough, and the interfaces that the rule filters were logged in enough of that; else there is not enough
 --   evidence. A week is the least, since what runs at night or at the weekend shows within one; give more where something
 --   runs once a month.
--- needs: rule_hits(layer, object_id, rule, conversations, possible, interfaces, interfaces_seen, coverage, action_logged)
+-- needs: rule_hits(layer, object_id, rule, conversations, possible, interfaces, interfaces_seen, interfaces_complete, coverage, action_logged)
 -- param: min_coverage float = 0.9 "share of the window in which the rule's interfaces must have been logged"
 -- param: min_window duration = 7d "the least time that the logs must span"
 -- param: limit int = 1000 "how many rows"
@@ -11,18 +11,21 @@
 select verdict, layer, object_id, direction, rule, reason, interfaces, interfaces_seen, coverage_percent, observed_from, observed_to
 from (
   select *, round(100 * coverage, 1) as coverage_percent,
-    case when reason is null or interfaces = 0 then 'unused' else 'not enough evidence' end as verdict
+    case when reason is null or (interfaces = 0 and interfaces_complete and observed_from is not null)
+      then 'unused' else 'not enough evidence' end as verdict
   from (
     select *,
       case
         when observed_from is null then 'the logs hold no record'
+        when not interfaces_complete and (interfaces = 0 or interfaces_seen = 0)
+          then 'the configuration may lack interfaces of it (describe-network-interfaces of all that is logged)'
         when interfaces = 0 and layer = 'security_group' then 'no interface carries the group'
         when interfaces = 0 then 'no interface is in a subnet that uses the list'
         when possible > 0 then 'it may have matched ' || possible || ' conversations'
         when interfaces_seen = 0 then 'none of its interfaces is in the logs'
         when not action_logged and action = 'deny' then 'the logs of its VPC hold no REJECT'
         when not action_logged then 'the logs of its VPC hold no ACCEPT'
-        when observed_from + $min_window > observed_to then 'the logs span only ' || case
+        when observed_from + $min_window > observed_to then 'it was observed for only ' || case
           when to_unixtime(observed_to) - to_unixtime(observed_from) < 7200
             then round((to_unixtime(observed_to) - to_unixtime(observed_from)) / 60.0, 1) || ' minutes'
           when to_unixtime(observed_to) - to_unixtime(observed_from) < 172800

@@ -19,7 +19,8 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
                 returns::check(&mut report, &list, &acl_list(acl, !egress, family));
             }
         }
-        if acl.subnet_ids.is_empty() && !acl.is_default {
+        let told_apart = network.acl_associations.all(view).any(|one| one.value.acl_id == acl.id);
+        if acl.subnet_ids.is_empty() && !acl.is_default && !acl.more_subnets && !told_apart {
             report.add(
                 Severity::Info,
                 "nacl_without_subnets",

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Finding, Severity, plural, world};
-use crate::network::{Network, NetworkInterface, Remote, RuleDisagreement, SecurityGroup, View};
+use crate::network::{Network, NetworkInterface, Origin, Remote, RuleDisagreement, SecurityGroup, View};
 
 pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) {
     let mut carriers: HashMap<&str, Vec<&NetworkInterface>> = HashMap::new();
@@ -22,18 +22,17 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
             }
         }
     }
+    // Without interfaces in the configuration every group would look unused, and a Terraform state does not hold those that
+    // services make (spec 6.9).
+    let captured = network.interfaces.all(view).any(|found| found.version.origin != Origin::Terraform);
     for found in network.groups.all(view) {
         let group = found.value;
         let carried = carriers.get(group.id.as_str()).map(Vec::as_slice).unwrap_or_default();
         // A load balancer carries its groups, though its interfaces may be of another capture.
         let mut balancers = network.load_balancers.all(view);
         let balanced = balancers.any(|balancer| balancer.value.group_ids.contains(&group.id));
-        // Without interfaces in the configuration every group would look unused; a default group cannot be deleted.
-        if carried.is_empty()
-            && !balanced
-            && !network.interfaces.is_empty()
-            && group.name.as_deref() != Some("default")
-        {
+        // A default group cannot be deleted.
+        if carried.is_empty() && !balanced && captured && group.name.as_deref() != Some("default") {
             unused(group, referenced.contains(group.id.as_str()), findings);
         }
         // Of another capture it says nothing about this one.

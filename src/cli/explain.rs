@@ -96,7 +96,14 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         _ => Arc::new(held(global)?.network),
     };
     let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
-    let mut trace = trace(&network, flow, view)?;
+    let mut trace = match trace(&network, flow, view) {
+        Ok(trace) => trace,
+        // What was asked cannot be answered, whatever is read.
+        Err(error) => {
+            printer.error(&error.to_string());
+            return Ok(exit::USAGE);
+        }
+    };
     if let Err(code) = logs::read(&mut trace, args, network, global, printer)? {
         return Ok(code);
     }

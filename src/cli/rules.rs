@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::Float64Array;
+use arrow::array::{BooleanArray, Float64Array};
 use clap::{Args, Subcommand};
 
 use super::config::{count_column, held, parse_time, print, text_column, time_text};
@@ -236,6 +236,11 @@ fn tightening_text(one: &Tightening) -> String {
         times(one.narrower),
         if one.cut_seen == 0 { "nothing".to_owned() } else { format!("{} uses", one.cut_seen) }
     ));
+    if one.cuts_untracked {
+        text.push_str(
+            "  connections that are up and not tracked, as an open rule leaves them, break at the change; later ones pass\n",
+        );
+    }
     if one.uncertain > 0 {
         text.push_str(&format!(
             "  {} of these may have passed by another rule (the other end may have begun, or several rules may match), and \
@@ -273,6 +278,8 @@ fn tightening_rows(found: &Tightenings, printer: &Printer) -> anyhow::Result<()>
         text_column(wide.iter().map(|(.., one)| one.map(of).unwrap_or_default()))
     };
     let cut = wide.iter().map(|(.., one)| one.map_or(0, |one| count(one.cut_seen)));
+    let untracked: Vec<bool> =
+        wide.iter().map(|(.., one)| one.is_some_and(|one| one.cuts_untracked)).collect();
     let narrower = wide.iter().map(|(.., one)| one.map_or(1.0, |one| one.narrower));
     let columns: Vec<(&str, arrow::array::ArrayRef)> = vec![
         ("object_id", text_column(wide.iter().map(|(rule, ..)| rule.object_id()))),
@@ -283,6 +290,7 @@ fn tightening_rows(found: &Tightenings, printer: &Printer) -> anyhow::Result<()>
         ("proposed", text(&|one| proposals(one).join("; "))),
         ("cut_seen", count_column(cut)),
         ("narrower", Arc::new(Float64Array::from_iter_values(narrower))),
+        ("cuts_untracked", Arc::new(BooleanArray::from(untracked))),
         ("commands", text(&|one| one.commands().join("\n"))),
         ("terraform", text(&Tightening::terraform)),
     ];

@@ -42,6 +42,8 @@ pub struct Rule {
     pub valid_to: Option<Timestamp>,
     /// The newest version of its object has it.
     pub current: bool,
+    /// The last second at which its object is known to have been without it, before it had it.
+    pub absent_until: Option<Timestamp>,
 }
 
 impl Rule {
@@ -84,8 +86,8 @@ impl Rule {
 /// What makes a rule of a group the same rule in two captures: AWS shows its id in one output and not in another.
 type GroupRuleKey = (String, bool, Traffic, Remote);
 
-/// First and last second of a version, and whether it is the newest.
-type Known = (Timestamp, Timestamp, bool);
+/// First and last second of a version, whether it is the newest, and the last second of the one before it.
+type Known = (Timestamp, Timestamp, bool, Option<Timestamp>);
 
 /// All rules, numbered.
 #[derive(Debug)]
@@ -101,14 +103,15 @@ pub(super) struct RuleBook {
 fn within<T>(
     timeline: &Timeline<T>,
     window: (Timestamp, Timestamp),
-) -> impl Iterator<Item = (&Version<T>, bool)> {
+) -> impl Iterator<Item = (&Version<T>, Known)> {
     let versions = timeline.versions();
     versions.iter().enumerate().filter_map(move |(at, version)| {
         // From the version before it to the one behind it either may hold.
-        let before = at.checked_sub(1).and_then(|at| versions.get(at)).map_or(Timestamp::MIN, |one| one.to);
+        let last = at.checked_sub(1).and_then(|at| versions.get(at)).map(|one| one.to);
+        let before = last.unwrap_or(Timestamp::MIN);
         let after = versions.get(at.saturating_add(1)).map_or(Timestamp::MAX, |one| one.from);
         let newest = at.saturating_add(1) == versions.len();
-        (before < window.1 && after > window.0).then_some((version, newest))
+        (before < window.1 && after > window.0).then_some((version, (version.from, version.to, newest, last)))
     })
 }
 
@@ -122,15 +125,15 @@ impl RuleBook {
             interfaces: HashMap::new(),
         };
         for (_, timeline) in network.groups.timelines() {
-            for (version, newest) in within(timeline, window) {
+            for (version, known) in within(timeline, window) {
                 let Some(group) = version.value.as_deref() else { continue };
                 for rule in &group.rules {
-                    book.group_rule(group, rule, (version.from, version.to, newest));
+                    book.group_rule(group, rule, known);
                 }
             }
         }
         for (_, timeline) in network.acls.timelines() {
-            for (version, newest) in within(timeline, window) {
+            for (version, known) in within(timeline, window) {
                 let Some(acl) = version.value.as_deref() else { continue };
                 for (egress, family) in
                     [false, true].into_iter().flat_map(|e| [(e, Family::V4), (e, Family::V6)])
@@ -149,10 +152,10 @@ impl RuleBook {
                                 let (text, entry) = (entry_text(acl, &key.1), key.1.clone());
                                 let subject = Subject::Entry { acl_id: acl.id.clone(), entry };
                                 book.entries.insert(key, book.rules.len());
-                                book.push(subject, text)
+                                book.push(subject, text, known.3)
                             }
                         };
-                        book.extend(at, (version.from, version.to, newest));
+                        book.extend(at, known);
                     }
                 }
             }
@@ -161,7 +164,7 @@ impl RuleBook {
         book
     }
 
-    fn push(&mut self, subject: Subject, text: String) -> usize {
+    fn push(&mut self, subject: Subject, text: String, absent_until: Option<Timestamp>) -> usize {
         // Until a version says otherwise: from the last second to the first.
         self.rules.push(Rule {
             subject,
@@ -169,11 +172,12 @@ impl RuleBook {
             valid_from: Some(Timestamp::MAX),
             valid_to: Some(Timestamp::MIN),
             current: false,
+            absent_until,
         });
         self.rules.len().saturating_sub(1)
     }
 
-    fn extend(&mut self, at: usize, (from, to, newest): Known) {
+    fn extend(&mut self, at: usize, (from, to, newest, _): Known) {
         let Some(rule) = self.rules.get_mut(at) else { return };
         rule.current |= newest;
         rule.valid_from = rule.valid_from.map(|known| known.min(from)).filter(|from| *from != Timestamp::MIN);
@@ -188,7 +192,7 @@ impl RuleBook {
                 self.group_rules.insert(key, self.rules.len());
                 let (group_id, name) = (group.id.clone(), group.name.clone());
                 let subject = Subject::Group { group_id, name, rule: rule.clone() };
-                self.push(subject, rule_text(group, rule))
+                self.push(subject, rule_text(group, rule), known.3)
             }
         };
         self.extend(at, known);

@@ -12,8 +12,7 @@ use super::judge::{GroupJudgement, groups, groups_on, other_reading, rules_for};
 use super::plan::Plan;
 use super::role::Certainty;
 use super::traffic::Traffic;
-use crate::net::is_internet;
-use crate::network::{NaclEntry, Network, RuleAction, Timestamp};
+use crate::network::{NaclEntry, Network, Origin, RuleAction, Timestamp};
 use crate::rules::{Decision, Engine, InterfaceRules, ListVerdict, Ternary, check_acl, match_entry};
 use hashbrown::{HashMap, HashSet};
 use std::io;
@@ -64,6 +63,9 @@ pub struct Observed {
     /// Some interface of the same VPCs has records of the action that a hit would have: ACCEPT, or REJECT for entries that
     /// deny. Flow logs can be told to write only one of them.
     pub action_logged: bool,
+    /// The configuration is one of what there is, and the logs hold no interface that it lacks: so no others carry the group or
+    /// are under the list. Terraform does not know the interfaces that services make (spec 6.9).
+    pub interfaces_complete: bool,
 }
 
 /// A rule with what it does.
@@ -109,7 +111,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, share: Share, totals: &Totals, conversation: &Conversation<'_>, guessed: bool) {
+    fn add(
+        &mut self,
+        share: Share,
+        totals: &Totals,
+        conversation: &Conversation<'_>,
+        on_internet: bool,
+        guessed: bool,
+    ) {
         let hits = &mut self.hits;
         hits.guessed = hits.guessed.saturating_add(u64::from(guessed));
         match share {
@@ -128,7 +137,7 @@ impl Tally {
         hits.first = Some(hits.first.map_or(totals.first, |first| first.min(totals.first)));
         hits.last = Some(hits.last.map_or(totals.last, |last| last.max(totals.last)));
         self.remotes.add(key.remote);
-        if is_internet(&key.remote) {
+        if on_internet {
             self.internet.add(key.remote);
         }
         self.ports.add((key.protocol, key.port));
@@ -251,11 +260,12 @@ impl Counter<'_> {
             self.accepted = self.accepted.saturating_add(1);
             self.unexplained = self.unexplained.saturating_add(u64::from(!explained));
         }
+        let on_internet = !self.found.is_empty() && rules.is_on_internet(&conversation.key.remote);
         for (rule, share, totals) in self.found.drain(..) {
             if let Some(tally) = self.tallies.get_mut(rule) {
                 // A list judges each packet by itself, whoever began.
                 let by_group = self.book.rules.get(rule).is_some_and(Rule::is_group);
-                tally.add(share, &totals, &conversation, guessed && by_group);
+                tally.add(share, &totals, &conversation, on_internet, guessed && by_group);
             }
         }
     }
@@ -399,6 +409,8 @@ fn next_action(rules: &InterfaceRules, list: &ListVerdict<'_>, entry: &NaclEntry
 
 /// Which actions the logs of which VPC hold.
 struct Logged {
+    /// Interfaces were captured, and there are no records of others.
+    complete: bool,
     vpc_of: Vec<Option<String>>,
     accepts: HashSet<Option<String>>,
     rejects: HashSet<Option<String>>,
@@ -406,7 +418,11 @@ struct Logged {
 
 impl Logged {
     fn new(traffic: &Traffic, network: &Network) -> Logged {
-        let mut logged = Logged { vpc_of: Vec::new(), accepts: HashSet::new(), rejects: HashSet::new() };
+        let timelines = || network.interfaces.timelines().flat_map(|(_, timeline)| timeline.versions());
+        let captured = timelines().any(|version| version.origin != Origin::Terraform);
+        let complete = captured && traffic.counts().outside == 0;
+        let mut logged =
+            Logged { complete, vpc_of: Vec::new(), accepts: HashSet::new(), rejects: HashSet::new() };
         for (number, (_, timeline)) in (0u32..).zip(network.interfaces.timelines()) {
             let versions = timeline.versions().iter().rev();
             let vpc =
@@ -424,7 +440,9 @@ impl Logged {
     }
 
     fn observed(&self, rule: &Rule, book: &RuleBook, traffic: &Traffic) -> Observed {
-        let Some(interfaces) = book.interfaces.get(rule.object_id()) else { return Observed::default() };
+        let Some(interfaces) = book.interfaces.get(rule.object_id()) else {
+            return Observed { interfaces_complete: self.complete, ..Observed::default() };
+        };
         let presence = traffic.presence();
         let actions = if rule.denies() { &self.rejects } else { &self.accepts };
         let share: f64 = interfaces.iter().map(|number| presence.share(*number)).sum();
@@ -436,6 +454,7 @@ impl Logged {
                 .iter()
                 .filter_map(|number| self.vpc_of.get(*number as usize))
                 .any(|vpc| actions.contains(vpc)),
+            interfaces_complete: self.complete,
         }
     }
 }

@@ -253,11 +253,17 @@ fn rules_without_hits_are_there_with_what_was_observed() {
     );
     let observed: Vec<(&str, Observed)> =
         report.rules.iter().take(3).map(|one| (one.rule.object_id(), one.observed)).collect();
-    let one =
-        |seen, coverage| Observed { interfaces: 1, seen, coverage: Some(coverage), action_logged: true };
+    let one = |seen, coverage| Observed {
+        interfaces: 1,
+        seen,
+        coverage: Some(coverage),
+        action_logged: true,
+        interfaces_complete: true,
+    };
     assert_eq!(observed[0], ("sg-1", one(1, 1.0)));
     assert_eq!(observed[1], ("sg-3", one(0, 0.0)));
-    assert_eq!(observed[2], ("sg-4", Observed::default()));
+    let none = Observed { interfaces_complete: true, ..Observed::default() };
+    assert_eq!(observed[2], ("sg-4", none));
     assert_eq!(report.window, Some((0, 1200)));
 }
 
@@ -318,4 +324,40 @@ fn what_lay_on_disk_counts_the_same() {
         let spilled = super::super::sample::gathered(network(), None, lines, every);
         assert_eq!(hits(&spilled).unwrap(), whole, "put on disk after each {every}");
     }
+}
+
+#[test]
+fn a_rule_is_observed_from_when_it_was_added() {
+    // The object is known without it until second 999; History sees a change up to two minutes late.
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT 0-60\neni-a in 198.51.100.7 tcp 52000>443 REJECT 1500-1560";
+    let report = hits(&traffic(changed(), None, lines)).unwrap();
+    let absent: Vec<_> = report.rules.iter().take(2).map(|one| one.rule.absent_until).collect();
+    assert_eq!(absent[0], None, "it was there from the start");
+    assert!(absent[1].is_some_and(|until| (879..1000).contains(&until)), "{absent:?}");
+}
+
+#[test]
+fn interfaces_that_the_configuration_lacks_leave_every_list_of_them_open() {
+    let network = || Fixture::new(&format!("{BASE}\nsg-4 in tcp 22 0.0.0.0/0")).network();
+    let complete = |lines: &'static str| {
+        let report = hits(&traffic(network(), None, lines)).unwrap();
+        report.rules[0].observed.interfaces_complete
+    };
+    assert!(complete("eni-a in 198.51.100.7 tcp 51000>443 ACCEPT"));
+    assert!(!complete("eni-unknown in 198.51.100.7 tcp 51000>443 ACCEPT"));
+}
+
+#[test]
+fn neighbours_with_global_addresses_are_not_of_the_internet() {
+    // Every IPv6 address of a VPC is global: what is in a block of a known VPC is inside.
+    let text = "
+        vpc vpc-1 10.0.0.0/16 2600:1f18:a00::/56
+        subnet subnet-1 vpc-1 10.0.1.0/24 2600:1f18:a00:1::/64
+        eni eni-a subnet-1 10.0.1.10 2600:1f18:a00:1::10 groups=sg-1
+        sg-1 in tcp 443 ::/0";
+    let of = |lines: &'static str| {
+        hits(&traffic(Fixture::new(text).network(), None, lines)).unwrap().rules[0].hits.internet_remotes
+    };
+    assert_eq!(of("eni-a in 2600:1f18:a00:2::20 tcp 51000>443 ACCEPT own=2600:1f18:a00:1::10"), 0);
+    assert_eq!(of("eni-a in 2600:1f18:c00:2::20 tcp 51000>443 ACCEPT own=2600:1f18:a00:1::10"), 1);
 }

@@ -40,6 +40,7 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
         reject_reason: RejectReason::NotInFormat,
         interface_type: None,
         next_hop_subnet_id: None,
+        is_efa: false,
         alias: None,
     };
     if matches!(words[1], "nodata" | "skipdata") {

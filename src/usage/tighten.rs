@@ -12,7 +12,7 @@ use super::conversation::Conversation;
 use super::judge::{groups, other_reading, rules_for};
 use super::plan::Plan;
 use super::traffic::Traffic;
-use crate::network::{Remote, Timestamp, Traffic as RuleTraffic};
+use crate::network::{Network, Remote, SecurityGroupRule, Timestamp, Traffic as RuleTraffic, View};
 use crate::rules::{Decision, Engine, InterfaceRules};
 use hashbrown::HashMap;
 use propose::{Service, Sources, Uses, area, keeps, propose};
@@ -37,6 +37,9 @@ pub struct Tightening {
     pub cut_seen: u64,
     /// How many times fewer pairs of address and port are open.
     pub narrower: f64,
+    /// Groups do not track some of the connections that it lets through (spec 2.2): these break at the change, and are tracked
+    /// once they begin anew.
+    pub cuts_untracked: bool,
 }
 
 /// A rule that may be wider than its use, if what may have passed by it did.
@@ -106,7 +109,7 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Tightenings> {
     for (at, rule) in book.rules.iter().enumerate() {
         // What is gone already needs no tightening.
         let Some(used) = uses.get(&at).filter(|_| rule.current) else { continue };
-        let Some(tightening) = tightening(rule, used) else { continue };
+        let Some(tightening) = tightening(rule, used, plan.network()) else { continue };
         let conversations = used.conversations;
         if used.uncertain < conversations {
             found.narrower.push(tightening);
@@ -121,8 +124,8 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Tightenings> {
 }
 
 /// What would do instead of a rule, if it is narrower.
-fn tightening(rule: &Rule, used: &Use) -> Option<Tightening> {
-    let Subject::Group { rule: wide, .. } = &rule.subject else { return None };
+fn tightening(rule: &Rule, used: &Use, network: &Network) -> Option<Tightening> {
+    let Subject::Group { group_id, rule: wide, .. } = &rule.subject else { return None };
     let proposed = propose(wide, &used.uses);
     let now = (wide.traffic.clone(), wide.remote.clone());
     if proposed.is_empty() || proposed == [now.clone()] {
@@ -138,7 +141,30 @@ fn tightening(rule: &Rule, used: &Use) -> Option<Tightening> {
         uncertain: used.uncertain,
         cut_seen: cut_seen as u64,
         narrower,
+        cuts_untracked: leaves_untracked(wide, group_id, network),
     })
+}
+
+/// Whether a rule is one of the two by which groups leave connections untracked, the other one being of the same group.
+fn leaves_untracked(wide: &SecurityGroupRule, group_id: &str, network: &Network) -> bool {
+    let newest = View { at: Timestamp::MAX, after: false };
+    let Remote::Cidr(block) = &wide.remote else { return false };
+    let Some(group) = network.groups.get(group_id, newest).filter(|_| block.is_any()) else { return false };
+    let family = block.family();
+    let opposite = group.value.rules.iter().filter(|rule| {
+        let same = matches!(&rule.remote, Remote::Cidr(cidr) if cidr.is_any() && cidr.family() == family);
+        rule.egress != wide.egress && same
+    });
+    // One lets first packets pass, the other all answers of the protocol.
+    let answers = |traffic: &RuleTraffic, of: &RuleTraffic| match traffic {
+        RuleTraffic::All => matches!(of, RuleTraffic::All | RuleTraffic::Ports { .. }),
+        RuleTraffic::Ports { protocol, ports } => {
+            ports.is_all() && of.protocol().is_none_or(|other| other == *protocol)
+        }
+        _ => false,
+    };
+    let mut opposite = opposite;
+    opposite.any(|rule| answers(&wide.traffic, &rule.traffic) || answers(&rule.traffic, &wide.traffic))
 }
 
 impl Collector<'_> {

@@ -233,8 +233,23 @@ fn commands_add_before_they_take_away() {
     );
     assert_eq!(
         rules[0].terraform(),
-        "resource \"aws_vpc_security_group_egress_rule\" \"tight_sg_1_1\" {\n  security_group_id = \"sg-1\"\n  \
+        "resource \"aws_vpc_security_group_egress_rule\" \"tight_sg_1_egress_all_traffic_0_0_0_0_0_1\" {\n  security_group_id = \"sg-1\"\n  \
          ip_protocol       = \"tcp\"\n  from_port         = 443\n  to_port           = 443\n  cidr_ipv4         = \
          \"198.51.100.7/32\"\n}"
     );
+}
+
+#[test]
+fn connections_that_are_not_tracked_break_at_the_change() {
+    // 2.2: a rule for everybody, and the other direction open to everybody on all ports.
+    let breaks = |rules: &str| {
+        let found = tightened(
+            rules,
+            "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT\neni-a out 203.0.113.9 tcp 51000>443 ACCEPT",
+        );
+        found.iter().map(|one| one.cuts_untracked).collect::<Vec<_>>()
+    };
+    assert_eq!(breaks("sg-1 in tcp 443 0.0.0.0/0\nsg-1 out all 0.0.0.0/0"), [true, true]);
+    assert_eq!(breaks("sg-1 in tcp 443 0.0.0.0/0"), [false]);
+    assert_eq!(breaks("sg-1 in tcp 443 198.51.100.0/24\nsg-1 out all 0.0.0.0/0"), [false, false]);
 }

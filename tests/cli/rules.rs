@@ -150,7 +150,7 @@ fn unused_says_what_it_leans_on() {
     // An hour is too short to say anything, however well it is covered.
     let short = rows(run(&case, &["rules", "unused", "--format", "json"]).expect(0));
     assert_eq!(short[0]["verdict"], "not enough evidence");
-    assert_eq!(short[0]["reason"], "the logs span only 60.0 minutes");
+    assert_eq!(short[0]["reason"], "it was observed for only 60.0 minutes");
     let found = rows(run(&case, &["rules", "unused", "--min-window", "1h", "--format", "json"]).expect(0));
     // Records in each ten minutes: every slot of the hour is covered.
     assert_eq!(found.len(), 1, "{found:?}");

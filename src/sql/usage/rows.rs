@@ -129,7 +129,23 @@ fn columns(report: &HitsReport) -> Vec<(&'static str, ArrayRef)> {
             "current",
             Arc::new(report.rules.iter().map(|rule| Some(rule.rule.current)).collect::<BooleanArray>()),
         ),
-        ("observed_from", time(report, |_| window.map(|(from, _)| from))),
+        (
+            "interfaces_complete",
+            Arc::new(
+                report
+                    .rules
+                    .iter()
+                    .map(|rule| Some(rule.observed.interfaces_complete))
+                    .collect::<BooleanArray>(),
+            ),
+        ),
+        (
+            "observed_from",
+            time(report, |rule| {
+                let begins = rule.rule.absent_until.map(|until| until.saturating_add(1));
+                window.map(|(from, to)| begins.map_or(from, |begins| from.max(begins).min(to)))
+            }),
+        ),
         ("observed_to", time(report, |_| window.map(|(_, to)| to))),
         ("valid_from", time(report, |rule| rule.rule.valid_from)),
         ("valid_to", time(report, |rule| rule.rule.valid_to)),

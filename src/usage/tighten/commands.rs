@@ -108,8 +108,14 @@ impl Tightening {
                 Remote::Unreadable(text) => format!("# {text}"),
             };
             let number = at.saturating_add(1);
+            // Rules without an id are told apart by what they allow.
+            let of = match &wide.rule_id {
+                Some(_) => String::new(),
+                None => format!("{side}_{}_{}_", wide.traffic, wide.remote),
+            };
+            let of: String = of.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
             format!(
-                "resource \"aws_vpc_security_group_{side}_rule\" \"tight_{name}_{number}\" {{\n  security_group_id = \
+                "resource \"aws_vpc_security_group_{side}_rule\" \"tight_{name}_{of}{number}\" {{\n  security_group_id = \
                  \"{group}\"\n  ip_protocol       = \"{protocol}\"{ports}\n  {whom}\n}}"
             )
         });

@@ -184,15 +184,10 @@ fn shares_rule(
     })
 }
 
-/// Interfaces whose connections are tracked whatever the rules say (spec 2.2), as AWS names them.
-const ALWAYS_TRACKED: [&str; 5] =
-    ["lambda", "nat_gateway", "network_load_balancer", "vpc_endpoint", "global_accelerator_managed"];
-
 /// Whether groups keep state for a flow that begins with this packet (spec 2.2).
 fn is_tracked(rules: &InterfaceRules, packet: &Packet) -> bool {
-    let always =
-        (rules.interface.interface_type.as_deref()).is_some_and(|kind| ALWAYS_TRACKED.contains(&kind));
-    always || rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
+    rules.is_always_tracked(packet)
+        || rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
 }
 
 /// The answers to a first packet, one for each stretch of ports that they go to.

@@ -231,9 +231,9 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
         "min_window=60m min_coverage=0.1",
         &[
             "unused|security_group|sg-none|ingress|group sg-none inbound rule allow tcp 80 from 0.0.0.0/0|no interface carries the group|0|0||10:00:00Z|10:59:00Z",
-            "not enough evidence|security_group|sg-db|egress|group sg-db outbound rule allow tcp 443 to 0.0.0.0/0|the logs span only 59.0 minutes|1|1|16.7|10:00:00Z|10:59:00Z",
-            "not enough evidence|security_group|sg-web|ingress|group sg-web inbound rule allow tcp 22 from 10.0.0.0/8|the logs span only 59.0 minutes|1|1|100.0|10:00:00Z|10:59:00Z",
-            "not enough evidence|network_acl|acl-1|ingress|nacl acl-1 inbound rule 110 allow tcp 443 from 0.0.0.0/0|the logs span only 59.0 minutes|2|2|58.3|10:00:00Z|10:59:00Z",
+            "not enough evidence|security_group|sg-db|egress|group sg-db outbound rule allow tcp 443 to 0.0.0.0/0|it was observed for only 59.0 minutes|1|1|16.7|10:00:00Z|10:59:00Z",
+            "not enough evidence|security_group|sg-web|ingress|group sg-web inbound rule allow tcp 22 from 10.0.0.0/8|it was observed for only 59.0 minutes|1|1|100.0|10:00:00Z|10:59:00Z",
+            "not enough evidence|network_acl|acl-1|ingress|nacl acl-1 inbound rule 110 allow tcp 443 from 0.0.0.0/0|it was observed for only 59.0 minutes|2|2|58.3|10:00:00Z|10:59:00Z",
         ],
     ),
     (
