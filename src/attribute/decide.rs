@@ -7,8 +7,8 @@ use super::state::{Inputs, State, effective};
 use super::tracking::timeouts;
 use super::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
 use super::{versions, without};
-use crate::net::{TCP, is_internet};
-use crate::network::NaclEntry;
+use crate::net::TCP;
+use crate::network::{NACL_UNPLACED, NaclEntry};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Engine, InterfaceRules, ScopeReason};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -45,7 +45,12 @@ fn by_the_record_alone(record: &Record<'_>) -> Option<Attribution> {
         attribution.first_blocker = None;
         return Some(attribution); // 1
     }
-    let RejectReason::Named(reason) = record.reject_reason else { return None };
+    let RejectReason::Named(reason) = record.reject_reason else {
+        // Nothing is documented of what rejects it.
+        return record
+            .is_efa
+            .then(|| Attribution { direction: record.direction, ..Attribution::undetermined(&[]) });
+    };
     let (verdict, blocker) = match reason {
         "BPA" => (Verdict::VpcBpa, Blocker::Bpa),           // 2
         "EC" => (Verdict::EncryptionControls, Blocker::Ec), // 3
@@ -77,6 +82,8 @@ pub(super) struct Layers<'r> {
     /// An open decision is open because something in the configuration could not be read.
     unreadable: bool,
     keys: KeysHold,
+    /// The flow is known to have begun untracked: no state of it can have ended.
+    untracked: bool,
 }
 
 impl<'r> Layers<'r> {
@@ -139,6 +146,7 @@ impl<'r> Layers<'r> {
             remote,
             unreadable,
             keys,
+            untracked: tracked == Some(false),
         })
     }
 
@@ -155,7 +163,8 @@ impl<'r> Layers<'r> {
         if self.acl != Decision::NotApplicable {
             attribution.acl_applies = true;
             if matches!(self.acl, Decision::Deny | Decision::Unknown) {
-                attribution.nacl_rule_number = self.entry.map(|entry| entry.number);
+                let placed = self.entry.filter(|entry| entry.number != NACL_UNPLACED);
+                attribution.nacl_rule_number = placed.map(|entry| entry.number);
                 attribution.nacl_direction = self.entry.map(|_| self.list);
             }
         }
@@ -233,8 +242,12 @@ impl<'r> Layers<'r> {
         let midstream_tcp = record.protocol == TCP && role == Role::Midstream;
         if self.unreadable && self.acl != Decision::Deny && self.state != State::Deny {
             // Something that may decide could not be read: named as missing, never guessed.
-            return Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup])
-                .because(ReasonCode::ConfigMissing);
+            let mut found = Attribution::undetermined(&[]).because(ReasonCode::ConfigMissing);
+            let open = [(!acl_passes, Cause::Nacl), (!self.state.passes(), Cause::SecurityGroup)];
+            for (_, cause) in open.into_iter().filter(|(open, _)| *open) {
+                found = found.or_else(&[cause]);
+            }
+            return found;
         }
         match (self.acl, self.state) {
             (Decision::Deny, State::Allow | State::NotApplicable) => {
@@ -282,21 +295,7 @@ impl<'r> Layers<'r> {
                 if role != Role::Initiator {
                     found.confidence = Confidence::Strong; // 14
                 }
-                // S14 has no look at older packets of the flow, for which 8.5 says to look: it may be one that idled out.
-                if role == Role::Unknown && self.facts.only_older() {
-                    found.confidence = Confidence::Weak;
-                    found = found.or_else(&[Cause::StaleConnection]);
-                }
-                if midstream_tcp && self.facts.mirror().is_none() {
-                    found = found.or_else(&[Cause::StaleConnection]);
-                    // S9 names the groups, the worked mapping of 8.7 a stale connection, when the other direction is open:
-                    // the flow may have begun before the logs. Neither is sure then.
-                    let mirror = record.mirror_packet(direction, self.remote);
-                    if rules.group_verdict(&mirror).decision == Decision::Allow {
-                        found.confidence = Confidence::Weak;
-                        found = found.because(ReasonCode::SgNoState);
-                    }
-                }
+                self.doubt(&mut found, record, direction, rules);
                 found
             }
             (_, State::Ended) if acl_passes => {
@@ -334,6 +333,7 @@ impl<'r> Layers<'r> {
                     .because(self.group_reason(direction, rules))
                     .or_else(&[Cause::Nacl]); // 18, 19
                 found.first_blocker = Some(blocker);
+                self.doubt(&mut found, record, direction, rules);
                 found
             }
             (Decision::Unknown, State::Ended) => {
@@ -341,6 +341,35 @@ impl<'r> Layers<'r> {
             }
             (Decision::Unknown, State::Unknown) => self.both_open(record), // 21
             _ => self.neither_denies(record, direction, rules, midstream_tcp),
+        }
+    }
+
+    /// What a verdict on the groups by the absence of a flow leaves possible.
+    fn doubt(
+        &self,
+        found: &mut Attribution,
+        record: &Record<'_>,
+        direction: Direction,
+        rules: &InterfaceRules,
+    ) {
+        let role = record.role();
+        if self.untracked && self.facts.evidence.last_accept.is_some() {
+            return;
+        }
+        // S14 has no look at older packets of the flow, for which 8.5 says to look: it may be one that idled out.
+        if role == Role::Unknown && self.facts.only_older() {
+            found.confidence = Confidence::Weak;
+            found.candidates = found.candidates.with(Cause::StaleConnection);
+        }
+        if record.protocol == TCP && role == Role::Midstream && self.facts.mirror().is_none() {
+            found.candidates = found.candidates.with(Cause::StaleConnection);
+            // S9 names the groups, the worked mapping of 8.7 a stale connection, when the other direction is open: the flow
+            // may have begun before the logs. Neither is sure then.
+            let mirror = record.mirror_packet(direction, self.remote);
+            if rules.group_verdict(&mirror).decision == Decision::Allow {
+                found.confidence = Confidence::Weak;
+                found.reasons.push(ReasonCode::SgNoState);
+            }
         }
     }
 
@@ -375,7 +404,7 @@ impl<'r> Layers<'r> {
             Some("block-ingress" | ALLOW_EGRESS) => direction == Direction::Ingress,
             _ => false,
         };
-        if no_field && blocks && is_internet(&self.remote) && !facts.closed() {
+        if no_field && blocks && !facts.closed() && rules.is_on_internet(&self.remote) {
             return Attribution::new(Verdict::VpcBpa, Confidence::Strong)
                 .blocked_by(Blocker::Bpa)
                 .because(ReasonCode::ByElimination); // 22

@@ -148,9 +148,12 @@ impl<'e> Facts<'e> {
         self.mirror().or(self.evidence.mirror).or(self.evidence.mirror_after)
     }
 
-    /// `OWN_ACCEPT`.
+    /// `OWN_ACCEPT`. The nearest may be one that comes too late to count, and hide an earlier one.
     pub fn own_accept(&self) -> bool {
-        self.evidence.own_accept.is_some_and(|seen| self.in_window(&seen))
+        let earliest = self.record.0.saturating_sub(self.window());
+        let before =
+            self.evidence.own_accept_before && self.evidence.last_accept.is_some_and(|last| last >= earliest);
+        self.evidence.own_accept.is_some_and(|seen| before || self.in_window(&seen))
     }
 
     /// `ANSWER`; mirrors further back than T count too, to see that a timeout has passed.

@@ -2,13 +2,14 @@
 
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::fix::{AddedEntries, Fix, group_fix, list_fix};
-use super::record::{Record, Role};
+use super::record::{Record, RejectReason, Role};
+use super::tracking::{is_untracked, timeouts};
 use super::verdict::{Attribution, Blocker, Cause, CauseSet, ReasonCode, Verdict};
-use crate::net::{TCP, protocol_name, service_name, tcp_flags_text};
-use crate::network::{RuleAction, SecurityGroup, SecurityGroupRule};
+use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
+use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, number_text};
 use crate::rules::{
-    Direction, Engine, InterfaceRules, Mismatch, Packet, Ternary, allows_other_family, entry_text,
-    match_entry, rule_text,
+    Decision, Direction, Engine, InterfaceRules, ListVerdict, Mismatch, Packet, Ternary, allows_other_family,
+    entry_text, match_entry, rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -40,13 +41,16 @@ pub fn explain(
     let rules = engine.zip(attribution.rules.clone());
     let subject = subject(record, direction);
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
+    if let (Verdict::OtherReason, RejectReason::Named(reason)) = (attribution.verdict, record.reject_reason) {
+        sentences.push(format!("reject-reason {reason}"));
+    }
     if let (Some((engine, rules)), Some(remote)) = (&rules, record.remotes(direction).0) {
         let packet = record.packet(direction, remote);
         if attribution.blocking_set.contains(Blocker::Nacl) {
             sentences.extend(acl_sentences(attribution, rules, &packet));
             let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow)
                 || is_answer(record, evidence);
-            explanation.fixes.extend(acl_fix(attribution, rules, &packet, answers));
+            explanation.fixes.extend(acl_fixes(attribution, rules, &packet, answers));
         }
         if attribution.blocking_set.contains(Blocker::SecurityGroup) {
             sentences.extend(group_sentences(engine, rules, &packet));
@@ -64,7 +68,8 @@ pub fn explain(
         }
     }
     if attribution.verdict == Verdict::StaleConnection {
-        sentences.extend(stale_sentence(record, evidence));
+        let rules = rules.as_ref().map(|(_, rules)| rules.as_ref());
+        sentences.extend(stale_sentence(record, direction, rules, evidence));
     }
     if !attribution.candidates.is_empty() {
         let names: Vec<&str> = attribution.candidates.iter().map(Cause::as_str).collect();
@@ -115,7 +120,7 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
         }
         (Verdict::Nacl, _) => "the network ACL dropped it",
         (Verdict::SecurityGroup, Some(ReasonCode::ByElimination)) => {
-            "the network ACL lets it pass, so no rule of the groups allows it"
+            "the network ACL lets it pass, so the security groups dropped it"
         }
         (Verdict::SecurityGroup, Some(ReasonCode::SiblingAccept)) => {
             "the network ACL let the same traffic pass, so no rule of the groups allows it"
@@ -137,6 +142,7 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
         (Verdict::Undetermined, Some(ReasonCode::DirectionUnknown)) => {
             "which way the packets went is not known"
         }
+        (Verdict::Undetermined, _) if record.is_efa => "EFA traffic is not filtered as IP is",
         (Verdict::Undetermined, _) => "the evidence does not suffice",
         (Verdict::NotApplicable, _) if record.log_status_ok => "not rejected",
         (Verdict::NotApplicable, _) => "no flow was recorded",
@@ -155,11 +161,23 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
     let Some(compiled) = &rules.acl else { return Vec::new() };
     let packet = acl_packet(attribution, rules, packet);
     let list = compiled.list(packet.direction, packet.family());
-    let at = list.iter().position(|entry| Some(entry.number) == attribution.nacl_rule_number);
+    let newest = attribution.nacl_rule_number.or(attribution.nacl_rules.first());
+    let at = list.iter().position(|entry| Some(entry.number) == newest);
     let mut sentences = Vec::new();
     if let Some(entry) = at.and_then(|at| list.get(at)) {
         let kind = if compiled.acl.is_default { "the VPC's default list" } else { "a custom list" };
         sentences.push(format!("{} ({kind})", entry_text(&compiled.acl, entry)));
+        let before = list.iter().take(at.unwrap_or(0));
+        let perhaps = before.filter(|one| match_entry(one, &packet).0 == Ternary::Maybe);
+        let perhaps: Vec<String> = perhaps.map(NaclEntry::number_text).collect();
+        if !perhaps.is_empty() {
+            sentences.push(format!("or rule {} before it, which may match", perhaps.join(", ")));
+        }
+        let numbers: Vec<String> = attribution.nacl_rules.iter().skip(1).map(number_text).collect();
+        if !numbers.is_empty() {
+            let text = format!("or rule {} of a version shortly before", numbers.join(", "));
+            sentences.push(text);
+        }
         let later = list.iter().skip(at.unwrap_or(0) + 1);
         let hidden = later
             .filter(|later| later.action == Some(RuleAction::Allow))
@@ -179,11 +197,15 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
 fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet) -> Vec<String> {
     let Some(groups) = &rules.groups else { return Vec::new() };
     let ids = rules.interface.group_ids.join(", ");
+    let check = engine.explain_groups(rules, packet);
+    let open = !groups.missing.is_empty() || check.as_ref().is_some_and(|check| !check.perhaps.is_empty());
+    let word = packet.direction.rule_word();
     let mut sentences = vec![match rules.groups_known {
-        true => format!("no {} rule of {ids} matches", packet.direction.rule_word()),
+        true if open => format!("no {word} rule of {ids} surely matches"),
+        true => format!("no {word} rule of {ids} matches"),
         false => "which groups the interface carries is not in the configuration".to_owned(),
     }];
-    if let Some(check) = engine.explain_groups(rules, packet) {
+    if let Some(check) = check {
         // The nearest miss fails last in the order in which rules are checked by hand.
         let nearest = check.checks.iter().filter_map(|(group, check)| {
             let (group, rule) = named(&groups.groups, *group, check.index)?;
@@ -219,14 +241,38 @@ fn named(
     Some((group, group.rules.get(rule)?))
 }
 
-fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {
-    let facts = Facts::new(record, evidence, Timeouts::UNKNOWN);
+fn stale_sentence(
+    record: &Record<'_>,
+    direction: Direction,
+    rules: Option<&InterfaceRules>,
+    evidence: &Evidence,
+) -> Option<String> {
+    let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
+    let facts = Facts::new(record, evidence, timeouts);
     let mut parts = Vec::new();
     if let Some(closed) = evidence.closed_at {
         parts.push(format!("FIN or RST seen {} s before", record.start.saturating_sub(closed).max(0)));
     }
     if let Some(gap) = facts.idle_gap().filter(|gap| *gap > 0) {
         parts.push(format!("last accepted packets {gap} s before"));
+    }
+    let timeout = match record.protocol {
+        TCP if timeouts.tcp_least == timeouts.tcp_most => format!("{} s", timeouts.tcp_most),
+        TCP => format!("{} to {} s", timeouts.tcp_least, timeouts.tcp_most),
+        _ => format!("{} s", facts.window()),
+    };
+    parts.push(format!("the timeout is {timeout}"));
+    let packets = record
+        .remotes(direction)
+        .0
+        .map(|remote| [record.packet(direction, remote), record.mirror_packet(direction, remote)]);
+    if let (Some(rules), Some(packets)) = (rules, packets)
+        && let Some(groups) = rules.groups.as_ref().filter(|_| matches!(record.protocol, TCP | UDP))
+    {
+        let untracked = packets
+            .iter()
+            .any(|packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet));
+        parts.push(if untracked { "the rules leave it untracked" } else { "it is tracked" }.to_owned());
     }
     parts.push(
         "no rule change helps; use keepalives below the timeout or raise TcpEstablishedTimeout".to_string(),
@@ -237,7 +283,7 @@ fn stale_sentence(record: &Record<'_>, evidence: &Evidence) -> Option<String> {
 /// The datum that would decide: a field to add to the log format or a file to supply.
 pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'static str> {
     let open = attribution.verdict == Verdict::Undetermined || !attribution.candidates.is_empty();
-    if !open {
+    if !open || record.is_efa {
         return None;
     }
     let text = match attribution.reason() {
@@ -267,13 +313,24 @@ fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
     record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
 }
 
-fn acl_fix(
+fn acl_fixes(
     attribution: &Attribution,
     rules: &InterfaceRules,
     packet: &Packet,
     is_response: bool,
-) -> Option<Fix> {
-    let compiled = rules.acl.as_ref()?;
+) -> Vec<Fix> {
+    let Some(compiled) = &rules.acl else { return Vec::new() };
+    let mut added = AddedEntries::default();
+    // To a transit gateway in the subnet both lists have to let it pass (row c of spec 1.2).
+    let lists = rules.acl_lists(packet, None).into_iter().flatten();
+    let denying: Vec<_> = lists.filter(|list| list.sure && list.decision == Decision::Deny).collect();
+    if denying.len() > 1 {
+        let fix = |list: &ListVerdict<'_>| {
+            list_fix(compiled, &list.packet, list.entry?.number, is_response, &mut added)
+        };
+        return denying.iter().filter_map(fix).collect();
+    }
     let packet = acl_packet(attribution, rules, packet);
-    list_fix(compiled, &packet, attribution.nacl_rule_number?, is_response, &mut AddedEntries::default())
+    let denied_by = attribution.nacl_rule_number.or(attribution.nacl_rules.first());
+    denied_by.and_then(|by| list_fix(compiled, &packet, by, is_response, &mut added)).into_iter().collect()
 }

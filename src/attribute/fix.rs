@@ -2,7 +2,8 @@
 //! an `aws` command and as a Terraform resource.
 
 use crate::net::{Prefix, TCP, UDP};
-use crate::rules::{CompiledAcl, Direction, InterfaceRules, Packet, free_number, taken_numbers};
+use crate::network::NACL_UNPLACED;
+use crate::rules::{CompiledAcl, Direction, InterfaceRules, Packet, check_acl, free_number, taken_numbers};
 use std::net::IpAddr;
 
 /// One change. A suggestion about reachability, not a recommendation to open access.
@@ -42,6 +43,19 @@ impl AddedEntries {
 }
 
 impl Fix {
+    /// Both changes, of which one alone is not enough.
+    pub(crate) fn and(self, other: Fix) -> Fix {
+        let join = |one: String, other: String, with: &str| match (one.is_empty(), other.is_empty()) {
+            (false, false) => format!("{one}{with}{other}"),
+            _ => one + &other,
+        };
+        Fix {
+            text: join(self.text, other.text, "; and "),
+            command: join(self.command, other.command, "\n"),
+            terraform: join(self.terraform, other.terraform, "\n\n"),
+        }
+    }
+
     fn in_words(text: String) -> Self {
         Fix { text, command: String::new(), terraform: String::new() }
     }
@@ -86,8 +100,16 @@ pub(crate) fn list_fix(
 ) -> Option<Fix> {
     let (acl, direction) = (compiled.acl.id.as_str(), packet.direction);
     let list = compiled.list(direction, packet.family());
-    let denying = list.iter().find(|entry| entry.number == denied_by)?;
-    let before = (!denying.is_default()).then_some(denying.number);
+    list.iter().find(|entry| entry.number == denied_by)?;
+    // In front of what denies it, and of what may.
+    let check = check_acl(list, packet);
+    let deciding = check.deciding.iter().filter_map(|at| list.get(*at));
+    let before = deciding.filter(|entry| !entry.is_default()).map(|entry| entry.number).min();
+    if before == Some(NACL_UNPLACED) {
+        return Some(Fix::in_words(format!(
+            "read {acl} again: where one of its entries stands could not be read"
+        )));
+    }
     let (ports, icmp) = (fix_ports(packet, is_response), fix_icmp(packet));
     let wanted = Wanted {
         acl: acl.to_owned(),

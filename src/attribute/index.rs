@@ -219,7 +219,7 @@ impl EvidenceIndex {
             return;
         }
         let Some(direction) = record.direction else { return };
-        if let (Some(subnet), Some(local)) = (subnet, record.local(direction)) {
+        if let (Some(subnet), Some(local)) = (subnet, record.shown(direction)) {
             self.own_address(subnet, local);
         }
         if record.action != Action::Accept {

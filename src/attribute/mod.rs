@@ -22,6 +22,8 @@ mod without;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod regressions_configuration;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -83,6 +83,8 @@ pub struct Record<'a> {
     pub interface_type: Option<&'a str>,
     /// `next-hop-subnet-id` (version 11).
     pub next_hop_subnet_id: Option<&'a str>,
+    /// `type` is `EFA`: not filtered as IP (spec 4.1). Known of rejected records only.
+    pub is_efa: bool,
     /// The address that stands for the interface in evidence, where its own side may be shown by another of its addresses:
     /// see [`NetworkInterface::alias`](crate::network::NetworkInterface::alias).
     pub alias: Option<IpAddr>,
@@ -113,6 +115,15 @@ impl Record<'_> {
         match direction {
             Direction::Ingress => self.packet_dst.or(self.dst),
             Direction::Egress => self.packet_src.or(self.src),
+        }
+    }
+
+    /// The interface's own side as the record shows it: one of its own addresses, where the packets may carry that of a host
+    /// beyond it, as those through a NAT gateway or an appliance do (spec 1.5, 4.2).
+    pub fn shown(&self, direction: Direction) -> Option<IpAddr> {
+        match direction {
+            Direction::Ingress => self.dst,
+            Direction::Egress => self.src,
         }
     }
 

@@ -173,7 +173,7 @@ fn observed<T>(at: i64, origin: Origin, value: T) -> Observation<T> {
 }
 
 /// The two subnets, of which acl-2 and sg-b are given for each time: their lines and those of the rest.
-fn changing(origin: Origin, versions: &[(i64, &str)]) -> Network {
+pub(super) fn changing(origin: Origin, versions: &[(i64, &str)]) -> Network {
     let mut network = Fixture::new(&two("")).network();
     let read = |lines: &str| Fixture::new(&two(lines));
     let acls = versions.iter().map(|(at, lines)| observed(*at, origin, read(lines).acls["acl-2"].clone()));
@@ -184,9 +184,9 @@ fn changing(origin: Origin, versions: &[(i64, &str)]) -> Network {
     network
 }
 
-const SYN: &str = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0";
+pub(super) const SYN: &str = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0";
 
-fn among(network: &Network, log: &str, expected: &str) -> String {
+pub(super) fn among(network: &Network, log: &str, expected: &str) -> String {
     judge(&Case { network: Some(network.clone()), log, skipdata: None }, expected).text
 }
 
@@ -395,4 +395,45 @@ fn an_untracked_flow_has_no_state_that_a_close_could_end() {
          > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 10",
         "CONFIG_MISMATCH WEAK blocks=SECURITY_GROUP or=STALE_CONNECTION",
     );
+}
+
+#[test]
+fn a_gap_within_which_the_list_may_have_been_edited_is_not_surely_an_idle_one() {
+    // L7a takes rules for static; without configuration the timeout is 60 s at the least and 432000 s at the most (8.8).
+    let accept = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT 0";
+    let late = |at: i64| format!("{accept}\n> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 0 REJECT {at}");
+    without(&late(90), "STALE_CONNECTION STRONG or=-");
+    without(&late(500), "STALE_CONNECTION WEAK or=NACL");
+    without(&late(432_100), "STALE_CONNECTION");
+    let closed = format!("eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 1 ACCEPT 40\n{}", late(500));
+    without(&closed, "STALE_CONNECTION STRONG AFTER_CLOSE or=-");
+}
+
+#[test]
+fn a_later_accept_does_not_hide_an_earlier_one() {
+    // 8.5: OWN_ACCEPT before or after; the port is used again.
+    let before = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT -348
+        eni-b out tcp 10.0.2.20:443 203.0.113.7:51000 18 ACCEPT -348
+        eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 1 ACCEPT -340
+        > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 1 REJECT 0";
+    without(before, "STALE_CONNECTION STRONG AFTER_CLOSE");
+    let after = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT 300";
+    without(&format!("{before}\n{after}"), "STALE_CONNECTION STRONG AFTER_CLOSE");
+}
+
+#[test]
+fn the_far_end_of_a_routed_packet_is_no_address_of_the_interface() {
+    // 1.5: what is bound for the internet host is logged with the NAT gateway's address and the host's as packet address.
+    let leg =
+        "eni-nat in tcp 10.0.2.20:40000 10.0.1.200:443 2 ACCEPT 0 subnet=subnet-1 pkt-dst=198.51.100.50";
+    let syn = "> eni-nat out tcp 10.0.1.200:1055 198.51.100.50:443 2 REJECT 1 subnet=subnet-1";
+    without(&format!("{leg}\n{syn}"), "UNDETERMINED or=NACL+SECURITY_GROUP"); // L22
+    let neighbour = "eni-b in tcp 10.0.2.20:40000 198.51.100.50:443 2 ACCEPT 0 subnet=subnet-1";
+    without(&format!("{neighbour}\n{syn}"), "SECURITY_GROUP STRONG INTRA_SUBNET"); // L19
+}
+
+#[test]
+fn what_is_not_ip_is_not_judged_as_ip() {
+    // 4.1: EFA is not IP filtering.
+    with(&two(""), &format!("{SYN} kind=EFA"), "UNDETERMINED NONE or=-");
 }

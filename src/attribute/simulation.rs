@@ -65,6 +65,7 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
         reject_reason: RejectReason::NotInFormat,
         interface_type: None,
         next_hop_subnet_id: None,
+        is_efa: false,
         alias: None,
     }
 }

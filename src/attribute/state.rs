@@ -96,6 +96,10 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
 
 fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
     let facts = inputs.facts;
+    // As S7a, and a new flow has no state either.
+    if inputs.tracked == Some(false) && facts.evidence.last_accept.is_some() {
+        return fresh;
+    }
     let earlier = facts.answer().or_else(|| facts.mirror_first());
     // A SYN or a query that is itself first cannot be told from an answer when both ends use one port.
     let sure_order = !facts.equal_ports();

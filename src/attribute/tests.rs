@@ -63,6 +63,7 @@ pub(super) fn record(line: &str) -> Record<'_> {
         },
         interface_type: option("type"),
         next_hop_subnet_id: option("next"),
+        is_efa: option("kind") == Some("EFA"),
         alias: None,
     }
 }

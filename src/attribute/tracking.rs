@@ -38,7 +38,8 @@ pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
 }
 
 /// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
-/// of that time are known to have left it untracked. Only asked for TCP in midstream that not all rules of `now` allow.
+/// of that time are known to have left it untracked, by AWS Config or by captures around it. Only asked for TCP and UDP whose
+/// packets may be mid-flow and that not all rules of `now` allow.
 pub(super) fn tracked_at_start(
     record: &Record<'_>,
     direction: Direction,
@@ -46,13 +47,15 @@ pub(super) fn tracked_at_start(
     now: &[Arc<InterfaceRules>],
     evidence: &Evidence,
 ) -> Option<bool> {
-    if record.role() != Role::Midstream || record.protocol != TCP {
+    let may_be_under_way = matches!(record.role(), Role::Midstream | Role::Unknown);
+    if !may_be_under_way || !matches!(record.protocol, TCP | UDP) {
         return None;
     }
     let began = evidence.first_accept?;
     let [view] = engine.views(began, began)[..] else { return None };
     let then = engine.interface(record.interface_id?, view)?;
-    if then.provenance.origin != Origin::History || then.provenance.distance(began).0 != 0 {
+    let intended_only = matches!(then.provenance.origin, Origin::Undated | Origin::Terraform);
+    if intended_only || then.provenance.distance(began).0 != 0 {
         return None;
     }
     let remote = record.remotes(direction).0?;
@@ -63,7 +66,7 @@ pub(super) fn tracked_at_start(
     let groups = &then.groups.as_ref()?.groups;
     let untracked =
         is_untracked(groups, &packet) || is_untracked(groups, &record.mirror_packet(direction, remote));
-    Some(!untracked)
+    Some(!untracked || then.is_always_tracked(&packet))
 }
 
 /// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol

@@ -250,8 +250,11 @@ pub struct Attribution {
     pub reasons: Few<ReasonCode, 4>,
     /// Direction, known or inferred.
     pub direction: Option<Direction>,
-    /// The entry that denies, or that may.
+    /// The entry that denies, or that may; `None` also where it is one of [`Attribution::nacl_rules`], of which each was in
+    /// force in another version around the record.
     pub nacl_rule_number: Option<u32>,
+    /// Where versions around the record deny by different entries, these: the newest first.
+    pub(super) nacl_rules: Few<u32, 2>,
     /// The direction of the list that holds the entry: the other one, for packets to a transit gateway in the subnet.
     pub nacl_direction: Option<Direction>,
     /// Capture time of the configuration used, if it has one.
@@ -275,6 +278,7 @@ impl Attribution {
             reasons: Few::EMPTY,
             direction: None,
             nacl_rule_number: None,
+            nacl_rules: Few::EMPTY,
             nacl_direction: None,
             captured_at: None,
             capture_distance: None,

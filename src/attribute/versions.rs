@@ -127,6 +127,7 @@ fn together(judged: &[Judged]) -> Attribution {
     if equal {
         let weakest = judged.iter().map(|one| one.attribution.confidence).min();
         found.confidence = weakest.unwrap_or(found.confidence);
+        by_different_rules(&mut found, judged);
         return found;
     }
     let only_one =
@@ -139,6 +140,28 @@ fn together(judged: &[Judged]) -> Attribution {
     found.candidates = found.candidates.without(Cause::ConfigMismatch);
     found.reasons.push_front(ReasonCode::ConfigChangedInWindow);
     found
+}
+
+/// Where each version of the record's own time denies by another entry of one list, none is known to be the one: what mends it
+/// has to suit the newest.
+fn by_different_rules(found: &mut Attribution, judged: &[Judged]) {
+    let then = || judged.iter().rev().filter(|one| one.in_force).map(|one| &one.attribution);
+    let numbers = || then().map(|one| one.nacl_rule_number);
+    let Some(newest) = then().next() else { return };
+    if !found.blocking_set.contains(Blocker::Nacl)
+        || numbers().all(|number| number == newest.nacl_rule_number)
+    {
+        return;
+    }
+    for number in numbers().flatten() {
+        if !found.nacl_rules.contains(number) {
+            found.nacl_rules.push(number);
+        }
+    }
+    found.nacl_rule_number = None;
+    found.nacl_direction = newest.nacl_direction;
+    found.rules.clone_from(&newest.rules);
+    found.reasons = newest.reasons;
 }
 
 /// A verdict as what else may be the case.

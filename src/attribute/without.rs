@@ -89,7 +89,10 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
             seen.start <= record.end.saturating_add(AROUND) && seen.end >= record.start.saturating_sub(AROUND)
         };
         let goes_on = [facts.any_mirror(), evidence.mirror_after].iter().flatten().any(around);
-        if goes_on && !facts.closed() && !intra {
+        // Nor does a gap tell that the unknown timeout may or may not have ended the state in (8.8, last paragraph): an edit of
+        // the list fits as well, which is documented to cut what is under way (5.1), and so two explanations do (8.1).
+        let either = goes_on || facts.idle() == Idle::Possible;
+        if either && !facts.closed() && !intra {
             return stale(Confidence::Weak, facts).or_else(&[Cause::Nacl]);
         }
         return stale(Confidence::Strong, facts); // L7a

@@ -2,10 +2,12 @@
 
 use super::compiled::{CompiledAcl, CompiledGroups, Matching};
 use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
-use super::matching::Mismatch;
+use super::matching::{Mismatch, match_entry};
 use super::owners::{Asker, Identity, Owners};
 use super::packet::{Decision, Direction, Packet, Ternary};
+use super::routes::RouteKind;
 use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
+use crate::net::is_internet;
 use crate::network::{
     Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, SecurityGroup, SecurityGroupRule,
     Subnet, Timestamp, View, Vpc,
@@ -18,6 +20,10 @@ type ViewKey = (usize, bool);
 
 /// The mode of a subnet that an exclusion of this name takes out of `block-bidirectional`: what begins inside passes.
 pub const ALLOW_EGRESS: &str = "allow-egress";
+
+/// Interfaces whose connections are tracked whatever the rules say (spec 2.2), as AWS names them.
+const ALWAYS_TRACKED: [&str; 5] =
+    ["lambda", "nat_gateway", "network_load_balancer", "vpc_endpoint", "global_accelerator_managed"];
 
 /// A long history has thousands of views; records mostly come in the order of time, so old ones can go.
 const MOST_VIEWS: usize = 64;
@@ -402,6 +408,17 @@ impl InterfaceRules {
         if verdict.scope.applies == Ternary::Maybe && verdict.decision == Decision::Deny {
             verdict.decision = Decision::Unknown;
         }
+        // Of several that decide alike, some only perhaps, the one that surely matches is named (spec 8.3).
+        if matches!(verdict.decision, Decision::Allow | Decision::Deny)
+            && let Some(list) = lists.into_iter().flatten().find(|list| list.direction == verdict.direction)
+        {
+            let asked = Packet { direction: list.direction, remote: list.address, ..*packet };
+            if verdict.entry.is_some_and(|entry| match_entry(entry, &asked).0 == Ternary::Maybe) {
+                let entries = acl.list(list.direction, asked.family());
+                let sure = check_acl(entries, &asked).deciding.last().and_then(|at| entries.get(*at));
+                verdict.entry = sure.or(verdict.entry);
+            }
+        }
         verdict
     }
 
@@ -473,6 +490,23 @@ impl InterfaceRules {
             foreign: &self.foreign,
         };
         self.owners.identity(&asker, &packet.remote)
+    }
+
+    /// Whether an address is one of the internet's, as seen from the interface: by its range, the blocks that are known, and
+    /// the way that the subnet's routes lead to it.
+    pub fn is_on_internet(&self, remote: &IpAddr) -> bool {
+        let by_route = || self.surroundings.routes().map(|routes| routes.kind_to(remote));
+        is_internet(remote)
+            && !self.owners.is_inside(remote)
+            && !by_route().is_some_and(RouteKind::is_private)
+    }
+
+    /// Whether connections with this packet's remote are tracked whatever the rules say (spec 2.2): by the interface, or by the
+    /// way that its subnet's routes take.
+    pub fn is_always_tracked(&self, packet: &Packet) -> bool {
+        let kind = self.interface.interface_type.as_deref();
+        let by_route = self.surroundings.routes().map(|routes| routes.kind_to(&packet.remote));
+        kind.is_some_and(|kind| ALWAYS_TRACKED.contains(&kind)) || by_route.is_some_and(RouteKind::tracks)
     }
 
     /// The service at `remote` that neither layer filters, if it is one.

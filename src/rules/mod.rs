@@ -8,6 +8,7 @@
 mod compiled;
 mod engine;
 mod explain;
+mod known_vpc;
 mod matching;
 mod numbers;
 mod owners;

@@ -1,8 +1,9 @@
 //! Whose address a remote is: what rules that refer to groups need (spec 2.4).
 
+use super::known_vpc::KnownVpc;
 use super::packet::{Direction, Ternary};
 use super::routes::{RouteKind, Routes};
-use crate::net::{Family, Prefix, is_internet};
+use crate::net::{Prefix, is_internet};
 use crate::network::{GroupReference, Network, NetworkInterface, Origin, SecurityGroup, View};
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,15 +17,6 @@ struct Owner {
     in_force: bool,
     /// It is not in a capture between that of its own and the moment, which may have been asked for all.
     in_doubt: bool,
-}
-
-#[derive(Debug, Clone, Default)]
-struct KnownVpc {
-    cidrs: Vec<Prefix>,
-    /// The same as first and last addresses, in order and apart, once all are known.
-    ranges: Vec<(IpAddr, IpAddr)>,
-    /// Interfaces of this VPC are known for the moment in question, so an address of none belongs to nobody.
-    covered: bool,
 }
 
 /// The owners of all addresses in one view.
@@ -119,7 +111,9 @@ impl Owners {
     pub fn new(network: &Network, view: View) -> Self {
         let mut owners = Owners { peerings_known: !network.peerings.is_empty(), ..Owners::default() };
         for vpc in network.vpcs.all(view) {
-            owners.vpcs.entry_ref(vpc.value.id.as_str()).or_default().cidrs.clone_from(&vpc.value.cidrs);
+            let known = owners.vpcs.entry_ref(vpc.value.id.as_str()).or_default();
+            known.cidrs.clone_from(&vpc.value.cidrs);
+            known.described = !vpc.value.cidrs.is_empty();
         }
         // Without describe-vpcs the subnets tell most of a VPC's blocks.
         for subnet in network.subnets.all(view) {
@@ -158,7 +152,15 @@ impl Owners {
             if let Some(vpc) = &interface.vpc_id {
                 // Terraform knows only the interfaces that it made, so it never covers a VPC.
                 let covers = found.distance == 0 && found.version.origin != Origin::Terraform;
-                owners.vpcs.entry_ref(vpc.as_str()).or_default().covered |= covers;
+                let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
+                known.covered |= covers;
+                if interface.more_addresses {
+                    known.adrift =
+                        known.adrift.take().filter(|_| interface.groups_known).map(|mut groups| {
+                            groups.extend(interface.group_ids.iter().cloned());
+                            groups
+                        });
+                }
             }
             owners.owners.push(Owner {
                 interface: interface.clone(),
@@ -299,7 +301,7 @@ impl Owners {
         }
         let in_own_vpc = own_vpc.and_then(|own| self.vpcs.get(own)).filter(|vpc| vpc.holds(remote));
         if let Some(vpc) = in_own_vpc {
-            return if vpc.covered { Identity::Nobody } else { Identity::Unknown };
+            return vpc.of_no_known();
         }
         let leads = asker.routes.map(|routes| routes.kind_to(remote));
         if direction.is_egress() && leads.is_some_and(RouteKind::loses_references) {
@@ -338,9 +340,14 @@ impl Owners {
                 Identity::MaybeMember(groups)
             };
         }
-        let mut others = self.vpcs.values().filter(|vpc| vpc.holds(remote)).peekable();
+        let mut others =
+            self.vpcs.values().filter(|vpc| vpc.holds(remote)).map(KnownVpc::of_no_known).peekable();
         if others.peek().is_some() {
-            return if others.all(|vpc| vpc.covered) { Identity::Nobody } else { Identity::Unknown };
+            return if others.all(|found| found == Identity::Nobody) {
+                Identity::Nobody
+            } else {
+                Identity::Unknown
+            };
         }
         // A private address of a VPC that no input describes.
         if !is_internet(remote) || self.peer_blocks.iter().any(|block| block.contains(remote)) {
@@ -348,7 +355,8 @@ impl Owners {
         }
         // IPv6 addresses of VPCs look like those of the internet, so a member of a group that is not described may have one;
         // those of the others lie in the blocks that are known.
-        let over_internet = direction.is_egress() && leads == Some(RouteKind::Internet);
+        let outside = matches!(leads, Some(RouteKind::Internet | RouteKind::EgressOnly));
+        let over_internet = direction.is_egress() && outside;
         if remote.is_ipv6() && !over_internet && !asker.foreign.is_empty() {
             return Identity::MaybeMember(asker.foreign.iter().map(String::as_str).collect());
         }
@@ -372,19 +380,33 @@ impl Owners {
         direct.chain(delegated).filter_map(|at| self.owners.get(*at))
     }
 
+    /// Whether `remote` is known to be reached without the internet: in a block of a known VPC or of one behind a peering
+    /// connection. IPv6 addresses of VPCs, and blocks that are nobody else's, look like those of the internet.
+    pub fn is_inside(&self, remote: &IpAddr) -> bool {
+        self.in_some_vpc(remote)
+            || self.is_known(remote)
+            || self.peer_blocks.iter().any(|block| block.contains(remote))
+    }
+
     /// Whether `remote` lies in a block of some known VPC of its family.
     pub fn in_some_vpc(&self, remote: &IpAddr) -> bool {
         self.vpcs.values().any(|vpc| vpc.holds(remote))
     }
 
-    /// Whether the VPC's blocks are known for the family, and hold `remote`; `None` when they are not known.
+    /// Whether the VPC holds `remote`; `None` when its blocks do not tell.
     pub fn in_vpc(&self, vpc: &str, remote: &IpAddr) -> Option<bool> {
         let known = self.vpcs.get(vpc)?;
-        let family = Family::of(remote);
-        if known.cidrs.is_empty() {
-            return None;
-        }
-        Some(known.cidrs.iter().any(|cidr| cidr.family() == family && cidr.contains(remote)))
+        let holds = known.holds(remote);
+        (holds || known.described).then_some(holds)
+    }
+
+    /// Whether the interface with this address in a VPC is in a subnet; `None` when no such interface is known.
+    pub(super) fn in_subnet(&self, vpc: Option<&str>, subnet: &str, remote: &IpAddr) -> Option<bool> {
+        let here =
+            self.holders(remote).filter(|owner| vpc.is_none() || owner.vpc().is_none() || owner.vpc() == vpc);
+        let mut subnets = here.filter_map(|owner| owner.interface.subnet_id.as_deref()).peekable();
+        subnets.peek()?;
+        Some(subnets.any(|id| id == subnet))
     }
 }
 
@@ -427,60 +449,5 @@ impl Owner {
         }
         let groups = self.groups().collect();
         if self.in_doubt { Identity::MaybeMember(groups) } else { Identity::Member(groups) }
-    }
-}
-
-impl KnownVpc {
-    /// To be called when its blocks are complete: without describe-vpcs they are those of hundreds of subnets.
-    fn settle(&mut self) {
-        self.ranges = self.cidrs.iter().map(Prefix::range).collect();
-        self.ranges.sort_unstable();
-        // All addresses of version 4 come before those of version 6, so no range holds both.
-        self.ranges.dedup_by(|next, last| {
-            let joined = next.0 <= last.1;
-            if joined {
-                last.1 = last.1.max(next.1);
-            }
-            joined
-        });
-    }
-
-    fn holds(&self, remote: &IpAddr) -> bool {
-        let next = self.ranges.partition_point(|(first, _)| first <= remote);
-        let range = next.checked_sub(1).and_then(|at| self.ranges.get(at));
-        range.is_some_and(|(_, last)| remote <= last)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn address() -> impl Strategy<Value = IpAddr> {
-        let v4 = (0u32..1024).prop_map(|low| IpAddr::V4((0x0A00_0000 + low).into()));
-        let v6 = (0u128..64).prop_map(|low| IpAddr::V6(((0x2001_0db8 << 96) + low).into()));
-        let ends = prop::sample::select(vec!["0.0.0.0", "255.255.255.255", "::", "ffff::"]);
-        prop_oneof![4 => v4, 2 => v6, 1 => ends.prop_map(|addr| addr.parse().unwrap())]
-    }
-
-    proptest! {
-        #[test]
-        fn ranges_hold_what_the_blocks_hold(
-            blocks in prop::collection::vec((address(), 20u8..=32, 118u8..=128), 0..12),
-            all in prop::option::of(any::<bool>()),
-            asked in prop::collection::vec(address(), 1..40),
-        ) {
-            let block = |(addr, short, long): (IpAddr, u8, u8)| {
-                Prefix::new(addr, if addr.is_ipv4() { short } else { long })
-            };
-            let mut cidrs: Vec<Prefix> = blocks.into_iter().filter_map(block).collect();
-            cidrs.extend(all.map(|v6| Prefix::any(if v6 { Family::V6 } else { Family::V4 })));
-            let mut vpc = KnownVpc { cidrs, ..KnownVpc::default() };
-            vpc.settle();
-            for addr in asked {
-                prop_assert_eq!(vpc.holds(&addr), vpc.cidrs.iter().any(|cidr| cidr.contains(&addr)), "{}", addr);
-            }
-        }
     }
 }

@@ -13,8 +13,12 @@ pub(super) enum RouteKind {
     GatewayEndpoint,
     /// An interface or instance that forwards.
     Appliance,
-    /// An internet gateway, or an egress-only one.
     Internet,
+    /// An egress-only internet gateway.
+    EgressOnly,
+    Nat,
+    /// A peering connection, or a virtual private gateway.
+    Private,
     Other,
 }
 
@@ -28,8 +32,14 @@ impl RouteKind {
             RouteKind::GatewayEndpoint
         } else if target.starts_with("eni-") || target.starts_with("i-") {
             RouteKind::Appliance
-        } else if target.starts_with("igw-") || target.starts_with("eigw-") {
+        } else if target.starts_with("igw-") {
             RouteKind::Internet
+        } else if target.starts_with("eigw-") {
+            RouteKind::EgressOnly
+        } else if target.starts_with("nat-") {
+            RouteKind::Nat
+        } else if target.starts_with("pcx-") || target.starts_with("vgw-") {
+            RouteKind::Private
         } else {
             RouteKind::Other
         }
@@ -38,6 +48,17 @@ impl RouteKind {
     /// Whether no outbound rule can name a group of what is reached over it (spec 2.4).
     pub(super) fn loses_references(self) -> bool {
         self == RouteKind::Transit || self.is_middlebox()
+    }
+
+    /// Whether what is reached over it is not the internet's, whatever its address: public ranges stand behind private paths, too.
+    pub(super) fn is_private(self) -> bool {
+        matches!(self, RouteKind::Local | RouteKind::Transit | RouteKind::Private)
+    }
+
+    /// Whether groups track what takes this way whatever their rules say (spec 2.2; of endpoints in routes, those of Network
+    /// Firewall are meant, which look like others).
+    pub(super) fn tracks(self) -> bool {
+        matches!(self, RouteKind::EgressOnly | RouteKind::Nat | RouteKind::GatewayEndpoint)
     }
 
     /// Whether what passes there goes through an appliance.

@@ -3,7 +3,7 @@
 use super::owners::Owners;
 use super::packet::{Direction, Ternary};
 use super::routes::{RouteKind, Routes};
-use crate::net::{Prefix, is_private};
+use crate::net::{Family, Prefix, is_internet};
 use crate::network::{Network, NetworkInterface, View};
 use hashbrown::HashSet;
 use std::net::IpAddr;
@@ -61,6 +61,7 @@ pub struct Scope {
 /// What the scope depends on and is the same for all interfaces of a subnet.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SubnetFacts {
+    id: String,
     cidrs: Vec<Prefix>,
     /// A transit gateway's attachment interface is in the subnet.
     transit_here: bool,
@@ -88,6 +89,7 @@ impl SubnetFacts {
     pub(super) fn new(network: &Network, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Self {
         let subnet = network.subnets.get(subnet_id, view);
         let mut found = SubnetFacts {
+            id: subnet_id.to_string(),
             cidrs: subnet.as_ref().map(|subnet| subnet.value.cidrs.clone()).unwrap_or_default(),
             vpc_id: (vpc_id.map(str::to_string))
                 .or_else(|| subnet.and_then(|subnet| subnet.value.vpc_id.clone())),
@@ -138,7 +140,21 @@ impl Surroundings {
         let list = ListUse { direction, address: remote, sure: true };
         let one = |applies, reason| Scope { applies, reason, lists: [Some(list), None] };
         let none = |reason| Scope { applies: Ternary::No, reason, lists: [None, None] };
-        if subnet.cidrs.iter().any(|cidr| cidr.contains(&remote)) {
+        let found =
+            || owners.and_then(|owners| owners.in_subnet(subnet.vpc_id.as_deref(), &subnet.id, &remote));
+        let has_family = subnet.cidrs.iter().any(|cidr| cidr.family() == Family::of(&remote));
+        let within = match !has_family {
+            false => Some(subnet.cidrs.iter().any(|cidr| cidr.contains(&remote))),
+            // Without the subnet's blocks of the family its interfaces tell, and the VPC's blocks.
+            true => found().or_else(|| {
+                let vpc = subnet.vpc_id.as_deref().zip(owners);
+                let in_vpc = vpc.and_then(|(vpc, owners)| owners.in_vpc(vpc, &remote));
+                let outside =
+                    in_vpc == Some(false) || (in_vpc.is_none() && remote.is_ipv4() && is_internet(&remote));
+                outside.then_some(false)
+            }),
+        };
+        if within == Some(true) {
             if self.own_is_classic || subnet.classic_addresses.contains(&remote) {
                 return one(Ternary::Yes, ScopeReason::ClassicLoadBalancer);
             }
@@ -157,7 +173,7 @@ impl Surroundings {
                 false => one(Ternary::Maybe, ScopeReason::IntraSubnetUnsure),
             };
         }
-        if subnet.cidrs.is_empty() && is_private(&remote) {
+        if within.is_none() {
             return one(Ternary::Maybe, ScopeReason::SubnetUnknown);
         }
         if self.own_is_transit
@@ -189,9 +205,13 @@ impl Surroundings {
                 let in_vpc = (subnet.vpc_id.as_deref())
                     .and_then(|vpc| owners.and_then(|owners| owners.in_vpc(vpc, &remote)))
                     .unwrap_or(false);
+                // To the gateway, if it is that way, the inbound list on the own address applies as well (rows c, g).
+                let both = [Some(list), source(false).filter(|_| direction.is_egress())];
                 match in_vpc {
                     true => one(Ternary::Yes, ScopeReason::Border),
-                    false => one(Ternary::Maybe, ScopeReason::GatewayUnsure),
+                    false => {
+                        Scope { applies: Ternary::Maybe, reason: ScopeReason::GatewayUnsure, lists: both }
+                    }
                 }
             }
         }

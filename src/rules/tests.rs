@@ -101,7 +101,7 @@ fn maybe_leaves_open_only_what_follows_differently() {
         ),
         "eni-a",
         &[
-            "in icmp from 198.51.100.7 => D100 D",
+            "in icmp from 198.51.100.7 => D200 D", // rule 100 may, this one does
             "in icmp from 203.0.113.7 => U D",
             "in tcp 1 from 203.0.113.7 => A300 D",
         ],

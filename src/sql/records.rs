@@ -47,7 +47,7 @@ pub(in crate::sql) const EVIDENCE: &[&str] = &[
 
 /// What a REJECT is judged by beyond that.
 pub(in crate::sql) const REJECT_ONLY: &[&str] =
-    &["version", "reject_reason", "interface_type", "next_hop_subnet_id"];
+    &["version", "type", "reject_reason", "interface_type", "next_hop_subnet_id"];
 
 /// What is in the place of a key where there is no text: [`NONE`] as a signed number.
 const NO_KEY: i32 = -1;
@@ -69,12 +69,13 @@ pub(in crate::sql) enum Text {
     Vpc,
     Subnet,
     Direction,
+    Type,
     RejectReason,
     InterfaceType,
     NextHopSubnet,
 }
 
-const TEXTS: [(Text, &str); 14] = [
+const TEXTS: [(Text, &str); 15] = [
     (Text::Account, "account_id"),
     (Text::Interface, "interface_id"),
     (Text::Src, "srcaddr"),
@@ -86,6 +87,7 @@ const TEXTS: [(Text, &str); 14] = [
     (Text::Vpc, "vpc_id"),
     (Text::Subnet, "subnet_id"),
     (Text::Direction, "flow_direction"),
+    (Text::Type, "type"),
     (Text::RejectReason, "reject_reason"),
     (Text::InterfaceType, "interface_type"),
     (Text::NextHopSubnet, "next_hop_subnet_id"),
@@ -418,6 +420,7 @@ impl Columns {
             reject_reason,
             interface_type: self.text(Text::InterfaceType, row),
             next_hop_subnet_id: self.text(Text::NextHopSubnet, row),
+            is_efa: self.text(Text::Type, row) == Some("EFA"),
             alias: None,
         };
         if protocol.is_none() {

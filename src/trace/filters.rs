@@ -126,7 +126,7 @@ impl Walk<'_> {
                 {
                     reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
                 }
-                if entry.action == Some(RuleAction::Allow) {
+                if entry.action == Some(RuleAction::Allow) && list.direction == verdict.direction {
                     nearer(&mut nearest, mismatch, false, &seen, || entry_text(&compiled.acl, entry));
                 }
                 let because = match mismatch {
@@ -135,15 +135,24 @@ impl Walk<'_> {
                 };
                 stage.rules.push(RuleLine { text: entry_text(&compiled.acl, entry), matched, because });
             }
-            if let Some(entry) = allows_other_family(compiled, &seen) {
+            if list.direction == verdict.direction
+                && let Some(entry) = allows_other_family(compiled, &seen)
+            {
                 let everyone = entry.cidr.is_some_and(|cidr| cidr.is_any());
                 let text = || entry_text(&compiled.acl, entry);
                 nearer(&mut nearest, Some(Mismatch::Family), everyone, &seen, text);
             }
-            let is_dropped = verdict.decision == Decision::Deny && verdict.direction == list.direction;
-            if let (true, Some(entry)) = (is_dropped, verdict.entry) {
+            // To a transit gateway both lists have to let it pass (row c of spec 1.2).
+            let check = check_acl(entries, &seen);
+            let denies = verdict.decision == Decision::Deny && check.decision == Decision::Deny;
+            let entry = check.deciding.last().and_then(|at| entries.get(*at));
+            if let (true, true, Some(entry)) = (denies, list.sure, entry) {
                 let answers = way == Way::Back && !ports.is_empty();
-                stage.fix = list_fix(compiled, &seen, entry.number, answers, &mut self.added);
+                let found = list_fix(compiled, &seen, entry.number, answers, &mut self.added);
+                stage.fix = match (stage.fix.take(), found) {
+                    (Some(one), Some(other)) => Some(one.and(other)),
+                    (one, other) => one.or(other),
+                };
             }
         }
         if verdict.decision == Decision::Deny {

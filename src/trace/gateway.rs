@@ -67,9 +67,9 @@ impl Walk<'_> {
         match hop {
             Hop::Internet => {
                 self.over_internet = true;
-                self.public_access(Way::There, source, hop);
+                self.public_access(Way::There, source, hop, true);
             }
-            Hop::EgressOnly => self.public_access(Way::There, source, hop),
+            Hop::EgressOnly => self.public_access(Way::There, source, hop, true),
             Hop::Nat(id) => match self.nat.clone().and_then(|nat| nat.local) {
                 Some(nat) => {
                     self.acl(Way::There, &nat, &self.packet(Direction::Ingress, source.own), &[]);
@@ -77,7 +77,7 @@ impl Walk<'_> {
                     let next = self.route(Way::There, &nat, target.seen, target.local.as_ref());
                     if next == Hop::Internet {
                         self.over_internet = true;
-                        self.public_access(Way::There, &nat, hop);
+                        self.public_access(Way::There, &nat, hop, true);
                     }
                 }
                 None => self.not_checked.push(format!(
@@ -245,8 +245,8 @@ impl Walk<'_> {
         self.stages.push(stage);
     }
 
-    /// VPC Block Public Access where packets cross to or from the internet (spec 5.1).
-    pub(super) fn public_access(&mut self, way: Way, local: &Local, hop: &Hop) {
+    /// VPC Block Public Access where packets cross to or from the internet (spec 5.1), of a flow that begins inside or not.
+    pub(super) fn public_access(&mut self, way: Way, local: &Local, hop: &Hop, begins_inside: bool) {
         let interface = &local.rules.interface;
         let at = interface.subnet_id.as_deref().unwrap_or(&interface.id).to_owned();
         let Some(mode) = local.rules.bpa_mode.clone() else {
@@ -256,11 +256,11 @@ impl Walk<'_> {
         let starts_inside = matches!(hop, Hop::Nat(_) | Hop::EgressOnly);
         let (outcome, reason) = match mode.as_str() {
             "off" => (Decision::Allow, "it is off".to_owned()),
-            ALLOW_EGRESS if starts_inside => {
+            ALLOW_EGRESS if begins_inside => {
                 (Decision::Allow, "an exclusion lets out what begins inside".to_owned())
             }
             ALLOW_EGRESS => (
-                Decision::Unknown,
+                Decision::Deny,
                 "an exclusion lets out what begins inside, and nothing else comes in".to_owned(),
             ),
             "block-ingress" if starts_inside => (

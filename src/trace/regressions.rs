@@ -438,3 +438,80 @@ fn a_reference_that_the_path_loses_is_told() {
     assert!(nearest.ends_with("(a member, over a path that preserves no references to groups)"), "{nearest}");
     assert!(stage.fix.as_ref().unwrap().command.contains("CidrIp=10.0.1.10/32"));
 }
+
+#[test]
+fn within_a_subnet_no_route_table_is_missed() {
+    // 1.1: two interfaces of one subnet, groups alone.
+    let found = run(
+        "vpc vpc-1 10.0.0.0/16
+         subnet subnet-1 vpc-1 10.0.1.0/24
+         nacl acl-1 vpc-1 subnet-1
+         sg-1 in all 0.0.0.0/0
+         sg-1 out all 0.0.0.0/0
+         eni eni-a subnet-1 10.0.1.10 groups=sg-1
+         eni eni-b subnet-1 10.0.1.60 groups=sg-1",
+        "10.0.1.10",
+        "10.0.1.60",
+    );
+    assert_eq!(found.outcome(), Decision::Allow, "{:#?}", found.stages);
+}
+
+#[test]
+fn an_exclusion_that_lets_out_is_an_answer_both_ways() {
+    // 8.9: allow-egress suffices for outbound flows only.
+    let network = "vpc vpc-1 10.0.0.0/16
+         subnet subnet-1 vpc-1 10.0.1.0/24
+         nacl acl-1 vpc-1 subnet-1
+         acl-1 in 100 allow all 0.0.0.0/0
+         acl-1 out 100 allow all 0.0.0.0/0
+         route subnet-1 10.0.0.0/16 local
+         route subnet-1 0.0.0.0/0 igw-1
+         bpa subnet-1 allow-egress
+         sg-1 in all 0.0.0.0/0
+         sg-1 out all 0.0.0.0/0
+         eni eni-a subnet-1 10.0.1.10 groups=sg-1 public=203.0.113.25";
+    let into = run(network, "198.51.100.7", "203.0.113.25");
+    assert_eq!(blockers(&into), ["there vpc_block_public_access subnet-1"]);
+    assert_eq!(run(network, "10.0.1.10", "198.51.100.7").outcome(), Decision::Allow);
+}
+
+#[test]
+fn a_public_range_behind_a_private_path_is_not_the_internet() {
+    // The route tells which side an address is on, not its range (1.2: a public remote excludes no gateway).
+    for target in ["vgw-1", "tgw-1", "pcx-1"] {
+        let network =
+            format!("{ONE_LIST}\nacl-1 in 100 allow all 0.0.0.0/0\nroute subnet-1 11.200.0.0/16 {target}");
+        let found = run(&network, "11.200.1.1", "10.0.1.10");
+        assert_eq!(found.blockers().count(), 0, "{target}: {:#?}", found.stages);
+        assert_eq!(found.outcome(), Decision::Unknown, "{target}");
+    }
+    let outside = run(&format!("{ONE_LIST}\nroute subnet-1 0.0.0.0/0 igw-1"), "11.200.1.1", "10.0.1.10");
+    assert_eq!(outside.blockers().next().unwrap().layer, Layer::Address, "it has no public address");
+}
+
+#[test]
+fn to_a_gateway_in_the_subnet_the_fix_opens_both_lists() {
+    // 1.2 row c: both must allow.
+    let found = run(
+        "vpc vpc-1 10.0.0.0/16
+         subnet subnet-1 vpc-1 10.0.1.0/24
+         nacl acl-1 vpc-1 subnet-1
+         acl-1 in 50 deny tcp 443 10.0.1.0/24
+         acl-1 in 100 allow all 10.9.0.0/16
+         route subnet-1 10.0.0.0/16 local
+         route subnet-1 10.9.0.0/16 tgw-1
+         sg-1 out all 0.0.0.0/0
+         eni eni-a subnet-1 10.0.1.10 groups=sg-1
+         eni eni-tgw subnet-1 10.0.1.5 groups= type=transit_gateway",
+        "10.0.1.10",
+        "10.9.1.1",
+    );
+    let stage = found.blockers().find(|stage| stage.layer == Layer::NetworkAcl).unwrap();
+    let fix = stage.fix.clone().unwrap();
+    let lines: Vec<&str> = fix.command.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", fix.command);
+    assert!(lines[0].contains("--egress") && lines[0].contains("10.9.1.1/32"), "{}", lines[0]);
+    assert!(lines[1].contains("--ingress") && lines[1].contains("10.0.1.10/32"), "{}", lines[1]);
+    // The entry that comes nearest is one of the list that is named.
+    assert!(stage.nearest.as_ref().is_none_or(|near| near.contains("outbound")), "{:?}", stage.nearest);
+}

@@ -71,7 +71,7 @@ impl Trace {
         for stage in &self.stages {
             if let Some(fix) = &stage.fix {
                 let _ = writeln!(out, "smallest fix at {}: {}", stage.at, fix.text);
-                [fix.command.as_str()].into_iter().chain(fix.terraform.lines()).for_each(|line| {
+                fix.command.lines().chain(fix.terraform.lines()).for_each(|line| {
                     let _ = writeln!(out, "  {line}");
                 });
             }

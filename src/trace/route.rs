@@ -84,6 +84,12 @@ impl Walk<'_> {
             self.stages.push(Stage::new(way, Layer::Route, at, Decision::NotApplicable, reason));
             return Hop::Other;
         }
+        let neighbour = far.filter(|far| far.own == remote && interface.subnet_id.is_some());
+        if neighbour.is_some_and(|far| far.rules.interface.subnet_id == interface.subnet_id) {
+            let reason = "within the subnet no route is asked";
+            self.stages.push(Stage::new(way, Layer::Route, at, Decision::NotApplicable, reason));
+            return Hop::Other;
+        }
         let Some(Best { table, route, unknown }) = self.best_route(local, remote) else {
             let reason = "the subnet's route table is not in the configuration (describe-route-tables)";
             self.stages.push(Stage::new(way, Layer::Route, at, Decision::Unknown, reason));

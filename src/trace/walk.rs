@@ -133,16 +133,14 @@ impl Walk<'_> {
                     let service = service.unwrap_or_default();
                     (Decision::NotApplicable, format!("the {name} is {service}, a service of the VPC itself"))
                 }
-                None if is_internet(&end.seen) && !self.engine.owners(self.view).in_some_vpc(&end.seen) => {
+                None if self.is_outside(end, if name == "source" { target } else { source }) => {
                     (Decision::NotApplicable, format!("the {name} is outside, on the internet"))
                 }
                 None => (Decision::Unknown, format!("no interface of the configuration holds the {name}")),
             };
             self.stages.push(Stage::new(Way::There, Layer::Address, end.seen.to_string(), outcome, reason));
         }
-        let is_outside = source.local.is_none()
-            && is_internet(&source.seen)
-            && !self.engine.owners(self.view).in_some_vpc(&source.seen);
+        let is_outside = self.comes_from_internet(source, target);
         // Flow logs show private addresses, so people ask about these: then the public address is meant.
         if is_outside
             && let Some(local) = &target.local
@@ -207,11 +205,17 @@ impl Walk<'_> {
         target.local = None;
     }
 
+    /// Whether an end that is nobody's of ours is on the internet, as the other end's subnet routes to it.
+    fn is_outside(&mut self, end: &End, other: &End) -> bool {
+        match &other.local {
+            Some(local) => local.rules.is_on_internet(&end.seen),
+            None => is_internet(&end.seen) && !self.engine.owners(self.view).in_some_vpc(&end.seen),
+        }
+    }
+
     /// From the internet, to something of ours.
-    fn comes_from_internet(&mut self, source: &End) -> bool {
-        source.local.is_none()
-            && is_internet(&source.seen)
-            && !self.engine.owners(self.view).in_some_vpc(&source.seen)
+    fn comes_from_internet(&mut self, source: &End, target: &End) -> bool {
+        source.local.is_none() && self.is_outside(source, target)
     }
 
     pub(super) fn packet(&self, direction: Direction, remote: IpAddr) -> Packet {
@@ -228,8 +232,8 @@ impl Walk<'_> {
             self.over(&hop, local, target);
         }
         if let Some(local) = &target.local {
-            if self.comes_from_internet(source) {
-                self.public_access(Way::There, local, &Hop::Internet);
+            if self.comes_from_internet(source, target) {
+                self.public_access(Way::There, local, &Hop::Internet, false);
                 self.enter(Way::There, local);
             } else if self.over_internet {
                 self.enter(Way::There, local);

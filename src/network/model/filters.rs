@@ -195,8 +195,8 @@ impl fmt::Display for RuleDisagreement {
     }
 }
 
-/// A security group.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A security group. Two are equal whatever the order of their rules.
+#[derive(Debug, Clone, Eq, Default)]
 pub struct SecurityGroup {
     /// `sg-…`.
     pub id: String,
@@ -210,6 +210,29 @@ pub struct SecurityGroup {
     pub rules: Vec<SecurityGroupRule>,
     /// The group may have rules besides these: the input manages some of them only.
     pub partial: bool,
+}
+
+impl PartialEq for SecurityGroup {
+    fn eq(&self, other: &Self) -> bool {
+        let SecurityGroup { id, name, vpc_id, owner_id, rules, partial } = self;
+        *id == other.id
+            && *name == other.name
+            && *vpc_id == other.vpc_id
+            && *owner_id == other.owner_id
+            && *partial == other.partial
+            && same_members(rules, &other.rules)
+    }
+}
+
+/// Whether two lists hold the same, each as often, in whatever order.
+fn same_members<T: Eq + std::hash::Hash>(one: &[T], other: &[T]) -> bool {
+    if one == other {
+        return true;
+    }
+    let mut counts: hashbrown::HashMap<&T, i64> = hashbrown::HashMap::new();
+    one.iter().for_each(|item| *counts.entry(item).or_default() += 1);
+    other.iter().for_each(|item| *counts.entry(item).or_default() -= 1);
+    counts.values().all(|count| *count == 0)
 }
 
 /// What a NACL entry does.
@@ -260,18 +283,23 @@ impl NaclEntry {
         self.number == NACL_DEFAULT_V4 || self.number == NACL_DEFAULT_V6
     }
 
-    /// The number as it is shown: `*` for a default deny, `?` where it could not be read.
+    /// The number as it is shown, as [`number_text`].
     pub fn number_text(&self) -> String {
-        match self.number {
-            NACL_DEFAULT_V4 | NACL_DEFAULT_V6 => "*".to_string(),
-            NACL_UNPLACED => "?".to_string(),
-            number => number.to_string(),
-        }
+        number_text(self.number)
     }
 }
 
-/// A network ACL.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+/// A rule number as it is shown: `*` for a default deny, `?` where it could not be read.
+pub fn number_text(number: u32) -> String {
+    match number {
+        NACL_DEFAULT_V4 | NACL_DEFAULT_V6 => "*".to_string(),
+        NACL_UNPLACED => "?".to_string(),
+        number => number.to_string(),
+    }
+}
+
+/// A network ACL. Two are equal whatever the order of their entries and subnets: AWS's output has none.
+#[derive(Debug, Clone, Eq, Default)]
 pub struct NetworkAcl {
     /// `acl-…`.
     pub id: String,
@@ -287,6 +315,19 @@ pub struct NetworkAcl {
     pub more_subnets: bool,
     /// Entries of both directions, in the order of the input.
     pub entries: Vec<NaclEntry>,
+}
+
+impl PartialEq for NetworkAcl {
+    fn eq(&self, other: &Self) -> bool {
+        let NetworkAcl { id, vpc_id, owner_id, is_default, subnet_ids, more_subnets, entries } = self;
+        *id == other.id
+            && *vpc_id == other.vpc_id
+            && *owner_id == other.owner_id
+            && *is_default == other.is_default
+            && *more_subnets == other.more_subnets
+            && same_members(subnet_ids, &other.subnet_ids)
+            && same_members(entries, &other.entries)
+    }
 }
 
 impl NetworkAcl {

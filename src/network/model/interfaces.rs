@@ -22,6 +22,8 @@ pub struct NetworkInterface {
     pub primary: Option<IpAddr>,
     /// All private IPv4 and IPv6 addresses, the primary included.
     pub addresses: Vec<IpAddr>,
+    /// It may have addresses besides these: some could not be read.
+    pub more_addresses: bool,
     /// Delegated prefixes: local addresses too.
     pub prefixes: Vec<Prefix>,
     /// Public and Elastic addresses mapped to it; never its own side in a record.

@@ -140,6 +140,7 @@ impl Agree for NetworkInterface {
         self.groups_known = groups && self.groups_known;
         agree &= groups;
         agree &= united(&mut self.addresses, &other.addresses);
+        self.more_addresses |= other.more_addresses;
         agree &= united(&mut self.prefixes, &other.prefixes);
         agree &= united(&mut self.public_addresses, &other.public_addresses);
         // One form that lists them, or tells whose they are, suffices.

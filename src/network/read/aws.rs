@@ -94,6 +94,17 @@ impl NetworkBuilder {
         id
     }
 
+    /// An element's id, or one that stands for it, and a problem: what has none may still be what applies.
+    fn id_or_stand_in(&mut self, node: Node<'_>, key: &str, context: &Context) -> String {
+        node.text(key).unwrap_or_else(|| {
+            let message = format!("an element without {key} is kept under a name of its own");
+            self.problem(context, "-", message);
+            // The next capture's first is taken for the same.
+            self.unnamed = self.unnamed.saturating_add(1);
+            format!("unnamed-{}", self.unnamed)
+        })
+    }
+
     /// A block, or `None` and a problem.
     pub(super) fn block(&mut self, text: &str, object: &str, context: &Context) -> Option<Prefix> {
         match text.parse() {
@@ -108,9 +119,12 @@ impl NetworkBuilder {
     pub(super) fn nothing(&mut self, _: Node<'_>, _: &Context) {}
 
     pub(super) fn network_acl(&mut self, node: Node<'_>, context: &Context) {
-        let Some(id) = self.id(node, "NetworkAclId", context) else { return };
+        let id = self.id_or_stand_in(node, "NetworkAclId", context);
         let mut entries = Vec::new();
+        // Which list that is cannot be told, so nothing is taken from it but whom it serves.
+        let named = node.text("NetworkAclId").is_some();
         match self.elements(node, "Entries", Need::Required, &id, context) {
+            Some(_) if !named => entries.extend(entries::unplaced("the list has no id")),
             Some(listed) => {
                 listed.into_iter().for_each(|entry| self.acl_entry(entry, &id, context, &mut entries));
             }
@@ -122,8 +136,8 @@ impl NetworkBuilder {
             id: id.clone(),
             vpc_id: node.text("VpcId"),
             owner_id: node.text("OwnerId").or_else(|| context.account.clone()),
-            is_default: node.flag("IsDefault").unwrap_or(false),
-            more_subnets: associations.is_none(),
+            is_default: named && node.flag("IsDefault").unwrap_or(false),
+            more_subnets: associations.is_none() || (!named && node.get("Associations").is_none()),
             subnet_ids: (associations.into_iter().flatten())
                 .filter_map(|association| association.text("SubnetId"))
                 .collect(),
@@ -137,14 +151,20 @@ impl NetworkBuilder {
     }
 
     fn interface_reading(&mut self, node: Node<'_>, instance: Option<&str>, context: &Context) {
-        let Some(id) = self.id(node, "NetworkInterfaceId", context) else { return };
+        let id = self.id_or_stand_in(node, "NetworkInterfaceId", context);
         let mut addresses = Vec::new();
+        let mut more_addresses =
+            node.get("PrivateIpAddress").is_some() && node.addr("PrivateIpAddress").is_none();
+        for key in ["PrivateIpAddresses", "Ipv6Addresses", "Ipv4Prefixes", "Ipv6Prefixes"] {
+            more_addresses |= node.get(key).is_some_and(|list| !list.0.is_array());
+        }
         let mut public_addresses = Vec::new();
         let mut public_mappings = Vec::new();
         push_new(&mut addresses, node.addr("PrivateIpAddress"));
         let mut primary = node.addr("PrivateIpAddress");
         for address in self.optional(node, "PrivateIpAddresses", &id, context) {
             let private = address.addr("PrivateIpAddress");
+            more_addresses |= private.is_none();
             if primary.is_none() && address.flag("Primary") == Some(true) {
                 primary = private;
             }
@@ -159,7 +179,8 @@ impl NetworkBuilder {
             match parse_ip_str(&text) {
                 Some(addr) => push_new(&mut addresses, Some(addr)),
                 None => {
-                    self.problem(context, &id, "an element of Ipv6Addresses is no address; it was left out")
+                    more_addresses = true;
+                    self.problem(context, &id, "an element of Ipv6Addresses is no address; it was left out");
                 }
             }
         }
@@ -167,11 +188,14 @@ impl NetworkBuilder {
         let mut prefixes = Vec::new();
         for (list, member) in [("Ipv4Prefixes", "Ipv4Prefix"), ("Ipv6Prefixes", "Ipv6Prefix")] {
             let listed = self.optional(node, list, &id, context);
-            for text in listed.into_iter().filter_map(|prefix| prefix.text(member)) {
-                push_new(&mut prefixes, self.block(&text, &id, context));
+            for prefix in listed {
+                let block = self.block(&prefix.text(member).unwrap_or_default(), &id, context);
+                more_addresses |= block.is_none();
+                push_new(&mut prefixes, block);
             }
         }
         if addresses.is_empty() {
+            more_addresses = true;
             self.problem(context, &id, "interface without a readable address");
         }
         let timeouts = node.get("ConnectionTrackingConfiguration");
@@ -185,6 +209,7 @@ impl NetworkBuilder {
             group_ids: groups.unwrap_or_default(),
             primary,
             addresses,
+            more_addresses,
             prefixes,
             public_addresses,
             public_mappings,
@@ -212,7 +237,11 @@ impl NetworkBuilder {
         if found.is_none() {
             self.problem(context, interface, "an element of Groups has no GroupId; its groups are not known");
         }
-        found
+        // A set, whose order differs from output to output.
+        found.map(|mut ids| {
+            ids.sort_unstable();
+            ids
+        })
     }
 
     pub(super) fn subnet(&mut self, node: Node<'_>, context: &Context) {

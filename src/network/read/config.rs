@@ -6,6 +6,9 @@ use super::{Context, NetworkBuilder, Readings, record};
 use crate::network::history::{Origin, Timestamp};
 use serde_json::Value;
 
+/// State ids are milliseconds since 1970, for which these suffice; a second's milliseconds stand above them.
+const STATE_BITS: u32 = 54;
+
 impl NetworkBuilder {
     pub(super) fn config_items(&mut self, node: Node<'_>, context: &Context) {
         let items = || node.list("configurationItems").chain(node.list("baseConfigurationItems"));
@@ -31,10 +34,13 @@ impl NetworkBuilder {
             return;
         };
         let is_snapshot = file.held_until.is_some();
+        let state = item.integer("configurationStateId").and_then(|id| u64::try_from(id).ok()).unwrap_or(0);
         let mut context = Context {
             file: file.file.clone(),
             at: Some(at),
-            sequence: item.integer("configurationStateId").and_then(|id| u64::try_from(id).ok()).unwrap_or(0),
+            // By the whole time, then by the state's id (spec 6.8).
+            sequence: item.millis("configurationItemCaptureTime") << STATE_BITS
+                | state & ((1 << STATE_BITS) - 1),
             origin: Some(if is_snapshot { Origin::ConfigSnapshot } else { Origin::History }),
             account: item
                 .text("awsAccountId")

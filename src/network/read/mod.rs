@@ -270,6 +270,8 @@ pub struct NetworkBuilder {
     /// Resources that AWS Config stopped recording: type, id, when.
     unrecorded: Vec<(String, String, Timestamp)>,
     problems: Vec<Problem>,
+    /// Elements of the file being read that have no id.
+    unnamed: usize,
 }
 
 impl NetworkBuilder {
@@ -280,6 +282,7 @@ impl NetworkBuilder {
 
     /// Reads one file: `name` is for messages and for ids that outputs leave out.
     pub fn read(&mut self, name: &str, text: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
+        self.unnamed = 0;
         let text = plain_text(text);
         let (value, twice) = json::parse(&text).map_err(|error| ReadError::Json {
             file: name.to_string(),
@@ -310,6 +313,7 @@ impl NetworkBuilder {
                 self.problem(&context, "-", "captured_at of the envelope is no time; it was passed over");
             }
             context.at = told.or(context.at);
+            context.sequence = node.millis("captured_at");
             context.account = node.text("account");
             context.region = node.text("region");
             context.command = match node.get("command").map(|command| command.0) {

@@ -111,6 +111,14 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// The milliseconds of a time member beyond its second, which order what one second holds.
+    pub(super) fn millis(self, key: &str) -> u64 {
+        let text = self.get(key).and_then(|node| node.0.as_str());
+        let fraction = text.and_then(|text| text.split_once('.')).map(|(_, rest)| rest);
+        let digits = fraction.map(|rest| rest.chars().take_while(char::is_ascii_digit).chain("000".chars()));
+        digits.and_then(|digits| digits.take(3).collect::<String>().parse().ok()).unwrap_or(0)
+    }
+
     /// Blocks in a list of objects under `member`, by the name of the text within; those no longer associated are left out.
     pub(super) fn blocks(self, list: &str, member: &str, state: &str, into: &mut Vec<Prefix>) {
         for node in self.list(list) {

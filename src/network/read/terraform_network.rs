@@ -224,11 +224,15 @@ impl NetworkBuilder {
     ) -> NetworkInterface {
         let mut addresses = Vec::new();
         push_new(&mut addresses, values.addr("private_ip"));
+        let mut more_addresses = false;
         for key in ["private_ips", "secondary_private_ips", "ipv6_addresses"] {
-            for text in self.members(values, key, id, context).0 {
+            let (texts, all) = self.members(values, key, id, context);
+            more_addresses |= !all;
+            for text in texts {
                 match text.parse() {
                     Ok(address) => push_new(&mut addresses, Some(address)),
                     Err(_) => {
+                        more_addresses = true;
                         self.problem(context, id, format!("{text} of {key} is no address; it was left out"))
                     }
                 }
@@ -244,6 +248,7 @@ impl NetworkBuilder {
             groups_known: all_groups && values.get(groups).is_some(),
             primary: values.addr("private_ip"),
             addresses,
+            more_addresses,
             public_addresses,
             owner_id: values.text("owner_id").or_else(|| values.text("arn").as_deref().and_then(account_of)),
             instance_id: values.list("attachment").find_map(|attachment| attachment.text("instance")),

@@ -253,3 +253,50 @@ fn a_list_captured_again_without_entries_keeps_them() {
     assert_eq!(known(one, one), [Some(0), Some(0), Some(DAY)], "the same version holds the same entries");
     assert_eq!(known(one, two), [Some(0), None, None], "another version may hold others");
 }
+
+#[test]
+fn versions_of_one_second_follow_one_another_by_their_milliseconds() {
+    // 6.8: times carry milliseconds, and state ids order those that are equal.
+    let one = |millis: &str, port: u16, id: &str| {
+        item(1, &format!("2024-05-02T12:00:00.{millis}Z"), "OK", port).replacen('{', &format!("{{{id}"), 1)
+    };
+    for ids in
+        [["", ""], [r#""configurationStateId":1714651200100,"#, r#""configurationStateId":1714651200900,"#]]
+    {
+        let history = items(&[one("900", 443, ids[1]), one("100", 22, ids[0])], false);
+        let (network, problems) = network(&[("history.json", history, 0)]);
+        assert!(problems.is_empty(), "{problems:?}");
+        let found = network.groups.get("sg-1", view(NOON + 7200)).unwrap();
+        assert_eq!((found.value.rules[0].traffic.to_string(), found.distance), ("tcp 443".to_string(), 0));
+    }
+    let capture = |millis: &str, port: u16| {
+        let output = group(&[port]);
+        ("sg.json", format!(r#"{{"captured_at":"2024-05-02T12:00:00.{millis}Z","output":{output}}}"#), 0)
+    };
+    let (network, problems) = network(&[capture("002", 443), capture("001", 22)]);
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(network.groups.get("sg-1", view(NOON)).unwrap().value.rules[0].traffic.to_string(), "tcp 443");
+}
+
+#[test]
+fn the_order_of_rules_and_entries_is_no_change() {
+    // 6.1 and 3.1.
+    let (network, _) =
+        network(&[("a.json", group(&[22, 443]), NOON), ("b.json", group(&[443, 22]), NOON + DAY)]);
+    assert_eq!(network.groups.timeline("sg-1").unwrap().versions().len(), 1);
+    let acl = |one: u8, other: u8| {
+        let entry = |number: u8| {
+            format!(
+                r#"{{"RuleNumber":{number},"Egress":false,"Protocol":"-1","RuleAction":"deny","CidrBlock":"0.0.0.0/0"}}"#
+            )
+        };
+        format!(
+            r#"{{"NetworkAcls":[{{"NetworkAclId":"acl-1","Associations":[],"Entries":[{},{}]}}]}}"#,
+            entry(one),
+            entry(other)
+        )
+    };
+    let read = |files: &[(&str, String, i64)]| super::tests_captures::network(files).0;
+    let network = read(&[("a.json", acl(5, 9), NOON), ("b.json", acl(9, 5), NOON + DAY)]);
+    assert_eq!(network.acls.timeline("acl-1").unwrap().versions().len(), 1);
+}

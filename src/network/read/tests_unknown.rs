@@ -283,3 +283,83 @@ fn an_envelopes_time_that_is_none_is_told() {
     let (_, problems) = read(r#"{"captured_at":"not a time","output":{"Vpcs":[]}}"#);
     assert_eq!(problems.len(), 1);
 }
+
+/// A subnet with a server of sg-1 and a neighbour of sg-2, whose interface is described by `neighbour`; sg-1 lets in sg-2 alone.
+fn neighbours(subnet: &str, neighbour: &str, acls: &str) -> Network {
+    let text = format!(
+        r#"{{"Vpcs":[{{"VpcId":"vpc-1","CidrBlock":"10.0.0.0/16"}}],
+        "Subnets":[{{"SubnetId":"subnet-1","VpcId":"vpc-1"{subnet}}}],
+        "NetworkInterfaces":[
+            {{"NetworkInterfaceId":"eni-1","SubnetId":"subnet-1","VpcId":"vpc-1","PrivateIpAddress":"10.0.1.10",
+              "Groups":[{{"GroupId":"sg-1"}}]}},
+            {{"SubnetId":"subnet-1","VpcId":"vpc-1","Groups":[{{"GroupId":"sg-2"}}]{neighbour}}}],
+        "SecurityGroups":[{{"GroupId":"sg-1","VpcId":"vpc-1","IpPermissionsEgress":[],"IpPermissions":[
+            {{"IpProtocol":"tcp","FromPort":443,"ToPort":443,"UserIdGroupPairs":[{{"GroupId":"sg-2"}}]}}]}}],
+        "NetworkAcls":[{acls}]}}"#
+    );
+    read(&text).0
+}
+
+/// What the list and the groups make of a SYN to 443 from this address.
+fn layers(network: &Network, remote: &str) -> (Decision, Decision) {
+    let packet = Packet {
+        direction: Direction::Ingress,
+        remote: remote.parse().unwrap(),
+        protocol: 6,
+        port: Some(443),
+        icmp: None,
+    };
+    let rules = Engine::new(network).interface("eni-1", VIEW).unwrap();
+    (rules.acl_verdict(&packet, None).decision, rules.group_verdict(&packet).decision)
+}
+
+const NEIGHBOUR: &str = r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":"10.0.1.20""#;
+const BLOCK_OF_IT: &str = r#","CidrBlock":"10.0.1.0/24""#;
+const DEFAULT: &str = r#"{"NetworkAclId":"acl-0","VpcId":"vpc-1","IsDefault":true,"Associations":[],"Entries":[
+    {"RuleNumber":5,"Egress":false,"Protocol":"-1","RuleAction":"deny","CidrBlock":"0.0.0.0/0"}]}"#;
+
+#[test]
+fn a_subnet_without_a_readable_block_is_known_by_its_interfaces() {
+    for block in ["", r#","CidrBlock":"x""#] {
+        let network = neighbours(block, NEIGHBOUR, DEFAULT);
+        // 1.2 row a: both name one subnet. 2.4: a member.
+        assert_eq!(layers(&network, "10.0.1.20"), (Decision::NotApplicable, Decision::Allow), "{block}");
+        assert_eq!(layers(&network, "10.0.1.99").0, Decision::Unknown, "it may be in the subnet");
+        assert_eq!(layers(&network, "198.51.100.7").0, Decision::Deny, "the internet is not");
+    }
+}
+
+#[test]
+fn members_whose_addresses_cannot_be_read_may_have_any_in_the_vpc() {
+    let of = |neighbour: &str, remote: &str| layers(&neighbours(BLOCK_OF_IT, neighbour, DEFAULT), remote).1;
+    assert_eq!(of(NEIGHBOUR, "10.0.1.77"), Decision::Deny, "nobody's");
+    for broken in [
+        r#","NetworkInterfaceId":"eni-2""#,
+        r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":7"#,
+        r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":"10.0.1.20","PrivateIpAddresses":"10.0.1.77""#,
+    ] {
+        assert_eq!(of(broken, "10.0.1.77"), Decision::Unknown, "{broken}");
+        assert_eq!(of(broken, "203.0.113.7"), Decision::Deny, "{broken}");
+    }
+    // Without an id it is there all the same.
+    assert_eq!(of(r#","PrivateIpAddress":"10.0.1.20""#, "10.0.1.20"), Decision::Allow);
+}
+
+#[test]
+fn a_list_without_an_id_still_serves_its_subnets() {
+    let unnamed = |associations: &str| format!(r#"{DEFAULT},{{"VpcId":"vpc-1"{associations},"Entries":[]}}"#);
+    let of = |acls: &str| layers(&neighbours(BLOCK_OF_IT, NEIGHBOUR, acls), "198.51.100.7").0;
+    assert_eq!(of(DEFAULT), Decision::Deny, "the default list's entry 5");
+    assert_eq!(of(&unnamed(r#","Associations":[{"SubnetId":"subnet-1"}]"#)), Decision::Unknown);
+    assert_eq!(of(&unnamed("")), Decision::Unknown, "nor is it known whom it serves");
+    assert_eq!(of(&unnamed(r#","Associations":[{"SubnetId":"subnet-9"}]"#)), Decision::Deny);
+    // Captured again it is the same, and nothing has changed in between.
+    let mut builder = NetworkBuilder::new();
+    for at in [0, 3600] {
+        let text =
+            format!(r#"{{"NetworkAcls":[{}]}}"#, unnamed(r#","Associations":[{"SubnetId":"subnet-1"}]"#));
+        let options = ReadOptions { captured_at: Some(at), ..ReadOptions::default() };
+        builder.read("acls.json", text.as_bytes(), &options).unwrap();
+    }
+    assert_eq!(builder.finish().0.views(1000, 1060).len(), 1);
+}

@@ -16,7 +16,7 @@ use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 
 use super::kept::Kept;
-use super::places::{MOST_PLACES, Place, Places, local};
+use super::places::{MOST_PLACES, Place, Places, shown};
 use crate::attribute::{
     Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record, Zone,
     accept_contradicts_rules, decide, is_steady, reach, zone,
@@ -535,7 +535,7 @@ async fn observe(
             found.first = Some(found.first.map_or(start, |first| first.min(start)));
             let direction = place.direction(&columns, row);
             if let (Some(_), Some(direction)) = (&place.subnet, direction)
-                && let Some(local) = local(&columns, row, direction)
+                && let Some(local) = shown(&columns, row, direction)
             {
                 place.saw(local);
             }

@@ -277,12 +277,9 @@ impl<'n> Places<'n> {
     }
 }
 
-/// The own side of a record as its packets carried it.
+/// The own side of a record as it is shown: one of the interface's own addresses, which what packets carry through a NAT gateway
+/// or an appliance is not (spec 1.5, 4.2).
 #[inline]
-pub(super) fn local(columns: &Columns, row: usize, direction: Direction) -> Option<IpAddr> {
-    let (packet, leg) = match direction {
-        Direction::Ingress => (Text::PacketDst, Text::Dst),
-        Direction::Egress => (Text::PacketSrc, Text::Src),
-    };
-    columns.address(packet, row).or_else(|| columns.address(leg, row))
+pub(super) fn shown(columns: &Columns, row: usize, direction: Direction) -> Option<IpAddr> {
+    columns.address(if direction.is_egress() { Text::Src } else { Text::Dst }, row)
 }

@@ -1,0 +1,174 @@
+//! Verdicts that were wrong once by what was made of the configuration; as `regressions`.
+
+use super::Explanation;
+use super::regressions::{SYN, among, changing};
+use super::tests::{Case, OPEN, judge, two, with};
+use crate::network::*;
+use crate::rules::fixture::Fixture;
+
+#[test]
+fn captures_around_it_tell_that_a_flow_was_untracked() {
+    // T18 and 2.2: an untracked flow has no idle timeout and no close; what stops it is the rule. Equal captures hold between.
+    let all = "acl-2 in 100 allow all 0.0.0.0/0\nacl-2 out 100 allow all 0.0.0.0/0\nsg-b out all 0.0.0.0/0";
+    let open = format!("{all}\nsg-b in tcp 22 0.0.0.0/0\nsg-b in udp 53 0.0.0.0/0");
+    let versions = [(-90_000, open.as_str()), (-1, &open), (0, all), (90_000, all)];
+    let mut network = changing(Origin::Snapshot, &versions);
+    let flow = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT -600
+        eni-b out tcp 10.0.2.20:22 203.0.113.7:51000 18 ACCEPT -600
+        > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 1200";
+    among(&network, flow, "SECURITY_GROUP STRONG SG_HAS_NO_RULES");
+    let query = "eni-b in udp 203.0.113.7:51000 10.0.2.20:53 - ACCEPT -100
+        eni-b out udp 10.0.2.20:53 203.0.113.7:51000 - ACCEPT -100
+        > eni-b in udp 203.0.113.7:51000 10.0.2.20:53 - REJECT 1200";
+    among(&network, query, "SECURITY_GROUP STRONG SG_HAS_NO_RULES");
+    // What goes over a NAT gateway is tracked whatever the rules say.
+    let routed = Fixture::new(&two("route subnet-2 0.0.0.0/0 nat-1")).network();
+    network.route_tables = routed.route_tables;
+    network.finish();
+    among(&network, flow, "WEAK or=STALE_CONNECTION");
+}
+
+#[test]
+fn without_the_subnets_blocks_its_interfaces_tell_who_is_in_it() {
+    // 1.2 row a: no list inside a subnet, of either family; 8.3: where it cannot be told, a deny is open.
+    let network = "
+        vpc vpc-1 10.0.0.0/16 2001:db8:1::/56
+        subnet subnet-1 vpc-1
+        subnet subnet-2 vpc-1 10.0.2.0/24 2001:db8:1:2::/64
+        eni eni-a subnet-1 10.0.1.10 2001:db8:1:1::10 groups=sg-1
+        eni eni-b subnet-1 10.0.1.60 2001:db8:1:1::60 groups=sg-1
+        eni eni-c subnet-2 10.0.2.20 2001:db8:1:2::20 groups=sg-1
+        nacl acl-1 vpc-1 subnet-1
+        sg-1";
+    let syn = |addr: &str| match addr.contains(':') {
+        true => format!("> eni-a in tcp [{addr}]:50200 [2001:db8:1:1::10]:5432 2 REJECT 0"),
+        false => format!("> eni-a in tcp {addr}:50200 10.0.1.10:5432 2 REJECT 0"),
+    };
+    for (inside, elsewhere, nobody, outside) in [
+        ("10.0.1.60", "10.0.2.20", "10.0.1.99", "198.51.100.7"),
+        ("2001:db8:1:1::60", "2001:db8:1:2::20", "2001:db8:1:1::99", "2001:db8:9::7"),
+    ] {
+        with(network, &syn(inside), "SECURITY_GROUP PROVEN INTRA_SUBNET or=-");
+        with(network, &syn(elsewhere), "NACL_AND_SECURITY_GROUP PROVEN");
+        with(network, &syn(nobody), "SECURITY_GROUP STRONG or=NACL");
+        with(network, &syn(outside), "NACL_AND_SECURITY_GROUP PROVEN");
+    }
+}
+
+#[test]
+fn a_late_answer_is_no_surer_where_the_list_is_not_known() {
+    // 8.5: to see that a timeout has passed, look for mirrors further back.
+    let ntp = "eni-b out udp 10.0.2.20:123 203.0.113.7:123 - ACCEPT 0..1
+        > eni-b in udp 203.0.113.7:123 10.0.2.20:123 - REJECT 100..110";
+    let rules = "sg-b out all 0.0.0.0/0";
+    with(&two(&format!("{OPEN}{rules}")), ntp, "SECURITY_GROUP WEAK or=STALE_CONNECTION");
+    let unlisted = two(rules).replace("nacl acl-2 vpc-1 subnet-2", "");
+    with(&unlisted, ntp, "SECURITY_GROUP WEAK or=NACL+STALE_CONNECTION");
+}
+
+/// The number of the entry to add.
+fn number(explanation: &Explanation) -> u32 {
+    let (_, rest) = explanation.fixes[0].command.split_once("--rule-number ").unwrap();
+    rest.split(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn versions_that_deny_by_different_entries_name_none_for_a_fact() {
+    // 8.9: the entry to add has to come before what denies in the newest version.
+    let open = "sg-b in all 0.0.0.0/0";
+    let newer = format!("acl-2 in 15 deny all 203.0.113.0/24\nacl-2 in 400 allow all 0.0.0.0/0\n{open}");
+    let network = changing(Origin::Snapshot, &[(-90_000, open), (4, open), (5, &newer), (90_000, &newer)]);
+    let case = Case { network: Some(network), log: SYN, skipdata: None };
+    let explanation = judge(&case, "NACL rule=- blocks=NACL");
+    let text = &explanation.text;
+    assert!(
+        text.contains("rule 15 deny") && text.contains("or rule * of a version shortly before"),
+        "{text}"
+    );
+    assert!(number(&explanation) < 15, "{}", explanation.fixes[0].command);
+}
+
+#[test]
+fn an_entry_for_one_icmp_type_is_not_named_before_the_one_that_surely_denies() {
+    // 8.3: `D(rule = e or pending)`; the type is invisible. The entry to add stands before both.
+    let lines = "acl-2 in 40 deny icmp 0 0.0.0.0/0\nsg-b in all 0.0.0.0/0";
+    let log = "> eni-b in icmp 203.0.113.7 10.0.2.20 - REJECT 0";
+    let explanation = with(&two(lines), log, "NACL PROVEN NACL_DEFAULT_DENY rule=32767");
+    assert!(explanation.text.contains("or rule 40 before it, which may match"), "{}", explanation.text);
+    assert!(number(&explanation) < 40, "{}", explanation.fixes[0].command);
+}
+
+#[test]
+fn what_is_open_is_not_said_to_match_nothing() {
+    // T14: never "no matching rule".
+    let lines = format!("{OPEN}sg-b in tcp 9000 123456789012/sg-far");
+    let log = "> eni-b in tcp 10.77.4.9:51000 10.0.2.20:9000 2 REJECT 0";
+    let text = with(&two(&lines), log, "SECURITY_GROUP BY_ELIMINATION").text;
+    assert!(text.contains("no inbound rule of sg-b surely matches; not decidable: group sg-b"), "{text}");
+    assert!(!text.contains("no rule of the groups allows"), "{text}");
+    let other = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0 reason=QUOTA";
+    assert!(with(&two(&lines), other, "OTHER_REASON PROVEN").text.contains("reject-reason QUOTA"));
+}
+
+#[test]
+fn without_routes_the_other_list_may_apply_towards_a_gateway() {
+    // 1.2, last paragraph and row c: the inbound list on the interface's own address.
+    let network = "
+        vpc vpc-1 10.0.0.0/16
+        subnet subnet-1 vpc-1 10.0.1.0/24
+        eni eni-a subnet-1 10.0.1.10 groups=sg-1
+        eni eni-tgw subnet-1 10.0.1.5 groups= type=transit_gateway
+        nacl acl-1 vpc-1 subnet-1
+        acl-1 in 100 deny all 10.0.1.0/24
+        acl-1 out 100 allow all 0.0.0.0/0
+        sg-1";
+    let syn = "> eni-a out tcp 10.0.1.10:50000 10.9.1.1:443 2 REJECT 0";
+    with(network, syn, "SECURITY_GROUP STRONG or=NACL"); // 19
+    with(
+        &network.replace("sg-1\"", "").replace("        sg-1", "sg-1 out all 10.0.0.0/8"),
+        syn,
+        "NACL BY_ELIMINATION",
+    ); // 17
+    // Where the inbound list lets the own address pass, both ways come to the same.
+    let open = network.replace("in 100 deny", "in 100 allow");
+    with(&open, syn, "SECURITY_GROUP PROVEN or=-");
+}
+
+#[test]
+fn an_unreadable_rule_leaves_nothing_to_the_list_that_lets_it_pass() {
+    let mut fixture = Fixture::new(&two(&format!("{OPEN}sg-b in tcp 443 203.0.113.0/24")));
+    for rule in &mut fixture.groups.get_mut("sg-b").unwrap().rules {
+        rule.remote = Remote::Unreadable("203.0.113/24".into());
+    }
+    let case = Case { network: Some(fixture.network()), log: SYN, skipdata: None };
+    judge(&case, "UNDETERMINED CONFIG_MISSING or=SECURITY_GROUP");
+}
+
+#[test]
+fn block_public_access_does_not_reach_what_is_inside() {
+    // Row 22 asks for a public remote; 5.1: not private paths. VPC addresses of IPv6 are global, and blocks may be any.
+    let network = "
+        vpc vpc-1 10.0.0.0/16 11.0.0.0/16 2600:1f18:a00::/56
+        vpc vpc-2 10.2.0.0/16 2600:1f18:b00::/56
+        subnet subnet-1 vpc-1 10.0.1.0/24 2600:1f18:a00:1::/64
+        subnet subnet-2 vpc-1 11.0.2.0/24 2600:1f18:a00:2::/64
+        eni eni-a subnet-1 10.0.1.10 2600:1f18:a00:1::10 groups=sg-1
+        eni eni-b subnet-2 11.0.2.20 2600:1f18:a00:2::20 groups=sg-1
+        nacl acl-1 vpc-1 subnet-1 subnet-2
+        acl-1 in 100 allow all 0.0.0.0/0
+        acl-1 in 101 allow all ::/0
+        peering pcx-1 vpc-1 vpc-2
+        bpa subnet-1 block-bidirectional
+        sg-1 in all 0.0.0.0/0
+        sg-1 in all ::/0";
+    let v4 = |remote: &str| format!("> eni-a in tcp {remote}:50000 10.0.1.10:443 2 REJECT 0");
+    let v6 = |remote: &str| format!("> eni-a in tcp [{remote}]:50000 [2600:1f18:a00:1::10]:443 2 REJECT 0");
+    for inside in [v4("11.0.2.20"), v6("2600:1f18:a00:2::20"), v6("2600:1f18:b00:1::20")] {
+        with(network, &inside, "CONFIG_MISMATCH WEAK CONFIG_NOT_IN_FORCE"); // 28
+    }
+    let routed = format!("{network}\nroute subnet-1 9.0.0.0/8 vgw-1");
+    with(&routed, &v4("9.9.9.9"), "CONFIG_MISMATCH WEAK CONFIG_NOT_IN_FORCE");
+    for outside in [v4("8.8.8.8"), v6("2600:1f18:c00:1::20")] {
+        with(network, &outside, "VPC_BPA STRONG BY_ELIMINATION"); // 22
+    }
+}
