@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use flowq::format::{self, ColumnType, LogKind};
 use flowq::ingest::rows::Group;
-use flowq::ingest::work::BATCH_ROWS;
+use flowq::ingest::work::batch_rows;
 use flowq::ingest::{IngestOptions, Watch, ingest};
 use flowq::parse::cells::{Cells, Wanted};
 use flowq::parse::elb::ElbCutter;
@@ -34,7 +34,7 @@ use crate::corpus::{Corpus, Options, median, scratch};
 const ROW_GROUP: usize = 512 * 1024;
 
 /// Bytes searched for separators at a time, as the cutter does it.
-const STRETCH: usize = 256 * 1024;
+const STRETCH: usize = 64 * 1024;
 
 /// The time of one pass, by stage.
 #[derive(Clone, Default)]
@@ -127,11 +127,11 @@ impl Cutter {
         Some((kind, columns, Cutter::Flow(FlowCutter::new(layout, wanted))))
     }
 
-    fn cut(&mut self, block: &[u8], line: u64, from: usize, cells: &mut Cells) -> Progress {
+    fn cut(&mut self, block: &[u8], line: u64, from: usize, rows: usize, cells: &mut Cells) -> Progress {
         let mut refused = Vec::new();
         match self {
-            Cutter::Flow(cutter) => cutter.cut_block(block, line, from, BATCH_ROWS, cells, &mut refused),
-            Cutter::Elb(cutter) => cutter.cut_block(block, line, from, BATCH_ROWS, cells, &mut refused),
+            Cutter::Flow(cutter) => cutter.cut_block(block, line, from, rows, cells, &mut refused),
+            Cutter::Elb(cutter) => cutter.cut_block(block, line, from, rows, cells, &mut refused),
         }
     }
 }
@@ -268,8 +268,9 @@ fn pass(corpus: &Corpus) -> Result<Pass, String> {
             let mut from = 0;
             while from < block.len() {
                 let begun = Instant::now();
+                let rows = batch_rows(&cells);
                 cells.reset(&wanted);
-                let progress = cutter.cut(&block, line, from, &mut cells);
+                let progress = cutter.cut(&block, line, from, rows, &mut cells);
                 pass.fields += begun.elapsed();
                 if progress.next == from {
                     return Err(format!("{}: the cutter stands still at byte {from}", file.path));

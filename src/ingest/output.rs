@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io;
+use std::io::{self, BufWriter};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::ArrayRef;
+use bytes::Bytes;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, ZstdLevel};
@@ -22,6 +23,9 @@ use crate::store::encode::{ChunkOptions, EncodedChunk, Encoder};
 
 /// A file is closed once it has grown to this size.
 const TARGET: u64 = 128 << 20;
+
+/// Bytes handed to the system at a time: the library by itself would do it for every 8 KiB.
+const BUFFER: usize = 256 * 1024;
 
 /// So many files are kept open; beyond, all are closed.
 const OPEN: usize = 128;
@@ -59,7 +63,7 @@ pub struct Written {
 }
 
 struct Open {
-    writer: SerializedFileWriter<File>,
+    writer: SerializedFileWriter<BufWriter<File>>,
     path: PathBuf,
     descr: SchemaDescPtr,
 }
@@ -103,10 +107,13 @@ impl<'a> Output<'a> {
         let extra = rows.finish_extra();
         let mut place = lock(&slot);
         let open = self.opened(&mut place, &rows.group)?;
-        if let Err(error) = append(open, chunks, extra) {
-            // The file is in pieces now: the next worker must not go on with it and say something else is wrong.
-            *place = None;
-            return Err(error);
+        match append(open, chunks, extra) {
+            Ok(buffers) => encoder.recycle(buffers.into_iter()),
+            Err(error) => {
+                // The file is in pieces now: the next worker must not go on with it and say something else is wrong.
+                *place = None;
+                return Err(error);
+            }
         }
         let full = open.writer.bytes_written() as u64 >= TARGET;
         if full && let Some(open) = place.take() {
@@ -143,7 +150,11 @@ impl<'a> Output<'a> {
         let Open { mut writer, path, .. } = open;
         let metadata =
             writer.finish().map_err(|source| OutputError::Parquet { path: path.clone(), source })?;
-        writer.inner().sync_all().map_err(|source| OutputError::Io { path: path.clone(), source })?;
+        writer
+            .inner()
+            .get_ref()
+            .sync_all()
+            .map_err(|source| OutputError::Io { path: path.clone(), source })?;
         lock(&self.written).push(Written { group, path, metadata });
         Ok(())
     }
@@ -169,15 +180,25 @@ fn create(path: PathBuf, group: &Group) -> Result<Open, OutputError> {
         .set_compression(Compression::ZSTD(level))
         .set_created_by(concat!("flowq ", env!("CARGO_PKG_VERSION")).to_owned())
         .build();
-    let writer =
-        SerializedFileWriter::new(file, schema.root_schema_ptr(), Arc::new(properties)).map_err(fail)?;
+    let writer = SerializedFileWriter::new(
+        BufWriter::with_capacity(BUFFER, file),
+        schema.root_schema_ptr(),
+        Arc::new(properties),
+    )
+    .map_err(fail)?;
     let descr = writer.schema_descr().clone();
     Ok(Open { writer, path, descr: Arc::new(descr) })
 }
 
-fn append(open: &mut Open, chunks: Vec<EncodedChunk>, extra: Option<ArrayRef>) -> Result<(), OutputError> {
+/// Appends a row group; the chunks' buffers come back.
+fn append(
+    open: &mut Open,
+    chunks: Vec<EncodedChunk>,
+    extra: Option<ArrayRef>,
+) -> Result<Vec<Bytes>, OutputError> {
     let path = open.path.clone();
-    let write = |open: &mut Open| -> Result<(), ParquetError> {
+    let write = |open: &mut Open| -> Result<Vec<Bytes>, ParquetError> {
+        let mut buffers = Vec::with_capacity(chunks.len());
         let leaves = match &extra {
             Some(extra) => encode_extra(&open.writer, extra, chunks.len())?,
             None => Vec::new(),
@@ -185,19 +206,20 @@ fn append(open: &mut Open, chunks: Vec<EncodedChunk>, extra: Option<ArrayRef>) -
         let mut group = open.writer.next_row_group()?;
         for chunk in chunks {
             group.append_column(&chunk.bytes, chunk.close)?;
+            buffers.push(chunk.bytes);
         }
         for leaf in leaves {
             leaf.append_to_row_group(&mut group)?;
         }
         group.close()?;
-        Ok(())
+        Ok(buffers)
     };
     write(open).map_err(|source| OutputError::Parquet { path, source })
 }
 
 /// The stock writer's chunks for the map column, whose two leaves follow `before` others.
 fn encode_extra(
-    writer: &SerializedFileWriter<File>,
+    writer: &SerializedFileWriter<BufWriter<File>>,
     extra: &ArrayRef,
     before: usize,
 ) -> Result<Vec<ArrowColumnChunk>, ParquetError> {

@@ -14,8 +14,11 @@ use crate::parse::values;
 use crate::source::decode::{Batch, DecodeError, Decoder};
 use crate::store::encode::Encoder;
 
-/// Rows cut at a time: their cells stay in the cache.
-pub const BATCH_ROWS: usize = 4096;
+/// Rows cut at a time, at most: their cells stay in the cache.
+const BATCH_ROWS: usize = 4096;
+
+/// Text cut at a time, about: each column goes through all of it.
+const BATCH_TEXT: usize = 256 * 1024;
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 512 * 1024;
@@ -130,6 +133,18 @@ pub enum WorkError {
     Output(#[from] OutputError),
 }
 
+/// How many rows to cut next, given those cut last.
+pub fn batch_rows(last: &Cells) -> usize {
+    let text = match (last.whole.first(), last.whole.last()) {
+        (Some(first), Some(end)) => end.start.saturating_add(end.len).saturating_sub(first.start) as usize,
+        _ => 0,
+    };
+    match text / last.rows().max(1) {
+        0 => BATCH_ROWS,
+        line => (BATCH_TEXT / line).clamp(BATCH_ROWS / 16, BATCH_ROWS),
+    }
+}
+
 impl<'a> Worker<'a> {
     /// A worker without rows.
     pub fn new(sink: Sink<'a>, counters: &'a Counters) -> std::io::Result<Worker<'a>> {
@@ -174,7 +189,8 @@ impl<'a> Worker<'a> {
             read(now.saturating_sub(consumed));
             consumed = now;
             refusals.clear();
-            match decoder.next_batch(&mut want, None, BATCH_ROWS, &mut cells, &mut refusals) {
+            let rows = batch_rows(&cells);
+            match decoder.next_batch(&mut want, None, rows, &mut cells, &mut refusals) {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
                 Ok(Some(batch)) => {

@@ -1,6 +1,8 @@
 //! Cells: where in a block the text of each wanted column of each row lies.
 
 /// A piece of a block. Empty means "no value": `-`, a missing trailing field, or an empty one.
+// Eight of them are read at once where the processor can: the order of the fields counts.
+#[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
     /// Offset of the first byte in the block.

@@ -15,7 +15,7 @@ use super::values::is_event_time;
 use crate::format::{LogKind, flow, tgw};
 
 /// How many bytes are searched for separators at a time: small enough that the positions stay in the cache.
-const STRETCH: usize = 256 * 1024;
+const STRETCH: usize = 64 * 1024;
 
 /// The order of fields in a flow log's lines.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@
 mod distinct;
 mod floats;
 mod ints;
+mod lanes;
 mod texts;
 
 use super::cells::Span;

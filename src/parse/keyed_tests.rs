@@ -91,8 +91,54 @@ fn cell() -> impl Strategy<Value = String> {
     ]
 }
 
+/// Columns whose cells are mostly of one sort, as in a log: many rows in succession may be taken at once.
+fn alike() -> impl Strategy<Value = (ColumnType, Vec<String>)> {
+    let number = prop_oneof![30 => "[0-9]{1,5}", 1 => "[0-9]{5,8}", 3 => Just("-".to_owned()), 1 => "-?[0-9:/]{1,6}", 1 => Just(String::new())];
+    let second = prop_oneof![
+        60 => (1_768_470_000i64..1_768_470_400).prop_map(|second| second.to_string()),
+        1 => Just("-".to_owned()),
+        1 => "[0-9]{9,11}",
+        1 => "1[0-9:/]{9}",
+    ];
+    let word = prop_oneof![
+        20 => prop::sample::select(vec!["ACCEPT", "REJECT", "-", "eu-central-1b", "12345678", "123456789012345", "OK", ""]),
+        1 => prop::sample::select(vec!["OK\0", "1234567890123456", "a", "b", "c", "d", "e", "f", "g"]),
+    ];
+    prop_oneof![
+        prop::collection::vec(number.clone(), 0..160).prop_map(|cells| (ColumnType::Int32, cells)),
+        prop::collection::vec(number, 0..160).prop_map(|cells| (ColumnType::Int64, cells)),
+        prop::collection::vec(second, 0..160).prop_map(|cells| (ColumnType::EpochSeconds, cells)),
+        prop::collection::vec(word.prop_map(str::to_owned), 0..160)
+            .prop_map(|cells| (ColumnType::Text, cells)),
+    ]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn rows_taken_eight_at_a_time_are_worth_what_each_is((ty, cells) in alike()) {
+        let (block, spans) = block_of(&cells);
+        let mut column = KeyedColumn::new(ty);
+        for _ in 0..2 {
+            let before = column.len();
+            let mut bad = Vec::new();
+            column.push_spans(&block, &spans, &mut bad);
+            for (row, cell) in cells.iter().enumerate() {
+                let mut shifted = bad.clone();
+                shifted.iter_mut().for_each(|cell| cell.row += before as u32);
+                prop_assert_eq!(worth(&column, before + row, &shifted), naive(ty, cell), "{:?} {:?}", ty, cell);
+            }
+        }
+        // Every number among the keys is among the values.
+        if let Values::Int(ints) = &column.values {
+            let order = ints.order();
+            let values: Vec<i64> = order.values().collect();
+            for key in column.keys.iter().filter(|key| **key != NULL) {
+                prop_assert_eq!(values.get(order.place(*key) as usize).copied(), ints.get(*key));
+            }
+        }
+    }
 
     #[test]
     fn keys_stand_for_what_each_cell_says(cells in prop::collection::vec(cell(), 0..200), type_at in 0usize..7) {

@@ -70,6 +70,11 @@ impl Separators {
         let from = from.min(to);
         #[cfg(target_arch = "x86_64")]
         {
+            if x86::is_widest_supported() {
+                // SAFETY: the features that `x86::find_widest` is compiled for have just been detected.
+                unsafe { x86::find_widest(self, block, from, to) };
+                return;
+            }
             if x86::is_supported() {
                 // SAFETY: the features that `x86::find` is compiled for have just been detected.
                 unsafe { x86::find(self, block, from, to) };
@@ -96,43 +101,71 @@ impl Separators {
                 spaces |= u64::from(byte == b' ') << bit;
                 ends |= u64::from(byte == b'\n') << bit;
             }
-            carry = self.push(base, spaces, ends, carry);
+            carry = self.push(base, spaces, ends, carry, append_positions);
             base = base.wrapping_add(64);
         }
     }
 
-    /// Takes the masks of one step; returns whether its last byte was a separator.
+    /// Takes the masks of one step; returns whether its last byte was a separator. `append` is [`append_positions`] or its
+    /// equal.
     #[inline(always)]
-    fn push(&mut self, base: u32, spaces: u64, ends: u64, carry: u64) -> u64 {
+    fn push(
+        &mut self,
+        base: u32,
+        spaces: u64,
+        ends: u64,
+        carry: u64,
+        append: impl Fn(u32, u64, &mut Vec<u32>),
+    ) -> u64 {
         let both = spaces | ends;
         self.adjacent |= both & ((both << 1) | carry) != 0;
-        let first = self.at.len() as u32;
-        let mut left = ends;
-        while left != 0 {
-            let below = both & ((left & left.wrapping_neg()) - 1);
-            self.newlines.push(first + below.count_ones());
-            left &= left - 1;
-        }
-        let count = both.count_ones() as usize;
-        self.at.reserve(64);
-        let mut left = both;
-        let room = self.at.spare_capacity_mut();
-        let mut done = 0;
-        // Eight at a time without a branch each: what is written past `count` is spare capacity.
-        while done < count {
-            if let Some(eight) = room.get_mut(done..done + 8) {
-                for place in eight {
-                    place.write(base.wrapping_add(left.trailing_zeros()));
-                    left &= left.wrapping_sub(1);
-                }
-            }
-            done += 8;
-        }
-        // SAFETY: `reserve(64)` gave room for 64 more, `count` is at most 64, and the loop above has
-        // written every place below `count` rounded up to eight.
-        unsafe { self.at.set_len(first as usize + count) };
+        append_ends(self.at.len() as u32, both, ends, &mut self.newlines);
+        append(base, both, &mut self.at);
         both >> 63
     }
+}
+
+/// Appends, for each bit of `ends`, the number that it has among the bits of `all`, counted from `first`.
+#[inline(always)]
+pub(super) fn append_ends(first: u32, all: u64, ends: u64, out: &mut Vec<u32>) {
+    // Mostly there is one or none, and nothing tells which: the first is written without asking.
+    out.reserve(64);
+    let before = |end: u64| all & (end & end.wrapping_neg()).wrapping_sub(1);
+    let count = out.len();
+    if let Some(place) = out.spare_capacity_mut().first_mut() {
+        place.write(first + before(ends).count_ones());
+        // SAFETY: there is spare capacity, and its first place has just been written.
+        unsafe { out.set_len(count + usize::from(ends != 0)) };
+    }
+    let mut left = ends & ends.wrapping_sub(1);
+    while left != 0 {
+        out.push(first + before(left).count_ones());
+        left &= left - 1;
+    }
+}
+
+/// Appends the place of each bit, counted from `base`.
+#[inline(always)]
+pub(super) fn append_positions(base: u32, bits: u64, out: &mut Vec<u32>) {
+    let before = out.len();
+    let count = bits.count_ones() as usize;
+    out.reserve(64);
+    let mut left = bits;
+    let room = out.spare_capacity_mut();
+    let mut done = 0;
+    // Eight at a time without a branch each: what is written past `count` is spare capacity.
+    while done < count {
+        if let Some(eight) = room.get_mut(done..done + 8) {
+            for place in eight {
+                place.write(base.wrapping_add(left.trailing_zeros()));
+                left &= left.wrapping_sub(1);
+            }
+        }
+        done += 8;
+    }
+    // SAFETY: `reserve(64)` gave room for 64 more, `count` is at most 64, and the loop above has
+    // written every place below `count` rounded up to eight.
+    unsafe { out.set_len(before + count) };
 }
 
 /// What [`Separators::find`] has to agree with.
@@ -153,8 +186,8 @@ pub fn find_naive(block: &[u8], from: usize, to: usize) -> Separators {
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::Separators;
+pub(super) mod x86 {
+    use super::{Separators, append_positions};
     use std::arch::x86_64::*;
 
     /// Whether the processor has what [`find`] is compiled for.
@@ -184,15 +217,95 @@ mod x86 {
             };
             let spaces = mask(_mm256_cmpeq_epi8(low, space), _mm256_cmpeq_epi8(high, space));
             let ends = mask(_mm256_cmpeq_epi8(low, end), _mm256_cmpeq_epi8(high, end));
-            carry = found.push(base, spaces, ends, carry);
+            carry = found.push(base, spaces, ends, carry, append_positions);
             base = base.wrapping_add(64);
         }
+        finish(found, steps.remainder(), base, carry);
+    }
+
+    fn finish(found: &mut Separators, rest: &[u8], base: u32, carry: u64) {
         let (mut spaces, mut ends) = (0u64, 0u64);
-        for (bit, &byte) in steps.remainder().iter().enumerate() {
+        for (bit, &byte) in rest.iter().enumerate() {
             spaces |= u64::from(byte == b' ') << bit;
             ends |= u64::from(byte == b'\n') << bit;
         }
-        found.push(base, spaces, ends, carry);
+        found.push(base, spaces, ends, carry, append_positions);
+    }
+
+    /// Whether the processor has what [`find_widest`] is compiled for.
+    pub fn is_widest_supported() -> bool {
+        is_supported()
+            && is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
+    }
+
+    /// # Safety
+    /// [`is_widest_supported`] must have said so.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt")]
+    pub unsafe fn find_widest(found: &mut Separators, block: &[u8], from: usize, to: usize) {
+        let Some(text) = block.get(from..to) else { return };
+        let (space, end) = (_mm512_set1_epi8(b' ' as i8), _mm512_set1_epi8(b'\n' as i8));
+        let (mut carry, mut base) = (1, from as u32);
+        let mut steps = text.chunks_exact(64);
+        for step in &mut steps {
+            // SAFETY: the step is 64 bytes long, and `loadu` asks for no alignment.
+            let bytes = unsafe { _mm512_loadu_si512(step.as_ptr().cast()) };
+            let spaces = _mm512_cmpeq_epi8_mask(bytes, space);
+            let ends = _mm512_cmpeq_epi8_mask(bytes, end);
+            // SAFETY: this function is compiled for the same features.
+            carry = found.push(base, spaces, ends, carry, |base, bits, out| unsafe {
+                append_positions_widest(base, bits, out)
+            });
+            base = base.wrapping_add(64);
+        }
+        finish(found, steps.remainder(), base, carry);
+    }
+
+    /// The places of bytes: what a mask chooses of them are the places of its bits.
+    static PLACES: [u8; 64] = {
+        let mut places = [0; 64];
+        let mut at = 0;
+        while at < 64 {
+            places[at] = at as u8;
+            at += 1;
+        }
+        places
+    };
+
+    /// [`append_positions`], sixteen places at a time.
+    ///
+    /// # Safety
+    /// [`is_widest_supported`] must have said so.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt")]
+    pub unsafe fn append_positions_widest(base: u32, bits: u64, out: &mut Vec<u32>) {
+        let before = out.len();
+        let count = bits.count_ones() as usize;
+        out.reserve(64);
+        let room = out.spare_capacity_mut();
+        let Some(room) = room.first_chunk_mut::<64>() else { return };
+        // SAFETY: `PLACES` is 64 bytes long, and `loadu` asks for no alignment.
+        let places = unsafe { _mm512_loadu_si512(PLACES.as_ptr().cast()) };
+        let chosen = _mm512_maskz_compress_epi8(bits, places);
+        let base = _mm512_set1_epi32(base as i32);
+        let mut put = |quarter: usize, places: __m128i| {
+            let wide = _mm512_add_epi32(_mm512_cvtepu8_epi32(places), base);
+            if let Some(place) = room.get_mut(16 * quarter..16 * quarter + 16) {
+                // SAFETY: the places are sixteen words long, and `storeu` asks for no alignment.
+                unsafe { _mm512_storeu_si512(place.as_mut_ptr().cast(), wide) };
+            }
+        };
+        put(0, _mm512_extracti32x4_epi32::<0>(chosen));
+        if count > 16 {
+            put(1, _mm512_extracti32x4_epi32::<1>(chosen));
+        }
+        if count > 32 {
+            put(2, _mm512_extracti32x4_epi32::<2>(chosen));
+            put(3, _mm512_extracti32x4_epi32::<3>(chosen));
+        }
+        // SAFETY: there is room for 64 more, `count` is at most 64, and every place below it has been written.
+        unsafe { out.set_len(before + count) };
     }
 
     #[inline]
@@ -233,6 +346,13 @@ mod tests {
             found.clear();
             found.find_words(block, from, to);
             prop_assert_eq!(&found, &naive);
+            #[cfg(target_arch = "x86_64")]
+            if x86::is_supported() {
+                found.clear();
+                // SAFETY: the features have just been detected.
+                unsafe { x86::find(&mut found, block, from, to) };
+                prop_assert_eq!(&found, &naive);
+            }
         }
     }
 }

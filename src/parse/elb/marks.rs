@@ -4,6 +4,8 @@
 //! what the [tokenizer](super::Tokenizer) would see (a quote inside a field, an escaped one, one that never closes, a run of
 //! spaces), the place is noted, so that the line can be left to it.
 
+use crate::parse::scan::{append_ends, append_positions};
+
 /// The separators of a stretch of lines.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Marks {
@@ -51,10 +53,17 @@ impl Marks {
         let from = from.min(to);
         self.at.push((from as u32).wrapping_sub(1));
         #[cfg(target_arch = "x86_64")]
-        if x86::is_supported() {
-            // SAFETY: the features that `x86::find` is compiled for have just been detected.
-            unsafe { x86::find::<QUOTES>(self, block, from, to) };
-            return;
+        {
+            if x86::is_widest_supported() {
+                // SAFETY: the features that `x86::find_widest` is compiled for have just been detected.
+                unsafe { x86::find_widest::<QUOTES>(self, block, from, to) };
+                return;
+            }
+            if x86::is_supported() {
+                // SAFETY: the features that `x86::find` is compiled for have just been detected.
+                unsafe { x86::find::<QUOTES>(self, block, from, to) };
+                return;
+            }
         }
         self.find_words::<QUOTES>(block, from, to);
     }
@@ -65,14 +74,21 @@ impl Marks {
         let mut before = LINE_BEGINS;
         let mut base = from as u32;
         for step in text.chunks(64) {
-            before = self.push(base, Step::of::<QUOTES>(step), before);
+            before = self.push(base, Step::of::<QUOTES>(step), before, parity, append_positions);
             base = base.wrapping_add(64);
         }
     }
 
-    /// Takes one step.
+    /// Takes one step. `parity` and `append` are those of that name or their equals.
     #[inline(always)]
-    fn push(&mut self, base: u32, step: Step, before: Before) -> Before {
+    fn push(
+        &mut self,
+        base: u32,
+        step: Step,
+        before: Before,
+        parity: impl Fn(u64) -> u64,
+        append: impl Fn(u32, u64, &mut Vec<u32>),
+    ) -> Before {
         let Step { all, spaces, ends, quotes, backslashes } = step;
         // A quote's bit and all up to the next one.
         let mut inside = parity(quotes) ^ before.inside;
@@ -94,31 +110,8 @@ impl Marks {
             self.odd.push(base.wrapping_add(odd.trailing_zeros()));
             odd &= odd - 1;
         }
-        let first = self.at.len() as u32;
-        let mut left = ends;
-        while left != 0 {
-            let below = separators & ((left & left.wrapping_neg()) - 1);
-            self.newlines.push(first + below.count_ones());
-            left &= left - 1;
-        }
-        let count = separators.count_ones() as usize;
-        self.at.reserve(64);
-        let room = self.at.spare_capacity_mut();
-        let mut left = separators;
-        let mut done = 0;
-        // Eight at a time without a branch each: what is written past `count` is spare capacity.
-        while done < count {
-            if let Some(eight) = room.get_mut(done..done + 8) {
-                for place in eight {
-                    place.write(base.wrapping_add(left.trailing_zeros()));
-                    left &= left.wrapping_sub(1);
-                }
-            }
-            done += 8;
-        }
-        // SAFETY: `reserve(64)` gave room for 64 more, `count` is at most 64, and the loop above has
-        // written every place below `count` rounded up to eight.
-        unsafe { self.at.set_len(first as usize + count) };
+        append_ends(self.at.len() as u32, separators, ends, &mut self.newlines);
+        append(base, separators, &mut self.at);
         Before {
             inside: ((inside as i64) >> 63) as u64,
             separator: separators >> 63,
@@ -155,51 +148,99 @@ fn parity(mut bits: u64) -> u64 {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::{LINE_BEGINS, Marks, Step};
+    use super::{LINE_BEGINS, Marks, Step, append_positions};
+    use crate::parse::scan::x86::{self, append_positions_widest};
     use std::arch::x86_64::*;
 
     /// Whether the processor has what [`find`] is compiled for.
     pub(super) fn is_supported() -> bool {
-        is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("popcnt")
-            && is_x86_feature_detected!("lzcnt")
+        x86::is_supported() && is_x86_feature_detected!("pclmulqdq")
+    }
+
+    /// Whether the processor has what [`find_widest`] is compiled for.
+    pub(super) fn is_widest_supported() -> bool {
+        x86::is_widest_supported() && is_x86_feature_detected!("pclmulqdq")
     }
 
     /// # Safety
     /// [`is_supported`] must have said so.
-    #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,popcnt,lzcnt,pclmulqdq")]
     pub(super) unsafe fn find<const QUOTES: bool>(marks: &mut Marks, block: &[u8], from: usize, to: usize) {
         let Some(text) = block.get(from..to) else { return };
-        let mut before = LINE_BEGINS;
-        let mut base = from as u32;
+        let (mut before, mut base) = (LINE_BEGINS, from as u32);
         let mut steps = text.chunks_exact(64);
         for step in &mut steps {
             // SAFETY: the step is 64 bytes long, and `loadu` asks for no alignment.
             let (low, high) = unsafe {
                 (_mm256_loadu_si256(step.as_ptr().cast()), _mm256_loadu_si256(step.as_ptr().add(32).cast()))
             };
+            let equal = |byte: u8| {
+                let wanted = _mm256_set1_epi8(byte as i8);
+                let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)) as u32;
+                let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)) as u32;
+                u64::from(low) | u64::from(high) << 32
+            };
             let step = Step {
                 all: u64::MAX,
-                spaces: equal(low, high, b' '),
-                ends: equal(low, high, b'\n'),
-                quotes: if QUOTES { equal(low, high, b'"') } else { 0 },
-                backslashes: if QUOTES { equal(low, high, b'\\') } else { 0 },
+                spaces: equal(b' '),
+                ends: equal(b'\n'),
+                quotes: if QUOTES { equal(b'"') } else { 0 },
+                backslashes: if QUOTES { equal(b'\\') } else { 0 },
             };
-            before = marks.push(base, step, before);
+            // SAFETY: this function is compiled for the same feature.
+            before = marks.push(base, step, before, |bits| unsafe { parity(bits) }, append_positions);
             base = base.wrapping_add(64);
         }
-        marks.push(base, Step::of::<QUOTES>(steps.remainder()), before);
+        let last = Step::of::<QUOTES>(steps.remainder());
+        marks.push(base, last, before, super::parity, append_positions);
     }
 
+    /// # Safety
+    /// [`is_widest_supported`] must have said so.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,avx2,bmi1,bmi2,popcnt,lzcnt,pclmulqdq")]
+    pub(super) unsafe fn find_widest<const QUOTES: bool>(
+        marks: &mut Marks,
+        block: &[u8],
+        from: usize,
+        to: usize,
+    ) {
+        let Some(text) = block.get(from..to) else { return };
+        let (mut before, mut base) = (LINE_BEGINS, from as u32);
+        let mut steps = text.chunks_exact(64);
+        for step in &mut steps {
+            // SAFETY: the step is 64 bytes long, and `loadu` asks for no alignment.
+            let bytes = unsafe { _mm512_loadu_si512(step.as_ptr().cast()) };
+            let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, _mm512_set1_epi8(byte as i8));
+            let step = Step {
+                all: u64::MAX,
+                spaces: equal(b' '),
+                ends: equal(b'\n'),
+                quotes: if QUOTES { equal(b'"') } else { 0 },
+                backslashes: if QUOTES { equal(b'\\') } else { 0 },
+            };
+            // SAFETY: this function is compiled for the same features.
+            before = marks.push(
+                base,
+                step,
+                before,
+                |bits| unsafe { parity(bits) },
+                |base, bits, out| unsafe { append_positions_widest(base, bits, out) },
+            );
+            base = base.wrapping_add(64);
+        }
+        let last = Step::of::<QUOTES>(steps.remainder());
+        marks.push(base, last, before, super::parity, append_positions);
+    }
+
+    /// [`super::parity`]: a product without carries adds up all bits below each one.
+    ///
+    /// # Safety
+    /// The processor must have `pclmulqdq`.
     #[inline]
-    #[target_feature(enable = "avx2")]
-    fn equal(low: __m256i, high: __m256i, byte: u8) -> u64 {
-        let wanted = _mm256_set1_epi8(byte as i8);
-        let low = _mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted)) as u32;
-        let high = _mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)) as u32;
-        u64::from(low) | u64::from(high) << 32
+    #[target_feature(enable = "pclmulqdq")]
+    pub(super) unsafe fn parity(bits: u64) -> u64 {
+        let ones = _mm_set1_epi8(-1);
+        _mm_cvtsi128_si64(_mm_clmulepi64_si128::<0>(_mm_set_epi64x(0, bits as i64), ones)) as u64
     }
 }
 
@@ -263,6 +304,13 @@ mod tests {
                 marks = Marks { at: vec![(from as u32).wrapping_sub(1)], ..Marks::default() };
                 if quotes { marks.find_words::<true>(block, from, to) } else { marks.find_words::<false>(block, from, to) }
                 prop_assert_eq!(&marks, &find_naive(block, from, to, quotes));
+            }
+            #[cfg(target_arch = "x86_64")]
+            if x86::is_supported() {
+                marks = Marks { at: vec![(from as u32).wrapping_sub(1)], ..Marks::default() };
+                // SAFETY: the features have just been detected.
+                unsafe { x86::find::<true>(&mut marks, block, from, to) };
+                prop_assert_eq!(&marks, &find_naive(block, from, to, true));
             }
         }
     }

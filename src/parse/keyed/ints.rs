@@ -5,7 +5,7 @@
 //! a key's place among the values is counted from them when the column is written.
 
 use super::distinct::{Distinct, Trial};
-use super::{BadCell, NULL, Span, is_null};
+use super::{BadCell, NULL, Span, is_null, lanes};
 use crate::format::ColumnType;
 use crate::parse::values;
 
@@ -217,8 +217,8 @@ fn push_ints(
     parse: impl Fn(&[u8]) -> Option<i64>,
 ) {
     ints.trial.reconsider(spans.len(), ints.others.values().len());
-    keys.extend(spans.iter().enumerate().map(|(row, span)| {
-        let value = match small_number(block, *span) {
+    let mut one = |ints: &mut IntValues, row: usize, span: Span| {
+        let value = match small_number(block, span) {
             Some(value) => Some(value),
             None => {
                 let token = span.of(block);
@@ -228,8 +228,79 @@ fn push_ints(
                 parse(token)
             }
         };
-        value.map_or_else(|| refuse(bad, row, *span), |value| ints.key(value))
-    }));
+        value.map_or_else(|| refuse(bad, row, span), |value| ints.key(value))
+    };
+    by_eight(
+        spans,
+        keys,
+        ints,
+        // SAFETY: the lanes are only asked where they are supported.
+        |ints, eight| unsafe { small_lanes(ints, block, eight) },
+        |ints, row, span| one(ints, row, span),
+    );
+}
+
+/// Keys of eight rows at a time, where the processor can and `eight` knows them, else by `one`, which takes the row and its
+/// span.
+#[inline(always)]
+pub(super) fn by_eight<V>(
+    spans: &[Span],
+    keys: &mut Vec<u32>,
+    values: &mut V,
+    mut eight: impl FnMut(&mut V, &[Span; 8]) -> Option<[u32; 8]>,
+    mut one: impl FnMut(&mut V, usize, Span) -> u32,
+) {
+    if !lanes::are_supported() {
+        keys.extend(spans.iter().enumerate().map(|(row, span)| one(values, row, *span)));
+        return;
+    }
+    let (eights, rest) = spans.as_chunks::<8>();
+    for (chunk, at) in eights.iter().zip(0..) {
+        match eight(values, chunk) {
+            Some(found) => keys.extend_from_slice(&found),
+            None => keys.extend(chunk.iter().zip(8 * at..).map(|(span, row)| one(values, row, *span))),
+        }
+    }
+    let done = 8 * eights.len();
+    keys.extend(rest.iter().zip(done..).map(|(span, row)| one(values, row, *span)));
+}
+
+/// The keys of eight small numbers, marked as such.
+///
+/// # Safety
+/// [`lanes::are_supported`] must have said so.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
+unsafe fn small_lanes(ints: &mut IntValues, block: &[u8], spans: &[Span; 8]) -> Option<[u32; 8]> {
+    // SAFETY: as the caller promises.
+    let keys = unsafe { lanes::small_numbers(block, spans) }?;
+    let marks = ints.occurs.first_chunk_mut::<{ SMALL as usize / 64 }>()?;
+    // SAFETY: as the caller promises.
+    if !unsafe { lanes::are_marked(marks, &keys) } {
+        for key in keys {
+            if let Some(word) = marks.get_mut(key as usize / 64) {
+                *word |= 1 << (key % 64);
+            }
+        }
+    }
+    Some(keys)
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn small_lanes(_: &mut IntValues, _: &[u8], _: &[Span; 8]) -> Option<[u32; 8]> {
+    None
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,bmi2")]
+unsafe fn second_lanes(ints: &IntValues, block: &[u8], spans: &[Span; 8]) -> Option<[u32; 8]> {
+    // SAFETY: as the caller promises.
+    unsafe { lanes::seconds(block, spans, ints.first_second, &ints.seconds) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn second_lanes(_: &IntValues, _: &[u8], _: &[Span; 8]) -> Option<[u32; 8]> {
+    None
 }
 
 #[cold]
@@ -311,8 +382,8 @@ fn push_seconds(
     keys: &mut Vec<u32>,
     bad: &mut Vec<BadCell>,
 ) {
-    keys.extend(spans.iter().enumerate().map(|(row, span)| {
-        if let Some(seconds) = ten_digits(block, *span) {
+    let mut one = |ints: &mut IntValues, row: usize, span: Span| {
+        if let Some(seconds) = ten_digits(block, span) {
             return ints.key_of_second(seconds);
         }
         let token = span.of(block);
@@ -320,11 +391,17 @@ fn push_seconds(
             return NULL;
         }
         let micros = values::parse_epoch_seconds(token);
-        micros.map_or_else(
-            || refuse(bad, row, *span),
-            |micros| ints.key_of_second(micros.div_euclid(1_000_000)),
-        )
-    }));
+        micros
+            .map_or_else(|| refuse(bad, row, span), |micros| ints.key_of_second(micros.div_euclid(1_000_000)))
+    };
+    by_eight(
+        spans,
+        keys,
+        ints,
+        // SAFETY: the lanes are only asked where they are supported.
+        |ints, eight| unsafe { second_lanes(ints, block, eight) },
+        |ints, row, span| one(ints, row, span),
+    );
 }
 
 /// A number of ten digits, which is what Unix seconds have from 2001 to 2286; `None` says only that the slow way has to

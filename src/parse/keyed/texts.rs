@@ -1,6 +1,7 @@
 //! Distinct texts.
 
 use super::distinct::Trial;
+use super::ints::by_eight;
 use super::{BadCell, NULL, Span, hash, is_null};
 use crate::format::ColumnType;
 use crate::parse::values;
@@ -47,6 +48,17 @@ struct LongSlot {
     start: u32,
     len: u32,
 }
+
+/// A cell with a value: of a short text both words.
+#[derive(Clone, Copy, Debug)]
+struct LastCell {
+    low: u64,
+    high: u64,
+    span: Span,
+    key: u32,
+}
+
+const NO_CELL: LastCell = LastCell { low: 0, high: 0, span: Span::NONE, key: NULL };
 
 const EMPTY_SHORT: ShortSlot = ShortSlot { low: 0, high: 0, key: NULL };
 const EMPTY_MEDIUM: MediumSlot = MediumSlot { head: 0, tail: 0, len: 0, key: NULL };
@@ -121,32 +133,81 @@ impl TextValues {
             self.push_prefetched(ty, block, spans, keys, bad);
             return;
         }
-        let mut last = (0u64, 0u64, NULL);
+        if self.ends.len() <= FEW && self.long_used == 0 {
+            self.push_few(ty, block, spans, keys, bad);
+            return;
+        }
+        let mut last = NO_CELL;
         keys.extend(spans.iter().enumerate().map(|(row, span)| {
-            let key = match packed(block, *span) {
-                Some((low, high)) => {
-                    if low == DASH.0 && high == DASH.1 {
-                        return NULL;
-                    }
-                    if (low, high) == (last.0, last.1) {
-                        return last.2;
-                    }
-                    let key = self.key_short(ty, low, high, block, *span);
-                    if let Some(key) = key {
-                        last = (low, high, key);
-                    }
-                    key
-                }
-                None => {
-                    let token = span.of(block);
-                    if is_null(token) { Some(NULL) } else { self.key(ty, token) }
-                }
-            };
-            key.unwrap_or_else(|| {
+            self.key_or_last(ty, block, *span, &mut last).unwrap_or_else(|| {
                 bad.push(BadCell { row: row as u32, span: *span });
                 NULL
             })
         }));
+    }
+
+    /// The key of a cell; `last` is the one before it. Records of an interface stand together, and so do its network,
+    /// zone and instance.
+    #[inline(always)]
+    fn key_or_last(&mut self, ty: ColumnType, block: &[u8], span: Span, last: &mut LastCell) -> Option<u32> {
+        let Some((low, high)) = packed(block, span) else {
+            let token = span.of(block);
+            if span.len == last.span.len && last.key != NULL && same(token, last.span.of(block)) {
+                return Some(last.key);
+            }
+            if is_null(token) {
+                return Some(NULL);
+            }
+            let key = self.key(ty, token)?;
+            *last = LastCell { low: 0, high: 0, span, key };
+            return Some(key);
+        };
+        if low == DASH.0 && high == DASH.1 {
+            return Some(NULL);
+        }
+        if (low, high) == (last.low, last.high) {
+            return Some(last.key);
+        }
+        let key = self.key_short(ty, low, high, block, span)?;
+        *last = LastCell { low, high, span, key };
+        Some(key)
+    }
+
+    /// Where there are few texts (actions, directions, names of regions), eight rows at a time are compared with all of
+    /// them.
+    fn push_few(
+        &mut self,
+        ty: ColumnType,
+        block: &[u8],
+        spans: &[Span],
+        keys: &mut Vec<u32>,
+        bad: &mut Vec<BadCell>,
+    ) {
+        let mut known = [(DASH.0, DASH.1, NULL); FEW];
+        let (mut count, mut last) = (1, NO_CELL);
+        let mut state = (self, &mut known, &mut count);
+        by_eight(
+            spans,
+            keys,
+            &mut state,
+            // SAFETY: the lanes are only asked where they are supported.
+            |(_, known, count), eight| unsafe { few_lanes(block, eight, known.get(..**count)?) },
+            |(texts, known, count), row, span| {
+                let key = texts.key_or_last(ty, block, span, &mut last);
+                // Met by a single row, it is known to the next eight.
+                if last.high != 0
+                    && !known.iter().take(**count).any(|known| known.2 == last.key)
+                    && let Some(place) = known.get_mut(**count)
+                {
+                    *place = (last.low, last.high, last.key);
+                    **count += 1;
+                }
+                key.unwrap_or_else(|| {
+                    bad.push(BadCell { row: row as u32, span });
+                    NULL
+                })
+            },
+        );
     }
 
     /// Every text as it comes.
@@ -182,29 +243,30 @@ impl TextValues {
         keys: &mut Vec<u32>,
         bad: &mut Vec<BadCell>,
     ) {
-        // Of a short text both words, of a longer one its hash and zero.
-        let mut ready = [(0u64, 0u64); 64];
+        // Of a short text both words and their hash, of a longer one its hash and zeros.
+        let mut ready = [(0u64, 0u64, 0u64); 64];
         for (stretch, chunk) in spans.chunks(ready.len()).enumerate() {
             let (short, long) = (self.short.len().wrapping_sub(1), self.long.len().wrapping_sub(1));
             let mut any_long = false;
             for (place, span) in ready.iter_mut().zip(chunk) {
                 *place = match packed(block, *span) {
                     Some((low, high)) => {
-                        prefetch(self.short.get(hash(low, high) as usize & short));
-                        (low, high)
+                        let hash = hash(low, high);
+                        prefetch(self.short.get(hash as usize & short));
+                        (low, high, hash)
                     }
                     None if span.len >= 16 => {
                         let hash = hash_long(span.of(block));
                         prefetch(self.long.get(hash as usize & long));
                         any_long = true;
-                        (hash, 0)
+                        (hash, 0, 0)
                     }
-                    None => (0, 0),
+                    None => (0, 0, 0),
                 };
             }
             if any_long {
-                for ((hash, _), _) in
-                    ready.iter().zip(chunk).filter(|((_, high), span)| *high == 0 && span.len >= 16)
+                for ((hash, ..), _) in
+                    ready.iter().zip(chunk).filter(|((_, high, _), span)| *high == 0 && span.len >= 16)
                 {
                     if let Some(slot) = self.long.get(*hash as usize & long)
                         && slot.tag == (hash >> 32) as u32
@@ -216,11 +278,11 @@ impl TextValues {
                     }
                 }
             }
-            keys.extend(ready.iter().zip(chunk).enumerate().map(|(offset, (&(low, high), span))| {
+            keys.extend(ready.iter().zip(chunk).enumerate().map(|(offset, (&(low, high, hash), span))| {
                 let key = if (low, high) == DASH {
                     Some(NULL)
                 } else if high != 0 {
-                    self.key_short(ty, low, high, block, *span)
+                    self.key_hashed(ty, (low, high), hash, block, *span)
                 } else {
                     let token = span.of(block);
                     match token.len() {
@@ -239,8 +301,20 @@ impl TextValues {
 
     #[inline(always)]
     fn key_short(&mut self, ty: ColumnType, low: u64, high: u64, block: &[u8], span: Span) -> Option<u32> {
+        self.key_hashed(ty, (low, high), hash(low, high), block, span)
+    }
+
+    #[inline(always)]
+    fn key_hashed(
+        &mut self,
+        ty: ColumnType,
+        (low, high): (u64, u64),
+        hash: u64,
+        block: &[u8],
+        span: Span,
+    ) -> Option<u32> {
         let mask = self.short.len().wrapping_sub(1);
-        let mut slot = hash(low, high) as usize & mask;
+        let mut slot = hash as usize & mask;
         while let Some(found) = self.short.get(slot) {
             if found.low == low && found.high == high {
                 return Some(found.key);
@@ -417,11 +491,28 @@ impl TextValues {
     }
 }
 
+/// # Safety
+/// [`lanes::are_supported`] must have said so.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+unsafe fn few_lanes(block: &[u8], spans: &[Span; 8], known: &[(u64, u64, u32)]) -> Option<[u32; 8]> {
+    // SAFETY: as the caller promises.
+    unsafe { super::lanes::few_texts(block, spans, known) }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+unsafe fn few_lanes(_: &[u8], _: &[Span; 8], _: &[(u64, u64, u32)]) -> Option<[u32; 8]> {
+    None
+}
+
+/// With up to so many texts, rows are compared with all of them.
+const FEW: usize = 8;
+
 /// Longer texts remembered by [`glance`]: most columns of them (ARNs, agents) have few values.
 const RECENT: usize = 64;
 
 /// Texts of 16 to 32 bytes remembered (identifiers of interfaces, networks, instances; ciphers, names).
-const MEDIUM: usize = 128;
+const MEDIUM: usize = 512;
 
 /// Slots of tables that do not fit into the second-level cache beside everything else.
 const LARGE_SHORT: usize = 16 * 1024;
@@ -480,6 +571,24 @@ fn padded(token: &[u8]) -> [u8; 16] {
 fn pack(bytes: [u8; 16], len: usize) -> (u64, u64) {
     let kept = u128::from_le_bytes(bytes) & ((1u128 << ((8 * len as u32) & 127)) - 1);
     (kept as u64, (kept >> 64) as u64 | (len as u64) << 56)
+}
+
+/// Whether two texts of one length are the same. What is mostly there, from sixteen to thirty-two bytes, takes no call.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    match (
+        one.first_chunk::<16>(),
+        one.last_chunk::<16>(),
+        other.first_chunk::<16>(),
+        other.last_chunk::<16>(),
+    ) {
+        (Some(head), Some(tail), Some(other_head), Some(other_tail)) if one.len() <= 32 => {
+            let differs =
+                |one: &[u8; 16], other: &[u8; 16]| u128::from_le_bytes(*one) ^ u128::from_le_bytes(*other);
+            differs(head, other_head) | differs(tail, other_tail) == 0
+        }
+        _ => one == other,
+    }
 }
 
 /// A hash of a longer text's length and of eight bytes each of its start, middle and end: no matter how long it is.

@@ -157,6 +157,9 @@ pub fn delta(values: &[i64], out: &mut Vec<u8>) {
 }
 
 fn pack_mini(mini: &[i64], least: i64, width: u8, out: &mut Vec<u8>) {
+    if width == 0 {
+        return;
+    }
     let start = out.len();
     let mut word = 0u128;
     let mut filled = 0;

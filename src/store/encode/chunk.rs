@@ -47,7 +47,12 @@ pub struct Encoder {
     places: Vec<u32>,
     numbers: Vec<i64>,
     lengths: Vec<i64>,
+    /// Buffers of chunks that have been written.
+    spare: Vec<Vec<u8>>,
 }
+
+/// Buffers of more chunks than this are not kept.
+const SPARE: usize = 64;
 
 /// How the values of a chunk are laid out.
 #[derive(Clone, Copy, PartialEq)]
@@ -69,7 +74,22 @@ impl Encoder {
             places: Vec::new(),
             numbers: Vec::new(),
             lengths: Vec::new(),
+            spare: Vec::new(),
         })
+    }
+
+    /// Takes back the buffers of a row group's chunks, in their order, for those of the next: fresh ones cost page faults.
+    pub fn recycle(&mut self, chunks: impl DoubleEndedIterator<Item = Bytes>) {
+        self.spare.clear();
+        // The last one put there is taken first, so that each column gets its own again.
+        for bytes in chunks.rev().take(SPARE) {
+            let mut buffer = bytes.try_into_mut().map_or_else(|_| Vec::new(), Vec::from);
+            if buffer.capacity() > 2 * buffer.len() {
+                buffer = Vec::new();
+            }
+            buffer.clear();
+            self.spare.push(buffer);
+        }
     }
 
     /// Writes one column of a row group. The column must be optional (definition level 0 or 1).
@@ -145,7 +165,7 @@ impl<'a> Chunk<'a> {
     }
 
     fn write(&self, encoder: &mut Encoder, options: ChunkOptions) -> Result<EncodedChunk> {
-        let mut sink = TrackedWrite::new(Vec::new());
+        let mut sink = TrackedWrite::new(encoder.spare.pop().unwrap_or_default());
         let mut pages = SerializedPageWriter::new(&mut sink);
         let mut sizes = (0i64, 0i64);
         let mut codec = Compression::ZSTD(ZstdLevel::try_new(1)?);
