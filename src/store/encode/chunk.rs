@@ -11,6 +11,7 @@ use parquet::file::metadata::{
 };
 use parquet::file::writer::{SerializedPageWriter, TrackedWrite};
 use parquet::schema::types::ColumnDescPtr;
+use zstd::zstd_safe::CParameter;
 
 use super::bits;
 use super::bounds::Bounds;
@@ -66,8 +67,13 @@ enum Form {
 impl Encoder {
     /// An encoder that compresses with zstd at this level.
     pub fn new(level: i32) -> std::io::Result<Encoder> {
+        let mut compressor = zstd::bulk::Compressor::new(level)?;
+        // What repeats in pages of keys is long or by chance: looking for short matches costs more than it saves, and a small
+        // table of places stays in the cache.
+        compressor.set_parameter(CParameter::MinMatch(7))?;
+        compressor.set_parameter(CParameter::HashLog(10))?;
         Ok(Encoder {
-            compressor: zstd::bulk::Compressor::new(level)?,
+            compressor,
             page: Vec::new(),
             compressed: Vec::new(),
             present: Vec::new(),
@@ -108,24 +114,26 @@ impl Encoder {
 
     /// The page as it is to be written.
     fn finish(&mut self, codec: Compression) -> Result<Bytes> {
-        if codec != Compression::UNCOMPRESSED {
-            compress(self)?;
+        if codec == Compression::UNCOMPRESSED {
+            return Ok(Bytes::copy_from_slice(&self.page));
         }
-        Ok(self.written(codec))
-    }
-
-    /// The same, where it has been compressed already if the codec says so.
-    fn written(&self, codec: Compression) -> Bytes {
-        Bytes::copy_from_slice(match codec {
-            Compression::UNCOMPRESSED => &self.page,
-            _ => &self.compressed,
-        })
+        compress(self)?;
+        Ok(Bytes::copy_from_slice(&self.compressed))
     }
 }
 
 /// A data page as it is written.
 struct DataPage {
     nulls: u64,
+    /// Bytes before compression.
+    size: usize,
+    bytes: Bytes,
+}
+
+/// A dictionary page as it is written.
+struct DictionaryPage {
+    /// Values.
+    count: usize,
     /// Bytes before compression.
     size: usize,
     bytes: Bytes,
@@ -149,14 +157,16 @@ impl<'a> Chunk<'a> {
             _ => None,
         };
         let form = match &column.values {
-            Values::Text(text) if !text.is_plain() => Form::Dictionary { width: bits::width_of(text.len()) },
+            Values::Text(text) if !text.is_plain() => {
+                Form::Dictionary { width: whole_bytes(bits::width_of(text.len()), 9) }
+            }
             Values::Float(floats) if !floats.is_plain() => {
                 Form::Dictionary { width: bits::width_of(floats.len()) }
             }
             Values::Text(text) if prefixed::pays((0..text.len()).map(|key| text.get(key))) => Form::Prefixed,
             Values::Text(_) | Values::Float(_) => Form::Plain,
             Values::Int(_) => match &order {
-                Some(order) => Form::Dictionary { width: bits::width_of(order.len()) },
+                Some(order) => Form::Dictionary { width: whole_bytes(bits::width_of(order.len()), 13) },
                 None => Form::Delta,
             },
         };
@@ -170,7 +180,6 @@ impl<'a> Chunk<'a> {
         let mut sizes = (0i64, 0i64);
         let mut codec = Compression::ZSTD(ZstdLevel::try_new(1)?);
 
-        // The first data page decides whether compressing pays: packed keys of many values do not shrink.
         let rows = self.column.keys.len();
         let mut cuts = Vec::new();
         let mut from = 0;
@@ -179,27 +188,41 @@ impl<'a> Chunk<'a> {
             cuts.push(from..to);
             from = to;
         }
+
+        // The dictionary and the first data page decide whether compressing pays: packed keys of many values may not shrink.
+        let mut dictionary = match self.form {
+            Form::Dictionary { .. } => Some(self.dictionary_page(encoder, codec)?),
+            _ => None,
+        };
         let mut first_page = None;
         if let Some(first) = cuts.first() {
             let nulls = self.body(first.clone(), encoder);
-            if compress(encoder)? * 100 > encoder.page.len() * 96 && encoder.page.len() > 4096 {
-                codec = Compression::UNCOMPRESSED;
+            let mut page = DataPage { nulls, size: encoder.page.len(), bytes: encoder.finish(codec)? };
+            let (mut size, mut written) = (page.size * cuts.len(), page.bytes.len() * cuts.len());
+            if let Some(dictionary) = &dictionary {
+                size += dictionary.size;
+                written += dictionary.bytes.len();
             }
-            first_page = Some(DataPage { nulls, size: encoder.page.len(), bytes: encoder.written(codec) });
+            if written * 100 > size * 96 && size > 4096 {
+                codec = Compression::UNCOMPRESSED;
+                page.bytes = encoder.finish(codec)?;
+                if dictionary.is_some() {
+                    dictionary = Some(self.dictionary_page(encoder, codec)?);
+                }
+            }
+            first_page = Some(page);
         }
 
         let mut encoding_stats = Vec::new();
         let mut dictionary_offset = None;
-        if matches!(self.form, Form::Dictionary { .. }) {
-            encoder.page.clear();
-            let count = self.dictionary_body(&mut encoder.page);
+        if let Some(DictionaryPage { count, size, bytes }) = dictionary {
             let page = Page::DictionaryPage {
-                buf: encoder.finish(codec)?,
+                buf: bytes,
                 num_values: count as u32,
                 encoding: Encoding::PLAIN,
                 is_sorted: false,
             };
-            let spec = pages.write_page(CompressedPage::new(page, encoder.page.len()))?;
+            let spec = pages.write_page(CompressedPage::new(page, size))?;
             sizes = (sizes.0 + spec.uncompressed_size as i64, sizes.1 + spec.compressed_size as i64);
             dictionary_offset = Some(spec.offset as i64);
             encoding_stats.push(PageEncodingStats {
@@ -349,6 +372,13 @@ impl<'a> Chunk<'a> {
         nulls as u64
     }
 
+    fn dictionary_page(&self, encoder: &mut Encoder, codec: Compression) -> Result<DictionaryPage> {
+        encoder.page.clear();
+        let count = self.dictionary_body(&mut encoder.page);
+        Ok(DictionaryPage { count, size: encoder.page.len(), bytes: encoder.finish(codec)? })
+    }
+
+    /// Writes the dictionary's values in their order; returns how many there are.
     fn dictionary_body(&self, out: &mut Vec<u8>) -> usize {
         match &self.column.values {
             Values::Text(text) => {
@@ -386,6 +416,12 @@ impl<'a> Chunk<'a> {
 fn plain_text(text: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&(text.len() as u32).to_le_bytes());
     out.extend_from_slice(text);
+}
+
+/// Keys of nearly sixteen bits are packed into whole bytes: compression finds what repeats only where it begins with
+/// a byte. Texts come in runs and patterns and gain by it from `least` bits on, numbers less.
+fn whole_bytes(width: u8, least: u8) -> u8 {
+    if (least..16).contains(&width) { 16 } else { width }
 }
 
 /// Appends the keys that are not null, given how many are.
