@@ -12,7 +12,6 @@ mod lanes;
 mod texts;
 
 use super::cells::Span;
-use super::values;
 use crate::format::ColumnType;
 
 pub use floats::FloatValues;
