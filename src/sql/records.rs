@@ -332,10 +332,10 @@ impl Columns {
         number(&self.version, row)
     }
 
-    /// Seconds.
+    /// Seconds; the end where the format has no start.
     #[inline]
     pub(in crate::sql) fn start(&self, row: usize) -> Option<i64> {
-        seconds(&self.start, row)
+        seconds(&self.start, row).or_else(|| seconds(&self.end, row))
     }
 
     /// Seconds; the start where the end is not known.
