@@ -17,6 +17,7 @@ use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
+use tokio::runtime::Runtime;
 
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
@@ -78,7 +79,11 @@ fn parse_memory(text: &str) -> Result<usize, String> {
 
 /// The engine.
 pub struct Engine {
-    runtime: tokio::runtime::Runtime,
+    /// Where the work is done; there until the engine is dropped.
+    workers: Option<Runtime>,
+    handle: tokio::runtime::Handle,
+    /// Where statements are waited for. It has its own clock and signals, so that these are heeded whatever the workers do.
+    waiter: Runtime,
     /// Its session.
     pub session: Session,
     /// The attribution over its flow logs.
@@ -123,6 +128,15 @@ impl TableSource for MissingStore {
     }
 }
 
+impl Drop for Engine {
+    fn drop(&mut self) {
+        // What was given up may hold its thread for long; nobody waits for it.
+        if let Some(workers) = self.workers.take() {
+            workers.shutdown_background();
+        }
+    }
+}
+
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
     pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
@@ -138,13 +152,18 @@ impl Engine {
     ) -> anyhow::Result<Engine> {
         let EngineArgs { from, options: args } = args;
         let threads = global.threads();
-        let runtime = tokio::runtime::Builder::new_multi_thread()
+        let workers = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(threads)
             // Signals and timers are looked for once in so many turns of a thread, and a turn may be some milliseconds long.
             .event_interval(7)
             .enable_all()
             .build()
             .context("cannot start the worker threads")?;
+        let waiter = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot listen for signals")?;
+        let handle = workers.handle().clone();
         let enrichment = Arc::new(Enrichment::load(args.aws_ip_ranges.as_deref(), &args.geoip)?);
         let memory_limit = args.memory_limit.unwrap_or_else(memory::default_limit);
         let mut opened = None;
@@ -159,12 +178,16 @@ impl Engine {
                 Err(error) => return Err(error.into()),
             }
         } else {
-            let found = locate(from, Some(&global.store));
-            if let Some(problem) = found.problems.into_iter().next() {
-                return Err(problem.into());
+            let mut found = locate(from, Some(&global.store));
+            let nothing = found.objects.is_empty();
+            if let Some(at) = found.problems.iter().position(|problem| nothing || problem.is_mistake()) {
+                return Err(found.problems.swap_remove(at).into());
             }
             let (decode, strict) = (args.input.decode()?, args.input.strict);
             let tables = Arc::new(RawTables::bounded(found.objects, decode, threads, memory_limit, strict));
+            for problem in &found.problems {
+                tables.quarantine().add_problem(problem.path(), problem.to_string());
+            }
             raw = Some(tables.clone());
             tables
         };
@@ -179,8 +202,18 @@ impl Engine {
         let config = ConfigTables::new(&global.store);
         let sources: Vec<Arc<dyn TableSource>> =
             vec![source, Arc::new(config), Arc::new(attribution.clone()), Arc::new(usage.clone())];
-        let session = Session::new(options, sources, &enrichment)?;
-        Ok(Engine { runtime, session, attribution, usage, store: opened, raw, strict: args.input.strict })
+        let session = Session::new(options, sources, &enrichment)?.on(handle.clone());
+        Ok(Engine {
+            workers: Some(workers),
+            handle,
+            waiter,
+            session,
+            attribution,
+            usage,
+            store: opened,
+            raw,
+            strict: args.input.strict,
+        })
     }
 
     /// The report of `flowq attribute`.
@@ -188,7 +221,7 @@ impl Engine {
         &self,
         options: &ReportOptions<'_>,
     ) -> Result<Vec<RecordBatch>, DataFusionError> {
-        self.runtime.block_on(async {
+        self.handle.block_on(async {
             let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
             let table = self.attribution.table().await?.ok_or_else(missing)?;
             report(self.session.context(), &table, options).await
@@ -202,7 +235,7 @@ impl Engine {
 
     /// Waits for work of the engine.
     pub fn wait<T>(&self, work: impl Future<Output = T>) -> T {
-        self.runtime.block_on(work)
+        self.handle.block_on(work)
     }
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
@@ -249,7 +282,7 @@ impl Engine {
         printer: &Printer,
     ) -> anyhow::Result<Ran> {
         let begun = Instant::now();
-        self.runtime.block_on(async {
+        self.waiter.block_on(async {
             let work = async {
                 let mut answer = self.session.run(statement, parameters).await?;
                 let schema = answer.schema();
@@ -280,7 +313,7 @@ impl Engine {
 
     /// Waits for something; `None` where Ctrl-C ends it.
     pub fn interruptible<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        self.runtime.block_on(async {
+        self.handle.block_on(async {
             tokio::select! {
                 biased;
                 _ = tokio::signal::ctrl_c() => None,
@@ -327,7 +360,7 @@ impl Engine {
     /// Says of a column that a statement names and that no log carries, that this is why it is null.
     pub fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
         let state = self.session.context().state();
-        let plan = self.runtime.block_on(state.create_logical_plan(sql));
+        let plan = self.handle.block_on(state.create_logical_plan(sql));
         let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
         let mut used: HashMap<String, BTreeSet<String>> = HashMap::new();
         // The visitor never fails.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::Args;
@@ -80,7 +80,11 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
     let show = !global.no_progress && !global.quiet && std::io::stderr().is_terminal();
     let outcome = std::thread::scope(|scope| {
         let job = scope.spawn(|| ingest(&options, &watch));
-        follow(&watch, show, global.quiet, printer, &|| job.is_finished());
+        if follow(&watch, show, global.quiet, printer, &|| job.is_finished()) == Followed::GivenUp {
+            // It waits for something that may never come. Whatever it would still have done, nothing is half done.
+            printer.error(&IngestError::Interrupted.to_string());
+            std::process::exit(i32::from(exit::INTERRUPTED));
+        }
         job.join()
     });
     let summary = match outcome {
@@ -98,16 +102,37 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
     Ok(code(&summary))
 }
 
+/// How long an interrupted job may go on with what it is about: a block that is being read, a commit.
+const GRACE: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Followed {
+    /// The job has ended.
+    Ended,
+    /// It was interrupted and does not end: it waits for another ingest, or for input that does not come.
+    GivenUp,
+}
+
 /// Shows how far the job is until it has ended.
-fn follow(watch: &Watch, show: bool, quiet: bool, printer: &Printer, ended: &dyn Fn() -> bool) {
+fn follow(watch: &Watch, show: bool, quiet: bool, printer: &Printer, ended: &dyn Fn() -> bool) -> Followed {
     let mut bar: Option<ProgressBar> = None;
     let mut told = false;
     let mut waited = Duration::ZERO;
+    let mut interrupted: Option<Instant> = None;
     let step = Duration::from_millis(5);
     while !ended() {
         std::thread::sleep(step);
         waited += step;
-        if !told && watch.waiting.load(Ordering::Relaxed) {
+        let holds_nothing = watch.waiting.load(Ordering::Relaxed);
+        if watch.cancel.load(Ordering::Relaxed)
+            && (holds_nothing || interrupted.get_or_insert_with(Instant::now).elapsed() > GRACE)
+        {
+            if let Some(bar) = &bar {
+                bar.finish_and_clear();
+            }
+            return Followed::GivenUp;
+        }
+        if !told && holds_nothing {
             told = true;
             if !quiet {
                 printer.note("another ingest holds the store; waiting for it");
@@ -139,6 +164,7 @@ fn follow(watch: &Watch, show: bool, quiet: bool, printer: &Printer, ended: &dyn
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
+    Followed::Ended
 }
 
 fn code(summary: &Summary) -> u8 {

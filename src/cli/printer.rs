@@ -70,28 +70,34 @@ impl Printer {
     }
 
     /// Begins a result on stdout or in the `-o` file.
-    pub fn result(&self, schema: &SchemaRef) -> anyhow::Result<ResultWriter<Box<dyn Write + Send>>> {
+    pub fn result(&self, schema: &SchemaRef) -> anyhow::Result<PrintedResult> {
         let format = self.format();
         if self.file.is_none() && format.needs_file() {
             anyhow::bail!("{format} is not written to a terminal or pipe (name a file with -o)");
         }
-        Ok(ResultWriter::new(format, schema, self.out()?, self.limits())?)
+        let (out, replacement) = self.out()?;
+        Ok(PrintedResult { writer: ResultWriter::new(format, schema, out, self.limits())?, replacement })
     }
 
     /// What a result is written to.
-    fn out(&self) -> anyhow::Result<Box<dyn Write + Send>> {
+    fn out(&self) -> anyhow::Result<(Box<dyn Write + Send>, Option<Replacement>)> {
         Ok(match (&self.sink, &self.file) {
-            (Some(sink), _) => (sink.0)().context("cannot write the result")?,
-            (None, Some(path)) => Box::new(BufWriter::new(create(path)?)),
-            (None, None) => Box::new(BufWriter::new(io::stdout())),
+            (Some(sink), _) => ((sink.0)().context("cannot write the result")?, None),
+            (None, Some(path)) => {
+                let (file, replacement) = Replacement::begin(path)?;
+                (Box::new(BufWriter::new(file)), replacement)
+            }
+            (None, None) => (Box::new(BufWriter::new(io::stdout())), None),
         })
     }
 
     /// Writes a result that is text, where results go.
     pub fn text(&self, text: &str) -> anyhow::Result<()> {
-        let mut out = self.out()?;
+        let (mut out, replacement) = self.out()?;
         out.write_all(text.as_bytes()).map_err(OutputError::Io)?;
-        Ok(out.flush().map_err(OutputError::Io)?)
+        out.flush().map_err(OutputError::Io)?;
+        drop(out);
+        replacement.map_or(Ok(()), Replacement::finish)
     }
 
     /// What is wrong with the file of `-o`, where its suffix would have to choose the format and is that of none.
@@ -119,15 +125,19 @@ impl Printer {
         for batch in batches {
             writer.write(batch)?;
         }
-        Ok(writer.finish()?)
+        writer.finish()
     }
 
     /// Writes text as the result.
     pub fn data(&self, text: &str) -> anyhow::Result<()> {
         match &self.file {
-            Some(path) => create(path)?
-                .write_all(text.as_bytes())
-                .with_context(|| format!("cannot write {}", path.display())),
+            Some(path) => {
+                let (mut file, replacement) = Replacement::begin(path)?;
+                file.write_all(text.as_bytes())
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+                drop(file);
+                replacement.map_or(Ok(()), Replacement::finish)
+            }
             None => Ok(io::stdout().write_all(text.as_bytes()).map_err(OutputError::Io)?),
         }
     }
@@ -167,8 +177,60 @@ impl Printer {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("cannot create {}", path.display()))
+/// A result that is being written.
+pub struct PrintedResult {
+    writer: ResultWriter<Box<dyn Write + Send>>,
+    replacement: Option<Replacement>,
+}
+
+impl PrintedResult {
+    /// Writes some rows.
+    pub fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
+        Ok(self.writer.write(batch)?)
+    }
+
+    /// Ends the result; only now a file of its name holds it.
+    pub fn finish(self) -> anyhow::Result<Written> {
+        let written = self.writer.finish()?;
+        self.replacement.map_or(Ok(()), Replacement::finish)?;
+        Ok(written)
+    }
+}
+
+/// A file that is written beside the one whose place it takes once it is whole: what fails half-way leaves the earlier one.
+struct Replacement {
+    part: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Opens what to write to. Pipes and devices are written to directly.
+    fn begin(path: &Path) -> anyhow::Result<(File, Option<Replacement>)> {
+        let failed = || format!("cannot create {}", path.display());
+        // Of a link it is the file behind it that is written.
+        let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let Some(name) = path.file_name().filter(|_| !path.exists() || path.is_file()) else {
+            return Ok((File::create(path).with_context(failed)?, None));
+        };
+        let mut part = std::ffi::OsString::from(".");
+        part.push(name);
+        part.push(format!(".{}.part", std::process::id()));
+        let part = path.with_file_name(part);
+        let file = File::create(&part).with_context(failed)?;
+        Ok((file, Some(Replacement { part, path: path.clone() })))
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        std::fs::rename(&self.part, &self.path)
+            .with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // Gone already where it has taken its place.
+        let _ = std::fs::remove_file(&self.part);
+    }
 }
 
 /// Whether an error is only that nobody reads the output any more.

@@ -94,13 +94,23 @@ impl QueryDir {
 pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let mut engine = args.engine.clone();
     let sql = args.sql.clone().or_else(|| statement_among_paths(&mut engine));
+    let of_stdin = |text: &Text| matches!(text, Text::File(path) if path.as_os_str() == "-");
+    let asked = args.texts.0.iter().filter(|text| of_stdin(text)).count()
+        + usize::from(sql.as_deref() == Some("-"))
+        + usize::from(engine.from.iter().any(|path| path == "-"));
+    if asked > 1 {
+        printer.error("standard input is asked for twice (- can stand for one thing only)");
+        return Ok(exit::USAGE);
+    }
     let mut texts = Vec::new();
     for text in &args.texts.0 {
         texts.push(match text {
             Text::Statements(text) => text.clone(),
             Text::File(path) if path.as_os_str() == "-" => read_stdin()?,
             Text::File(path) => {
-                std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
+                text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)
             }
         });
     }

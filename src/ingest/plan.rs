@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError, RwLock};
 
-use crate::source::{Identity, Located};
+use crate::source::{Extent, Identity, Located, absolute_name, is_fuller};
 use crate::store::{Ledger, LedgerEntry, Status, may_be_copies};
 
 /// An object to be read.
@@ -73,7 +73,7 @@ pub struct Plan {
     pub unchanged: u64,
     /// Their bytes.
     pub unchanged_bytes: u64,
-    /// Smaller copies of objects that are also there in full.
+    /// Copies of objects that are also there with more in them.
     pub shorter: Vec<(Item, String)>,
     /// Those of the unchanged whose rows another object carries.
     pub carried: HashSet<String>,
@@ -118,16 +118,15 @@ impl Plan {
             }
             let mut item = Item::new(located, path);
             item.carried_by = known.filter(|_| is_lost).and_then(|known| known.duplicate_of.clone());
-            // Of copies of one object that differ in size, the largest is the whole one.
             if let Some(id) = &item.object_id {
                 match best.get(id).copied().and_then(|at| plan.items.get_mut(at)) {
-                    Some(other) if other.located.size > item.located.size => {
-                        plan.shorter.push((item.clone(), other.path.clone()));
-                        continue;
-                    }
-                    Some(other) if other.located.size < item.located.size => {
-                        let by = item.path.clone();
-                        plan.shorter.push((std::mem::replace(other, item), by));
+                    Some(other) if other.located.size != item.located.size => {
+                        if is_fuller(&item.located, &other.located) {
+                            let by = item.path.clone();
+                            plan.shorter.push((std::mem::replace(other, item), by));
+                        } else {
+                            plan.shorter.push((item.clone(), other.path.clone()));
+                        }
                         continue;
                     }
                     Some(_) => {}
@@ -161,11 +160,7 @@ fn absolute(located: &Located) -> String {
         // Each stream is an object of its own.
         return format!("stdin:{}", uuid::Uuid::new_v4());
     }
-    let file = located.file();
-    // `a/../b` names what `b` does; where a link is followed by `..`, only the file system knows what it names.
-    let goes_up = file.components().any(|part| part == std::path::Component::ParentDir);
-    let path = if goes_up { std::fs::canonicalize(file) } else { std::path::absolute(file) };
-    path.map_or_else(|_| located.path.clone(), |path| path.to_string_lossy().into_owned())
+    absolute_name(located.file()).unwrap_or_else(|| located.path.clone())
 }
 
 /// Whether lines without a header were read by another field list than the one given now.
@@ -176,6 +171,16 @@ fn is_read_otherwise(known: &LedgerEntry, log_format: Option<&str>) -> bool {
         // An entry that does not say it: reading again is worth it only where the first time came to little.
         None => known.quarantined > known.rows,
     }
+}
+
+/// How much the object of a ledger's entry holds: as it lies there still, else as it was counted when it was stored.
+fn extent_of(known: &LedgerEntry) -> Option<Extent> {
+    let located = Located::again(&known.path, known.size, known.modified_ns);
+    let counted = || {
+        let bytes = if known.raw_bytes > 0 { known.raw_bytes } else { known.size };
+        Some(Extent { bytes, is_whole: true })
+    };
+    located.and_then(|located| Extent::of(&located)).or_else(counted)
 }
 
 /// What this run has met so far, shared by the workers.
@@ -238,8 +243,10 @@ impl Met {
         let by_object =
             item.object_id.as_deref().and_then(|id| ledger.and_then(|ledger| ledger.by_object(id)));
         match by_object.filter(is_there) {
-            Some(known) if known.size >= identity.size => Verdict::Shorter(known.path.clone()),
-            Some(known) => Verdict::Replace(vec![known.path.clone()]),
+            Some(known) if Extent::of(&item.located) > extent_of(known) => {
+                Verdict::Replace(vec![known.path.clone()])
+            }
+            Some(known) => Verdict::Shorter(known.path.clone()),
             None => Verdict::New,
         }
     }

@@ -12,6 +12,7 @@ use std::time::UNIX_EPOCH;
 
 use walkdir::WalkDir;
 
+use super::absolute::path_of_name;
 use super::keys::{KeyKind, ObjectKey};
 
 /// The input that stands for standard input.
@@ -41,9 +42,11 @@ impl Located {
     /// A file that has been located before, if it has not changed since: the same size, in bytes, and the same time of
     /// modification, in Unix nanoseconds.
     pub fn again(path: &str, size: u64, modified: i64) -> Option<Located> {
-        let data = std::fs::metadata(path).ok().filter(Metadata::is_file)?;
+        let file = path_of_name(path);
+        let data = std::fs::metadata(&file).ok().filter(Metadata::is_file)?;
         let same = data.len() == size && data.modified().ok().map(unix_nanos) == Some(modified);
-        same.then(|| Located { size, modified, ..Located::at(path) })
+        let native = file.to_str().is_none().then(|| file.into_boxed_path());
+        same.then(|| Located { size, modified, native, ..Located::at(path) })
     }
 
     /// AWS's own name of the object, wherever it has been copied to; `None` where the name is not AWS's. AWS puts account,
@@ -143,14 +146,40 @@ pub enum LocateError {
         /// The address as typed.
         url: String,
     },
+    /// A symbolic link to nothing.
+    #[error("{path}: a symbolic link to nothing")]
+    BrokenLink {
+        /// The path as typed.
+        path: String,
+    },
     /// Any other failure of the file system.
-    #[error("{path}: {source}")]
+    #[error("{path}: {error}")]
     Io {
         /// The path.
         path: String,
         /// The cause.
-        source: io::Error,
+        error: io::Error,
     },
+}
+
+impl LocateError {
+    /// Whether nothing can have been meant by what was typed. All else stands in the way of some files, and the others can
+    /// be read.
+    pub fn is_mistake(&self) -> bool {
+        !matches!(self, LocateError::PermissionDenied { .. } | LocateError::Io { .. })
+    }
+
+    /// The path, glob or address.
+    pub fn path(&self) -> &str {
+        match self {
+            LocateError::NotFound { path, .. }
+            | LocateError::PermissionDenied { path }
+            | LocateError::BrokenLink { path }
+            | LocateError::Io { path, .. } => path,
+            LocateError::NoMatch { pattern } | LocateError::BadGlob { pattern, .. } => pattern,
+            LocateError::RemoteUrl { url } => url,
+        }
+    }
 }
 
 fn hint(nearest: &Option<String>) -> String {
@@ -235,6 +264,8 @@ impl Walk {
                     self.found.problems.push(LocateError::RemoteUrl { url: input.to_owned() });
                 } else if input.contains(['*', '?', '[']) {
                     self.add_glob(input);
+                } else if path.is_symlink() {
+                    self.found.problems.push(LocateError::BrokenLink { path: input.to_owned() });
                 } else {
                     let nearest = nearest_sibling(path);
                     self.found.problems.push(LocateError::NotFound { path: input.to_owned(), nearest });
@@ -407,7 +438,8 @@ impl Walk {
             return self.skip(&path, SkipReason::LinkLoop);
         }
         let error = error.into_io_error().unwrap_or_else(|| io::Error::other("cannot be listed"));
-        if error.kind() == io::ErrorKind::NotFound && path.is_symlink() {
+        // A link to itself leads nowhere either, and fails otherwise.
+        if error.kind() != io::ErrorKind::PermissionDenied && path.is_symlink() {
             return self.skip(&path, SkipReason::BrokenLink);
         }
         self.problem(path.to_string_lossy().into_owned(), error);
@@ -416,7 +448,7 @@ impl Walk {
     fn problem(&mut self, path: String, source: io::Error) {
         self.found.problems.push(match source.kind() {
             io::ErrorKind::PermissionDenied => LocateError::PermissionDenied { path },
-            _ => LocateError::Io { path, source },
+            _ => LocateError::Io { path, error: source },
         });
     }
 

@@ -4,12 +4,14 @@
 //! [`recognise()`] says from the first of them what they are, and [`envelope`] takes records out of JSON containers.
 //! What the fields of a line mean and how it is cut is `format`'s and `parse`'s.
 
+mod absolute;
 pub mod aws_parquet;
 mod buffers;
 pub mod content;
 mod content_kind;
 pub mod decode;
 pub mod envelope;
+mod extent;
 pub mod gzip;
 mod identity;
 mod json;
@@ -27,8 +29,10 @@ pub mod strip;
 mod vended;
 mod whole;
 
+pub use absolute::{absolute_name, path_of_name};
 pub use content::{BlockInfo, ContentKind, ContentReader, Identity, Limits, ReadError, Scratch};
 pub use envelope::{EnvelopeError, EnvelopeReader, EnvelopeStats, EventBlock};
+pub use extent::{Extent, is_fuller};
 pub use gzip::Ending;
 pub use keys::{KeyDate, KeyKind, ObjectKey};
 pub use locate::{Found, LocateError, Located, SkipReason, Skipped, locate};

@@ -99,7 +99,11 @@ impl Names {
 
 /// Turns an error of DataFusion over a statement into one for people.
 pub fn explain(error: &DataFusionError, sql: &str, names: &Names) -> SqlError {
-    match root(error) {
+    let root = root(error);
+    if let Some(own) = of_arguments(&root.message()) {
+        return plain(SqlErrorKind::Plan, own, None);
+    }
+    match root {
         DataFusionError::SQL(error, _) => syntax(error, sql),
         DataFusionError::SchemaError(error, _) => schema(error, sql),
         DataFusionError::Plan(message) => plan(message, sql, names),
@@ -114,8 +118,24 @@ pub fn explain(error: &DataFusionError, sql: &str, names: &Names) -> SqlError {
             &inner.to_string(),
             Some("allow more with --timeout SECONDS, or narrow the time range"),
         ),
+        DataFusionError::Configuration(message) => plain(SqlErrorKind::Plan, message, None),
+        // The engine looks for what a statement makes or drops only when it runs it.
+        DataFusionError::Execution(message) if names_what_is_there_or_not(message) => {
+            plain(SqlErrorKind::Plan, message, None)
+        }
         other => plain(SqlErrorKind::Run, &other.message(), None),
     }
+}
+
+fn names_what_is_there_or_not(message: &str) -> bool {
+    ["doesn't exist", "already exists", "cannot be dropped"].iter().any(|words| message.contains(words))
+}
+
+/// What a function itself says of its arguments: the engine says more around it, and nothing that helps.
+fn of_arguments(message: &str) -> Option<&str> {
+    let (_, said) = message.split_once(" coercion failed with: ")?;
+    let said = said.strip_prefix("Error during planning: ").unwrap_or(said);
+    said.split(" No function matches").next().map(|said| said.trim_end_matches('.'))
 }
 
 /// What lies at the bottom of contexts, diagnostics and shared errors.

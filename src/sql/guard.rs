@@ -2,7 +2,7 @@
 //! the user allowed it.
 
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement};
+use datafusion::logical_expr::{DdlStatement, LogicalPlan, Statement, WriteOp};
 
 /// A statement that may not run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -12,6 +12,14 @@ pub enum Forbidden {
         "{statement} writes files, and this session is read-only (start it with --allow-write to permit it)"
     )]
     Writes {
+        /// Its first words.
+        statement: &'static str,
+    },
+    /// It would add rows to a table.
+    #[error(
+        "{statement} is not permitted: this session is read-only (start it with --allow-write to permit it)"
+    )]
+    Changes {
         /// Its first words.
         statement: &'static str,
     },
@@ -41,7 +49,16 @@ fn refusal(plan: &LogicalPlan, allow_write: bool) -> Option<Forbidden> {
     let unsupported = |statement| Some(Forbidden::Unsupported { statement });
     match plan {
         LogicalPlan::Copy(_) => writes("COPY TO"),
-        LogicalPlan::Dml(_) => writes("INSERT"),
+        LogicalPlan::Dml(change) => match change.op {
+            WriteOp::Delete => unsupported("DELETE"),
+            WriteOp::Update => unsupported("UPDATE"),
+            WriteOp::Truncate => unsupported("TRUNCATE"),
+            WriteOp::Insert(_) | WriteOp::Ctas => {
+                (!allow_write).then_some(Forbidden::Changes { statement: "INSERT" })
+            }
+            // MERGE, and what may come.
+            _ => unsupported("MERGE"),
+        },
         LogicalPlan::Ddl(ddl) => match ddl {
             DdlStatement::CreateMemoryTable(_)
             | DdlStatement::CreateView(_)

@@ -18,9 +18,12 @@ use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
 use datafusion::logical_expr::{EmptyRelation, LogicalPlan};
 use datafusion::physical_plan::ExecutionPlan;
+use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use futures::Stream;
+use futures::{Stream, StreamExt};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio::time::Sleep;
 
 use super::catalog::{Catalog, TableSource, Tables};
@@ -93,6 +96,7 @@ pub struct Session {
     context: SessionContext,
     tables: Arc<Tables>,
     options: SessionOptions,
+    workers: Option<Handle>,
 }
 
 impl Session {
@@ -121,7 +125,12 @@ impl Session {
         let context = SessionContext::new_with_state(state);
         context.register_catalog(Catalog::NAME, Arc::new(Catalog::new(Arc::clone(&tables))));
         functions::register(&context, enrichment)?;
-        Ok(Session { context, tables, options })
+        Ok(Session { context, tables, options, workers: None })
+    }
+
+    /// The same session, whose statements are worked on by this runtime and not by the one that waits for them.
+    pub fn on(self, workers: Handle) -> Session {
+        Session { workers: Some(workers), ..self }
     }
 
     /// The engine itself, for what this type does not wrap.
@@ -151,11 +160,24 @@ impl Session {
         parameters: Option<ParamValues>,
     ) -> Result<Answer, SessionError> {
         let deadline = self.options.timeout.map(|timeout| (tokio::time::Instant::now() + timeout, timeout));
-        let work = self.start(statement, parameters);
+        // Tasks of their own: whoever waits for this can give up at any time, though an operator that finds nothing, or a
+        // read of something that does not come, may hold its thread for long.
+        let mut work = JoinSet::new();
+        let workers = self.workers.clone().unwrap_or_else(Handle::current);
+        let start = start(self.context.clone(), self.options.allow_write, statement, parameters);
+        work.spawn_on(start, &workers);
+        let started = async {
+            let done = work
+                .join_next()
+                .await
+                .transpose()
+                .map_err(|error| SessionError::from(DataFusionError::External(Box::new(error))))?;
+            done.unwrap_or_else(|| Err(DataFusionError::Internal("a statement was lost".to_owned()).into()))
+        };
         let answer = match deadline {
-            None => work.await?,
+            None => started.await?,
             Some((until, timeout)) => {
-                tokio::time::timeout_at(until, work).await.map_err(|_| timed_out(timeout))??
+                tokio::time::timeout_at(until, started).await.map_err(|_| timed_out(timeout))??
             }
         };
         let Some((until, timeout)) = deadline else { return Ok(answer) };
@@ -163,32 +185,6 @@ impl Session {
         let stream =
             Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
         Ok(Answer { stream, plan: answer.plan })
-    }
-
-    async fn start(
-        &self,
-        statement: Statement,
-        parameters: Option<ParamValues>,
-    ) -> Result<Answer, SessionError> {
-        let mut plan = self.context.state().statement_to_plan(statement).await?;
-        guard::check(&plan, self.options.allow_write)?;
-        if let Some(parameters) = parameters {
-            plan = plan.with_param_values(parameters)?;
-        }
-        if !self.options.allow_write
-            && let Some(create) = kept::asked(&plan)
-        {
-            kept::keep(&self.context, create).await?;
-            plan = LogicalPlan::EmptyRelation(EmptyRelation {
-                produce_one_row: false,
-                schema: Arc::new(DFSchema::empty()),
-            });
-        }
-        let frame = self.context.execute_logical_plan(plan).await?;
-        let task = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
-        let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), task)?;
-        Ok(Answer { stream, plan })
     }
 
     /// Runs each statement of a text and reads the rows of the last one.
@@ -199,6 +195,48 @@ impl Session {
         }
         Ok(rows)
     }
+}
+
+/// Plans a statement and begins it.
+async fn start(
+    context: SessionContext,
+    allow_write: bool,
+    statement: Statement,
+    parameters: Option<ParamValues>,
+) -> Result<Answer, SessionError> {
+    let mut plan = context.state().statement_to_plan(statement).await?;
+    guard::check(&plan, allow_write)?;
+    if let Some(parameters) = parameters {
+        plan = plan.with_param_values(parameters)?;
+    }
+    if !allow_write && let Some(create) = kept::asked(&plan) {
+        kept::keep(&context, create).await?;
+        plan = LogicalPlan::EmptyRelation(EmptyRelation {
+            produce_one_row: false,
+            schema: Arc::new(DFSchema::empty()),
+        });
+    }
+    let frame = context.execute_logical_plan(plan).await?;
+    let task = Arc::new(frame.task_ctx());
+    let plan = frame.create_physical_plan().await?;
+    let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), task)?;
+    Ok(Answer { stream: apart(stream), plan })
+}
+
+/// The same rows, made by a task of its own.
+fn apart(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
+    let mut builder = RecordBatchReceiverStream::builder(stream.schema(), 2);
+    let rows = builder.tx();
+    builder.spawn(async move {
+        while let Some(batch) = stream.next().await {
+            let failed = batch.is_err();
+            if rows.send(batch).await.is_err() || failed {
+                break;
+            }
+        }
+        Ok(())
+    });
+    builder.build()
 }
 
 /// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs,

@@ -96,3 +96,15 @@ async fn tables_made_of_answers_are_kept_and_counted_against_the_memory() {
     let large = "create table t as select value * value * 7919 as n from generate_series(1, 3000000)";
     assert!(refusal(&small, large).await.contains("create table"));
 }
+
+#[tokio::test]
+async fn a_join_that_finds_nothing_ends_at_its_timeout() {
+    let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options = SessionOptions { timeout: Some(Duration::from_millis(200)), ..SessionOptions::default() };
+    let session = session(options).on(workers.handle().clone());
+    // It would run for hours, and holds the only worker for a while after it is given up.
+    let fruitless = "select count(*) from (select value v from generate_series(1, 100000)) a, \
+        (select value v from generate_series(1, 1000000000)) b where a.v + b.v = 1";
+    assert!(refusal(&session, fruitless).await.contains("ran longer than"));
+    workers.shutdown_background();
+}

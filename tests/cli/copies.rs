@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::once::{assert_records, later};
-use crate::support::{Case, HEADER, aws_key, aws_name, flow_lines, flow_log, gzip};
+use crate::support::{Case, HEADER, aws_key, aws_name, flow_lines, flow_log, flowq, gzip};
 
 /// Overwrites a file, with another time of modification.
 fn change(path: &Path, bytes: impl AsRef<[u8]>) {
@@ -289,4 +289,31 @@ fn tar_archives_are_named_and_skipped() {
     case.write("x.tar.gz", gzip(archive));
     let summary = case.ingest(&[]).expect(4).json();
     assert!(summary["skipped"].to_string().contains("tar archives are not read"), "{summary:#}");
+}
+
+#[test]
+fn of_two_copies_of_an_object_the_fuller_stays_whatever_their_sizes_on_disk() {
+    // The whole one compressed, and one that was unpacked on its way and broke off: far larger on disk, with fewer records.
+    let (whole, cut) = (gzip(flow_log(0, 1000)), flow_log(0, 300).into_bytes());
+    assert!(cut.len() > whole.len());
+    for order in [["a", "b"], ["b", "a"]] {
+        let case = Case::new();
+        let name = aws_name("0000aaaa");
+        let paths = order
+            .map(|folder| case.write(&format!("{folder}/{name}"), if folder == "a" { &whole } else { &cut }));
+        for path in &paths {
+            case.ingest_paths(&[path], &[]).expect(0);
+        }
+        assert_records(&case, 0, 1000);
+        case.ingest(&[]).expect(0);
+        assert_records(&case, 0, 1000);
+        // Both in one run, and straight over the files.
+        let together = Case { dir: tempfile::tempdir().unwrap() };
+        together.ingest_paths(&[case.input()], &[]).expect(0);
+        assert_records(&together, 0, 1000);
+        let raw = ["sql", "--format", "csv", "select count(*) as c from flow_logs", "--from"];
+        let raw =
+            flowq(raw.into_iter().map(String::from).chain([case.input().to_string_lossy().into_owned()]));
+        assert_eq!(raw.expect(0).out, "c\n1000\n");
+    }
 }

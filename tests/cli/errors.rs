@@ -215,3 +215,33 @@ fn the_table_on_the_terminal_says_what_the_json_says() {
         run.out
     );
 }
+
+#[test]
+fn objects_without_records_alone_are_no_failure() {
+    let case = Case::new();
+    case.write("empty.log", "");
+    case.write("empty.log.gz", gzip(""));
+    let summary = case.ingest(&[]).expect(0).json();
+    assert_eq!(summary["passed_over"], json!(2));
+    let raw = ["sql", "--format", "csv", "select count(*) as c from flow_logs", "--from"].map(String::from);
+    let raw = flowq(raw.into_iter().chain([case.input().to_string_lossy().into_owned()])).expect(0);
+    assert_eq!(raw.out, "c\n0\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_itself_stops_no_other_file() {
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 3));
+    std::os::unix::fs::symlink("self", case.input().join("self")).unwrap();
+    case.ingest(&[]).expect(0);
+    assert_eq!(case.count("flow_logs"), 3);
+    let raw = ["sql", "--format", "csv", "select count(*) as c from flow_logs", "--from"].map(String::from);
+    let raw = flowq(raw.into_iter().chain([case.input().to_string_lossy().into_owned()])).expect(0);
+    assert_eq!(raw.out, "c\n3\n");
+    let typed = case.ingest_paths(&[case.input().join("gone")], &[]).expect(4);
+    assert!(typed.err.contains("no such file or folder"), "{}", typed.err);
+    std::os::unix::fs::symlink("gone", case.input().join("dangling")).unwrap();
+    let typed = case.ingest_paths(&[case.input().join("dangling")], &[]).expect(4);
+    assert!(typed.err.contains("dangling: a symbolic link to nothing"), "{}", typed.err);
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::delta;
 use crate::samples::flow_row;
-use crate::support::{Case, HEADER, aws_key, aws_name, flow_lines, flow_log, gzip, project};
+use crate::support::{Case, HEADER, Run, aws_key, aws_name, command, flow_lines, flow_log, gzip, project};
 
 /// Asserts that the store holds these records of the default format, each once.
 #[track_caller]
@@ -361,4 +361,33 @@ fn a_path_that_goes_up_and_down_again_names_the_same_file() {
     let summary = case.ingest_paths(&[roundabout], &[]).expect(0).json();
     assert_eq!(summary["unchanged"], json!(2), "{summary:#}");
     assert_eq!(case.count("ingested_files"), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_whose_names_are_no_text_are_told_apart() {
+    use std::os::unix::ffi::OsStrExt;
+    let case = Case::new();
+    let names = [&b"f\xff.log"[..], b"f\xfe.log", "f\u{fffd}.log".as_bytes()];
+    for (at, name) in (0..).zip(names) {
+        let path = case.input().join(std::ffi::OsStr::from_bytes(name));
+        std::fs::write(path, flow_log(at * 10, at + 1)).unwrap();
+    }
+    case.ingest(&[]).expect(0);
+    let again = case.ingest(&[]).expect(0).json();
+    assert_eq!((&again["unchanged"], case.count("flow_logs")), (&serde_json::json!(3), 6));
+    let raw = Run::of(
+        command()
+            .args([
+                "sql",
+                "--format",
+                "csv",
+                "select count(*), count(distinct source_file) from flow_logs",
+                "--from",
+            ])
+            .arg(case.input())
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(raw.expect(0).out.lines().nth(1), Some("6,3"));
 }

@@ -144,3 +144,28 @@ fn a_table_of_columns_stays_as_its_statement_saw_them() {
         assert!(plan("explain select bytes from u").await.contains("KeptScan"));
     });
 }
+
+#[test]
+fn windows_over_columns_with_one_value_give_the_same() {
+    let busiest = "select srcaddr from flow_logs where srcaddr is not null group by 1 order by count(*) desc, 1 limit 1";
+    sessions::runtime().block_on(async {
+        let (stored, raw) = (sessions::stored(), sessions::raw());
+        let addr = sessions::rows(&raw.query(busiest).await.unwrap()).remove(0).remove(0);
+        for partition in ["srcaddr", "srcaddr, dstaddr", "protocol, srcaddr"] {
+            let flows = format!(
+                "select start, row_number() over w as n, lag(start) over w as before from flow_logs \
+                 where srcaddr = '{addr}' and protocol = 6 window w as (partition by {partition} order by start, source_file, source_line) \
+                 order by source_file, source_line"
+            );
+            let rows = sessions::rows(&stored.query(&flows).await.unwrap());
+            assert!(rows.len() > 1, "{flows}");
+            assert_eq!(rows, sessions::rows(&raw.query(&flows).await.unwrap()), "{flows}");
+        }
+        let grouped = format!(
+            "select srcaddr, dstport, sum(count(*)) over (partition by srcaddr order by dstport) from flow_logs \
+             where srcaddr = '{addr}' group by 1, 2 order by 2"
+        );
+        let rows = sessions::rows(&stored.query(&grouped).await.unwrap());
+        assert_eq!(rows, sessions::rows(&raw.query(&grouped).await.unwrap()), "{grouped}");
+    });
+}

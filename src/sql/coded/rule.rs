@@ -39,15 +39,23 @@ impl PhysicalOptimizerRule for CodedRows {
         plan: Arc<dyn ExecutionPlan>,
         _config: &ConfigOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        let wants_order =
+            plan.exists(|plan| Ok(plan.required_input_ordering().iter().any(Option::is_some)))?;
+        // Who wants an order leaves columns with one value out of it, and must not lose sight of them afterwards.
+        let fits = |plan: &Arc<dyn ExecutionPlan>, coded: &Arc<dyn ExecutionPlan>| {
+            let kept = coded.equivalence_properties();
+            let constants = plan.equivalence_properties().constants();
+            !wants_order || constants.iter().all(|one| kept.is_expr_constant(&one.expr).is_some())
+        };
         let aggregates = |plan: Arc<dyn ExecutionPlan>| {
-            Ok(match coded_aggregate(&plan)? {
+            Ok(match coded_aggregate(&plan)?.filter(|coded| fits(&plan, coded)) {
                 // Its input is as it should be.
                 Some(coded) => Transformed::new(coded, true, TreeNodeRecursion::Jump),
                 None => Transformed::no(plan),
             })
         };
         let scans = |plan: Arc<dyn ExecutionPlan>| {
-            Ok(match coded_scan(&plan)? {
+            Ok(match coded_scan(&plan)?.filter(|coded| fits(&plan, coded)) {
                 Some(coded) => Transformed::yes(coded),
                 None => Transformed::no(plan),
             })

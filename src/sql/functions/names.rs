@@ -48,7 +48,7 @@ fn traffic_path_name(code: i64) -> Option<&'static str> {
         3 => "virtual private gateway",
         4 => "intra-region VPC peering",
         5 => "inter-region VPC peering",
-        6 => "local gateway",
+        6 => "Local Zone or Wavelength Zone",
         7 => "gateway VPC endpoint",
         8 => "internet gateway",
         _ => return None,

@@ -11,7 +11,7 @@ use crate::parse::{Cells, Refusal};
 use crate::source::decode::{DecodeError, DecodeOptions, Decoder, Opening, Skip};
 use crate::source::{
     ContentKind, ContentReader, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch,
-    recognise,
+    absolute_name, is_fuller, recognise,
 };
 use crate::store::may_be_copies;
 
@@ -35,6 +35,8 @@ pub enum Holds {
     Log(LogKind),
     /// Something else, or nothing that can be read.
     Nothing,
+    /// No records, as is to be expected of some objects among logs.
+    NoRecords,
 }
 
 /// A file with what is known of it.
@@ -55,8 +57,8 @@ pub struct RawFile {
 
 impl RawFile {
     fn new(located: Located) -> RawFile {
-        let absolute = (!located.is_stdin()).then(|| std::path::absolute(located.file()).ok()).flatten();
-        let path = absolute.map_or_else(|| located.path.clone(), |path| path.to_string_lossy().into_owned());
+        let absolute = (!located.is_stdin()).then(|| absolute_name(located.file())).flatten();
+        let path = absolute.unwrap_or_else(|| located.path.clone());
         RawFile {
             object_id: located.object_id(),
             located,
@@ -121,7 +123,7 @@ impl RawFile {
         }
         match self.holds() {
             Some(Holds::Log(first)) => !first.may_become(kind),
-            Some(Holds::Nothing) => true,
+            Some(Holds::Nothing | Holds::NoRecords) => true,
             None => false,
         }
     }
@@ -279,7 +281,8 @@ impl RawInput {
     pub fn nothing_recognised(&self) -> bool {
         let is_log = |file: &RawFile| matches!(file.holds(), Some(Holds::Log(_)));
         let is_known = |file: &RawFile| file.holds().is_some() || self.quarantine.is_copy(&file.path);
-        !self.files.is_empty() && self.files.iter().all(|file| is_known(file) && !is_log(file))
+        self.files.iter().all(|file| is_known(file) && !is_log(file))
+            && self.files.iter().any(|file| file.holds() == Some(&Holds::Nothing))
     }
 
     /// Notes that a file cannot be opened.
@@ -290,7 +293,7 @@ impl RawInput {
 
     /// Notes why a file is not read.
     pub fn note_skip(&self, file: &RawFile, skip: &Skip) {
-        file.learn(Holds::Nothing);
+        file.learn(if skip.expected { Holds::NoRecords } else { Holds::Nothing });
         if !skip.expected {
             self.quarantine.add_skipped(&file.path, &skip.what);
         }
@@ -304,7 +307,7 @@ impl RawInput {
         for (_, file) in &files {
             let Some(id) = file.object_id.as_deref() else { continue };
             let known = fullest.entry(id).or_insert(file);
-            if known.located.size < file.located.size {
+            if is_fuller(&file.located, &known.located) {
                 *known = file;
             }
         }
@@ -312,7 +315,7 @@ impl RawInput {
         let mut originals = Vec::with_capacity(files.len());
         for (number, file) in files {
             let fuller = file.object_id.as_deref().and_then(|id| fullest.get(id));
-            if let Some(fuller) = fuller.filter(|fuller| fuller.located.size > file.located.size) {
+            if let Some(fuller) = fuller.filter(|fuller| fuller.located.size != file.located.size) {
                 self.quarantine.add_copy(&file.path, &format!("less of the same object as {}", fuller.path));
                 continue;
             }
