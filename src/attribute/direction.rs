@@ -73,7 +73,8 @@ impl InterfaceAddresses {
         }
     }
 
-    fn own(&self, family: Family) -> Option<IpAddr> {
+    /// The own address of a family, once it is certain.
+    pub fn own(&self, family: Family) -> Option<IpAddr> {
         match self.0.get(usize::from(family == Family::V6))? {
             Common::One(addr) => Some(*addr),
             _ => None,

@@ -310,6 +310,21 @@ impl Boundaries {
         sure.then_some(View { at: known.unwrap_or(from), after: false })
     }
 
+    /// The stretch around a moment, first moment and first one behind it, within which no edge lies; `None` where two views
+    /// cover it.
+    pub fn stretch(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        if self.unsure.get(self.segment(at)).copied().unwrap_or(false) {
+            return None;
+        }
+        let (mut from, mut to) = (Timestamp::MIN, Timestamp::MAX);
+        for edges in [&self.starts, &self.known_from, &self.known_until] {
+            let next = edges.partition_point(|edge| *edge <= at);
+            from = next.checked_sub(1).and_then(|last| edges.get(last)).map_or(from, |edge| from.max(*edge));
+            to = edges.get(next).map_or(to, |edge| to.min(*edge));
+        }
+        Some((from, to))
+    }
+
     /// A key equal for views that resolve every object alike.
     pub fn version_key(&self, view: View) -> (usize, bool) {
         let segment = self.segment(view.at);
@@ -406,5 +421,37 @@ mod tests {
         let boundaries = Boundaries::new(std::iter::empty(), std::iter::empty());
         assert_eq!(boundaries.views(0, i64::MAX).len(), 1);
         assert_eq!(boundaries.key(View { at: 5, after: true }), (0, false));
+    }
+
+    #[test]
+    fn all_of_a_stretch_has_one_view_and_one_key() {
+        let sets: [(&[(i64, i64)], &[(i64, i64)]); 4] = [
+            (&[], &[]),
+            (&[(10, 10)], &[(5, 5)]),
+            (&[(10, 14), (20, 20)], &[(2, 7), (14, 14), (30, 40)]),
+            (&[(10, 14), (12, 18)], &[(0, 50), (13, 13)]),
+        ];
+        for (gaps, known) in sets {
+            let boundaries = Boundaries::new(gaps.iter().copied(), known.iter().copied());
+            for at in 0..60 {
+                let Some((from, to)) = boundaries.stretch(at) else {
+                    assert_eq!(boundaries.only_view(at, at), None, "{gaps:?} {at}");
+                    continue;
+                };
+                assert!(from <= at && at < to);
+                let key = boundaries.key(View { at, after: false });
+                for start in from.max(0)..to.min(60) {
+                    for end in start..to.min(60) {
+                        let view = View { at: start, after: false };
+                        assert_eq!(
+                            boundaries.only_view(start, end),
+                            Some(view),
+                            "{gaps:?} {known:?} {start} {end}"
+                        );
+                        assert_eq!(boundaries.key(view), key);
+                    }
+                }
+            }
+        }
     }
 }

@@ -305,6 +305,12 @@ impl Network {
         self.boundaries.only_view(from, to)
     }
 
+    /// The stretch of time around a moment, first moment and first one behind it, all of whose views have one key; `None`
+    /// where views within it differ.
+    pub fn stretch(&self, at: Timestamp) -> Option<(Timestamp, Timestamp)> {
+        self.boundaries.stretch(at)
+    }
+
     /// A key equal for views in which every object is the same.
     pub fn version_key(&self, view: View) -> (usize, bool) {
         self.boundaries.version_key(view)

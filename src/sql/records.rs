@@ -4,7 +4,7 @@
 //! a hash) is made once for a dictionary of the store, and once for each batch of other sources.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
@@ -93,31 +93,59 @@ const TEXTS: [(Text, &str); 15] = [
     (Text::NextHopSubnet, "next_hop_subnet_id"),
 ];
 
-/// The distinct texts of a column, and what is made of each.
+/// The distinct texts of a column, and what is made of each when it is first asked for.
 #[derive(Debug)]
 pub(in crate::sql) struct Values {
+    column: Text,
     texts: StringArray,
-    /// Of columns of addresses.
-    addresses: Vec<Option<IpAddr>>,
     /// Of columns of addresses and interfaces.
-    hashes: Vec<u64>,
+    hashes: OnceLock<Vec<u64>>,
+    /// Of columns of addresses.
+    addresses: OnceLock<Vec<Option<IpAddr>>>,
     /// Some text is `-`, which stands for none.
     has_dash: bool,
 }
 
 impl Values {
     fn new(column: Text, texts: StringArray) -> Values {
-        let each = || texts.iter().map(Option::unwrap_or_default);
-        let addresses: Vec<Option<IpAddr>> = match column {
-            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => each().map(parse_ip_str).collect(),
+        let has_dash = texts.iter().any(|text| text == Some("-"));
+        Values { column, texts, hashes: OnceLock::new(), addresses: OnceLock::new(), has_dash }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &str> {
+        self.texts.iter().map(Option::unwrap_or_default)
+    }
+
+    fn hashes(&self) -> &[u64] {
+        self.hashes.get_or_init(|| match self.column {
+            Text::Interface => self.each().map(name_hash).collect(),
+            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => match self.addresses.get() {
+                Some(known) => known.iter().map(|addr| addr.as_ref().map_or(0, address_hash)).collect(),
+                None => {
+                    self.each().map(|text| parse_ip_str(text).map_or(0, |addr| address_hash(&addr))).collect()
+                }
+            },
             _ => Vec::new(),
-        };
-        let hashes = match column {
-            Text::Interface => each().map(name_hash).collect(),
-            _ => addresses.iter().map(|addr| addr.as_ref().map_or(0, address_hash)).collect(),
-        };
-        let has_dash = each().any(|text| text == "-");
-        Values { addresses, hashes, has_dash, texts }
+        })
+    }
+
+    /// Keeps the address of every text: for readers that will ask for most of them, and often.
+    fn keep_addresses(&self) {
+        self.addresses.get_or_init(|| match self.column {
+            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => {
+                self.each().map(parse_ip_str).collect()
+            }
+            _ => Vec::new(),
+        });
+    }
+
+    #[inline]
+    fn address(&self, key: usize) -> Option<IpAddr> {
+        match self.addresses.get() {
+            Some(known) => *known.get(key)?,
+            None if key < self.texts.len() => parse_ip_str(self.texts.value(key)),
+            None => None,
+        }
     }
 
     /// How many there are.
@@ -303,7 +331,14 @@ impl Columns {
     #[inline]
     pub(in crate::sql) fn address(&self, column: Text, row: usize) -> Option<IpAddr> {
         let coded = self.coded(column)?;
-        *coded.values.addresses.get(*coded.keys.get(row)? as usize)?
+        coded.values.address(*coded.keys.get(row)? as usize)
+    }
+
+    /// Keeps the addresses of all texts of the batch's dictionaries, for a reader that looks at every record.
+    pub(in crate::sql) fn keep_addresses(&self) {
+        for column in [Text::Src, Text::Dst, Text::PacketSrc, Text::PacketDst] {
+            self.coded(column).into_iter().for_each(|coded| coded.values.keep_addresses());
+        }
     }
 
     /// The hash of a row's address or interface; 0 where it has none.
@@ -311,7 +346,7 @@ impl Columns {
     pub(in crate::sql) fn hash(&self, column: Text, row: usize) -> u64 {
         let hash = self.coded(column).and_then(|coded| {
             let key = *coded.keys.get(row)?;
-            coded.values.hashes.get(key as usize).copied()
+            coded.values.hashes().get(key as usize).copied()
         });
         hash.unwrap_or(0)
     }

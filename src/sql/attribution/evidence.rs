@@ -21,6 +21,7 @@ use crate::attribute::{
     Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record, Zone,
     accept_contradicts_rules, decide, is_steady, reach, zone,
 };
+use crate::net::Family;
 use crate::network::Network;
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 use crate::sql::records::{Coder, Columns, NONE, Text, Values};
@@ -246,10 +247,22 @@ struct Learner {
     network: Option<Arc<Network>>,
     by_name: HashMap<String, usize>,
     /// `None` for interfaces of the configuration.
-    found: Vec<Option<InterfaceAddresses>>,
+    found: Vec<Option<Learned>>,
     /// Which of them the keys of the current texts mean.
     by_key: Vec<usize>,
     texts: Option<Arc<Values>>,
+    ends: [Option<Arc<Values>>; 2],
+    /// How often the texts of the two ends have changed.
+    era: u64,
+}
+
+/// What one interface's records have in common.
+#[derive(Clone, Copy, Default)]
+struct Learned {
+    addresses: InterfaceAddresses,
+    /// Keys of source and destination that mean its own address in this era: of a record with one of them nothing is learned.
+    own: [u32; 2],
+    era: u64,
 }
 
 impl Learner {
@@ -259,6 +272,14 @@ impl Learner {
             self.texts = Some(Arc::clone(values));
             self.by_key = vec![usize::MAX; values.len()];
         }
+        let ends = [Text::Src, Text::Dst].map(|column| columns.values(column).cloned());
+        let same = |one: &Option<Arc<Values>>, other: &Option<Arc<Values>>| {
+            one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
+        };
+        if !self.ends.iter().zip(&ends).all(|(one, other)| same(one, other)) {
+            self.ends = ends;
+            self.era += 1;
+        }
         for row in 0..columns.rows() {
             let key = columns.key(Text::Interface, row);
             if key == NONE || columns.key(Text::Direction, row) != NONE {
@@ -267,9 +288,23 @@ impl Learner {
             let Some(known) = self.by_key.get(key as usize).copied() else { continue };
             let at = if known == usize::MAX { self.find(columns, row, key) } else { known };
             let Some(Some(found)) = self.found.get_mut(at) else { continue };
+            let keys = [Text::Src, Text::Dst].map(|column| columns.key(column, row));
+            if found.era == self.era
+                && keys.iter().zip(&found.own).any(|(key, own)| key == own && *key != NONE)
+            {
+                continue;
+            }
             let ends = columns.address(Text::Src, row).zip(columns.address(Text::Dst, row));
-            if let Some((src, dst)) = ends {
-                found.observe(src, dst);
+            let Some((src, dst)) = ends else { continue };
+            found.addresses.observe(src, dst);
+            if found.era != self.era {
+                (found.era, found.own) = (self.era, [NONE; 2]);
+            }
+            let own = found.addresses.own(Family::of(&src));
+            for ((addr, key), place) in [src, dst].into_iter().zip(keys).zip(&mut found.own) {
+                if Some(addr) == own {
+                    *place = key;
+                }
             }
         }
     }
@@ -281,7 +316,7 @@ impl Learner {
             None => {
                 let configured =
                     self.network.as_ref().is_some_and(|network| network.interfaces.timeline(id).is_some());
-                self.found.push((!configured).then(InterfaceAddresses::default));
+                self.found.push((!configured).then(Learned::default));
                 self.by_name.insert(id.to_owned(), self.found.len() - 1);
                 self.found.len() - 1
             }
@@ -295,7 +330,7 @@ impl Learner {
     fn tell(self, own: &mut OwnAddresses) {
         for (id, at) in self.by_name {
             if let Some(Some(found)) = self.found.get(at) {
-                own.learn(&id, *found);
+                own.learn(&id, found.addresses);
             }
         }
     }
@@ -510,6 +545,7 @@ async fn observe(
     let mut hashes: Vec<(u64, usize)> = Vec::new();
     while let Some(batch) = stream.next().await {
         let columns = coder.columns(&batch?)?;
+        columns.keep_addresses();
         places.begin(&columns);
         let is_accept = columns.equal_to(Text::Action, "ACCEPT");
         let is_ok = columns.equal_to(Text::LogStatus, "OK");

@@ -12,7 +12,7 @@ use crate::attribute::{
     service_hash, zone_hash,
 };
 use crate::net::{Family, TCP, UDP};
-use crate::network::View;
+use crate::network::{NetworkInterface, View};
 use crate::rules::{Direction, Engine, InterfaceRules};
 use crate::sql::records::{Columns, NONE, Text, Values};
 
@@ -45,12 +45,39 @@ pub(super) struct Place {
     /// Own addresses seen, for the subnet's sake.
     pub(super) addresses: HashSet<IpAddr>,
     last_address: Option<IpAddr>,
-    own: [Option<IpAddr>; 2],
+    /// The interface's own addresses, where it has no more than one of each family.
+    known: Option<Own>,
     zone_hash: Option<u64>,
     /// Its interface has more than one address that a record may show as its own side.
     several: bool,
     /// It has the position of any interface of its subnet: none of a gateway or load balancer, to which other lists apply.
     ordinary: bool,
+}
+
+/// One address of each family, and their hashes; 0 for none.
+#[derive(Debug, Clone, Copy)]
+struct Own {
+    addresses: [Option<IpAddr>; 2],
+    hashes: [u64; 2],
+}
+
+impl Own {
+    fn new(addresses: [Option<IpAddr>; 2]) -> Own {
+        Own { addresses, hashes: addresses.map(|addr| addr.as_ref().map_or(0, address_hash)) }
+    }
+
+    /// Those of a configured interface; `None` where it has several of one family.
+    fn of(interface: &NetworkInterface) -> Option<Own> {
+        let mut found = [None; 2];
+        for addr in &interface.addresses {
+            let place = found.get_mut(usize::from(addr.is_ipv6()))?;
+            if place.is_some_and(|known| known != *addr) {
+                return None;
+            }
+            *place = Some(*addr);
+        }
+        interface.prefixes.is_empty().then(|| Own::new(found))
+    }
 }
 
 /// The hashes of a record's flow, its service, and the service in its zone.
@@ -63,14 +90,20 @@ impl Place {
         if let Some(direction) = columns.direction(row) {
             return Some(direction);
         }
-        let (src, dst) = (columns.address(Text::Src, row)?, columns.address(Text::Dst, row)?);
-        match &self.rules {
-            Some(rules) => by_configuration(&rules.interface, src, dst),
-            None => {
-                let own = (*self.own.get(usize::from(src.is_ipv6()))?)?;
-                by_ownership(own == src, own == dst)
+        if let Some(known) = &self.known {
+            let (src, dst) = (columns.hash(Text::Src, row), columns.hash(Text::Dst, row));
+            if src == 0 || dst == 0 {
+                return None;
             }
+            // Equal addresses have equal hashes, and nearly always the other way round.
+            let is_own = |hash: u64, column| {
+                known.hashes.contains(&hash)
+                    && columns.address(column, row).is_some_and(|addr| known.addresses.contains(&Some(addr)))
+            };
+            return by_ownership(is_own(src, Text::Src), is_own(dst, Text::Dst));
         }
+        let (src, dst) = (columns.address(Text::Src, row)?, columns.address(Text::Dst, row)?);
+        by_configuration(&self.rules.as_ref()?.interface, src, dst)
     }
 
     /// What [`EvidenceIndex`](crate::attribute::EvidenceIndex) asks its filter for, out of the hashes of texts.
@@ -149,9 +182,12 @@ pub(super) struct Places<'n> {
     own: Arc<OwnAddresses>,
     by_texts: HashMap<([Option<String>; 4], ViewKey), usize>,
     by_keys: HashMap<(Keys, ViewKey), usize>,
+    /// The place that each interface, by its key, had last: nearly always the one that it has again.
+    by_interface: Vec<Option<((Keys, ViewKey), usize)>>,
     /// What the keys stand for.
     dictionaries: [Option<Arc<Values>>; 4],
-    last: Option<((Keys, ViewKey), usize)>,
+    /// A stretch of time that lies within one view, first moment and first one behind it, and the key of that view.
+    stretch: Option<(i64, i64, ViewKey)>,
 }
 
 impl<'n> Places<'n> {
@@ -162,8 +198,9 @@ impl<'n> Places<'n> {
             own,
             by_texts: HashMap::new(),
             by_keys: HashMap::new(),
+            by_interface: Vec::new(),
             dictionaries: Default::default(),
-            last: None,
+            stretch: None,
         }
     }
 
@@ -171,7 +208,7 @@ impl<'n> Places<'n> {
     pub(super) fn take(&mut self) -> Vec<Place> {
         self.by_texts.clear();
         self.by_keys.clear();
-        self.last = None;
+        self.by_interface.clear();
         std::mem::take(&mut self.places)
     }
 
@@ -187,7 +224,26 @@ impl<'n> Places<'n> {
         }
         self.dictionaries = TOLD_BY.map(|column| columns.values(column).cloned());
         self.by_keys.clear();
-        self.last = None;
+        self.by_interface.clear();
+    }
+
+    /// The view of a record's time, and its key.
+    #[inline]
+    fn view(&mut self, start: i64, end: i64) -> (Option<View>, ViewKey) {
+        let Some(engine) = &self.engine else { return (None, (0, false)) };
+        let at_start = View { at: start, after: false };
+        if let Some((from, to, key)) = self.stretch
+            && from <= start
+            && start <= end
+            && end < to
+        {
+            return (Some(at_start), key);
+        }
+        let network = engine.network();
+        let view = network.only_view(start, end);
+        let key = network.view_key(view.unwrap_or(at_start));
+        self.stretch = view.and_then(|_| network.stretch(start)).map(|(from, to)| (from, to, key));
+        (Some(view.unwrap_or(at_start)), key)
     }
 
     /// The place of a row; records of flows without a protocol are of no interface.
@@ -197,21 +253,24 @@ impl<'n> Places<'n> {
         if columns.protocol(row).is_none() && columns.action(row) != Action::Other {
             keys[0] = NONE;
         }
-        let view = self.engine.as_ref().map(|engine| {
-            let network = engine.network();
-            network.only_view(start, end).unwrap_or(View { at: start, after: false })
-        });
-        let view_key = view
-            .zip(self.engine.as_ref())
-            .map_or((0, false), |(view, engine)| engine.network().view_key(view));
-        if let Some((_, at)) = self.last.filter(|(known, _)| *known == (keys, view_key)) {
-            return at;
+        let (view, view_key) = self.view(start, end);
+        // The slot of rows without an interface is the first one.
+        let slot = keys[0].wrapping_add(1) as usize;
+        if let Some(Some((known, at))) = self.by_interface.get(slot)
+            && *known == (keys, view_key)
+        {
+            return *at;
         }
         let at = match self.by_keys.get(&(keys, view_key)) {
             Some(at) => *at,
             None => self.find(columns, row, keys, view, view_key),
         };
-        self.last = Some(((keys, view_key), at));
+        if self.by_interface.len() <= slot {
+            self.by_interface.resize(slot.saturating_add(1), None);
+        }
+        if let Some(place) = self.by_interface.get_mut(slot) {
+            *place = Some(((keys, view_key), at));
+        }
         at
     }
 
@@ -265,7 +324,10 @@ impl<'n> Places<'n> {
         Place {
             several: known.is_some_and(|rules| rules.interface.has_several()),
             ordinary,
-            own: [own(Family::V4), own(Family::V6)],
+            known: match known {
+                Some(rules) => Own::of(&rules.interface),
+                None => Some(Own::new([own(Family::V4), own(Family::V6)])),
+            },
             interface: interface.clone(),
             zone_hash: zone.as_deref().map(name_hash),
             zone,
