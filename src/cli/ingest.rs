@@ -60,6 +60,13 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
             return Ok(exit::USAGE);
         }
     };
+    if !matches!(printer.format(), OutputFormat::Table | OutputFormat::Json | OutputFormat::Ndjson) {
+        printer.error(&format!(
+            "the summary is a table, json or ndjson, not {} (query `ingested_files` with flowq sql instead)",
+            printer.format()
+        ));
+        return Ok(exit::USAGE);
+    }
     let options = IngestOptions {
         inputs: args.paths.clone(),
         store: global.store.clone(),

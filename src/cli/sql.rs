@@ -201,11 +201,12 @@ pub struct RunArgs {
 }
 
 pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
-    let library = args.queries.library()?;
-    let bound = library.get(&args.name).map_err(anyhow::Error::from).and_then(|query| {
+    let asked = args.queries.library()?.asked_for(&args.name);
+    let bound = asked.map_err(anyhow::Error::from).and_then(|query| {
         let mut given = pairs(&args.param)?;
         given.extend(args.logs.parameters());
-        Ok((query, query.bind(&given).map_err(with_nearest_option)?))
+        let values = query.bind(&given).map_err(with_nearest_option)?;
+        Ok((query, values))
     });
     let (query, values) = match bound {
         Ok(bound) => bound,
@@ -283,10 +284,11 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
     let library = args.queries.library()?;
     match &args.command {
         None | Some(QueriesCommand::List) => {
+            library.broken().values().for_each(|error| printer.warn(&error.to_string()));
             let batch = query_list(&library)?;
             printer.batches(&batch.schema(), &[batch])?;
         }
-        Some(QueriesCommand::Show { name }) => match library.get(name) {
+        Some(QueriesCommand::Show { name }) => match library.asked_for(name) {
             Ok(query) => printer.data(&format!("{}\n", query.text.trim_end()))?,
             Err(error) => {
                 printer.error(&error.to_string());

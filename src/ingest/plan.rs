@@ -119,24 +119,15 @@ impl Plan {
             let mut item = Item::new(located, path);
             item.carried_by = known.filter(|_| is_lost).and_then(|known| known.duplicate_of.clone());
             if let Some(id) = &item.object_id {
-                match best.get(id).copied().and_then(|at| plan.items.get_mut(at)) {
-                    Some(other) if other.located.size != item.located.size => {
-                        if is_fuller(&item.located, &other.located) {
-                            let by = item.path.clone();
-                            plan.shorter.push((std::mem::replace(other, item), by));
-                        } else {
-                            plan.shorter.push((item.clone(), other.path.clone()));
-                        }
-                        continue;
-                    }
-                    Some(_) => {}
-                    None => {
-                        best.insert(id.clone(), plan.items.len());
-                    }
+                let own = plan.items.len();
+                let at = best.entry(id.clone()).or_insert(own);
+                if plan.items.get(*at).is_some_and(|other| is_fuller(&item.located, &other.located)) {
+                    *at = own;
                 }
             }
             plan.items.push(item);
         }
+        plan.leave_out_shorter(&best);
         let mut elsewhere: Vec<&LedgerEntry> = elsewhere.into_values().collect();
         elsewhere.sort_by_key(|known| &known.path);
         plan.items.extend(elsewhere.into_iter().filter_map(|known| Item::of_lost(known, Listed::Nowhere)));
@@ -145,6 +136,27 @@ impl Plan {
         plan.items = large;
         plan.items.extend(small);
         plan
+    }
+}
+
+impl Plan {
+    /// Of the copies of one object only the fullest are read, `best` being one of them, by the object's name. Copies of one
+    /// size are taken for equal: if they are, they turn out to be duplicates when they are read.
+    fn leave_out_shorter(&mut self, best: &HashMap<String, usize>) {
+        let fullest: Vec<Option<(String, u64)>> = (self.items.iter())
+            .map(|item| {
+                let best = self.items.get(*best.get(item.object_id.as_deref()?)?)?;
+                Some((best.path.clone(), best.located.size))
+            })
+            .collect();
+        let mut kept = Vec::with_capacity(self.items.len());
+        for (item, fullest) in self.items.drain(..).zip(fullest) {
+            match fullest {
+                Some((path, size)) if size != item.located.size => self.shorter.push((item, path)),
+                _ => kept.push(item),
+            }
+        }
+        self.items = kept;
     }
 }
 

@@ -354,10 +354,12 @@ impl Query {
 }
 
 /// The queries that can be run: those compiled in, with a user's own over them.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Library {
     queries: BTreeMap<String, Query>,
     order: Vec<String>,
+    /// The user's files that are no queries.
+    broken: BTreeMap<String, QueryError>,
 }
 
 impl Library {
@@ -377,6 +379,22 @@ impl Library {
         })
     }
 
+    /// The user's files that are no queries, by the names that they would have, and what is wrong with them. They stop no other.
+    pub fn broken(&self) -> &BTreeMap<String, QueryError> {
+        &self.broken
+    }
+
+    /// As [`get`](Library::get), and what is wrong with the user's file of that name where it is none.
+    ///
+    /// # Errors
+    /// That, or [`QueryError::Unknown`].
+    pub fn asked_for(mut self, name: &str) -> Result<Query, QueryError> {
+        if let Some(error) = self.broken.remove(name) {
+            return Err(error);
+        }
+        self.get(name).cloned()
+    }
+
     fn insert(&mut self, query: Query) {
         if !self.queries.contains_key(&query.name) {
             self.order.push(query.name.clone());
@@ -388,7 +406,7 @@ impl Library {
 /// The queries compiled in, and over them every `*.sql` of the user's folder.
 ///
 /// # Errors
-/// A folder or file that cannot be read, or a head that breaks the grammar.
+/// A folder that cannot be read.
 pub fn library(user_dir: Option<&Path>) -> Result<Library, QueryError> {
     let mut library = Library::default();
     for (name, text) in BUILTIN {
@@ -406,8 +424,13 @@ pub fn library(user_dir: Option<&Path>) -> Result<Library, QueryError> {
     files.sort();
     for path in files {
         let Some(name) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
-        let text = std::fs::read_to_string(&path).map_err(|source| read(&path, source))?;
-        library.insert(Query::parse(name, &text, Some(&path))?);
+        let text = std::fs::read_to_string(&path).map_err(|source| read(&path, source));
+        match text.and_then(|text| Query::parse(name, &text, Some(&path))) {
+            Ok(query) => library.insert(query),
+            Err(error) => {
+                library.broken.insert(name.to_owned(), error);
+            }
+        }
     }
     Ok(library)
 }

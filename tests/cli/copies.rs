@@ -317,3 +317,18 @@ fn of_two_copies_of_an_object_the_fuller_stays_whatever_their_sizes_on_disk() {
         assert_eq!(raw.expect(0).out, "c\n1000\n");
     }
 }
+
+#[test]
+fn two_equal_short_copies_beside_a_fuller_one_are_both_left_out() {
+    let name = aws_name("0000bbbb");
+    for rows in [[8, 8, 9], [8, 9, 8], [9, 8, 8], [8, 9, 9]] {
+        let case = Case::new();
+        for (folder, rows) in ["a", "b", "c"].iter().zip(rows) {
+            case.write(&format!("{folder}/{name}"), flow_log(0, rows));
+        }
+        case.ingest(&[]).expect(0);
+        assert_records(&case, 0, 9);
+        case.ingest(&[]).expect(0);
+        assert_records(&case, 0, 9);
+    }
+}

@@ -48,7 +48,7 @@ pub(super) fn value(ty: ParamType, text: &str) -> Option<ScalarValue> {
             let values: Option<Vec<i64>> = items(trimmed).map(|item| item.parse().ok()).collect();
             list(Arc::new(Int64Array::from(values?)))
         }
-        ParamType::Texts => list(Arc::new(StringArray::from_iter_values(items(trimmed)))),
+        ParamType::Texts => list(Arc::new(StringArray::from(items(trimmed).collect::<Vec<&str>>()))),
         ParamType::Addresses => {
             // Canonical, since logged addresses are compared with them as text.
             let values: Option<Vec<String>> =
@@ -150,6 +150,13 @@ mod tests {
         ] {
             assert_eq!(value(ty, text), None, "{ty} {text}");
         }
+    }
+
+    #[test]
+    fn a_list_of_texts_is_a_list() {
+        let two = value(ParamType::Texts, "ACCEPT, REJECT,").unwrap();
+        assert_eq!(two.to_string(), "[ACCEPT, REJECT]");
+        assert_eq!(value(ParamType::Texts, "").map(|none| none.is_null()), Some(false));
     }
 
     #[test]
