@@ -40,7 +40,7 @@ const IMPORTED: Size = Size { interfaces: 50_000, groups: 1_000, rules: 100, car
 /// Runs `cargo bench -- attribution`.
 pub fn run(args: &[String]) -> Result<(), String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults = Options { data: None, rows: 2_000_000, runs: 3, threads, tasks: Vec::new() };
+    let defaults = Options { data: None, rows: 2_000_000, runs: 3, threads, tasks: Vec::new(), times: 1 };
     let options = defaults.parse(args)?;
     let wanted = |task: &str| options.tasks.is_empty() || options.tasks.iter().any(|known| known == task);
     if wanted("store") {
@@ -62,7 +62,7 @@ fn flowq(store: &Path, threads: usize, args: &[&str]) -> Command {
 }
 
 fn over_a_store(options: &Options) -> Result<(), String> {
-    let corpus = Corpus::get(options)?;
+    let corpus = Corpus::get(options, options.rows)?;
     let store = scratch().join("attribution-store");
     let _ = std::fs::remove_dir_all(&store);
     let log = scratch().join("attribution.log");

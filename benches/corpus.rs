@@ -17,6 +17,8 @@ pub struct Options {
     pub runs: usize,
     pub threads: usize,
     pub tasks: Vec<String>,
+    /// How many times as many rows the larger of two corpora has.
+    pub times: u64,
 }
 
 impl Options {
@@ -36,6 +38,7 @@ impl Options {
                 "--rows" => self.rows = number()?.max(1),
                 "--runs" => self.runs = number()?.max(1) as usize,
                 "--threads" => self.threads = number()?.max(1) as usize,
+                "--times" => self.times = number()?.max(2),
                 "--tasks" => self.tasks = value.split(',').map(str::to_owned).collect(),
                 other => return Err(format!("unknown option {other}")),
             }
@@ -58,19 +61,20 @@ pub struct Corpus {
 }
 
 impl Corpus {
-    /// The caller's logs; where the folder holds none (or none was named), version 2 flow logs are generated.
-    pub fn get(options: &Options) -> Result<Corpus, String> {
-        let folder =
-            options.data.clone().unwrap_or_else(|| scratch().join(format!("flow-v2-{}", options.rows)));
+    /// The caller's logs; where the folder holds none (or none was named), version 2 flow logs of so many rows are
+    /// generated.
+    pub fn get(options: &Options, rows: u64) -> Result<Corpus, String> {
+        let folder = options.data.clone().unwrap_or_else(|| scratch().join(format!("flow-v2-{rows}")));
         if !folder.exists() || std::fs::read_dir(&folder).is_ok_and(|mut entries| entries.next().is_none()) {
-            eprintln!("generating {} rows in {}", options.rows, folder.display());
+            eprintln!("generating {rows} rows in {}", folder.display());
             // Beside the folder first, so that an interrupted run leaves nothing that looks whole.
             let part = folder.with_extension("part");
             let _ = std::fs::remove_dir_all(&part);
             let mut wanted = generate::Options::new(Kind::FlowV2, &part);
-            wanted.rows = options.rows;
-            wanted.files = (options.rows / 200_000).clamp(4, 100) as usize;
-            wanted.minutes = 120;
+            wanted.rows = rows;
+            wanted.files = (rows / 200_000).max(4) as usize;
+            // More rows are more hours of the same network.
+            wanted.minutes = (rows / 10_000_000 * 60).max(120);
             generate::generate(&wanted)?;
             let _ = std::fs::remove_dir(&folder);
             std::fs::rename(&part, &folder).map_err(|error| format!("{}: {error}", folder.display()))?;

@@ -1,15 +1,18 @@
 //! The one benchmark binary: `cargo bench -- COMMAND`.
 //!
 //! `generate` writes realistic logs, `stages` says where the time of an ingest goes, `attribution` what verdicts cost, `table` runs flowq beside DuckDB,
-//! Polars, chDB and DataFusion over the same files and prints the README's table. Everything is measured on the machine at hand, so only
+//! Polars, chDB and DataFusion over the same files and prints the README's table, `growth` does flowq's part over five times as many. Everything is measured on the machine at hand, so only
 //! ratios within one run mean anything elsewhere.
 
 mod attribution;
 mod corpus;
 mod generate;
+mod growth;
 mod process;
+mod program;
 mod stages;
 mod table;
+mod work;
 
 use std::process::ExitCode;
 
@@ -19,8 +22,10 @@ stages [--data DIR] [--rows N] [--runs N]
     what each stage of an ingest costs, on one thread
 attribution [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks store,decide,import]
     REJECTs of a store beside a scan of the same columns; decisions and the import of a large configuration
-table [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks ingest,raw,store]
+table [--data DIR] [--rows N] [--runs N] [--threads N] [--tasks ingest,raw,raw-table,table,store,address,window,network,subnet]
     flowq beside DuckDB, Polars, chDB and DataFusion (as far as $FLOWQ_BENCH_PYTHON or python3 has them) on the same work
+growth [--rows N] [--times N] [--runs N] [--threads N] [--tasks …]
+    flowq over N rows and over so many times as many: what grows with the logs and what does not
 ";
 
 fn main() -> ExitCode {
@@ -34,6 +39,7 @@ fn main() -> ExitCode {
         "generate" => generate::run(rest),
         "stages" => stages::run(rest),
         "table" => table::run(rest),
+        "growth" => growth::run(rest),
         "attribution" => attribution::run(rest),
         "inflate" => table::inflate(rest),
         "help" | "--help" | "-h" => {

@@ -66,9 +66,9 @@ struct Column {
 /// Runs `cargo bench -- stages`.
 pub fn run(args: &[String]) -> Result<(), String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let defaults = Options { data: None, rows: 2_000_000, runs: 3, threads, tasks: Vec::new() };
+    let defaults = Options { data: None, rows: 2_000_000, runs: 3, threads, tasks: Vec::new(), times: 1 };
     let options = defaults.parse(args)?;
-    let corpus = Corpus::get(&options)?;
+    let corpus = Corpus::get(&options, options.rows)?;
     let (mut passes, mut alone, mut together) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..options.runs {
         passes.push(pass(&corpus)?);

@@ -5,8 +5,7 @@
 //! it best, with the types given.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use flowq::parse::inflate::Inflater;
@@ -14,179 +13,22 @@ use flowq::source::locate;
 
 use crate::corpus::{Corpus, Options, median, scratch};
 use crate::process::{self, Measured};
+use crate::program::{Place, Program, programs, wanted};
 use crate::stages::inflate_members;
-
-const TOP: &str = "SELECT srcaddr, count(*) AS n FROM flow_logs WHERE action = 'REJECT' \
-                   GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10";
-
-const PORTS: &str =
-    "SELECT dstport, sum(bytes) AS n FROM flow_logs GROUP BY dstport ORDER BY n DESC, dstport LIMIT 10";
-
-const NETWORK: &str = "SELECT srcaddr, sum(bytes) AS n FROM flow_logs WHERE cidr_contains('10.0.0.0/16', srcaddr) \
-                       GROUP BY srcaddr ORDER BY n DESC, srcaddr LIMIT 10";
-
-/// What is asked of each program.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Task {
-    Ingest,
-    Raw,
-    Store,
-    Ports,
-    Network,
-}
-
-impl Task {
-    const ALL: [Task; 5] = [Task::Ingest, Task::Raw, Task::Store, Task::Ports, Task::Network];
-
-    fn name(self) -> &'static str {
-        match self {
-            Task::Ingest => "ingest",
-            Task::Raw => "raw",
-            Task::Store => "store",
-            Task::Ports => "ports",
-            Task::Network => "network",
-        }
-    }
-
-    /// The question, in flowq's SQL.
-    fn sql(self) -> &'static str {
-        match self {
-            Task::Ingest => "SELECT count(*), sum(bytes) FROM flow_logs",
-            Task::Raw | Task::Store => TOP,
-            Task::Ports => PORTS,
-            Task::Network => NETWORK,
-        }
-    }
-
-    /// Whether it reads what the ingest has written.
-    fn is_over_store(self) -> bool {
-        !matches!(self, Task::Ingest | Task::Raw)
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Task::Ingest => "gz to typed Parquet, zstd",
-            Task::Raw => "top 10 rejected sources, straight from gz",
-            Task::Store => "top 10 rejected sources, over the Parquet that it wrote itself",
-            Task::Ports => "top 10 ports by bytes, over the Parquet that it wrote itself",
-            Task::Network => "top 10 sources of a /16 by bytes, over the Parquet that it wrote itself",
-        }
-    }
-}
-
-/// A program that does the tasks.
-enum Program {
-    Flowq,
-    /// The limit of whatever begins at gz: inflating, and nothing else.
-    Inflate,
-    Python {
-        python: String,
-        script: PathBuf,
-        name: String,
-    },
-}
-
-impl Program {
-    fn name(&self) -> &str {
-        match self {
-            Program::Flowq => "flowq",
-            Program::Inflate => "inflating alone",
-            Program::Python { name, .. } => name,
-        }
-    }
-
-    fn command(&self, task: Task, corpus: &Corpus, output: &Path, threads: usize) -> Option<Command> {
-        let mut command;
-        match self {
-            Program::Flowq => {
-                command = Command::new(env!("CARGO_BIN_EXE_flowq"));
-                command.arg("--store").arg(output).arg("--threads").arg(threads.to_string());
-                match task {
-                    Task::Ingest => command.arg("ingest").arg("-q").arg(&corpus.folder),
-                    Task::Raw => command.arg("sql").arg("--from").arg(&corpus.folder).args([
-                        "--format",
-                        "csv",
-                        "-c",
-                        task.sql(),
-                    ]),
-                    _ => command.args(["sql", "--format", "csv", "-c", task.sql()]),
-                };
-            }
-            Program::Inflate => {
-                if task.is_over_store() {
-                    return None;
-                }
-                command = Command::new(std::env::current_exe().ok()?);
-                command.arg("inflate").arg(&corpus.folder).arg(threads.to_string());
-            }
-            Program::Python { python, script, .. } => {
-                command = Command::new(python);
-                command.arg(script).arg(task.name()).arg(&corpus.folder).arg(output).arg(threads.to_string());
-            }
-        }
-        Some(command)
-    }
-
-    /// What the Parquet that it wrote holds, as `rows,bytes`: asked after the ingest and not timed.
-    fn count(&self, output: &Path, threads: usize) -> Option<Command> {
-        let mut command;
-        match self {
-            Program::Flowq => {
-                command = Command::new(env!("CARGO_BIN_EXE_flowq"));
-                command.arg("--store").arg(output).args(["sql", "--format", "csv", "-c"]);
-                command.arg(Task::Ingest.sql());
-            }
-            Program::Inflate => return None,
-            Program::Python { python, script, .. } => {
-                command = Command::new(python);
-                command.arg(script).arg("count").arg("-").arg(output).arg(threads.to_string());
-            }
-        }
-        Some(command)
-    }
-}
-
-/// The Python that has the peers.
-fn python() -> String {
-    std::env::var("FLOWQ_BENCH_PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
-/// The programs that are there; says which are not.
-fn programs() -> Vec<Program> {
-    let mut programs = vec![Program::Inflate, Program::Flowq];
-    for module in ["duckdb", "polars", "chdb", "datafusion"] {
-        let python = python();
-        let version = Command::new(&python)
-            .args(["-c", &format!("import {module}; print({module}.__version__)")])
-            .output()
-            .ok()
-            .filter(|output| output.status.success())
-            .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
-        match version {
-            Some(version) => {
-                let file = format!("{module}_peer.py");
-                let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(file);
-                programs.push(Program::Python { python, script, name: format!("{module} {version}") });
-            }
-            None => eprintln!("{module} is left out: {python} has no such module (set FLOWQ_BENCH_PYTHON)"),
-        }
-    }
-    programs
-}
+use crate::work::{Task, Wanted};
 
 /// Runs `cargo bench -- table`.
 pub fn run(args: &[String]) -> Result<(), String> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let tasks = Task::ALL.iter().map(|task| task.name().to_owned()).collect();
-    let defaults = Options { data: None, rows: 20_000_000, runs: 3, threads, tasks };
+    let defaults = Options { data: None, rows: 20_000_000, runs: 3, threads, tasks, times: 1 };
     let options = defaults.parse(args)?;
     if let Some(unknown) =
         options.tasks.iter().find(|name| !Task::ALL.iter().any(|task| task.name() == **name))
     {
         return Err(format!("unknown task {unknown}"));
     }
-    let corpus = Corpus::get(&options)?;
-    let programs = programs();
+    let corpus = Corpus::get(&options, options.rows)?;
     println!(
         "{} files, {:.1} MB; {} threads; medians of {} runs taken in turns; whole processes",
         corpus.files.len(),
@@ -195,120 +37,202 @@ pub fn run(args: &[String]) -> Result<(), String> {
         options.runs
     );
     let folder = scratch().join("table");
-    for task in Task::ALL {
-        if options.tasks.iter().any(|name| name == task.name()) {
-            measure(task, &programs, &corpus, &folder, &options)?;
-        }
+    let _ = std::fs::remove_dir_all(&folder);
+    std::fs::create_dir_all(&folder).map_err(|error| error.to_string())?;
+    let tasks = || Task::ALL.into_iter().filter(|task| options.tasks.iter().any(|name| name == task.name()));
+    let runs = Runs {
+        programs: programs(),
+        corpus: &corpus,
+        folder: &folder,
+        options: &options,
+        wanted: Wanted::default(),
+    };
+    let mut runs = runs.ready(tasks())?;
+    let mut rows = Vec::new();
+    for task in tasks() {
+        rows.push(runs.measure(task)?);
     }
+    runs.summary(&rows);
     std::fs::remove_dir_all(&folder).map_err(|error| error.to_string())
 }
 
-fn measure(
+/// What all tasks of one run share.
+struct Runs<'a> {
+    programs: Vec<Program>,
+    corpus: &'a Corpus,
+    folder: &'a Path,
+    options: &'a Options,
+    wanted: Wanted,
+}
+
+/// How long each program took for a task, in seconds, by its place among them.
+struct Row {
     task: Task,
-    programs: &[Program],
-    corpus: &Corpus,
-    folder: &Path,
-    options: &Options,
-) -> Result<(), String> {
-    let mut runs: BTreeMap<usize, Vec<Measured>> = BTreeMap::new();
-    let mut failed: BTreeMap<usize, String> = BTreeMap::new();
-    let mut answers: BTreeMap<usize, String> = BTreeMap::new();
-    let log = folder.join("output.txt");
-    for _ in 0..options.runs {
-        for (place, program) in programs.iter().enumerate() {
-            if failed.contains_key(&place) {
-                continue;
+    wall: BTreeMap<usize, f64>,
+}
+
+impl<'a> Runs<'a> {
+    /// Makes ready what these tasks find there: each program's Parquet, and what is looked for in it.
+    fn ready(mut self, tasks: impl Iterator<Item = Task>) -> Result<Runs<'a>, String> {
+        let tasks: Vec<Task> = tasks.collect();
+        let flowq = self.flowq();
+        let from_store = tasks.iter().any(|task| task.is_over_store()) && !tasks.contains(&Task::Ingest);
+        for (place, program) in self.programs.iter().enumerate().filter(|_| from_store) {
+            let output = self.output(place);
+            let ingest = program.command(Task::Ingest, &self.wanted, &self.at(&output));
+            if let Some(mut command) = ingest.filter(|_| !matches!(program, Program::Inflate)) {
+                process::run(&mut command, &self.log())?;
             }
-            let output = folder.join(place.to_string());
-            std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
-            if task == Task::Ingest {
-                let _ = std::fs::remove_dir_all(&output);
-            } else if task.is_over_store() && !output.exists() {
-                // The store is an ingest of its own where that was not asked for.
-                if let Some(mut command) = program.command(Task::Ingest, corpus, &output, options.threads) {
-                    process::run(&mut command, &log)?;
+        }
+        if tasks.iter().any(|task| task.wants()) && !tasks.contains(&Task::Ingest) {
+            self.wanted = wanted(&self.output(flowq), &self.log())?;
+        }
+        Ok(self)
+    }
+
+    fn flowq(&self) -> usize {
+        self.programs.iter().position(|program| matches!(program, Program::Flowq)).unwrap_or(0)
+    }
+
+    fn output(&self, place: usize) -> std::path::PathBuf {
+        self.folder.join(place.to_string())
+    }
+
+    fn log(&self) -> std::path::PathBuf {
+        self.folder.join("output.txt")
+    }
+
+    fn at<'o>(&'o self, output: &'o Path) -> Place<'o> {
+        Place { corpus: self.corpus, output, threads: self.options.threads }
+    }
+
+    fn measure(&mut self, task: Task) -> Result<Row, String> {
+        let mut runs: BTreeMap<usize, Vec<Measured>> = BTreeMap::new();
+        let mut failed: BTreeMap<usize, String> = BTreeMap::new();
+        let mut answers: BTreeMap<usize, String> = BTreeMap::new();
+        let log = self.log();
+        if task.wants() && self.wanted.address.is_empty() {
+            self.wanted = wanted(&self.output(self.flowq()), &log)?;
+        }
+        for _ in 0..self.options.runs {
+            for (place, program) in self.programs.iter().enumerate() {
+                if failed.contains_key(&place) {
+                    continue;
                 }
-            }
-            let Some(mut command) = program.command(task, corpus, &output, options.threads) else { continue };
-            match process::run(&mut command, &log) {
-                Ok(measured) => {
-                    let answer = match task {
-                        Task::Ingest => program.count(&output, options.threads).and_then(|mut command| {
-                            process::run(&mut command, &log).ok().map(|measured| measured.output)
-                        }),
-                        _ if matches!(program, Program::Inflate) => None,
-                        _ => Some(measured.output.clone()),
-                    };
-                    answers.extend(answer.map(|answer| (place, plain(&answer))));
-                    runs.entry(place).or_default().push(measured);
+                let output = self.output(place);
+                if task == Task::Ingest {
+                    let _ = std::fs::remove_dir_all(&output);
                 }
-                Err(error) => {
-                    runs.remove(&place);
-                    failed.insert(place, error);
+                let at = self.at(&output);
+                let Some(mut command) = program.command(task, &self.wanted, &at) else { continue };
+                match process::run(&mut command, &log) {
+                    Ok(measured) => {
+                        let answer = match task {
+                            Task::Ingest => program.count(&at).and_then(|mut command| {
+                                process::run(&mut command, &log).ok().map(|measured| measured.output)
+                            }),
+                            _ if matches!(program, Program::Inflate) => None,
+                            _ => Some(measured.output.clone()),
+                        };
+                        answers.extend(answer.map(|answer| (place, plain(&answer))));
+                        runs.entry(place).or_default().push(measured);
+                    }
+                    Err(error) => {
+                        runs.remove(&place);
+                        failed.insert(place, error);
+                    }
                 }
             }
         }
+        Ok(self.print(task, &runs, &failed, &answers))
     }
-    print(task, programs, &runs, &failed, &answers, folder, corpus);
-    Ok(())
+
+    fn print(
+        &self,
+        task: Task,
+        runs: &BTreeMap<usize, Vec<Measured>>,
+        failed: &BTreeMap<usize, String>,
+        answers: &BTreeMap<usize, String>,
+    ) -> Row {
+        let of = |place: usize, part: fn(&Measured) -> f64| {
+            median(runs.get(&place).map_or_else(Vec::new, |runs| runs.iter().map(part).collect()))
+        };
+        let flowq = self.flowq();
+        let best = of(flowq, |run| run.wall);
+        let over = if task.is_over_store() { ", over the Parquet that it wrote itself" } else { "" };
+        println!("\n### {}{over}\n", task.title());
+        println!("| program | wall s | times flowq | CPU s | peak MiB | gz MB/s | output MB | answer |");
+        println!("|---|---:|---:|---:|---:|---:|---:|---|");
+        let reference = answers.get(&flowq).or_else(|| answers.values().next());
+        let mut row = Row { task, wall: BTreeMap::new() };
+        for (place, program) in self.programs.iter().enumerate().filter(|(place, _)| runs.contains_key(place))
+        {
+            let wall = of(place, |run| run.wall);
+            row.wall.insert(place, wall);
+            let size = match (task, program) {
+                (Task::Raw | Task::RawTable, _) | (_, Program::Inflate) => String::new(),
+                _ => format!("{:.1}", size_of(&self.output(place)) as f64 / 1e6),
+            };
+            let answer = match answers.get(&place) {
+                None => "",
+                Some(answer) if answer.is_empty() => "**empty**",
+                Some(answer) if Some(answer) == reference => "agrees",
+                Some(_) => "**differs**",
+            };
+            println!(
+                "| {} | {} | {} | {} | {} | {} | {size} | {answer} |",
+                program.name(),
+                cell(wall, 3),
+                cell(wall / best, 2),
+                cell(of(place, |run| run.cpu), 2),
+                cell(of(place, |run| run.peak) / (1 << 20) as f64, 0),
+                cell(self.corpus.bytes as f64 / 1e6 / wall, 0),
+            );
+        }
+        for (place, error) in failed {
+            println!("\n{} is missing: {error}", self.programs.get(*place).map_or("?", Program::name));
+        }
+        row
+    }
+
+    /// All tasks in one table, as the README has it.
+    fn summary(&self, rows: &[Row]) {
+        let flowq = self.flowq();
+        let names: Vec<&str> = self.programs.iter().map(Program::name).collect();
+        println!("\n### All\n");
+        println!("| work | {} | flowq / best |", names.join(" | "));
+        println!("|---|{}---:|", "---:|".repeat(names.len()));
+        for row in rows {
+            let own = row.wall.get(&flowq).copied().unwrap_or(f64::NAN);
+            let peers = row
+                .wall
+                .iter()
+                .filter(|(place, _)| matches!(self.programs.get(**place), Some(Program::Python { .. })));
+            let best = peers.map(|(_, wall)| *wall).fold(f64::NAN, f64::min);
+            let walls = (0..names.len()).map(|place| {
+                let wall = row.wall.get(&place).copied().unwrap_or(f64::NAN);
+                if wall.is_finite() { format!("{wall:.2} s") } else { "—".to_owned() }
+            });
+            let walls: Vec<String> = walls.collect();
+            println!("| {} | {} | {} |", row.task.title(), walls.join(" | "), cell(own / best, 2));
+        }
+    }
 }
 
-/// An answer without the header line and the line ends of its program.
-fn plain(answer: &str) -> String {
+/// An answer without the header line and the line ends of its program, its rows in order.
+pub fn plain(answer: &str) -> String {
     let lines = answer.lines().map(str::trim).filter(|line| line.chars().any(|c| c.is_ascii_digit()));
-    lines.filter(|line| !line.contains('(')).collect::<Vec<_>>().join("\n")
+    let mut lines: Vec<&str> = lines.filter(|line| !line.contains('(')).collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
-fn print(
-    task: Task,
-    programs: &[Program],
-    runs: &BTreeMap<usize, Vec<Measured>>,
-    failed: &BTreeMap<usize, String>,
-    answers: &BTreeMap<usize, String>,
-    folder: &Path,
-    corpus: &Corpus,
-) {
-    let of = |place: usize, part: fn(&Measured) -> f64| {
-        median(runs.get(&place).map_or_else(Vec::new, |runs| runs.iter().map(part).collect()))
-    };
-    let flowq = programs.iter().position(|program| matches!(program, Program::Flowq)).unwrap_or(0);
-    let best = of(flowq, |run| run.wall);
-    println!("\n### {}\n", task.title());
-    println!("| program | wall s | times flowq | CPU s | peak MiB | gz MB/s | output MB | answer |");
-    println!("|---|---:|---:|---:|---:|---:|---:|---|");
-    let reference = answers.get(&flowq).or_else(|| answers.values().next());
-    for (place, program) in programs.iter().enumerate().filter(|(place, _)| runs.contains_key(place)) {
-        let wall = of(place, |run| run.wall);
-        let size = match (task, program) {
-            (Task::Raw, _) | (_, Program::Inflate) => String::new(),
-            _ => format!("{:.1}", size_of(&folder.join(place.to_string())) as f64 / 1e6),
-        };
-        let answer = match answers.get(&place) {
-            None => "",
-            Some(answer) if Some(answer) == reference => "agrees",
-            Some(_) => "**differs**",
-        };
-        println!(
-            "| {} | {} | {} | {} | {} | {} | {size} | {answer} |",
-            program.name(),
-            cell(wall, 3),
-            cell(wall / best, 2),
-            cell(of(place, |run| run.cpu), 2),
-            cell(of(place, |run| run.peak) / (1 << 20) as f64, 0),
-            cell(corpus.bytes as f64 / 1e6 / wall, 0),
-        );
-    }
-    for (place, error) in failed {
-        println!("\n{} is missing: {error}", programs.get(*place).map_or("?", Program::name));
-    }
-}
-
-fn cell(value: f64, digits: usize) -> String {
+pub fn cell(value: f64, digits: usize) -> String {
     if value.is_finite() { format!("{value:.digits$}") } else { "—".to_owned() }
 }
 
 /// Bytes of the Parquet files under a folder.
-fn size_of(folder: &Path) -> u64 {
+pub fn size_of(folder: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
     let sizes = entries.flatten().map(|entry| match entry.file_type() {
         Ok(kind) if kind.is_dir() => size_of(&entry.path()),

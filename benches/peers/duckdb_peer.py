@@ -5,7 +5,7 @@ import os
 import duckdb
 from flow_v2 import FIELDS, arguments, log_files, sql_answer
 
-task, logs, parquet, threads = arguments()
+task, logs, parquet, threads, *wanted = arguments()
 types = {"int32": "INTEGER", "int64": "BIGINT", "text": "VARCHAR"}
 columns = {name.replace("-", "_"): types[kind] for name, kind in FIELDS.items()}
 db = duckdb.connect()
@@ -23,8 +23,13 @@ def from_parquet():
     return f"read_parquet({os.path.join(parquet, '**', '*.parquet')!r})"
 
 
+def keep(sql):
+    db.execute(f"CREATE TEMP TABLE kept AS {sql}")
+    return "kept"
+
+
 if task == "ingest":
     db.execute(f"COPY (SELECT * FROM {from_logs()}) TO {parquet!r} "
                "(FORMAT parquet, COMPRESSION zstd, PER_THREAD_OUTPUT true)")
 else:
-    sql_answer(task, lambda sql: db.execute(sql).fetchall(), from_logs, from_parquet)
+    sql_answer(task, lambda sql: db.execute(sql).fetchall(), from_logs, from_parquet, wanted, keep)

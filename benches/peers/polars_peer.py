@@ -4,7 +4,7 @@ import os
 
 from flow_v2 import FIELDS, arguments, log_files, print_rows
 
-task, logs, parquet, threads = arguments()
+task, logs, parquet, threads, address, start = arguments()
 # Read when the module is imported.
 os.environ["POLARS_MAX_THREADS"] = str(threads)
 import polars as pl  # noqa: E402
@@ -35,16 +35,29 @@ if task == "ingest":
     os.makedirs(parquet, exist_ok=True)
     from_logs().sink_parquet(os.path.join(parquet, "part.parquet"), compression="zstd", maintain_order=False,
                              engine="streaming")
-elif task == "raw":
-    print_rows(rows(top(from_logs())))
-elif task == "store":
-    print_rows(rows(top(from_parquet())))
-elif task == "ports":
-    counted = from_parquet().group_by("dstport").agg(pl.col("bytes").sum().alias("n"))
-    print_rows(rows(counted.sort(["n", "dstport"], descending=[True, False]).head(10)))
-elif task == "network":
-    within = from_parquet().filter(pl.col("srcaddr").str.starts_with("10.0."))
-    counted = within.group_by("srcaddr").agg(pl.col("bytes").sum().alias("n"))
-    print_rows(rows(counted.sort(["n", "srcaddr"], descending=[True, False]).head(10)))
+elif task in ("raw", "store"):
+    print_rows(rows(top(from_logs() if task == "raw" else from_parquet())))
+elif task in ("raw-table", "table"):
+    scan = from_logs() if task == "raw-table" else from_parquet()
+    # What the three have in common, the scan, runs once.
+    counts, most, ports = pl.collect_all([
+        scan.select(pl.len(), pl.col("srcaddr").null_count().alias("without")),
+        top(scan),
+        scan.filter(pl.col("dstport").is_not_null()).group_by("dstport").agg(pl.col("bytes").sum()),
+    ], engine="streaming")
+    print_rows(counts.iter_rows(), "rows")
+    print_rows(most.iter_rows(), "top")
+    print_rows(ports.iter_rows(), "port")
+elif task in ("address", "window"):
+    matches = pl.col("srcaddr") == address
+    if task == "window":
+        matches &= (pl.col("start") >= start) & (pl.col("start") < start + 600)
+    print_rows(rows(from_parquet().filter(matches)))
+elif task in ("network", "subnet"):
+    within = from_parquet().filter(pl.col("srcaddr").str.starts_with("10.12."))
+    if task == "subnet":
+        third = pl.col("srcaddr").str.split(".").list.get(2, null_on_oob=True).cast(pl.Int32, strict=False)
+        within = within.filter(third.is_between(32, 63))
+    print_rows(rows(within.group_by("srcaddr").agg(pl.col("bytes").sum())))
 elif task == "count":
     print_rows(rows(from_parquet().select(pl.len(), pl.col("bytes").sum())))

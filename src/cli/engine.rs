@@ -1,6 +1,6 @@
 //! The SQL engine as commands use it: opened over a store or raw files, one statement after another, results printed.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,9 +12,7 @@ use clap::Args;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::{DataType, SchemaRef};
 use datafusion::catalog::TableProvider;
-use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, ParamValues};
-use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::parser::Statement;
 use futures::StreamExt;
 use tokio::runtime::Runtime;
@@ -32,8 +30,9 @@ use crate::sql::functions::Enrichment;
 use crate::sql::memory;
 use crate::sql::output::OutputFormat;
 use crate::sql::raw::{RawTables, RefusedFile};
-use crate::sql::session::{Session, SessionError, SessionOptions};
+use crate::sql::session::{Scanned, Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
+use crate::sql::stored;
 use crate::sql::usage::UsageTables;
 use crate::store::{self, Store, StoreError};
 
@@ -98,10 +97,10 @@ pub struct Engine {
 
 /// How a statement ended.
 pub enum Ran {
-    /// With a result, in this time.
-    Done(Duration),
+    /// With a result, in this time, after reading these columns.
+    Done(Duration, Scanned),
     /// Without one (it created or dropped something).
-    Nothing,
+    Nothing(Scanned),
     /// Interrupted by Ctrl-C.
     Cancelled,
 }
@@ -246,10 +245,11 @@ impl Engine {
             Err(error) => return self.failed(error, sql, printer),
         };
         for statement in statements {
-            let text = statement.to_string();
             match self.run_one(statement, parameters.cloned(), printer) {
                 Ok(Ran::Cancelled) => return Ok(exit::INTERRUPTED),
-                Ok(_) => self.warn_of_missing_columns(&text, printer),
+                Ok(Ran::Done(_, scanned) | Ran::Nothing(scanned)) => {
+                    self.warn_of_missing_columns(&scanned, printer);
+                }
                 Err(error) => match error.downcast::<SessionError>() {
                     Ok(error) => return self.failed(error, sql, printer),
                     Err(error) => return Err(error),
@@ -286,23 +286,24 @@ impl Engine {
             let work = async {
                 let mut answer = self.session.run(statement, parameters).await?;
                 let schema = answer.schema();
+                let scanned = std::mem::take(&mut answer.scanned);
                 if schema.fields().is_empty() {
                     while let Some(batch) = answer.stream.next().await {
                         batch.map_err(SessionError::from)?;
                     }
-                    return Ok(Ran::Nothing);
+                    return Ok(Ran::Nothing(scanned));
                 }
                 if is_plan(&schema) && printer.format() == OutputFormat::Table {
                     let batches: Vec<RecordBatch> = answer.collect().await?;
                     printer.text(&plan_lines(&batches))?;
-                    return Ok(Ran::Done(begun.elapsed()));
+                    return Ok(Ran::Done(begun.elapsed(), scanned));
                 }
                 let mut writer = printer.result(&schema)?;
                 while let Some(batch) = answer.stream.next().await {
                     writer.write(&batch.map_err(SessionError::from)?)?;
                 }
                 writer.finish()?;
-                Ok(Ran::Done(begun.elapsed()))
+                Ok(Ran::Done(begun.elapsed(), scanned))
             };
             tokio::select! {
                 ran = work => ran,
@@ -357,22 +358,10 @@ impl Engine {
         Ok(if error.is_users() { exit::USAGE } else { exit::FAILED })
     }
 
-    /// Says of a column that a statement names and that no log carries, that this is why it is null.
-    pub fn warn_of_missing_columns(&self, sql: &str, printer: &Printer) {
-        let state = self.session.context().state();
-        let plan = self.handle.block_on(state.create_logical_plan(sql));
-        let Ok(plan) = plan.and_then(|plan| state.optimize(&plan)) else { return };
-        let mut used: HashMap<String, BTreeSet<String>> = HashMap::new();
-        // The visitor never fails.
-        let _ = plan.apply_with_subqueries(|node| {
-            if let LogicalPlan::TableScan(scan) = node {
-                let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
-                used.entry(scan.table_name.table().to_owned()).or_default().extend(names);
-            }
-            Ok(TreeNodeRecursion::Continue)
-        });
-        for (table, columns) in used {
-            let Some(kind) = LogKind::from_table(&table) else { continue };
+    /// Says of a column that a statement has read and that no log carries, that this is why it is null.
+    pub fn warn_of_missing_columns(&self, scanned: &Scanned, printer: &Printer) {
+        for (table, columns) in scanned {
+            let Some(kind) = LogKind::from_table(table) else { continue };
             // Everything was asked for: then nobody means one column in particular.
             if columns.len() >= kind.columns().len() {
                 continue;
@@ -394,20 +383,11 @@ impl Engine {
             return (!carried.is_empty())
                 .then(|| with_provenance(names.map(|column| column.name.to_owned())));
         }
-        let snapshot = self.store.as_ref()?.snapshot(kind.table()).ok()??;
-        if snapshot.files.is_empty() {
-            return None;
-        }
-        let mut columns = with_provenance(std::iter::empty());
-        for file in &snapshot.files {
-            let stats: serde_json::Value = serde_json::from_str(file.stats.as_deref()?).ok()?;
-            let nulls = stats.get("nullCount")?.as_object()?;
-            // A file has the columns that its logs carry. Lines of load balancers have all fields, some without a value.
-            let has_names = matches!(kind, LogKind::Flow | LogKind::TransitGateway);
-            let some = nulls.iter().filter(|(_, count)| has_names || count.as_u64() != Some(file.rows));
-            columns.extend(some.map(|(name, _)| name.clone()));
-        }
-        Some(columns)
+        // The table that the statement has opened: its files are those that were read.
+        let table = self.session.tables().opened(kind.table())?;
+        let carried =
+            stored::carried(table.as_ref(), matches!(kind, LogKind::Flow | LogKind::TransitGateway))?;
+        Some(with_provenance(carried.into_iter()))
     }
 
     /// Says which raw files, and which lines of them, could not be read; gives the exit code that follows from it.

@@ -176,20 +176,19 @@ impl Shell<'_> {
             Err(error) => return self.explain(error, sql),
         };
         for statement in statements {
-            let text = statement.to_string();
             let begun = Instant::now();
             let ran = self
                 .ready()
                 .and_then(|()| self.engine.run_one(statement, parameters.cloned(), &self.printer));
-            let elapsed = match ran {
-                Ok(Ran::Done(elapsed)) => {
+            let (elapsed, scanned) = match ran {
+                Ok(Ran::Done(elapsed, scanned)) => {
                     self.written = self.written.saturating_add(1);
                     if let Err(error) = self.show() {
                         return self.failed(&error);
                     }
-                    elapsed
+                    (elapsed, scanned)
                 }
-                Ok(Ran::Nothing) => begun.elapsed(),
+                Ok(Ran::Nothing(scanned)) => (begun.elapsed(), scanned),
                 Ok(Ran::Cancelled) => return self.cancelled(),
                 Err(error) => match error.downcast::<SessionError>() {
                     Ok(error) => return self.explain(error, sql),
@@ -199,7 +198,7 @@ impl Shell<'_> {
             if self.timer {
                 self.printer.note(&self.printer.dim(&time(elapsed)));
             }
-            self.engine.warn_of_missing_columns(&text, &self.printer);
+            self.engine.warn_of_missing_columns(&scanned, &self.printer);
         }
         self.engine.report_refused(&self.printer);
         Next::Prompt

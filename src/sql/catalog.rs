@@ -48,6 +48,11 @@ impl Tables {
         write(&self.opened, BTreeMap::clear);
     }
 
+    /// A table of a source that has been opened.
+    pub fn opened(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
+        read(&self.opened, |opened| opened.get(name).cloned())
+    }
+
     fn is_of_a_source(&self, name: &str) -> bool {
         self.sources.iter().any(|source| source.names().iter().any(|known| known == name))
     }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows a log table; they come from the [`TableSource`]s that the session is opened with.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DataFusionError, ParamValues};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
@@ -76,7 +78,12 @@ pub struct Answer {
     pub stream: SendableRecordBatchStream,
     /// The plan that makes them, with its metrics once the stream is at its end.
     pub plan: Arc<dyn ExecutionPlan>,
+    /// What it reads.
+    pub scanned: Scanned,
 }
+
+/// The columns that a statement reads of each table, by name.
+pub type Scanned = BTreeMap<String, BTreeSet<String>>;
 
 impl Answer {
     /// The columns.
@@ -184,7 +191,7 @@ impl Session {
         let sleep = Box::pin(tokio::time::sleep_until(until));
         let stream =
             Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
-        Ok(Answer { stream, plan: answer.plan })
+        Ok(Answer { stream, ..answer })
     }
 
     /// Runs each statement of a text and reads the rows of the last one.
@@ -209,18 +216,21 @@ async fn start(
     if let Some(parameters) = parameters {
         plan = plan.with_param_values(parameters)?;
     }
+    let mut scanned = Scanned::new();
     if !allow_write && let Some(create) = kept::asked(&plan) {
+        scanned = scanned_by(&context.state().optimize(&create.input)?);
         kept::keep(&context, create).await?;
         plan = LogicalPlan::EmptyRelation(EmptyRelation {
             produce_one_row: false,
             schema: Arc::new(DFSchema::empty()),
         });
     }
-    let frame = context.execute_logical_plan(plan).await?;
-    let task = Arc::new(frame.task_ctx());
-    let plan = frame.create_physical_plan().await?;
-    let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), task)?;
-    Ok(Answer { stream: apart(stream), plan })
+    let (state, plan) = context.execute_logical_plan(plan).await?.into_parts();
+    let plan = state.optimize(&plan)?;
+    scanned.append(&mut scanned_by(&plan));
+    let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
+    let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), state.task_ctx())?;
+    Ok(Answer { stream: apart(stream), plan, scanned })
 }
 
 /// The same rows, made by a task of its own.
@@ -237,6 +247,20 @@ fn apart(mut stream: SendableRecordBatchStream) -> SendableRecordBatchStream {
         Ok(())
     });
     builder.build()
+}
+
+/// What an optimized plan reads.
+fn scanned_by(plan: &LogicalPlan) -> Scanned {
+    let mut scanned = Scanned::new();
+    // The visitor never fails.
+    let _ = plan.apply_with_subqueries(|node| {
+        if let LogicalPlan::TableScan(scan) = node {
+            let names = scan.projected_schema.fields().iter().map(|field| field.name().clone());
+            scanned.entry(scan.table_name.table().to_owned()).or_default().extend(names);
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    scanned
 }
 
 /// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs,

@@ -49,6 +49,22 @@ pub fn coded(table: &dyn TableProvider) -> Option<CodedTable> {
     (table as &dyn Any).downcast_ref::<StoredTable>()?.coded()
 }
 
+/// The columns that some file of a store's table has, for which it may have values: all that it names, if `by_name`, else
+/// those that are not null in all rows. `None` where there are no files, or one says nothing of its columns.
+pub fn carried(table: &dyn TableProvider, by_name: bool) -> Option<Vec<String>> {
+    let table = (table as &dyn Any).downcast_ref::<StoredTable>()?;
+    let mut carried = Vec::new();
+    for file in &table.files {
+        if file.ranges.is_empty() {
+            return None;
+        }
+        let known = file.ranges.iter().filter(|(_, range)| range.nulls.is_some());
+        let some = known.filter(|(_, range)| by_name || range.nulls != file.rows);
+        carried.extend(some.map(|(name, _)| name.clone()));
+    }
+    (!table.files.is_empty()).then_some(carried)
+}
+
 /// The least and greatest value of a column in a file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {

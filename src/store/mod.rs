@@ -18,6 +18,7 @@
 
 mod batch;
 pub mod config;
+pub mod decode;
 mod delta;
 pub mod encode;
 mod error;

@@ -2,18 +2,22 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::new_null_array;
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions};
-use datafusion::arrow::array::{StringViewArray, new_null_array};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::compute::{cast, concat, filter_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use datafusion::common::tree_node::{Transformed, TreeNode};
 use datafusion::common::{Result, internal_err};
-use datafusion::physical_expr::expressions::Column;
+use datafusion::logical_expr::Operator;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column, InListExpr, Literal};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_expr::{PhysicalExpr, split_conjunction};
 
 use super::{coded_text, same_texts};
+
+/// Up to so many texts are looked for one by one.
+const FEW_TEXTS: usize = 8;
 
 /// A condition; rows for which it is not known to be true are left out.
 #[derive(Debug, Clone)]
@@ -113,6 +117,27 @@ impl Part {
         self.schema.fields().iter().map(|field| field.name().as_str())
     }
 
+    /// The column that it looks at, if it is one only.
+    pub fn column(&self) -> Option<&str> {
+        match self.schema.fields().as_ref() {
+            [field] => Some(field.name()),
+            _ => None,
+        }
+    }
+
+    /// The few texts of which its column has to be one, if that is all it says.
+    pub fn texts(&self) -> Option<Vec<&[u8]>> {
+        let mut texts = Vec::new();
+        (self.by_text && equal_texts(&self.condition, &mut texts) && texts.len() <= FEW_TEXTS)
+            .then_some(texts)
+    }
+
+    /// What is true of each of these values of its one column, and of no value at last; `None` where some value makes it
+    /// fail, perhaps one that another condition leaves out.
+    pub fn answers(&self, values: &ArrayRef) -> Option<Vec<bool>> {
+        self.ask(values).ok()
+    }
+
     /// For each row of a batch whether it holds; columns that the batch lacks are null.
     ///
     /// # Errors
@@ -169,16 +194,39 @@ impl Part {
         })
     }
 
-    /// What is true of each of these texts, and of no text at last.
-    fn ask(&self, texts: &ArrayRef) -> Result<Vec<bool>> {
-        let views = cast(texts, &DataType::Utf8View)?;
-        let none: ArrayRef = Arc::new(StringViewArray::from(vec![None::<&str>]));
-        let views = concat(&[views.as_ref(), none.as_ref()])?;
-        let rows = views.len();
-        let field = self.schema.fields().iter().map(|field| field.as_ref().clone().with_nullable(true));
-        let batch = RecordBatch::try_new(Arc::new(Schema::new(field.collect::<Vec<_>>())), vec![views])?;
+    /// What is true of each of these values, and of no value at last.
+    fn ask(&self, values: &ArrayRef) -> Result<Vec<bool>> {
+        let [field] = self.schema.fields().as_ref() else {
+            return internal_err!("a condition on {} columns is asked of one", self.schema.fields().len());
+        };
+        let values = cast(values, field.data_type())?;
+        let values = concat(&[values.as_ref(), new_null_array(field.data_type(), 1).as_ref()])?;
+        let rows = values.len();
+        let field = field.as_ref().clone().with_nullable(true);
+        let batch = RecordBatch::try_new(Arc::new(Schema::new(vec![field])), vec![values])?;
         let holds = self.condition.evaluate(&batch)?.into_array(rows)?;
         Ok(truth(&holds)?.iter().collect())
+    }
+}
+
+/// Adds the texts of `column = 'text'`, of several of these with `or` between them, and of `column in ('text', …)`; `false`
+/// if it is something else.
+fn equal_texts<'e>(condition: &'e Arc<dyn PhysicalExpr>, texts: &mut Vec<&'e [u8]>) -> bool {
+    let is_column = |expr: &Arc<dyn PhysicalExpr>| expr.downcast_ref::<Column>().is_some();
+    let mut add = |expr: &'e Arc<dyn PhysicalExpr>| {
+        let text = expr.downcast_ref::<Literal>().and_then(|literal| literal.value().try_as_str().flatten());
+        texts.extend(text.map(str::as_bytes));
+        text.is_some()
+    };
+    if let Some(list) = condition.downcast_ref::<InListExpr>() {
+        return !list.negated() && is_column(list.expr()) && list.list().iter().all(add);
+    }
+    let Some(binary) = condition.downcast_ref::<BinaryExpr>() else { return false };
+    match binary.op() {
+        Operator::Eq if is_column(binary.left()) => add(binary.right()),
+        Operator::Eq => is_column(binary.right()) && add(binary.left()),
+        Operator::Or => equal_texts(binary.left(), texts) && equal_texts(binary.right(), texts),
+        _ => false,
     }
 }
 

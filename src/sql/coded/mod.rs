@@ -5,6 +5,7 @@
 //! few distinct texts are compared, matched and looked up once, and rows are numbers:
 //!
 //! * [`scan`] reads the store's files that way, and leaves out the row groups that cannot match;
+//! * [`group`] looks only at the keys of those rows that are wanted, where a row group is made of keys alone;
 //! * [`filter`] asks a condition on one text once for each distinct text;
 //! * [`keys`] and [`aggregate`] group by those numbers;
 //! * [`rule`] puts all this in place of the engine's own operators where a plan allows it.
@@ -13,12 +14,14 @@
 
 pub mod aggregate;
 pub mod filter;
+pub mod group;
 pub mod keys;
 mod prune;
 pub mod rule;
 pub mod scan;
 #[cfg(test)]
 mod tests;
+mod values;
 
 use std::sync::Arc;
 

@@ -176,11 +176,15 @@ impl StoreScan {
         Some(StoreScan { files: files(config)?, table, projection, condition, partitions })
     }
 
-    /// A column of the table, if coded rows may have it.
+    /// A column of the table, if coded rows may have it: one that is nested they only carry along.
     fn field(&self, name: &str) -> Option<Field> {
         let field = self.table.field_with_name(name).ok()?;
         let nested = matches!(field.data_type(), DataType::Map(..) | DataType::List(_) | DataType::Struct(_));
-        (!nested).then(|| field.clone())
+        let is_asked = || {
+            let condition = self.condition.iter().flat_map(collect_columns);
+            condition.into_iter().any(|column| column.name() == name)
+        };
+        (!nested || !is_asked()).then(|| field.clone())
     }
 
     fn select(&self, fields: &[Field]) -> CodedScan {

@@ -29,16 +29,18 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
-    ParquetRecordBatchReaderBuilder, RowFilter,
+    ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::schema::types::SchemaDescriptor;
 
 use super::filter::{CodedFilter, with_value};
+use super::group::{self, KeyedGroup};
 use super::prune::{self, Chosen};
 use super::{coded_field, coded_schema, leaf_properties};
 use crate::format::EVENT_DATE;
 use crate::sql::schema::as_views;
+use crate::store::decode::Column;
 
 /// Rows of a batch: more than the engine's own take fewer turns, and what is done to coded rows stays in the cache.
 pub const BATCH_ROWS: usize = 32 * 1024;
@@ -252,6 +254,7 @@ impl ExecutionPlan for CodedScan {
             opened: None,
             waiting: VecDeque::new(),
             current: None,
+            columns: Vec::new(),
             rows: BaselineMetrics::new(&self.metrics, partition),
         };
         let stream = RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(reader));
@@ -261,10 +264,11 @@ impl ExecutionPlan for CodedScan {
 }
 
 /// A row group that is being read.
-struct Current {
-    rows: ParquetRecordBatchReader,
-    date: Option<i32>,
-    filter: Option<CodedFilter>,
+enum Current {
+    /// Made of keys alone.
+    Keyed(KeyedGroup),
+    /// Any other.
+    Plain { rows: ParquetRecordBatchReader, date: Option<i32>, filter: Option<CodedFilter> },
 }
 
 /// Reads every so many row groups of the files.
@@ -282,6 +286,8 @@ struct Reader {
     /// Columns of nulls, of the length of a batch.
     nothing: Vec<Option<ArrayRef>>,
     current: Option<Current>,
+    /// Readers of row groups that are made of keys, between two of them.
+    columns: Vec<Column>,
     rows: BaselineMetrics,
 }
 
@@ -293,10 +299,10 @@ impl Reader {
             None => PageIndexPolicy::Skip,
         };
         loop {
-            if let Some(file) = &self.opened
+            if let Some(file) = self.opened.clone()
                 && let Some(chosen) = self.waiting.pop_front()
             {
-                return self.open(file, chosen).map(Some);
+                return self.open(&file, chosen).map(Some);
             }
             let Some(file) = self.scan.table.files.open(self.file, pages)? else { return Ok(None) };
             self.waiting = self.choose(&file)?;
@@ -340,30 +346,42 @@ impl Reader {
         condition.map(|condition| with_value(condition, EVENT_DATE, &date)).transpose()
     }
 
-    fn open(&self, opened: &Opened, (group, rows): Chosen) -> Result<Current> {
+    fn open(&mut self, opened: &Opened, (group, rows): Chosen) -> Result<Current> {
         let path = &opened.file.path;
         let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+        let condition = self.condition(opened)?;
+        let condition =
+            condition.map(|condition| CodedFilter::new(&condition, &with_text_as_views(&self.read)));
+        let condition = condition.transpose()?;
+        let origins = group::origins(&opened.metadata, group, &self.read, condition.as_ref());
+        if let Some(origins) = origins {
+            let columns = std::mem::take(&mut self.columns);
+            let others = |names: &[&str], rows: RowSelection| {
+                let file = File::open(path).map_err(|error| unreadable(path, &error))?;
+                let builder = builder(file, &opened.metadata, names.iter().copied(), group);
+                builder.with_row_selection(rows).build().map_err(|error| unreadable(path, &error))
+            };
+            let (given, asked) = ((self.read.as_ref(), origins), (condition, rows));
+            let group =
+                KeyedGroup::new(file, opened.file.date, given, &self.scan.schema, asked, columns, &others);
+            return group.map(Current::Keyed).map_err(|error| unreadable(path, &error));
+        }
         let stored = opened.metadata.schema();
-        let wanted = self.read.fields().iter().filter_map(|field| stored.index_of(field.name()).ok());
         let descriptor = opened.metadata.metadata().file_metadata().schema_descr();
-        let mask = ProjectionMask::roots(descriptor, wanted);
-        let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, opened.metadata.clone())
-            .with_projection(mask)
-            .with_row_groups(vec![group])
-            .with_batch_size(BATCH_ROWS);
+        let names = self.read.fields().iter().map(|field| field.name().as_str());
+        let mut builder = builder(file, &opened.metadata, names, group);
         if let Some(rows) = rows {
             builder = builder.with_row_selection(rows);
         }
         let mut filter = None;
-        if let Some(condition) = self.condition(opened)? {
-            let condition = CodedFilter::new(&condition, &with_text_as_views(&self.read))?;
+        if let Some(condition) = condition {
             match self.filter_first(&condition, stored) {
                 true => builder = builder.with_row_filter(row_filter(condition, descriptor, stored)),
                 false => filter = Some(condition),
             }
         }
         let rows = builder.build().map_err(|error| unreadable(path, &error))?;
-        Ok(Current { rows, date: opened.file.date, filter })
+        Ok(Current::Plain { rows, date: opened.file.date, filter })
     }
 
     /// Whether the columns of a condition are better read before all others, of which only the chosen rows are read then.
@@ -398,9 +416,12 @@ impl Reader {
 
     /// The rows of a batch that are wanted, with the columns that are.
     fn wanted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
-        let date = self.current.as_ref().and_then(|current| current.date);
+        let date = match &self.current {
+            Some(Current::Plain { date, .. }) => *date,
+            _ => None,
+        };
         let mut batch = self.in_order(batch, date)?;
-        if let Some(filter) = self.current.as_mut().and_then(|current| current.filter.as_mut()) {
+        if let Some(Current::Plain { filter: Some(filter), .. }) = &mut self.current {
             batch = filter.apply(batch)?;
         }
         let rows = batch.num_rows();
@@ -409,6 +430,52 @@ impl Reader {
         columns.truncate(self.scan.schema.fields().len());
         Ok(RecordBatch::try_new_with_options(Arc::clone(&self.scan.schema), columns, &options)?)
     }
+}
+
+impl Reader {
+    /// The next rows of the current row group; `None` after its last.
+    fn next_batch(&mut self) -> Option<Result<RecordBatch>> {
+        let next = match self.current.as_mut()? {
+            Current::Keyed(group) => group.next().transpose().map(|batch| {
+                batch.map_err(|error| match (&error, &self.opened) {
+                    (DataFusionError::ParquetError(_), Some(opened)) => unreadable(&opened.file.path, &error),
+                    _ => error,
+                })
+            }),
+            Current::Plain { rows, .. } => {
+                let batch = rows.next();
+                batch.map(|batch| batch.map_err(DataFusionError::from).and_then(|batch| self.wanted(&batch)))
+            }
+        };
+        if next.is_none()
+            && let Some(Current::Keyed(group)) = self.current.take()
+        {
+            self.columns = group.into_columns();
+        }
+        next
+    }
+
+    /// Reads no more: once an error has been told, what follows would fail the same way.
+    fn end(&mut self) {
+        self.file = usize::MAX;
+        self.waiting.clear();
+        self.current = None;
+    }
+}
+
+/// The usual reader of those of these columns that the file has, in one row group.
+fn builder<'n>(
+    file: File,
+    metadata: &ArrowReaderMetadata,
+    names: impl Iterator<Item = &'n str>,
+    group: usize,
+) -> ParquetRecordBatchReaderBuilder<File> {
+    let wanted = names.filter_map(|name| metadata.schema().index_of(name).ok());
+    let mask = ProjectionMask::roots(metadata.metadata().file_metadata().schema_descr(), wanted);
+    ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+        .with_projection(mask)
+        .with_row_groups(vec![group])
+        .with_batch_size(BATCH_ROWS)
 }
 
 /// The condition as the reader of a file asks it.
@@ -441,27 +508,23 @@ impl Iterator for Reader {
         let time = self.rows.elapsed_compute().clone();
         let _timer = time.timer();
         loop {
-            if let Some(current) = &mut self.current {
-                match current.rows.next() {
-                    Some(Ok(batch)) => match self.wanted(&batch) {
-                        // A batch without rows is given all the same: whoever asks for it may then let others run.
-                        Ok(batch) => {
-                            self.rows.record_output(batch.num_rows());
-                            return Some(Ok(batch));
-                        }
-                        Err(error) => return Some(Err(error)),
-                    },
-                    Some(Err(error)) => return Some(Err(error.into())),
-                    None => self.current = None,
+            match self.next_batch() {
+                Some(Ok(batch)) => {
+                    // A batch without rows is given all the same: whoever asks for it may then let others run.
+                    self.rows.record_output(batch.num_rows());
+                    return Some(Ok(batch));
                 }
+                Some(Err(error)) => {
+                    self.end();
+                    return Some(Err(error));
+                }
+                None => {}
             }
             match self.advance() {
                 Ok(Some(current)) => self.current = Some(current),
                 Ok(None) => return None,
                 Err(error) => {
-                    // Once is enough: what follows would fail the same way.
-                    self.file = usize::MAX;
-                    self.waiting.clear();
+                    self.end();
                     return Some(Err(error));
                 }
             }

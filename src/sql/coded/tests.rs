@@ -6,8 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{
-    ArrayRef, Date32Array, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
-    TimestampMicrosecondArray,
+    ArrayRef, Date32Array, Int32Array, Int64Array, MapBuilder, MapFieldNames, RecordBatch, StringArray,
+    StringBuilder, StringViewArray, TimestampMicrosecondArray,
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::util::pretty::pretty_format_batches;
@@ -268,4 +268,68 @@ async fn conditions_on_text_are_asked_of_coded_rows() {
     let session = stored(folder.path(), &[rows], 3, 1_000_000);
     let answer = sorted(&session, &sql).await;
     assert_eq!(answer, ["|10.0.0.9|444|1|2026-01-15T00:00:06Z|REJECT||2026-01-15|"]);
+}
+
+/// A file of ten rows with a map, and one without; every column is keys but the map and the line.
+#[tokio::test]
+async fn columns_that_are_no_keys_come_with_the_rows_that_are_wanted() {
+    let schema = Arc::new(Schema::new(vec![
+        Field::new("srcaddr", DataType::Utf8, true),
+        Field::new(format::SOURCE_LINE, DataType::Int64, true),
+        Field::new(format::EXTRA, format::extra_type(), true),
+    ]));
+    let folder = tempfile::tempdir().unwrap();
+    let write = |at: usize| {
+        let names = MapFieldNames { entry: "key_value".into(), key: "key".into(), value: "value".into() };
+        let mut extra = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
+        for row in 0..10 {
+            if row % 2 == 0 {
+                extra.keys().append_value("vpc");
+                extra.values().append_value(format!("vpc-{row}"));
+            }
+            extra.append(row % 2 == 0).unwrap();
+        }
+        let addresses = (0..10).map(|row| Some(format!("10.0.0.{}", row % 3)));
+        let arrays: [ArrayRef; 3] = [
+            Arc::new(addresses.collect::<StringArray>()),
+            Arc::new((1..=10).map(Some).collect::<Int64Array>()),
+            Arc::new(extra.finish()),
+        ];
+        let schema = Arc::new(schema.project(&(0..3 - at).collect::<Vec<_>>()).unwrap());
+        let properties = WriterProperties::builder()
+            .set_max_row_group_row_count(Some(4))
+            .set_column_dictionary_enabled(format::SOURCE_LINE.into(), false);
+        let path = folder.path().join(format!("part-{at}.parquet"));
+        let file = File::create(&path).unwrap();
+        let mut writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties.build())).unwrap();
+        writer.write(&RecordBatch::try_new(schema, arrays[..3 - at].to_vec()).unwrap()).unwrap();
+        writer.close().unwrap();
+        StoredFile {
+            size: std::fs::metadata(&path).unwrap().len(),
+            location: Path::from_absolute_path(path).unwrap(),
+            modified: DateTime::<Utc>::UNIX_EPOCH,
+            rows: Some(10),
+            date: None,
+            ranges: Vec::new(),
+        }
+    };
+    let files = vec![write(0), write(1)];
+    let table = StoredTable::new(&schema, ObjectStoreUrl::local_filesystem(), files, None);
+    let session = session(Arc::new(table));
+    let sql = "select * from logs where srcaddr = '10.0.0.1'";
+    let plan =
+        pretty_format_batches(&session.query(&format!("explain {sql}")).await.unwrap()).unwrap().to_string();
+    assert!(plan.contains("CodedScan"), "{plan}");
+    // Rows 2, 5 and 8 of each, counted from 1; of the first file the even ones counted from 0 have a map.
+    let wanted = [
+        "|10.0.0.1|2||",
+        "|10.0.0.1|2||",
+        "|10.0.0.1|5|{vpc:vpc-4}|",
+        "|10.0.0.1|5||",
+        "|10.0.0.1|8||",
+        "|10.0.0.1|8||",
+    ];
+    let mut wanted = wanted.map(str::to_owned);
+    wanted.sort();
+    assert_eq!(sorted(&session, sql).await, wanted);
 }

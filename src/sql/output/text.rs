@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use arrow::array::RecordBatch;
-use arrow::datatypes::SchemaRef;
+use arrow::array::{
+    Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
+};
+use arrow::datatypes::{DataType, SchemaRef};
+use arrow::error::ArrowError;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::OutputError;
@@ -43,24 +46,29 @@ impl<W: Write> TextWriter<W> {
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
         let options = FormatOptions::new();
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-            .collect::<Result<Vec<_>, _>>()?;
+        let cells = batch.columns().iter().map(|column| Cells::of(column, &options));
+        let columns = cells.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             self.line.clear();
-            for (at, (column, formatter)) in batch.columns().iter().zip(&columns).enumerate() {
+            for (at, (column, cells)) in batch.columns().iter().zip(&columns).enumerate() {
                 if column.is_null(row) {
                     put(self.style, &mut self.line, at, None);
                     continue;
                 }
-                self.cell.clear();
-                // Writing into a string fails only where the value has no text.
-                write!(self.cell, "{}", formatter.value(row)).map_err(|_| {
-                    arrow::error::ArrowError::CastError(format!("row {row} has a value without a text"))
-                })?;
-                put(self.style, &mut self.line, at, Some(&self.cell));
+                match cells {
+                    Cells::View(texts) => put(self.style, &mut self.line, at, Some(texts.value(row))),
+                    Cells::Text(texts) => put(self.style, &mut self.line, at, Some(texts.value(row))),
+                    Cells::Int(numbers) => self.number(at, numbers.value(row).into()),
+                    Cells::Long(numbers) => self.number(at, numbers.value(row)),
+                    Cells::Other(cells) => {
+                        self.cell.clear();
+                        // Writing into a string fails only where the value has no text.
+                        write!(self.cell, "{}", cells.value(row)).map_err(|_| {
+                            ArrowError::CastError(format!("row {row} has a value without a text"))
+                        })?;
+                        put(self.style, &mut self.line, at, Some(&self.cell));
+                    }
+                }
             }
             end(self.style, &mut self.line);
             self.out.write_all(self.line.as_bytes())?;
@@ -68,9 +76,56 @@ impl<W: Write> TextWriter<W> {
         Ok(())
     }
 
+    fn number(&mut self, at: usize, number: i64) {
+        let mut digits = [0; 20];
+        put(self.style, &mut self.line, at, Some(decimal(number, &mut digits)));
+    }
+
     pub fn finish(mut self) -> Result<(), OutputError> {
         Ok(self.out.flush()?)
     }
+}
+
+/// The cells of a column, those of the commonest types as they are.
+enum Cells<'a> {
+    View(&'a StringViewArray),
+    Text(&'a StringArray),
+    Int(&'a Int32Array),
+    Long(&'a Int64Array),
+    Other(ArrayFormatter<'a>),
+}
+
+impl<'a> Cells<'a> {
+    fn of(column: &'a ArrayRef, options: &FormatOptions<'a>) -> Result<Cells<'a>, ArrowError> {
+        Ok(match column.data_type() {
+            DataType::Utf8View => Cells::View(column.as_string_view()),
+            DataType::Utf8 => Cells::Text(column.as_string()),
+            DataType::Int32 => Cells::Int(column.as_primitive()),
+            DataType::Int64 => Cells::Long(column.as_primitive()),
+            _ => Cells::Other(ArrayFormatter::try_new(column.as_ref(), options)?),
+        })
+    }
+}
+
+/// A number as text, written from its last digit on.
+fn decimal(number: i64, digits: &mut [u8; 20]) -> &str {
+    let mut rest = number.unsigned_abs();
+    let mut from = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        from -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    if number < 0
+        && let Some(sign) = from.checked_sub(1).and_then(|at| digits.get_mut(at))
+    {
+        *sign = b'-';
+        from -= 1;
+    }
+    digits.get(from..).and_then(|text| std::str::from_utf8(text).ok()).unwrap_or_default()
 }
 
 /// Adds a cell to a line.
@@ -81,8 +136,8 @@ fn put(style: Style, line: &mut String, at: usize, cell: Option<&str>) {
                 line.push(',');
             }
             let Some(cell) = cell else { return };
-            let special = |c: char| matches!(c, ',' | '"' | '\n' | '\r');
-            if cell.is_empty() || cell.contains(special) || cell.starts_with(' ') || cell.ends_with(' ') {
+            let special = |byte: u8| matches!(byte, b',' | b'"' | b'\n' | b'\r');
+            if cell.is_empty() || cell.bytes().any(special) || cell.starts_with(' ') || cell.ends_with(' ') {
                 line.push('"');
                 line.push_str(&cell.replace('"', "\"\""));
                 line.push('"');
@@ -138,4 +193,20 @@ pub(super) fn visible(text: &str) -> std::borrow::Cow<'_, str> {
         }
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_the_language_writes_them(
+            number in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX), -20..20i64],
+        ) {
+            let mut digits = [0; 20];
+            prop_assert_eq!(decimal(number, &mut digits), number.to_string());
+        }
+    }
 }

@@ -5,12 +5,12 @@
 //! bit-packed keys, without touching a value again. The page headers, the footer and the indexes are the `parquet`
 //! crate's; only page bodies are made here, and the tests read them back with that crate's reader.
 
-mod bits;
+pub(super) mod bits;
 mod bounds;
 mod chunk;
 mod prefixed;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use chunk::{ChunkOptions, EncodedChunk, Encoder};

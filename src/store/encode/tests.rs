@@ -19,7 +19,7 @@ use crate::parse::cells::Span;
 use crate::parse::keyed::KeyedColumn;
 
 /// Writes each group of cells as a row group of one column, and reads the file back.
-fn round_trip(ty: ColumnType, groups: &[Vec<String>]) -> (Vec<RecordBatch>, Bytes) {
+pub(in crate::store) fn round_trip(ty: ColumnType, groups: &[Vec<String>]) -> (Vec<RecordBatch>, Bytes) {
     let schema = Schema::new(vec![Field::new("c", ty.data_type(), true)]);
     let parquet = ArrowSchemaConverter::new().convert(&schema).unwrap();
     let properties = Arc::new(WriterProperties::builder().build());
