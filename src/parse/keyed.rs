@@ -10,13 +10,15 @@ mod floats;
 mod ints;
 mod lanes;
 mod texts;
+mod words;
 
 use super::cells::Span;
 use crate::format::ColumnType;
 
 pub use floats::FloatValues;
 pub use ints::{IntValues, Order, SMALL, small_number};
-pub use texts::{TextValues, escape_invalid};
+pub use texts::TextValues;
+pub use words::escape_invalid;
 
 /// The key of a row without a value.
 pub const NULL: u32 = u32::MAX;

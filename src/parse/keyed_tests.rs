@@ -161,6 +161,16 @@ proptest! {
     }
 
     #[test]
+    fn texts_are_the_same_where_their_bytes_are(len in 0usize..80, at: prop::sample::Index, differs: bool) {
+        let one: Vec<u8> = (0..len as u8).collect();
+        let mut other = one.clone();
+        if differs && len > 0 {
+            other[at.index(len)] ^= 0x40;
+        }
+        prop_assert_eq!(words::same(&one, &other), one == other);
+    }
+
+    #[test]
     fn small_numbers_agree_with_parse(text in "[0-9a-z -]{1,9}") {
         let mut block = text.clone().into_bytes();
         block.extend_from_slice(b"        ");
@@ -271,7 +281,7 @@ fn texts_of_every_length_are_told_apart() {
 fn texts_that_look_alike_at_a_glance_are_told_apart() {
     // The same length, start, middle and end: only the bytes in between differ.
     let text = |n: u32| format!("arn:aws:{:08}:balancer{:08}endpoint", n % 3, n % 7);
-    assert_eq!(texts::glance(text(0).as_bytes()), texts::glance(text(1).as_bytes()));
+    assert_eq!(words::glance(text(0).as_bytes()), words::glance(text(1).as_bytes()));
     let cells: Vec<String> = (0..500).map(text).collect();
     let (block, spans) = block_of(&cells);
     let mut column = KeyedColumn::new(ColumnType::Text);

@@ -2,14 +2,14 @@
 
 use memchr::memchr;
 
+use super::Progress;
 use super::layout::{Check, Cut, Layout, layout};
 use super::lookalike::{Lookalike, lookalike};
 use super::marks::Marks;
-use super::mend::{self, Mended};
+use super::mend::{self, Mended, bare_and_quoted, has_time_or_dash, request_quote};
 use super::parts::{self, Piece};
 use super::stretch::{PlainLine, STRETCH};
 use super::tokenizer::{Next, Token, Tokenizer};
-use super::{Progress, shape};
 use crate::format::LogKind;
 use crate::parse::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
 use crate::parse::values::is_event_time;
@@ -449,43 +449,6 @@ impl ElbCutter {
 
 /// The position from 0 of an ALB access log's `request_creation_time`.
 const CREATION_TIME: usize = 21;
-
-/// All fields from an offset on; `None` if a quote does not close.
-fn bare_and_quoted(line: &[u8], at: usize) -> Option<Vec<Token>> {
-    let mut fields = Tokenizer::<true>::new(line, at);
-    let mut all = Vec::new();
-    loop {
-        match fields.next_field() {
-            Next::Field(token) => all.push(token),
-            Next::Unclosed(_) => return None,
-            Next::End => return Some(all),
-        }
-    }
-}
-
-/// Whether a field is a time or `-`, or the line ends before it.
-fn has_time_or_dash(line: &[u8], fields: &[Token], position: usize) -> bool {
-    fields.get(position).is_none_or(|token| {
-        let text = token.of(line);
-        text == b"-" || shape::is_time(text)
-    })
-}
-
-/// Where the quote of the request opens, the field at this position.
-fn request_quote(line: &[u8], request: usize) -> Option<usize> {
-    let mut fields = Tokenizer::<true>::new(line, 0);
-    for _ in 0..request {
-        match fields.next_field() {
-            Next::Field(_) => {}
-            Next::Unclosed(_) | Next::End => return None,
-        }
-    }
-    match fields.next_field() {
-        Next::Field(token) if token.quoted => token.start.checked_sub(1),
-        Next::Unclosed(open) => Some(open),
-        Next::Field(_) | Next::End => None,
-    }
-}
 
 /// The span of a field, none if it is `-`.
 #[inline]

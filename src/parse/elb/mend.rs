@@ -7,7 +7,7 @@
 use memchr::{memchr_iter, memmem};
 
 use super::shape;
-use super::tokenizer::Token;
+use super::tokenizer::{Next, Token, Tokenizer};
 
 /// How many places are tried at most, so that a hostile line cannot take quadratic time.
 const MOST_PLACES: usize = 16;
@@ -59,4 +59,41 @@ fn request_end(text: &[u8]) -> Option<usize> {
     };
     let mut places = memmem::find_iter(text, b"\" \"").take(MOST_PLACES);
     places.clone().find(after_version).or_else(|| places.next())
+}
+
+/// All fields from an offset on; `None` if a quote does not close.
+pub(super) fn bare_and_quoted(line: &[u8], at: usize) -> Option<Vec<Token>> {
+    let mut fields = Tokenizer::<true>::new(line, at);
+    let mut all = Vec::new();
+    loop {
+        match fields.next_field() {
+            Next::Field(token) => all.push(token),
+            Next::Unclosed(_) => return None,
+            Next::End => return Some(all),
+        }
+    }
+}
+
+/// Whether a field is a time or `-`, or the line ends before it.
+pub(super) fn has_time_or_dash(line: &[u8], fields: &[Token], position: usize) -> bool {
+    fields.get(position).is_none_or(|token| {
+        let text = token.of(line);
+        text == b"-" || shape::is_time(text)
+    })
+}
+
+/// Where the quote of the request opens, the field at this position.
+pub(super) fn request_quote(line: &[u8], request: usize) -> Option<usize> {
+    let mut fields = Tokenizer::<true>::new(line, 0);
+    for _ in 0..request {
+        match fields.next_field() {
+            Next::Field(_) => {}
+            Next::Unclosed(_) | Next::End => return None,
+        }
+    }
+    match fields.next_field() {
+        Next::Field(token) if token.quoted => token.start.checked_sub(1),
+        Next::Unclosed(open) => Some(open),
+        Next::Field(_) | Next::End => None,
+    }
 }
