@@ -255,6 +255,7 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
         interface_type: None,
         next_hop_subnet_id: None,
         alias: None,
+        is_efa: false,
     }
 }
 

@@ -425,7 +425,8 @@ mod tests {
 
     #[test]
     fn all_of_a_stretch_has_one_view_and_one_key() {
-        let sets: [(&[(i64, i64)], &[(i64, i64)]); 4] = [
+        type Stretches = &'static [(i64, i64)];
+        let sets: [(Stretches, Stretches); 4] = [
             (&[], &[]),
             (&[(10, 10)], &[(5, 5)]),
             (&[(10, 14), (20, 20)], &[(2, 7), (14, 14), (30, 40)]),

@@ -327,7 +327,7 @@ impl KeyedGroup {
     ///
     /// # Errors
     /// Where the file cannot be read, or is damaged, and those of the condition.
-    pub fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub fn next_batch(&mut self) -> Result<Option<RecordBatch>> {
         while !self.ended {
             let (rows, wanted) = match self.windows.next() {
                 Some(Window::New(rows)) => match self.wanted(&rows)? {

@@ -436,7 +436,7 @@ impl Reader {
     /// The next rows of the current row group; `None` after its last.
     fn next_batch(&mut self) -> Option<Result<RecordBatch>> {
         let next = match self.current.as_mut()? {
-            Current::Keyed(group) => group.next().transpose().map(|batch| {
+            Current::Keyed(group) => group.next_batch().transpose().map(|batch| {
                 batch.map_err(|error| match (&error, &self.opened) {
                     (DataFusionError::ParquetError(_), Some(opened)) => unreadable(&opened.file.path, &error),
                     _ => error,

@@ -336,7 +336,7 @@ mod tests {
             let holds: Vec<u8> = (0..1000u32).map(|key| u8::from(key % 3 == 0)).collect();
             let mut found = Bits::default();
             runs.test(&holds, &mut found).unwrap();
-            let hold = |key: &u32| *key < 1000 && *key % 3 == 0;
+            let hold = |key: &u32| *key < 1000 && key.is_multiple_of(3);
             prop_assert_eq!(truths(&found), keys.iter().map(hold).collect::<Vec<_>>());
         }
 
