@@ -154,7 +154,7 @@ impl Owners {
                 let covers = found.distance == 0 && found.version.origin != Origin::Terraform;
                 let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
                 known.covered |= covers;
-                if interface.more_addresses {
+                if interface.more_addresses || lacks_v4(network, interface, view) {
                     known.adrift =
                         known.adrift.take().filter(|_| interface.groups_known).map(|mut groups| {
                             groups.extend(interface.group_ids.iter().cloned());
@@ -408,6 +408,14 @@ impl Owners {
         subnets.peek()?;
         Some(subnets.any(|id| id == subnet))
     }
+}
+
+/// Whether an interface shows no IPv4 address in a subnet of IPv4, where each has one.
+fn lacks_v4(network: &Network, interface: &NetworkInterface, view: View) -> bool {
+    let subnet = || network.subnets.get(interface.subnet_id.as_deref()?, view);
+    let of_v4 = |prefix: &Prefix| prefix.network().is_ipv4();
+    !interface.addresses.iter().any(IpAddr::is_ipv4)
+        && subnet().is_some_and(|subnet| subnet.value.cidrs.iter().any(of_v4))
 }
 
 /// The one holder of an address in a VPC. Addresses are used again: of several interfaces that were captured with it at

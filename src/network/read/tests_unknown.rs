@@ -336,6 +336,7 @@ fn members_whose_addresses_cannot_be_read_may_have_any_in_the_vpc() {
     for broken in [
         r#","NetworkInterfaceId":"eni-2""#,
         r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":7"#,
+        r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":null,"Ipv6Addresses":[{"Ipv6Address":"2001:db8::2"}]"#,
         r#","NetworkInterfaceId":"eni-2","PrivateIpAddress":"10.0.1.20","PrivateIpAddresses":"10.0.1.77""#,
     ] {
         assert_eq!(of(broken, "10.0.1.77"), Decision::Unknown, "{broken}");
