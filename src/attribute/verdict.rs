@@ -250,7 +250,7 @@ pub struct Attribution {
     pub reasons: Few<ReasonCode, 4>,
     /// Direction, known or inferred.
     pub direction: Option<Direction>,
-    /// The entry that denies, or that may; `None` also where it is one of [`Attribution::nacl_rules`], of which each was in
+    /// The entry that denies, or that may; `None` also where it is one of several, of which each was in
     /// force in another version around the record.
     pub nacl_rule_number: Option<u32>,
     /// Where versions around the record deny by different entries, these: the newest first.
