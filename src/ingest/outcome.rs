@@ -3,8 +3,8 @@
 use super::plan::{Item, Listed};
 use super::work::Tally;
 use crate::format::LogKind;
-use crate::source::Identity;
 use crate::source::decode::{FileReport, Skip};
+use crate::source::{Extent, Identity};
 use crate::store::{LedgerEntry, Status};
 
 /// What became of one object.
@@ -132,6 +132,9 @@ impl FileOutcome {
     /// A fuller copy, `of`, is stored.
     pub fn shorter(mut self, item: &Item, identity: Option<Identity>, of: String) -> FileOutcome {
         self = self.duplicate(item, identity, of.clone());
+        if let Some(entry) = &mut self.entry {
+            entry.raw_bytes = held(item);
+        }
         self.ended(Outcome::Shorter(of))
     }
 
@@ -174,6 +177,11 @@ impl FileOutcome {
     pub(super) fn short(&self) -> u64 {
         self.report.short.saturating_sub(self.tally.short_refused)
     }
+}
+
+/// Bytes of text that an object holds, of Parquet its size; 0 where it cannot be read.
+pub(super) fn held(item: &Item) -> u64 {
+    Extent::of(&item.located).map_or(0, |extent| extent.bytes)
 }
 
 /// What the ledger keeps of any object.

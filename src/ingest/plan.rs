@@ -202,6 +202,9 @@ pub struct Met {
     contents: Mutex<HashMap<(u128, u64), Vec<Holder>>>,
     /// Paths whose rows go with the batch at hand.
     gone: RwLock<HashSet<String>>,
+    /// By AWS's name: the path from which an object is stored in this run. Another one waits: what it holds beyond that the
+    /// next run finds.
+    objects: Mutex<HashMap<String, String>>,
 }
 
 type Holder = (String, Option<String>);
@@ -210,6 +213,26 @@ impl Met {
     /// Says what to do with an object, now that its content is known; notes it for the copies that may follow.
     /// `log_format` is the field list by which its lines are read, where one was given and they have no header.
     pub fn decide(
+        &self,
+        item: &Item,
+        identity: Identity,
+        log_format: Option<&str>,
+        ledger: Option<&Ledger>,
+    ) -> Verdict {
+        let verdict = self.by_what_is_stored(item, identity, log_format, ledger);
+        let stores = matches!(verdict, Verdict::New | Verdict::Replace(_) | Verdict::ReadAgain(_));
+        let Some(id) = item.object_id.as_ref().filter(|_| stores) else { return verdict };
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
+        match objects.get(id) {
+            Some(other) if *other != item.path => Verdict::Shorter(other.clone()),
+            _ => {
+                objects.insert(id.clone(), item.path.clone());
+                verdict
+            }
+        }
+    }
+
+    fn by_what_is_stored(
         &self,
         item: &Item,
         identity: Identity,

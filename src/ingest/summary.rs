@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::IngestOptions;
-use super::outcome::{FileOutcome, Outcome, entry_of};
+use super::outcome::{FileOutcome, Outcome, entry_of, held};
 use super::plan::{Listed, Plan};
 use super::work::Share;
 use crate::format::LogKind;
@@ -143,6 +143,7 @@ impl Summary {
             self.shorter_entries.push(LedgerEntry {
                 status: Status::Duplicate,
                 duplicate_of: Some(of.clone()),
+                raw_bytes: held(item),
                 ..entry_of(item, None)
             });
         }

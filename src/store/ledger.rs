@@ -86,7 +86,7 @@ pub struct LedgerEntry {
     pub flow_log_id: Option<String>,
     /// Bytes read.
     pub compressed_bytes: u64,
-    /// Bytes of text they held.
+    /// Bytes of text they held; of a duplicate only where it was told by that from a fuller copy.
     pub raw_bytes: u64,
     /// The batch that stored it; the store fills it in.
     pub batch: i64,
@@ -362,10 +362,13 @@ impl Ledger {
             self.by_hash(hash, duplicate.size)
                 .any(|e| may_be_copies(e.object_id.as_deref(), duplicate.object_id.as_deref()))
         };
-        let fuller = |id: &String| {
-            // An object that could not be read to its end has size 0 here, and is read again by the next run.
-            self.by_object(id).is_some_and(|e| e.size == 0 || e.size >= duplicate.size)
+        // Sizes on disk say nothing where one of the two is unpacked; they are all that is known of Parquet.
+        let holds_as_much = |e: &LedgerEntry| match (e.raw_bytes, duplicate.raw_bytes) {
+            (0, _) | (_, 0) => e.size >= duplicate.size,
+            (held, wanted) => held >= wanted,
         };
+        // An object that could not be read to its end has size 0 here, and is read again by the next run.
+        let fuller = |id: &String| self.by_object(id).is_some_and(|e| e.size == 0 || holds_as_much(e));
         duplicate.hash.is_some_and(same) || duplicate.object_id.as_ref().is_some_and(fuller)
     }
 

@@ -332,3 +332,21 @@ fn two_equal_short_copies_beside_a_fuller_one_are_both_left_out() {
         assert_records(&case, 0, 9);
     }
 }
+
+#[test]
+fn a_lesser_copy_that_is_larger_on_disk_stays_one_when_the_fuller_grows() {
+    let case = Case::new();
+    let name = aws_name("0000cccc");
+    case.write(&format!("x/{name}"), flow_log(0, 18));
+    let fuller = case.write(&format!("z/{name}"), gzip(flow_log(0, 19)));
+    case.ingest(&[]).expect(0);
+    assert_records(&case, 0, 19);
+    assert_nothing_to_do(&case, 2);
+    // The other copy is not even among the inputs.
+    change(&fuller, gzip(flow_log(0, 25)));
+    case.ingest_paths(&[fuller.parent().unwrap()], &[]).expect(0);
+    assert_records(&case, 0, 25);
+    case.ingest(&[]).expect(0);
+    assert_records(&case, 0, 25);
+    assert_nothing_to_do(&case, 2);
+}
