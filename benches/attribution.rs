@@ -256,6 +256,7 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
         next_hop_subnet_id: None,
         alias: None,
         is_efa: false,
+        has_time: true,
     }
 }
 

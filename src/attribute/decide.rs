@@ -21,6 +21,10 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     if let Some(attribution) = by_the_record_alone(record) {
         return attribution;
     }
+    if !record.has_time {
+        // It belongs to no version of the configuration, and no other record is before or after it.
+        return without::decide(record, &Evidence::default());
+    }
     let Some((engine, id)) = engine.zip(record.interface_id) else {
         return without::decide(record, evidence);
     };
@@ -398,20 +402,31 @@ impl<'r> Layers<'r> {
         midstream_tcp: bool,
     ) -> Attribution {
         let facts = &self.facts;
-        let no_field = record.reject_reason == RejectReason::NotInFormat;
+        // Where the field may be there, what it would have named is a guess.
+        let elimination = match record.reject_reason {
+            RejectReason::NotInFormat => Some(Confidence::Strong),
+            RejectReason::Unclear => Some(Confidence::Weak),
+            RejectReason::Unnamed | RejectReason::Named(_) => None,
+        };
         let blocks = match rules.bpa_mode.as_deref() {
             Some("block-bidirectional") => true,
             Some("block-ingress" | ALLOW_EGRESS) => direction == Direction::Ingress,
             _ => false,
         };
-        if no_field && blocks && !facts.closed() && rules.is_on_internet(&self.remote) {
-            return Attribution::new(Verdict::VpcBpa, Confidence::Strong)
+        if let Some(confidence) = elimination
+            && blocks
+            && !facts.closed()
+            && rules.is_on_internet(&self.remote)
+        {
+            let found = Attribution::new(Verdict::VpcBpa, confidence)
                 .blocked_by(Blocker::Bpa)
                 .because(ReasonCode::ByElimination); // 22
+            let unclear = confidence == Confidence::Weak;
+            return if unclear { found.or_else(&[Cause::ConfigMismatch]) } else { found };
         }
         let enforced =
             rules.vpc.as_ref().is_some_and(|vpc| vpc.encryption_mode.as_deref() == Some("enforce"));
-        if no_field && enforced && rules.interface.is_endpoint() {
+        if elimination.is_some() && enforced && rules.interface.is_endpoint() {
             return Attribution::new(Verdict::EncryptionControls, Confidence::Weak)
                 .blocked_by(Blocker::Ec)
                 .because(ReasonCode::ByElimination); // 23

@@ -36,6 +36,9 @@ pub fn explain(
     let Some(direction) = attribution.direction else {
         explanation.text = plain(attribution, record).to_string();
         explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
+        if let (Verdict::Undetermined, Some(datum)) = (attribution.verdict, &explanation.would_decide) {
+            explanation.text.push_str(&format!("; would decide: {datum}"));
+        }
         return explanation;
     };
     let rules = engine.zip(attribution.rules.clone());
@@ -287,6 +290,7 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         return None;
     }
     let text = match attribution.reason() {
+        _ if !record.has_time => "start and end in the log format",
         Some(ReasonCode::DirectionUnknown) => {
             "flow-direction in the log format, or the interface's configuration"
         }

@@ -23,6 +23,9 @@ pub enum RejectReason<'a> {
     NotInFormat,
     /// `-`: any reason but those that AWS names.
     Unnamed,
+    /// None is named, and whether the field is in the format cannot be told: formats of version 9 and later may have been
+    /// written without it, those of version 8 not (log-formats 1.1: the version is the highest of the fields).
+    Unclear,
     /// `BPA`, `EC`, or what AWS may add.
     Named(&'a str),
 }
@@ -65,6 +68,8 @@ pub struct Record<'a> {
     pub packets: Option<i64>,
     /// `bytes`; absent in records of Block Public Access.
     pub bytes: Option<i64>,
+    /// The format has `start` or `end`. Where it has neither, both are 0 here and mean nothing.
+    pub has_time: bool,
     /// `start`, seconds.
     pub start: Timestamp,
     /// `end`, seconds.

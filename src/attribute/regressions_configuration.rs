@@ -2,7 +2,7 @@
 
 use super::Explanation;
 use super::regressions::{SYN, among, changing};
-use super::tests::{Case, OPEN, judge, two, with};
+use super::tests::{ALL_OPEN, Case, OPEN, judge, two, with};
 use crate::network::*;
 use crate::rules::fixture::Fixture;
 
@@ -26,6 +26,30 @@ fn captures_around_it_tell_that_a_flow_was_untracked() {
     network.route_tables = routed.route_tables;
     network.finish();
     among(&network, flow, "WEAK or=STALE_CONNECTION");
+}
+
+#[test]
+fn by_elimination_nothing_is_sure_where_the_log_may_have_named_the_reason() {
+    // Rows 22 and 23 are of formats without `reject-reason`; one of version 9 or later has it or not, and `-` looks the same.
+    let network = two(&format!("{ALL_OPEN}bpa subnet-2 block-bidirectional"));
+    let syn = |reason: &str| format!("> eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 REJECT 0{reason}");
+    with(&network, &syn(""), "VPC_BPA STRONG BY_ELIMINATION or=-");
+    with(&network, &syn(" reason=?"), "VPC_BPA WEAK BY_ELIMINATION or=CONFIG_MISMATCH");
+    with(&network, &syn(" reason=-"), "CONFIG_MISMATCH WEAK");
+}
+
+#[test]
+fn a_record_without_a_time_is_judged_by_itself_alone() {
+    // Which version of the configuration was in force is not known, nor which records are of its time.
+    let network = two("acl-2 in 100 deny all 0.0.0.0/0");
+    let syn = "eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 REJECT 0";
+    with(&network, &format!("> {syn}"), "NACL_AND_SECURITY_GROUP PROVEN");
+    let accepted = syn.replace("REJECT", "ACCEPT");
+    for before in ["", &accepted] {
+        let log = format!("{before}\n> {syn} time=-");
+        with(&network, &log, "UNDETERMINED NONE or=NACL+SECURITY_GROUP");
+    }
+    with(&network, &format!("> {syn} time=- reason=BPA"), "VPC_BPA PROVEN LOG_REASON_FIELD");
 }
 
 #[test]

@@ -66,6 +66,7 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
         interface_type: None,
         next_hop_subnet_id: None,
         is_efa: false,
+        has_time: true,
         alias: None,
     }
 }

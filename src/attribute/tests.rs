@@ -50,6 +50,7 @@ pub(super) fn record(line: &str) -> Record<'_> {
         protocol: crate::net::protocol_number(words[2]).unwrap(),
         packets: Some(1),
         bytes: if option("bytes") == Some("-") { None } else { Some(60) },
+        has_time: option("time") != Some("-"),
         start: NOON + start,
         end: NOON + end,
         action: if words[6] == "ACCEPT" { Action::Accept } else { Action::Reject },
@@ -59,6 +60,7 @@ pub(super) fn record(line: &str) -> Record<'_> {
         reject_reason: match option("reason") {
             None => RejectReason::NotInFormat,
             Some("-") => RejectReason::Unnamed,
+            Some("?") => RejectReason::Unclear,
             Some(reason) => RejectReason::Named(reason),
         },
         interface_type: option("type"),

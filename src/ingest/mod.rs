@@ -28,7 +28,7 @@ use crate::store::{Batch, FileStats, Ledger, LedgerEntry, Status, Store, StoreEr
 
 use outcome::{FileOutcome, Outcome};
 use output::{Output, OutputError};
-use plan::{Item, Listed, Met, Plan, Verdict};
+use plan::{Item, Listed, Met, Plan, Verdict, turns};
 use progress::{Counters, Meter};
 use summary::Summary;
 use team::{Help, Team};
@@ -328,13 +328,15 @@ impl Job<'_> {
         lost
     }
 
-    /// Lets the workers take the items, in order.
+    /// Lets the workers take the items, in order. Copies of one object are taken one after the other, so that the rows
+    /// always carry the same path of several, whatever the threads do.
     fn run<'s>(
         &self,
         items: &[Item],
         sink: &(impl Fn() -> Sink<'s> + Sync),
     ) -> Result<Vec<FileOutcome>, IngestError> {
         let next = AtomicUsize::new(0);
+        let turns = turns(items);
         let outcomes = Mutex::new(Vec::with_capacity(items.len()));
         let failed: Mutex<Option<IngestError>> = Mutex::new(None);
         let stop = AtomicBool::new(false);
@@ -347,14 +349,15 @@ impl Job<'_> {
             let mut worker = worker.one_of(threads);
             let mut scratch = Scratch::new();
             while !stop.load(Ordering::Relaxed) && !self.watch.cancel.load(Ordering::Relaxed) {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(item) = items.get(at) else { break };
-                let passes = 1 + u64::from(streamed(item)) + u64::from(self.options.strict);
-                let meter = Arc::new(Meter::new(&self.watch.counters, item.located.size, passes));
-                let outcome = self.take(item, &mut worker, &mut scratch, &team, &meter)?;
-                meter.finish();
-                self.watch.counters.files.fetch_add(1, Ordering::Relaxed);
-                outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
+                let Some(turn) = turns.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+                for (at, item) in turn.iter().filter_map(|at| Some((*at, items.get(*at)?))) {
+                    let passes = 1 + u64::from(streamed(item)) + u64::from(self.options.strict);
+                    let meter = Arc::new(Meter::new(&self.watch.counters, item.located.size, passes));
+                    let outcome = self.take(item, &mut worker, &mut scratch, &team, &meter)?;
+                    meter.finish();
+                    self.watch.counters.files.fetch_add(1, Ordering::Relaxed);
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push((at, outcome));
+                }
             }
             drop(scratch);
             drop(working);

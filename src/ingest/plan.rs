@@ -160,6 +160,21 @@ impl Plan {
     }
 }
 
+/// The items by their numbers, in order, copies of one object (by AWS's name of it) together.
+pub fn turns(items: &[Item]) -> Vec<Vec<usize>> {
+    let mut of_object: HashMap<&str, usize> = HashMap::new();
+    let mut turns: Vec<Vec<usize>> = Vec::with_capacity(items.len());
+    for (at, item) in items.iter().enumerate() {
+        let own = turns.len();
+        let turn = item.object_id.as_deref().map_or(own, |id| *of_object.entry(id).or_insert(own));
+        match turns.get_mut(turn) {
+            Some(turn) => turn.push(at),
+            None => turns.push(vec![at]),
+        }
+    }
+    turns
+}
+
 fn is_unchanged(known: &LedgerEntry, located: &Located) -> bool {
     !located.is_stdin()
         && known.size == located.size

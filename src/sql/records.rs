@@ -49,6 +49,9 @@ pub(in crate::sql) const EVIDENCE: &[&str] = &[
 pub(in crate::sql) const REJECT_ONLY: &[&str] =
     &["version", "type", "reject_reason", "interface_type", "next_hop_subnet_id"];
 
+/// The version in which `reject-reason` came (log-formats 1.1).
+pub(in crate::sql) const REASON_SINCE: i32 = 8;
+
 /// What is in the place of a key where there is no text: [`NONE`] as a signed number.
 const NO_KEY: i32 = -1;
 
@@ -418,20 +421,19 @@ impl Columns {
         }
     }
 
-    /// The record of a row; `None` where it has no time. `reason_in_format` says of a format version whether its
-    /// `reject-reason` would be there.
-    pub(in crate::sql) fn record(
-        &self,
-        row: usize,
-        reason_in_format: impl Fn(i32) -> bool,
-    ) -> Option<Record<'_>> {
-        let start = self.start(row)?;
+    /// The record of a row. `reason_in_format` says of a format version whether its `reject-reason` would be there.
+    pub(in crate::sql) fn record(&self, row: usize, reason_in_format: impl Fn(i32) -> bool) -> Record<'_> {
+        let time = self.start(row);
+        let start = time.unwrap_or_default();
         let action = self.action(row);
         let (src_port, dst_port) = self.ports(row);
         let reject_reason = match self.text(Text::RejectReason, row) {
             Some(reason) => RejectReason::Named(reason),
-            None if self.version(row).is_some_and(&reason_in_format) => RejectReason::Unnamed,
-            None => RejectReason::NotInFormat,
+            None => match self.version(row) {
+                Some(version) if reason_in_format(version) => RejectReason::Unnamed,
+                Some(version) if version < REASON_SINCE => RejectReason::NotInFormat,
+                _ => RejectReason::Unclear,
+            },
         };
         let protocol = self.protocol(row);
         let mut record = Record {
@@ -446,6 +448,7 @@ impl Columns {
             protocol: protocol.unwrap_or(u8::MAX),
             packets: sum(&self.packets, row),
             bytes: sum(&self.bytes, row),
+            has_time: time.is_some(),
             start,
             end: self.end(row, start),
             action,
@@ -463,7 +466,7 @@ impl Columns {
             record.interface_id = None;
             record.direction = None;
         }
-        Some(record)
+        record
     }
 }
 

@@ -41,6 +41,7 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
         interface_type: None,
         next_hop_subnet_id: None,
         is_efa: false,
+        has_time: true,
         alias: None,
     };
     if matches!(words[1], "nodata" | "skipdata") {

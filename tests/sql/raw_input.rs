@@ -132,6 +132,24 @@ fn objects_to_which_aws_gave_different_names_are_all_read() {
 }
 
 #[test]
+fn rejects_of_formats_without_start_are_attributed() {
+    let fields = "interface-id srcaddr dstaddr srcport dstport protocol action";
+    let reject = "eni-0a1b2c3d4e5f60718 198.51.100.7 10.0.1.20 40001 443 6 REJECT";
+    let bare = format!("{fields}\n{reject}\n{}\n", reject.replace("REJECT", "ACCEPT"));
+    let ended = format!("{fields} end\n{reject} 1768471260\n");
+    let logs = Logs::new(&[("bare.log", bare.as_bytes()), ("ended.log", ended.as_bytes())]);
+    logs.assert_raw_equals_stored(3, 0);
+    // Without times an ACCEPT of the same flow is neither before nor after it.
+    let sql = "select regexp_replace(source_file, '.*/', ''), verdict, confidence, explanation from reject_attribution order by 1";
+    let raw = logs.raw(sql);
+    assert_eq!(raw, logs.stored(sql));
+    assert_eq!(raw.len(), 2, "{raw:?}");
+    assert!(raw[0].starts_with("bare.log,UNDETERMINED,NONE,"), "{raw:?}");
+    assert!(raw[0].contains("start and end in the log format"), "{raw:?}");
+    assert!(raw[1].starts_with("ended.log,UNDETERMINED,NONE,"), "{raw:?}");
+}
+
+#[test]
 fn files_that_are_no_logs_are_named_for_what_they_are() {
     let logs = Logs::new(&[
         ("custom.log", b"10.0.1.20 10.0.1.21 443 ACCEPT 1768471200\n"),

@@ -24,7 +24,7 @@ use crate::attribute::{
 use crate::net::Family;
 use crate::network::Network;
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
-use crate::sql::records::{Coder, Columns, NONE, Text, Values};
+use crate::sql::records::{Coder, Columns, NONE, REASON_SINCE, Text, Values};
 
 /// The reads of `flow_logs`.
 #[derive(Debug, Clone)]
@@ -208,14 +208,14 @@ impl Prepared {
     }
 
     /// The record of a row with its direction.
-    pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Option<Record<'a>> {
-        let in_format = |version| self.reason_versions.contains(&version) || version == 8;
-        let mut record = columns.record(row, in_format)?;
+    pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Record<'a> {
+        let in_format = |version| self.reason_versions.contains(&version) || version == REASON_SINCE;
+        let mut record = columns.record(row, in_format);
         if record.interface_id.is_some() {
             record.direction = place.direction(columns, row);
             record.alias = record.direction.and_then(|direction| place.alias(columns, row, direction));
         }
-        Some(record)
+        record
     }
 
     /// Judges a record.
@@ -225,6 +225,10 @@ impl Prepared {
         place: &Place,
         engine: &mut Option<Engine<'_>>,
     ) -> (Attribution, Evidence) {
+        if !record.has_time {
+            let evidence = Evidence::default();
+            return (decide(record, None, &evidence), evidence);
+        }
         let reach = reach(record, place.rules.as_deref());
         let mut evidence = self.index.evidence(record, place.neighbours(), place.subnet.as_deref(), reach);
         // Other VPCs and accounts may be logged for longer, or in full where this one is not.
@@ -393,12 +397,10 @@ async fn rejects(
     Ok((own, parts, versions))
 }
 
-/// The rows that the table shows: rejected, and with a time.
+/// The rows that the table shows.
 fn only_rejects(batch: &RecordBatch, columns: &Columns) -> Result<RecordBatch> {
-    let rejected = columns.equal_to(Text::Action, "REJECT");
-    let shown = |row: usize| rejected.get(row).copied().unwrap_or(false) && columns.start(row).is_some();
-    let rows = BooleanBuffer::collect_bool(columns.rows(), shown);
-    Ok(filter_record_batch(batch, &BooleanArray::new(rows, None))?)
+    let rejected = BooleanBuffer::from(columns.equal_to(Text::Action, "REJECT"));
+    Ok(filter_record_batch(batch, &BooleanArray::new(rejected, None))?)
 }
 
 /// Takes memory, for which the REJECTs make room if they have to.
@@ -579,9 +581,8 @@ async fn observe(
                 continue;
             }
             found.directed_accepts |= direction.is_some();
-            if let (Some(rules), Some(engine)) = (&place.rules, engine)
-                && let Some(mut record) = columns.record(row, |_| false)
-            {
+            if let (Some(rules), Some(engine)) = (&place.rules, engine) {
+                let mut record = columns.record(row, |_| false);
                 record.direction = direction;
                 check(&mut place.consistency, &record, rules, engine);
             }
@@ -597,10 +598,8 @@ async fn observe(
         if !hits.is_empty() {
             let mut index = lock(&index);
             for (row, at, direction) in hits.iter().filter_map(|nth| accepts.get(*nth)) {
-                let place = places.places.get(*at);
-                let (Some(place), Some(mut record)) = (place, columns.record(*row, |_| false)) else {
-                    continue;
-                };
+                let Some(place) = places.places.get(*at) else { continue };
+                let mut record = columns.record(*row, |_| false);
                 record.direction = Some(*direction);
                 record.alias = place.alias(&columns, *row, *direction);
                 let Some(id) = &place.interface else { continue };

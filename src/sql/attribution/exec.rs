@@ -194,14 +194,15 @@ impl<'p, 'n> Judge<'p, 'n> {
         columns: &'c Columns,
         row: usize,
     ) -> Result<(Record<'c>, Attribution, Evidence, usize)> {
-        let timeless = || DataFusionError::Internal("a rejected record without a time".to_owned());
-        let start = columns.start(row).ok_or_else(timeless)?;
+        // A record without a time has the place of the texts that it shows, and no rules are asked for it.
+        let start = columns.start(row).unwrap_or_default();
         let at = self.places.at(columns, row, start, columns.end(row, start));
         let new = self.places.places.iter_mut().skip(self.described);
         new.for_each(|place| self.prepared.describe(place));
         self.described = self.places.places.len();
-        let place = self.places.places.get(at).ok_or_else(timeless)?;
-        let record = self.prepared.record(columns, row, place).ok_or_else(timeless)?;
+        let nowhere = || DataFusionError::Internal("a record without a place".to_owned());
+        let place = self.places.places.get(at).ok_or_else(nowhere)?;
+        let record = self.prepared.record(columns, row, place);
         let (found, evidence) = self.prepared.attribute(&record, place, &mut self.places.engine);
         Ok((record, found, evidence, at))
     }

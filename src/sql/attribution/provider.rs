@@ -164,10 +164,10 @@ impl RejectAttribution {
     }
 }
 
-/// Rejected, and with a time: rows without one belong to no moment.
+/// Rejected, and what else is asked for.
 fn rejected(filters: &[Expr]) -> Option<Expr> {
-    let own = [column("action").eq(lit("REJECT")), column("start").is_not_null()];
-    conjunction(own.into_iter().chain(filters.iter().cloned().map(unnormalize_col)))
+    let own = column("action").eq(lit("REJECT"));
+    conjunction(std::iter::once(own).chain(filters.iter().cloned().map(unnormalize_col)))
 }
 
 #[async_trait]

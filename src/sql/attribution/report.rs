@@ -151,6 +151,8 @@ fn report_sql(limit: usize) -> String {
 
 /// How well the configuration explains the ACCEPTs, a row for each network ACL and interface.
 fn trust(table: &RejectAttribution) -> Result<Arc<dyn TableProvider>> {
+    // Where a condition can hold for no record, no log is read.
+    let is_read = table.consistency().is_some();
     let (found, accepts) = table.consistency().unwrap_or_default();
     let mut subjects = Vec::new();
     let mut details = Vec::new();
@@ -172,6 +174,7 @@ fn trust(table: &RejectAttribution) -> Result<Arc<dyn TableProvider>> {
     if found.is_empty() {
         subjects.push("no check".to_owned());
         details.push(match (table.network().is_some(), accepts) {
+            _ if !is_read => "the condition holds for no record, and so the ACCEPTs were not read".to_owned(),
             (_, 0) => "no ACCEPT is logged: what the logs lack proves nothing".to_owned(),
             (false, _) => format!("no configuration given; {accepts} ACCEPTs are evidence only"),
             (true, _) => format!("none of the {accepts} ACCEPTs is at an interface of the configuration"),

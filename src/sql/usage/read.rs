@@ -105,8 +105,11 @@ pub(super) async fn traffic(
             while let Some(batch) = stream.next().await {
                 let columns = coder.columns(&batch?)?;
                 for row in 0..columns.rows() {
-                    // What has no time belongs to no version of the configuration.
-                    let Some(mut record) = columns.record(row, |_| false) else { continue };
+                    let mut record = columns.record(row, |_| false);
+                    if !record.has_time {
+                        // It belongs to no version of the configuration.
+                        continue;
+                    }
                     if record.interface_id.is_none() {
                         // Without a protocol no rule is met, but the interface was logged.
                         record.interface_id = columns.text(Text::Interface, row);
