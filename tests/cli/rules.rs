@@ -297,6 +297,11 @@ fn a_proposal_that_cannot_be_read_is_no_proposal() {
     let broken = run(&case, &["whatif", "--change", file.to_str().unwrap()]);
     assert_eq!(broken.code, Some(4), "{}", broken.err);
     assert!(broken.err.contains("cut off"), "{}", broken.err);
+    let empty = case.dir.path().join("nothing");
+    fs::create_dir(&empty).unwrap();
+    let nothing = run(&case, &["whatif", "--change", empty.to_str().unwrap()]);
+    assert_eq!(nothing.code, Some(4), "{}", nothing.err);
+    assert!(nothing.err.contains("holds no configuration"), "{}", nothing.err);
     let missing = run(&case, &["whatif", "--change", "/nowhere/at/all"]);
     assert_eq!(missing.code, Some(4), "{}", missing.err);
 }

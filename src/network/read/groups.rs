@@ -49,10 +49,6 @@ impl NetworkBuilder {
         let has_v4_ranges = node.list("Ipv4Ranges").next().is_some();
         let v4_list = if has_v4_ranges { "Ipv4Ranges" } else { "IpRanges" };
         let lists = ["PrefixListIds", "UserIdGroupPairs", v4_list, "Ipv6Ranges"];
-        if lists.iter().all(|list| node.get(list).is_none()) {
-            self.problem(context, group, "a permission without any remote may match any address");
-            remotes.push((Remote::Unreadable("no remote".to_string()), None));
-        }
         for list in lists {
             let Some(elements) = self.elements(node, list, Need::Optional, group, context) else {
                 remotes.push((Remote::Unreadable(format!("no readable {list}")), None));
@@ -62,6 +58,11 @@ impl NetworkBuilder {
                 let remote = self.permission_remote(element, list, group, context);
                 remotes.push((remote, element.text("Description")));
             }
+        }
+        if remotes.is_empty() && node.get(v4_list).is_none() {
+            // AWS writes no permission without a remote, and this list always: what made the file left it out.
+            self.problem(context, group, "a permission without any remote may match any address");
+            remotes.push((Remote::Unreadable("no remote".to_string()), None));
         }
         rules.extend(remotes.into_iter().map(|(remote, description)| SecurityGroupRule {
             rule_id: None,

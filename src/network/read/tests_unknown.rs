@@ -141,6 +141,8 @@ fn rules_of_another_type_leave_the_group_open() {
         (permission(r#""PrefixListIds":[{"a":1}]"#), 1),
         (permission(r#""UserIdGroupPairs":[{"a":1}]"#), 1),
         (permission(r#""Description":"no remote at all""#), 1),
+        (permission(r#""IpRanges":null,"Ipv6Ranges":[],"PrefixListIds":[],"UserIdGroupPairs":[]"#), 1),
+        (permission(r#""Ipv6Ranges":[],"PrefixListIds":[],"UserIdGroupPairs":[]"#), 1),
     ] {
         assert_eq!(inbound(&group), (Decision::Unknown, problems), "{group}");
     }
