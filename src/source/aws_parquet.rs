@@ -3,6 +3,9 @@
 //! Documented: the field names with underscores, STRING, INT_32 and INT_64, gzip inside. Observed: missing strings are the
 //! literal `-`; missing integers may be null or anything, so on rows that are not `OK` the flow's own fields are taken as
 //! missing, and a traffic path of zero or less as well.
+//!
+//! Whatever type a column has, its values become the text that a log would have, and what is made of that (a value, a refusal)
+//! is the same as for text: a number beyond its column's width or bytes that are no address refuse their row.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -11,7 +14,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Int64Type};
+use arrow::datatypes::{DataType, Field, Int64Type, UInt64Type};
+use arrow::json::writer::{EncoderOptions, make_encoder};
+use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder};
 use parquet::errors::{ParquetError, Result};
@@ -24,8 +29,8 @@ use crate::parse::flow::Layout;
 /// The largest gzip-wrapped Parquet file that is read: it has to be inflated whole.
 const WRAPPED: usize = 1 << 30;
 
-/// Fields that a NODATA or SKIPDATA record cannot have.
-const FLOW_FIELDS: [&str; 17] = [
+/// Fields that a NODATA or SKIPDATA record cannot have, whatever its file holds there.
+const FLOW_FIELDS: [&str; 11] = [
     "srcaddr",
     "dstaddr",
     "srcport",
@@ -35,14 +40,8 @@ const FLOW_FIELDS: [&str; 17] = [
     "bytes",
     "action",
     "tcp_flags",
-    "type",
     "pkt_srcaddr",
     "pkt_dstaddr",
-    "traffic_path",
-    "flow_direction",
-    "pkt_src_aws_service",
-    "pkt_dst_aws_service",
-    "reject_reason",
 ];
 
 thread_local! {
@@ -167,9 +166,9 @@ impl ParquetFeed {
         let Some(place) = self.layout.names.iter().position(|name| name == "log-status") else {
             return Ok(None);
         };
-        let status = cast(batch.column(place), &DataType::Utf8)?;
-        let status = status.as_string::<i32>();
-        Ok(Some(status.iter().map(|status| status.is_none_or(|status| status == "OK")).collect()))
+        let Texts::Bytes(status) = Texts::of(batch.column(place))? else { return Ok(None) };
+        let status = status.as_binary::<i32>();
+        Ok(Some(status.iter().map(|status| status.is_none_or(|status| status == b"OK")).collect()))
     }
 
     fn render_extra(&self, batch: &RecordBatch, block: &mut Vec<u8>, cells: &mut Cells) -> Result<()> {
@@ -191,6 +190,35 @@ impl ParquetFeed {
     }
 }
 
+/// A column's values, by how they are written.
+enum Texts {
+    /// Integers that an `i64` holds.
+    Signed(ArrayRef),
+    /// Those that may be larger.
+    Unsigned(ArrayRef),
+    /// Text, or bytes that should be, as `Binary`: whether they are UTF-8 is asked of them as of any text.
+    Bytes(ArrayRef),
+    /// Lists, structs and maps.
+    Nested(ArrayRef),
+}
+
+impl Texts {
+    fn of(array: &ArrayRef) -> Result<Texts> {
+        let ty = array.data_type();
+        let value = match ty {
+            DataType::Dictionary(_, value) => value.as_ref(),
+            ty => ty,
+        };
+        Ok(match value {
+            DataType::UInt64 => Texts::Unsigned(cast(array, &DataType::UInt64)?),
+            value if value.is_integer() => Texts::Signed(cast(array, &DataType::Int64)?),
+            value if value.is_nested() => Texts::Nested(array.clone()),
+            value if value.is_string() || value.is_binary() => Texts::Bytes(cast(array, &DataType::Binary)?),
+            _ => Texts::Bytes(cast(&cast(array, &DataType::Utf8)?, &DataType::Binary)?),
+        })
+    }
+}
+
 /// Writes one column's values as text.
 fn render(
     array: &ArrayRef,
@@ -201,30 +229,66 @@ fn render(
 ) -> Result<()> {
     let only_flows = FLOW_FIELDS.contains(&name);
     let has = |row: usize| !only_flows || ok.and_then(|ok| ok.get(row)).copied().unwrap_or(true);
-    let mut put = |block: &mut Vec<u8>, text: std::fmt::Arguments<'_>| {
+    let mut put = |row: usize, write: &mut dyn FnMut(&mut Vec<u8>)| {
         let start = block.len();
-        // Writing to memory does not fail.
-        let _ = block.write_fmt(text);
+        if has(row) {
+            write(block);
+        }
         spans.push(Span::new(start, block.len()));
     };
-    if array.data_type().is_integer() {
-        let numbers = cast(array, &DataType::Int64)?;
-        for (row, number) in numbers.as_primitive::<Int64Type>().iter().enumerate() {
-            match number {
-                Some(number) if has(row) && !(name == "traffic_path" && number <= 0) => {
-                    put(block, format_args!("{number}"));
-                }
-                _ => put(block, format_args!("")),
+    match Texts::of(array)? {
+        Texts::Signed(numbers) => {
+            for (row, number) in numbers.as_primitive::<Int64Type>().iter().enumerate() {
+                let number = number.filter(|number| !(name == "traffic_path" && *number <= 0));
+                put(row, &mut |block| write_number(block, number));
             }
         }
-        return Ok(());
-    }
-    let texts = cast(array, &DataType::Utf8)?;
-    for (row, text) in texts.as_string::<i32>().iter().enumerate() {
-        match text {
-            Some(text) if has(row) && text != "-" => put(block, format_args!("{text}")),
-            _ => put(block, format_args!("")),
+        Texts::Unsigned(numbers) => {
+            for (row, number) in numbers.as_primitive::<UInt64Type>().iter().enumerate() {
+                let number = number.filter(|number| !(name == "traffic_path" && *number == 0));
+                put(row, &mut |block| write_number(block, number));
+            }
+        }
+        Texts::Bytes(texts) => {
+            for (row, text) in texts.as_binary::<i32>().iter().enumerate() {
+                let text = text.filter(|text| *text != b"-").unwrap_or_default();
+                put(row, &mut |block| block.extend_from_slice(text));
+            }
+        }
+        Texts::Nested(values) => {
+            let texts = nested(&values)?;
+            for (row, text) in texts.iter().enumerate() {
+                put(row, &mut |block| block.extend_from_slice(text));
+            }
         }
     }
     Ok(())
+}
+
+fn write_number(block: &mut Vec<u8>, number: Option<impl std::fmt::Display>) {
+    if let Some(number) = number {
+        // Writing to memory does not fail.
+        let _ = write!(block, "{number}");
+    }
+}
+
+/// Values of a type within a type as JSON, or, where JSON has no form for them (a map by numbers), as they are displayed; nothing for nulls.
+fn nested(array: &ArrayRef) -> Result<Vec<Vec<u8>>> {
+    let (field, options) =
+        (Field::new("", array.data_type().clone(), true).into(), EncoderOptions::default());
+    let rows = 0..array.len();
+    if let Ok(mut json) = make_encoder(&field, array, &options) {
+        let text = |row| {
+            let mut text = Vec::new();
+            if !json.is_null(row) {
+                json.encode(row, &mut text);
+            }
+            text
+        };
+        return Ok(rows.map(text).collect());
+    }
+    let options = FormatOptions::new();
+    let shown = ArrayFormatter::try_new(array, &options)?;
+    let text = |row| if array.is_null(row) { Vec::new() } else { shown.value(row).to_string().into_bytes() };
+    Ok(rows.map(text).collect())
 }

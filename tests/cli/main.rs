@@ -15,6 +15,7 @@ mod fuzz;
 mod generate;
 mod large;
 mod once;
+mod parquet_input;
 mod pull;
 mod quirks_elb;
 mod quirks_flow;

@@ -1,9 +1,5 @@
 //! The irregularities of flow logs and their envelopes, by the numbers of the format specification (section 5).
 
-use std::sync::Arc;
-
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray};
-use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
 
 use crate::delta::Row;
@@ -221,45 +217,6 @@ fn q30_gzip_within_gzip_and_members_one_after_the_other() {
 }
 
 /// A Parquet file as flow logs deliver them, with columns of any type.
-fn parquet_file(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter(columns).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    bytes
-}
-
-#[test]
-fn q31_parquet_integers_of_any_width_and_dashes_for_missing_text() {
-    let text = |values: [&str; 3]| -> ArrayRef { Arc::new(StringArray::from(values.to_vec())) };
-    let bytes = parquet_file(vec![
-        ("version", Arc::new(Int32Array::from(vec![5, 5, 5]))),
-        ("srcaddr", text(["198.51.100.17", "-", "10.0.1.20"])),
-        ("pkt-dstaddr", text(["10.0.1.20", "-", "203.0.113.9"])),
-        ("protocol", Arc::new(Int64Array::from(vec![6, 0, 6]))),
-        ("bytes", Arc::new(Int32Array::from(vec![4210, 0, 40]))),
-        ("start", Arc::new(Int64Array::from(vec![1_768_471_200, 1_768_471_260, 1_768_471_203]))),
-        ("log_status", text(["OK", "NODATA", "OK"])),
-        ("traffic_path", Arc::new(Int32Array::from(vec![0, 0, 8]))),
-    ]);
-    let wanted = [
-        row(
-            json!({"version": 5, "srcaddr": "198.51.100.17", "pkt_dstaddr": "10.0.1.20", "protocol": 6, "bytes": 4210,
-                   "start": "2026-01-15T10:00:00Z", "log_status": "OK"}),
-        ),
-        row(json!({"version": 5, "start": "2026-01-15T10:01:00Z", "log_status": "NODATA"})),
-        row(
-            json!({"version": 5, "srcaddr": "10.0.1.20", "pkt_dstaddr": "203.0.113.9", "protocol": 6, "bytes": 40,
-                   "start": "2026-01-15T10:00:03Z", "log_status": "OK", "traffic_path": 8}),
-        ),
-    ];
-    assert_eq!(read("flow_logs", "a.log.parquet", &bytes, &[]), wanted);
-    // Recognised by content: without the suffix, and within gzip.
-    assert_eq!(read("flow_logs", "a", &bytes, &[]), wanted);
-    assert_eq!(read("flow_logs", "a.log.parquet.gz", gzip(&bytes), &[]), wanted);
-}
-
 #[test]
 fn q32_q46_date_paths_with_and_without_hive_keys() {
     let name = |account: &str, region: &str, hash: &str| {
