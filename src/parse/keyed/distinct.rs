@@ -57,14 +57,21 @@ impl Distinct {
         self.slots.clear();
         self.slots.resize(size, NULL);
         for (index, &value) in self.values.iter().enumerate() {
-            let mut slot = hash(value as u64, 0) as usize & (size - 1);
-            while self.slots.get(slot).is_some_and(|index| *index != NULL) {
-                slot = (slot + 1) & (size - 1);
-            }
-            if let Some(place) = self.slots.get_mut(slot) {
-                *place = index as u32;
-            }
+            place(&mut self.slots, hash(value as u64, 0), index as u32, |index| *index == NULL);
         }
+    }
+}
+
+/// Puts something into the first free slot from where its hash points to, of a table whose size is a power of two and which is
+/// not full.
+pub(super) fn place<S>(slots: &mut [S], hash: u64, new: S, is_free: impl Fn(&S) -> bool) {
+    let mask = slots.len().wrapping_sub(1);
+    let mut slot = hash as usize & mask;
+    while slots.get(slot).is_some_and(|slot| !is_free(slot)) {
+        slot = (slot + 1) & mask;
+    }
+    if let Some(free) = slots.get_mut(slot) {
+        *free = new;
     }
 }
 

@@ -1,8 +1,9 @@
 //! Distinct texts.
 
-use super::distinct::Trial;
-use super::ints::by_eight;
-use super::words::{DASH, escape_invalid, glance, hash_long, pack, packed, padded, prefetch, same};
+mod rows;
+
+use super::distinct::{Trial, place};
+use super::words::{DASH, escape_invalid, glance, hash_long, pack, packed, padded, same};
 use super::{BadCell, NULL, Span, hash, is_null};
 use crate::format::ColumnType;
 use crate::parse::values;
@@ -174,132 +175,6 @@ impl TextValues {
         Some(key)
     }
 
-    /// Where there are few texts (actions, directions, names of regions), eight rows at a time are compared with all of
-    /// them.
-    fn push_few(
-        &mut self,
-        ty: ColumnType,
-        block: &[u8],
-        spans: &[Span],
-        keys: &mut Vec<u32>,
-        bad: &mut Vec<BadCell>,
-    ) {
-        let mut known = [(DASH.0, DASH.1, NULL); FEW];
-        let (mut count, mut last) = (1, NO_CELL);
-        let mut state = (self, &mut known, &mut count);
-        by_eight(
-            spans,
-            keys,
-            &mut state,
-            // SAFETY: the lanes are only asked where they are supported.
-            |(_, known, count), eight| unsafe { few_lanes(block, eight, known.get(..**count)?) },
-            |(texts, known, count), row, span| {
-                let key = texts.key_or_last(ty, block, span, &mut last);
-                // Met by a single row, it is known to the next eight.
-                if last.high != 0
-                    && !known.iter().take(**count).any(|known| known.2 == last.key)
-                    && let Some(place) = known.get_mut(**count)
-                {
-                    *place = (last.low, last.high, last.key);
-                    **count += 1;
-                }
-                key.unwrap_or_else(|| {
-                    bad.push(BadCell { row: row as u32, span });
-                    NULL
-                })
-            },
-        );
-    }
-
-    /// Every text as it comes.
-    fn push_plain(
-        &mut self,
-        ty: ColumnType,
-        block: &[u8],
-        spans: &[Span],
-        keys: &mut Vec<u32>,
-        bad: &mut Vec<BadCell>,
-    ) {
-        self.ends.reserve(spans.len());
-        self.bytes.reserve(spans.iter().map(|span| span.len as usize).sum());
-        keys.extend(spans.iter().enumerate().map(|(row, span)| {
-            let token = span.of(block);
-            if is_null(token) {
-                return NULL;
-            }
-            self.insert(ty, token).unwrap_or_else(|| {
-                bad.push(BadCell { row: row as u32, span: *span });
-                NULL
-            })
-        }));
-    }
-
-    /// For tables larger than the cache: a stretch of rows asks for its slots, and then for its longer texts, before it
-    /// looks at any of them.
-    fn push_prefetched(
-        &mut self,
-        ty: ColumnType,
-        block: &[u8],
-        spans: &[Span],
-        keys: &mut Vec<u32>,
-        bad: &mut Vec<BadCell>,
-    ) {
-        // Of a short text both words and their hash, of a longer one its hash and zeros.
-        let mut ready = [(0u64, 0u64, 0u64); 64];
-        for (stretch, chunk) in spans.chunks(ready.len()).enumerate() {
-            let (short, long) = (self.short.len().wrapping_sub(1), self.long.len().wrapping_sub(1));
-            let mut any_long = false;
-            for (place, span) in ready.iter_mut().zip(chunk) {
-                *place = match packed(block, *span) {
-                    Some((low, high)) => {
-                        let hash = hash(low, high);
-                        prefetch(self.short.get(hash as usize & short));
-                        (low, high, hash)
-                    }
-                    None if span.len >= 16 => {
-                        let hash = hash_long(span.of(block));
-                        prefetch(self.long.get(hash as usize & long));
-                        any_long = true;
-                        (hash, 0, 0)
-                    }
-                    None => (0, 0, 0),
-                };
-            }
-            if any_long {
-                for ((hash, ..), _) in
-                    ready.iter().zip(chunk).filter(|((_, high, _), span)| *high == 0 && span.len >= 16)
-                {
-                    if let Some(slot) = self.long.get(*hash as usize & long)
-                        && slot.tag == (hash >> 32) as u32
-                        && slot.key != NULL
-                    {
-                        let (first, last) = (slot.start as usize, (slot.start + slot.len) as usize);
-                        prefetch(self.bytes.get(first));
-                        prefetch(self.bytes.get(last.wrapping_sub(1)));
-                    }
-                }
-            }
-            keys.extend(ready.iter().zip(chunk).enumerate().map(|(offset, (&(low, high, hash), span))| {
-                let key = if (low, high) == DASH {
-                    Some(NULL)
-                } else if high != 0 {
-                    self.key_hashed(ty, (low, high), hash, block, *span)
-                } else {
-                    let token = span.of(block);
-                    match token.len() {
-                        16.. => self.key_long(ty, low, token),
-                        _ if is_null(token) => Some(NULL),
-                        _ => self.key(ty, token),
-                    }
-                };
-                key.unwrap_or_else(|| {
-                    bad.push(BadCell { row: (stretch * ready.len() + offset) as u32, span: *span });
-                    NULL
-                })
-            }));
-        }
-    }
-
     #[inline(always)]
     fn key_short(&mut self, ty: ColumnType, low: u64, high: u64, block: &[u8], span: Span) -> Option<u32> {
         self.key_hashed(ty, (low, high), hash(low, high), block, span)
@@ -334,22 +209,13 @@ impl TextValues {
         if (self.short_used + 1) * 2 > self.short.len() {
             let size = (self.short.len() * 2).max(512);
             let old = std::mem::replace(&mut self.short, vec![EMPTY_SHORT; size]);
-            old.into_iter().filter(|slot| slot.key != NULL).for_each(|slot| self.place_short(slot));
+            for slot in old.into_iter().filter(|slot| slot.key != NULL) {
+                place(&mut self.short, hash(slot.low, slot.high), slot, |slot| slot.key == NULL);
+            }
         }
-        self.place_short(ShortSlot { low, high, key });
+        place(&mut self.short, hash(low, high), ShortSlot { low, high, key }, |slot| slot.key == NULL);
         self.short_used += 1;
         Some(key)
-    }
-
-    fn place_short(&mut self, new: ShortSlot) {
-        let mask = self.short.len().wrapping_sub(1);
-        let mut slot = hash(new.low, new.high) as usize & mask;
-        while self.short.get(slot).is_some_and(|slot| slot.key != NULL) {
-            slot = (slot + 1) & mask;
-        }
-        if let Some(place) = self.short.get_mut(slot) {
-            *place = new;
-        }
     }
 
     /// The key of a text of any length.
@@ -445,24 +311,13 @@ impl TextValues {
             let old = std::mem::replace(&mut self.long, vec![EMPTY_LONG; size]);
             for slot in old.into_iter().filter(|slot| slot.key != NULL) {
                 let hash = hash_long(self.get(slot.key as usize));
-                self.place_long(hash, slot);
+                place(&mut self.long, hash, slot, |slot| slot.key == NULL);
             }
         }
         let slot = self.slot_of(hash, key);
-        self.place_long(hash, slot);
+        place(&mut self.long, hash, slot, |slot| slot.key == NULL);
         self.long_used += 1;
         Some(key)
-    }
-
-    fn place_long(&mut self, hash: u64, new: LongSlot) {
-        let mask = self.long.len().wrapping_sub(1);
-        let mut slot = hash as usize & mask;
-        while self.long.get(slot).is_some_and(|slot| slot.key != NULL) {
-            slot = (slot + 1) & mask;
-        }
-        if let Some(place) = self.long.get_mut(slot) {
-            *place = new;
-        }
     }
 
     /// Checks a new value and keeps it; `None` where it is not of the column's type.
@@ -490,20 +345,6 @@ impl TextValues {
         self.ends.push(self.bytes.len() as u32);
         Some(key)
     }
-}
-
-/// # Safety
-/// [`lanes::are_supported`] must have said so.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn few_lanes(block: &[u8], spans: &[Span; 8], known: &[(u64, u64, u32)]) -> Option<[u32; 8]> {
-    // SAFETY: as the caller promises.
-    unsafe { super::lanes::few_texts(block, spans, known) }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-unsafe fn few_lanes(_: &[u8], _: &[Span; 8], _: &[(u64, u64, u32)]) -> Option<[u32; 8]> {
-    None
 }
 
 /// With up to so many texts, rows are compared with all of them.

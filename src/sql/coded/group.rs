@@ -2,31 +2,29 @@
 //! and of the other columns only the keys of rows for which it holds are looked at. Columns that are no keys are left to
 //! the usual reader, which is told the rows.
 
+mod arrays;
+mod origin;
+mod others;
+
 use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{
-    ArrayRef, DictionaryArray, Int32Array, RecordBatch, RecordBatchOptions, RecordBatchReader, new_null_array,
-};
-use datafusion::arrow::buffer::ScalarBuffer;
-use datafusion::arrow::compute::{cast, concat_batches};
-use datafusion::arrow::datatypes::{
-    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType,
-};
-use datafusion::common::{Result, ScalarValue, internal_err};
-use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ParquetRecordBatchReader, RowSelection, RowSelector,
-};
-use parquet::basic::Type as PhysicalType;
+use datafusion::arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, new_null_array};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{Field, Schema, SchemaRef};
+use datafusion::common::{Result, ScalarValue};
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
 use super::coded_text;
 use super::filter::{CodedFilter, Part};
 use super::scan::BATCH_ROWS;
-use super::values::{Plain, nulls, own_texts, plain_texts, values_of};
+use super::values::Plain;
 use crate::format::EVENT_DATE;
-use crate::parse::keyed::NULL;
-use crate::store::decode::{Answers, Bits, Column, Place};
+use crate::store::decode::{Answers, Bits, Column};
+pub use origin::{Origin, origins};
+pub use others::OtherReader;
+use others::{Others, ranges, within};
 
 /// Where so few rows are given that their texts are this small a part of a dictionary, they get one of their own.
 const FEW: usize = 16;
@@ -83,66 +81,6 @@ pub struct KeyedGroup {
     gave: bool,
     keys: Vec<u32>,
 }
-
-/// Whether values of such a type are made of the keys of a column of such pages.
-fn can_give(ty: &DataType, physical: PhysicalType) -> bool {
-    match ty {
-        DataType::Int32 => physical == PhysicalType::INT32,
-        DataType::Float64 => physical == PhysicalType::DOUBLE,
-        DataType::Int64 | DataType::Timestamp(TimeUnit::Microsecond, _) => physical == PhysicalType::INT64,
-        ty => ty == &coded_text() && physical == PhysicalType::BYTE_ARRAY,
-    }
-}
-
-/// Where a column of a row group comes from.
-pub enum Origin {
-    /// It is made of keys.
-    Keys(Place),
-    /// The usual reader gives it.
-    Other,
-    /// The file lacks it.
-    Absent,
-}
-
-/// Where these columns come from in a row group; `None` if it is better read as usual: it has none of them as keys, or
-/// there is no condition on keys alone that others could be told the rows by.
-pub fn origins(
-    metadata: &ArrowReaderMetadata,
-    group: usize,
-    read: &Schema,
-    condition: Option<&CodedFilter>,
-) -> Option<Vec<Origin>> {
-    let parquet = metadata.metadata();
-    let columns = parquet.row_groups().get(group)?.columns();
-    let index = parquet.offset_index().and_then(|index| index.get(group));
-    let place = |field: &Field| {
-        let stored = metadata.schema().field_with_name(field.name()).ok()?;
-        let is_it = |path: &[String]| path == [field.name().as_str()];
-        let leaf = columns.iter().position(|column| is_it(column.column_path().parts()))?;
-        let place = Place::of(columns.get(leaf)?, index.and_then(|index| index.get(leaf)))?;
-        let fits = stored.data_type() == field.data_type() && can_give(field.data_type(), place.physical);
-        fits.then_some(place)
-    };
-    let is_asked =
-        |name: &str| condition.is_some_and(|condition| condition.columns().any(|asked| asked == name));
-    let mut any = false;
-    let mut origins = Vec::with_capacity(read.fields().len());
-    for field in read.fields() {
-        origins.push(match place(field) {
-            Some(place) => {
-                any |= condition.is_none() || is_asked(field.name());
-                Origin::Keys(place)
-            }
-            None if metadata.schema().field_with_name(field.name()).is_err() => Origin::Absent,
-            None if condition.is_some() && !is_asked(field.name()) => Origin::Other,
-            None => return None,
-        });
-    }
-    any.then_some(origins)
-}
-
-/// Makes the usual reader for these columns and rows.
-pub type OtherReader<'r> = &'r dyn Fn(&[&str], RowSelection) -> Result<ParquetRecordBatchReader>;
 
 impl KeyedGroup {
     /// A row group of so many rows whose columns come from there; the first, `shown`, of `read` are given out. `columns`
@@ -447,74 +385,6 @@ impl KeyedGroup {
         Ok(wanted)
     }
 
-    fn reader(&mut self, given: usize) -> Option<(&mut Column, &File)> {
-        let column = self.given.get(given)?.column?;
-        Some((self.columns.get_mut(column)?, &self.file))
-    }
-
-    /// The dictionary of a column in Parquet's plain form; `None` where the file lacks the column.
-    fn dictionary(&mut self, given: usize) -> Result<Option<(&[u8], usize)>> {
-        let Some((column, file)) = self.reader(given) else { return Ok(None) };
-        Ok(Some(column.dictionary(file)?))
-    }
-
-    /// The distinct texts of a column.
-    fn texts(&mut self, given: usize) -> Result<Option<ArrayRef>> {
-        if let Some(known) = self.given.get(given).and_then(|given| given.texts.clone()) {
-            return Ok(Some(known));
-        }
-        let Some((bytes, count)) = self.dictionary(given)? else { return Ok(None) };
-        let texts = plain_texts(Plain(bytes), count)?;
-        Ok(self.given.get_mut(given).map(|given| Arc::clone(given.texts.insert(texts))))
-    }
-
-    /// The values of these keys.
-    fn array(&mut self, given: usize, keys: &[u32]) -> Result<ArrayRef> {
-        let Some(ty) = self.given.get(given).map(|given| given.field.data_type().clone()) else {
-            return Ok(new_null_array(&DataType::Null, keys.len()));
-        };
-        if ty != coded_text() {
-            return self.numbers(given, &ty, keys);
-        }
-        let nulls = nulls(keys);
-        let known = self.given.get(given).is_some_and(|given| given.texts.is_some());
-        if let Some((bytes, count)) = self.dictionary(given)?
-            && !known
-            && keys.len() * FEW < count
-        {
-            let (texts, keys) = own_texts(bytes, keys)?;
-            return Ok(Arc::new(DictionaryArray::try_new(Int32Array::new(keys, nulls), texts)?));
-        }
-        let Some(texts) = self.texts(given)? else { return Ok(new_null_array(&ty, keys.len())) };
-        let keys =
-            keys.iter().map(|key| if *key == NULL { 0 } else { *key as i32 }).collect::<ScalarBuffer<i32>>();
-        Ok(Arc::new(DictionaryArray::try_new(Int32Array::new(keys, nulls), texts)?))
-    }
-
-    fn numbers(&mut self, given: usize, ty: &DataType, keys: &[u32]) -> Result<ArrayRef> {
-        let Some((bytes, _)) = self.dictionary(given)? else { return Ok(new_null_array(ty, keys.len())) };
-        Ok(match ty {
-            DataType::Int32 => {
-                let (values, _) = bytes.as_chunks::<4>();
-                Arc::new(values_of::<Int32Type, 4>(values, keys, i32::from_le_bytes)?)
-            }
-            ty => {
-                let (values, _) = bytes.as_chunks::<8>();
-                match ty {
-                    DataType::Timestamp(_, zone) => {
-                        let times =
-                            values_of::<TimestampMicrosecondType, 8>(values, keys, i64::from_le_bytes)?;
-                        Arc::new(times.with_timezone_opt(zone.clone()))
-                    }
-                    DataType::Float64 => {
-                        Arc::new(values_of::<Float64Type, 8>(values, keys, f64::from_le_bytes)?)
-                    }
-                    _ => Arc::new(values_of::<Int64Type, 8>(values, keys, i64::from_le_bytes)?),
-                }
-            }
-        })
-    }
-
     /// A batch of the rows that are ready.
     fn give(&mut self) -> Result<RecordBatch> {
         self.gave = true;
@@ -551,38 +421,6 @@ impl KeyedGroup {
     }
 }
 
-/// What the usual reader gives.
-struct Others {
-    reader: ParquetRecordBatchReader,
-    /// Rows that were more than had been asked for.
-    left: Option<RecordBatch>,
-}
-
-impl Others {
-    /// The next so many rows.
-    fn take(&mut self, rows: usize) -> Result<RecordBatch> {
-        let mut parts = Vec::new();
-        let mut missing = rows;
-        while missing > 0 {
-            let batch = match self.left.take() {
-                Some(batch) => batch,
-                None => match self.reader.next() {
-                    Some(batch) => batch?,
-                    None => return internal_err!("two readers of a file differ in its rows"),
-                },
-            };
-            let taken = missing.min(batch.num_rows());
-            parts.push(batch.slice(0, taken));
-            self.left = (taken < batch.num_rows()).then(|| batch.slice(taken, batch.num_rows() - taken));
-            missing -= taken;
-        }
-        match parts.as_slice() {
-            [one] => Ok(one.clone()),
-            parts => Ok(concat_batches(&self.reader.schema(), parts)?),
-        }
-    }
-}
-
 impl Test {
     /// About how many rows it may leave of a whole.
     fn share(&self) -> f64 {
@@ -591,30 +429,4 @@ impl Test {
             Test::Rows(_) => 2.0,
         }
     }
-}
-
-/// The rows of a selection, in stretches.
-fn ranges(selection: &RowSelection) -> Vec<Range<usize>> {
-    let mut ranges = Vec::new();
-    let mut at = 0;
-    for selector in selection.iter() {
-        if !selector.skip && selector.row_count > 0 {
-            ranges.push(at..at + selector.row_count);
-        }
-        at += selector.row_count;
-    }
-    ranges
-}
-
-/// A bit for each of these rows: whether one of the stretches has it.
-fn within(chosen: &[Range<usize>], rows: &Range<usize>) -> Bits {
-    let mut bits = Bits::default();
-    let first = chosen.partition_point(|range| range.end <= rows.start);
-    for range in chosen.iter().skip(first).take_while(|range| range.start < rows.end) {
-        let (from, until) = (range.start.max(rows.start) - rows.start, range.end.min(rows.end) - rows.start);
-        bits.push_run(false, from.saturating_sub(bits.len()));
-        bits.push_run(true, until.saturating_sub(bits.len()));
-    }
-    bits.push_run(false, rows.len().saturating_sub(bits.len()));
-    bits
 }
