@@ -1,5 +1,6 @@
 -- title: Scans of many hosts for one port
 -- purpose: Which sources tried one port of many addresses within an interval.
+--   Intervals begin at full multiples of their length: a scan across two of them counts in each by itself.
 -- needs: flow_logs(srcaddr, dstaddr, dstport, protocol, action, start)
 -- param: min_hosts int = 20 "how many addresses make a scan"
 -- param: bucket duration = 10m "the length of an interval"

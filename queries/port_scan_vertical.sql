@@ -1,6 +1,7 @@
 -- title: Port scans of one host
 -- purpose: Which sources tried many ports of one address within an interval. The answers of a server to many ports of
 --   a client are left out: by the flags where the logs have them, else by the ports, the lower of which is the server's.
+--   Intervals begin at full multiples of their length: a scan across two of them counts in each by itself.
 -- needs: flow_logs(srcaddr, dstaddr, srcport, dstport, protocol, action, tcp_flags, start)
 -- param: min_ports int = 20 "how many ports make a scan"
 -- param: bucket duration = 10m "the length of an interval"

@@ -1,16 +1,18 @@
 //! The SQL engine as commands use it: opened over a store or raw files, one statement after another, results printed.
 
-use std::collections::BTreeSet;
+mod plans;
+mod said;
+
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
-use datafusion::arrow::array::{AsArray, RecordBatch};
-use datafusion::arrow::datatypes::{DataType, SchemaRef};
+use datafusion::arrow::array::RecordBatch;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::sql::parser::Statement;
@@ -19,22 +21,20 @@ use tokio::runtime::Runtime;
 
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
-use crate::format::{self, LogKind};
 use crate::source::locate;
 use crate::sql::attribution::report::{ReportOptions, report};
 use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
 use crate::sql::config_tables::ConfigTables;
-use crate::sql::errors::{self, Names};
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
 use crate::sql::output::OutputFormat;
-use crate::sql::raw::{RawTables, RefusedFile};
+use crate::sql::raw::RawTables;
 use crate::sql::session::{Scanned, Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::sql::stored;
 use crate::sql::usage::UsageTables;
 use crate::store::{self, Store, StoreError};
+use plans::{is_plan, plan_lines};
 
 /// What every command that runs SQL takes.
 #[derive(Clone, Debug, Args)]
@@ -93,6 +93,8 @@ pub struct Engine {
     /// The input of a raw session, whose refused lines are reported.
     raw: Option<Arc<RawTables>>,
     strict: bool,
+    /// How many rows the last result had.
+    rows_given: AtomicU64,
 }
 
 /// How a statement ended.
@@ -212,6 +214,7 @@ impl Engine {
             store: opened,
             raw,
             strict: args.input.strict,
+            rows_given: AtomicU64::new(0),
         })
     }
 
@@ -259,6 +262,11 @@ impl Engine {
         Ok(self.report_refused(printer))
     }
 
+    /// How many rows the last result had.
+    pub fn rows_given(&self) -> u64 {
+        self.rows_given.load(Ordering::Relaxed)
+    }
+
     /// How many statements of these texts give a result; those that do not parse are counted when they are run.
     pub fn results(&self, texts: &[String]) -> usize {
         use datafusion::sql::sqlparser::ast::Statement as Sql;
@@ -296,13 +304,14 @@ impl Engine {
                 if is_plan(&schema) && printer.format() == OutputFormat::Table {
                     let batches: Vec<RecordBatch> = answer.collect().await?;
                     printer.text(&plan_lines(&batches))?;
+                    self.rows_given.store(1, Ordering::Relaxed);
                     return Ok(Ran::Done(begun.elapsed(), scanned));
                 }
                 let mut writer = printer.result(&schema)?;
                 while let Some(batch) = answer.stream.next().await {
                     writer.write(&batch.map_err(SessionError::from)?)?;
                 }
-                writer.finish()?;
+                self.rows_given.store(writer.finish()?.rows, Ordering::Relaxed);
                 Ok(Ran::Done(begun.elapsed(), scanned))
             };
             tokio::select! {
@@ -323,147 +332,12 @@ impl Engine {
         })
     }
 
-    /// What it is opened over, in words.
-    pub fn over(&self) -> String {
-        match (&self.raw, &self.store) {
-            (Some(raw), _) => match raw.files() {
-                1 => "1 raw file".to_owned(),
-                files => format!("{files} raw files"),
-            },
-            (None, Some(store)) => format!("the store {}", store.root().display()),
-            (None, None) => "no store yet (flowq ingest makes one)".to_owned(),
-        }
-    }
-
     /// The rows of a table, where that is known without reading them.
     pub fn rows(&self, table: &str) -> Option<u64> {
         let store = self.store.as_ref().filter(|_| store::TABLES.contains(&table))?;
         let snapshot = store.snapshot(table).ok()?;
         Some(snapshot.map_or(0, |snapshot| snapshot.files.iter().map(|file| file.rows).sum()))
     }
-
-    /// Says why a statement failed; gives the exit code.
-    pub fn failed(&self, error: SessionError, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
-        let SessionError::Engine(error) = error else {
-            printer.error(&error.to_string());
-            return Ok(exit::USAGE);
-        };
-        if let Some(error) = store_error(&error) {
-            let hint = error.hint().map_or_else(String::new, |hint| format!(" ({hint})"));
-            printer.error(&format!("{error}{hint}"));
-            return Ok(exit::FAILED);
-        }
-        let error = errors::explain(&error, sql, &Names::of(self.session.context()));
-        printer.error(&error.to_string());
-        Ok(if error.is_users() { exit::USAGE } else { exit::FAILED })
-    }
-
-    /// Says of a column that a statement has read and that no log carries, that this is why it is null.
-    pub fn warn_of_missing_columns(&self, scanned: &Scanned, printer: &Printer) {
-        for (table, columns) in scanned {
-            let Some(kind) = LogKind::from_table(table) else { continue };
-            // Everything was asked for: then nobody means one column in particular.
-            if columns.len() >= kind.columns().len() {
-                continue;
-            }
-            let Some(carried) = self.carried(kind) else { continue };
-            for column in columns.difference(&carried) {
-                if let Some(text) = errors::not_carried(kind, column) {
-                    printer.warn(&text);
-                }
-            }
-        }
-    }
-
-    /// The columns that some log of a kind carries; `None` where that is not known.
-    fn carried(&self, kind: LogKind) -> Option<BTreeSet<String>> {
-        if let Some(raw) = &self.raw {
-            let carried = raw.carried(kind);
-            let names = carried.iter().filter_map(|column| kind.columns().get(*column));
-            return (!carried.is_empty())
-                .then(|| with_provenance(names.map(|column| column.name.to_owned())));
-        }
-        // The table that the statement has opened: its files are those that were read.
-        let table = self.session.tables().opened(kind.table())?;
-        let carried =
-            stored::carried(table.as_ref(), matches!(kind, LogKind::Flow | LogKind::TransitGateway))?;
-        Some(with_provenance(carried.into_iter()))
-    }
-
-    /// Says which raw files, and which lines of them, could not be read; gives the exit code that follows from it.
-    pub fn report_refused(&self, printer: &Printer) -> u8 {
-        let Some(raw) = &self.raw else { return 0 };
-        let summary = raw.quarantine().summary();
-        if raw.nothing_recognised() {
-            for (file, problem) in &summary.problems {
-                printer.error(&named(file, problem));
-            }
-            let found = super::ingest::looks_like(summary.skipped.iter().map(|(_, what)| what.as_str()));
-            printer.error(&format!("no AWS network log among {} files{found}", raw.files()));
-            return exit::FAILED;
-        }
-        for (file, problem) in &summary.problems {
-            printer.warn(&named(file, problem));
-        }
-        if let Some((file, what)) = summary.skipped.first() {
-            let files = summary.skipped.len();
-            let others = if files > 1 { format!(" (and {} more files)", files - 1) } else { String::new() };
-            printer.note(&format!("skipped  {file}: {what}{others}"));
-        }
-        if self.strict {
-            for RefusedFile { file, lines, first } in &summary.refused {
-                let first = first.as_ref().map(|(line, reason)| format!("; line {line}: {reason}"));
-                let first = first.unwrap_or_default();
-                printer.error(&format!("refused (--strict)  {file}: {lines} refused lines{first}"));
-            }
-            return if summary.refused.is_empty() { 0 } else { exit::REFUSED };
-        }
-        if raw.take_unlooked() {
-            printer.note(
-                "lines were counted without looking at their fields, and any that an ingest would refuse for one with them \
-                 (`select count(*) from quarantine` tells how many)",
-            );
-        }
-        let Some((file, line, reason)) = &summary.first else { return 0 };
-        printer.warn(&format!(
-            "{} lines in {} files could not be read, the first is {file}:{line}: {reason} (`select * from quarantine` \
-             shows them)",
-            summary.lines, summary.files
-        ));
-        0
-    }
-}
-
-/// Whether it is what EXPLAIN gives.
-fn is_plan(schema: &SchemaRef) -> bool {
-    schema.fields().iter().map(|field| field.name().as_str()).eq(["plan_type", "plan"])
-}
-
-/// Plans as lines: each below its name, a line for each operator, which a table would have to cut.
-fn plan_lines(batches: &[RecordBatch]) -> String {
-    let mut text = String::new();
-    for batch in batches {
-        let column = |at: usize| {
-            let column = batch.columns().get(at)?;
-            arrow::compute::cast(column, &DataType::Utf8).ok()?.as_string_opt::<i32>().cloned()
-        };
-        let (Some(names), Some(plans)) = (column(0), column(1)) else { continue };
-        for (name, plan) in names.iter().zip(&plans) {
-            text.push_str(name.unwrap_or_default());
-            text.push('\n');
-            for line in plan.unwrap_or_default().lines() {
-                text.push_str("  ");
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
-    }
-    text
-}
-
-/// A message about a file, which it names already or not.
-fn named(file: &str, problem: &str) -> String {
-    if problem.contains(file) { problem.to_owned() } else { format!("{file}: {problem}") }
 }
 
 /// The configuration of `--config`, where what is wrong is said and the rest is used; else that of the store.
@@ -494,16 +368,4 @@ pub(super) fn network(
         );
     }
     Ok(NetworkSource::Given(Arc::new(network)))
-}
-
-fn with_provenance(names: impl Iterator<Item = String>) -> BTreeSet<String> {
-    let own = [format::SOURCE_FILE, format::SOURCE_LINE, format::EXTRA, format::EVENT_DATE];
-    names.chain(own.into_iter().map(str::to_owned)).collect()
-}
-
-fn store_error(error: &DataFusionError) -> Option<&StoreError> {
-    match error.find_root() {
-        DataFusionError::External(inner) => inner.downcast_ref::<StoreError>(),
-        _ => None,
-    }
 }

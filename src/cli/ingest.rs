@@ -10,7 +10,7 @@ use anyhow::Context;
 use clap::Args;
 use indicatif::{HumanBytes, HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{Global, Printer, exit};
+use super::{Global, Printer, counted, exit};
 use crate::ingest::summary::{Counts, Note, Summary};
 use crate::ingest::{IngestError, IngestOptions, Watch, ingest};
 use crate::parse::flow::Layout;
@@ -56,7 +56,7 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
     let decode = match args.input.decode() {
         Ok(decode) => decode,
         Err(error) => {
-            printer.error(&format!("{error:#}"));
+            printer.failure(&error);
             return Ok(exit::USAGE);
         }
     };
@@ -191,8 +191,8 @@ fn report(summary: &Summary, global: &Global, printer: &Printer) -> anyhow::Resu
     }
     if summary.nothing_recognised() && (summary.found > 0 || summary.problems.is_empty()) {
         printer.error(&format!(
-            "no AWS network log among {} files{}",
-            summary.found,
+            "no AWS network log among {}{}",
+            counted(summary.found, "file"),
             looks_like(summary.skipped.iter().map(|note| note.what.as_str()))
         ));
     }
@@ -291,17 +291,17 @@ fn table(summary: &Summary) -> String {
     let total = &summary.total;
     let _ = writeln!(
         out,
-        "lines: {} = {} rows + {} quarantined + {} headers + {} blank{}",
+        "lines: {} = {} + {} quarantined + {} + {} blank{}",
         HumanCount(total.lines),
-        HumanCount(total.rows),
+        counted(total.rows, "row"),
         HumanCount(total.quarantined),
-        HumanCount(total.headers),
+        counted(total.headers, "header"),
         HumanCount(total.blank),
         if summary.adds_up { "" } else { "  (this does not add up: please report it)" },
     );
     let _ = writeln!(
         out,
-        "files: {} found = {} {}{} + {} unchanged + {} duplicate + {} skipped + {} without records + {} refused + {} unreadable",
+        "files: {} found = {} {}{} + {} unchanged + {} + {} skipped + {} without records + {} refused + {} unreadable",
         HumanCount(summary.found),
         HumanCount(total.files),
         if summary.dry_run { "counted" } else { "stored" },
@@ -310,11 +310,11 @@ fn table(summary: &Summary) -> String {
             partly => format!(" ({} of them not to their end)", HumanCount(partly)),
         },
         HumanCount(summary.unchanged),
-        summary.duplicates.len(),
-        summary.skipped.len(),
-        summary.passed_over,
-        summary.refused.len(),
-        summary.unreadable(),
+        counted(summary.duplicates.len() as u64, "duplicate"),
+        HumanCount(summary.skipped.len() as u64),
+        HumanCount(summary.passed_over),
+        HumanCount(summary.refused.len() as u64),
+        HumanCount(summary.unreadable()),
     );
     if !summary.accounts.is_empty() {
         let join =

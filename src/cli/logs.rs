@@ -46,6 +46,11 @@ impl LogArgs {
         self.from.clone().or_else(|| since.map(|time| time.timestamp().to_string()))
     }
 
+    /// Whether only records of the last so many hours or days are asked for.
+    pub fn is_recent(&self) -> bool {
+        self.since.is_some()
+    }
+
     /// The times as parameters of a query: `from` and `to`, where given.
     pub fn parameters(&self) -> impl Iterator<Item = (String, String)> {
         let from = self.first().map(|time| ("from".to_owned(), time));

@@ -14,12 +14,13 @@ mod sql;
 mod store;
 mod whatif;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-pub use printer::{Color, Printer};
+pub use printer::{Color, Printer, counted};
 
 use crate::sql::output::OutputFormat;
 
@@ -117,9 +118,25 @@ fn parse_format(text: &str) -> Result<OutputFormat, String> {
     text.parse().map_err(|error: crate::sql::output::OutputError| error.to_string())
 }
 
+/// The command line. A variable that is set and empty counts as not set.
+fn parsed(words: Vec<OsString>) -> Cli {
+    let words = parameters::spell_out(words, &Cli::command());
+    let is_empty = |name: &str| std::env::var_os(name).is_some_and(|value| value.is_empty());
+    let mut command = Cli::command();
+    if is_empty("FLOWQ_STORE") {
+        command = command.mut_arg("store", |store| store.env(None));
+    }
+    if is_empty("FLOWQ_QUERIES") {
+        for name in ["sql", "run", "queries"] {
+            command = command.mut_subcommand(name, |command| command.mut_arg("queries", |dir| dir.env(None)));
+        }
+    }
+    Cli::from_arg_matches(&command.get_matches_from(words)).unwrap_or_else(|error| error.exit())
+}
+
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse_from(parameters::spell_out(std::env::args_os().collect(), &Cli::command()));
+    let cli = parsed(std::env::args_os().collect());
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         if !crate::source::aws_parquet::panics_are_caught() {
@@ -161,10 +178,7 @@ pub fn main() -> ExitCode {
         Ok(code) => ExitCode::from(code),
         Err(error) if printer::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            let hint =
-                error.downcast_ref::<crate::store::StoreError>().and_then(crate::store::StoreError::hint);
-            let hint = hint.map_or_else(String::new, |hint| format!(" ({hint})"));
-            printer.error(&format!("{error:#}{hint}"));
+            printer.failure(&error);
             ExitCode::from(exit::FAILED)
         }
     }

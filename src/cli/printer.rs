@@ -12,6 +12,39 @@ use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
 
 use crate::sql::output::{OutputError, OutputFormat, ResultWriter, TableLimits, Written};
+use crate::store::StoreError;
+
+/// An error and its causes, each said once: most name their cause themselves.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let cause = cause.to_string().replace("External: ", "");
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+/// What the user can do about an error, where something below it knows.
+fn hint(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| match cause.downcast_ref::<StoreError>() {
+        Some(error) => error.hint(),
+        None => match cause.downcast_ref::<io::Error>()?.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Some("free some space, and try again")
+            }
+            _ => None,
+        },
+    })
+}
+
+/// So many of something: `1 file`, `2 files`.
+pub fn counted(count: u64, what: &str) -> String {
+    format!("{} {what}{}", indicatif::HumanCount(count), if count == 1 { "" } else { "s" })
+}
 
 /// When to use colour.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -102,7 +135,14 @@ impl Printer {
 
     /// What is wrong with the file of `-o`, where its suffix would have to choose the format and is that of none.
     pub fn unknown_suffix(&self) -> Option<String> {
-        let file = self.file.as_deref().filter(|_| self.format.is_none())?;
+        self.unknown_suffix_of(self.file.as_deref()?)
+    }
+
+    /// The same of a file that is to become it.
+    pub fn unknown_suffix_of(&self, file: &Path) -> Option<String> {
+        if self.format.is_some() {
+            return None;
+        }
         let suffix = file.extension().filter(|_| OutputFormat::from_path(file).is_none())?;
         Some(format!(
             "no output format has the suffix .{} of {} (known are {}; or choose one with --format)",
@@ -159,6 +199,12 @@ impl Printer {
     /// Reports an error.
     pub fn error(&self, text: &str) {
         self.say(&format!("{} {text}", self.paint("error:", "31")));
+    }
+
+    /// Reports an error with its causes and what to do about it.
+    pub fn failure(&self, error: &anyhow::Error) {
+        let hint = hint(error).map_or_else(String::new, |hint| format!(" ({hint})"));
+        self.error(&format!("{}{hint}", in_words(error)));
     }
 
     /// A word in colour, where colour is on.

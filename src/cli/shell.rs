@@ -163,7 +163,7 @@ impl Shell<'_> {
             screen.discard();
         }
         if !printer::is_broken_pipe(error) {
-            self.printer.error(&format!("{error:#}"));
+            self.printer.failure(&error);
         }
         Next::Failed
     }
@@ -335,6 +335,9 @@ impl Shell<'_> {
             self.printer.sink = self.screen.as_ref().map(Screen::sink);
             return Ok(());
         };
+        if let Some(problem) = self.printer.unknown_suffix_of(file) {
+            anyhow::bail!(problem);
+        }
         fs::File::create(file).with_context(|| format!("cannot create {}", file.display()))?;
         let path = file.to_owned();
         let open = move || {

@@ -144,7 +144,7 @@ fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result
     match Engine::open(args, global, printer) {
         Ok(engine) => Ok(Some(engine)),
         Err(error) if error.to_string().starts_with("--log-format") => {
-            printer.error(&format!("{error:#}"));
+            printer.failure(&error);
             Ok(None)
         }
         Err(error) => Err(error),
@@ -165,9 +165,9 @@ fn statement_among_paths(engine: &mut EngineArgs) -> Option<String> {
 }
 
 fn is_statement(text: &str) -> bool {
-    const FIRST_WORDS: [&str; 18] = [
+    const FIRST_WORDS: [&str; 19] = [
         "select", "with", "explain", "describe", "desc", "show", "create", "drop", "set", "reset", "values",
-        "copy", "insert", "update", "delete", "alter", "table", "analyze",
+        "copy", "insert", "update", "delete", "alter", "table", "analyze", "from",
     ];
     let begins = text.trim_start_matches(|c: char| c.is_whitespace() || c == '(');
     let end = begins.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(begins.len());
@@ -211,14 +211,23 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
     let (query, values) = match bound {
         Ok(bound) => bound,
         Err(error) => {
-            printer.error(&format!("{error:#}"));
+            printer.failure(&error);
             return Ok(exit::USAGE);
         }
     };
-    match open(&args.logs.engine(), global, printer)? {
-        Some(engine) => engine.run(&query.sql, Some(&values), printer),
-        None => Ok(exit::USAGE),
+    let Some(engine) = open(&args.logs.engine(), global, printer)? else { return Ok(exit::USAGE) };
+    let code = engine.run(&query.sql, Some(&values), printer)?;
+    if code == 0
+        && engine.rows_given() == 0
+        && args.logs.is_recent()
+        && let Some(newest) = engine.newest(query.needs.iter().map(|need| need.table.as_str()))
+    {
+        let newest = newest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+        printer.note(&format!(
+            "--since counts from now, and the newest record is of {newest} (--from TIME reads older ones)"
+        ));
     }
+    Ok(code)
 }
 
 /// `limit=20` as name and value.

@@ -8,9 +8,9 @@ use anyhow::Context;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use chrono::NaiveDate;
 use clap::Args;
-use indicatif::{HumanBytes, HumanCount};
+use indicatif::HumanBytes;
 
-use super::{Global, Printer, exit};
+use super::{Global, Printer, counted, exit};
 use crate::sql::output::OutputFormat;
 use crate::store::Store;
 
@@ -33,11 +33,17 @@ pub struct OptimizeArgs {
 #[derive(Debug, Args)]
 pub struct ForgetArgs {
     /// Days before this one are deleted (YYYY-MM-DD, UTC)
-    #[arg(long, value_name = "DATE")]
+    #[arg(long, value_name = "DATE", value_parser = date)]
     before: NaiveDate,
     /// Do not ask
     #[arg(long)]
     yes: bool,
+}
+
+fn date(text: &str) -> Result<NaiveDate, String> {
+    NaiveDate::parse_from_str(text.trim(), "%Y-%m-%d").map_err(|_| {
+        "expected a date as YYYY-MM-DD, such as 2026-01-15 (whole days are forgotten)".to_owned()
+    })
 }
 
 pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
@@ -67,10 +73,10 @@ pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Res
     printer.batches(&batch.schema(), &[batch])?;
     if printer.format() == OutputFormat::Table {
         printer.note(&format!(
-            "{} holds {} log rows in {} files, {}",
+            "{} holds {} in {}, {}",
             global.store.display(),
-            HumanCount(info.log_rows),
-            info.files,
+            counted(info.log_rows, "log row"),
+            counted(info.files, "file"),
             HumanBytes(info.bytes)
         ));
         if info.replaced_bytes > 0 {
@@ -91,19 +97,19 @@ pub fn optimize(args: &OptimizeArgs, global: &Global, printer: &Printer) -> anyh
     let target = args.target_size.max(1) * 1_000_000;
     let report = store.optimize(&lock, target, retain, &mut |_, _| {})?;
     printer.note(&format!(
-        "merged {} files ({}) into {} ({}); deleted {} replaced files ({})",
-        report.files_before,
+        "merged {} ({}) into {} ({}); deleted {} ({})",
+        counted(report.files_before, "file"),
         HumanBytes(report.bytes_before),
         report.files_after,
         HumanBytes(report.bytes_after),
-        report.files_deleted,
+        counted(report.files_deleted, "replaced file"),
         HumanBytes(report.bytes_deleted)
     ));
     if report.files_kept > 0 {
         printer.note(&format!(
-            "kept {} replaced files ({}) for queries that may still be reading them: they were replaced less than {} \
+            "kept {} ({}) for queries that may still be reading them: they were replaced less than {} \
              minutes ago (--retain 0 deletes them too)",
-            report.files_kept,
+            counted(report.files_kept, "replaced file"),
             HumanBytes(report.bytes_kept),
             args.retain
         ));
@@ -119,9 +125,10 @@ pub fn forget(args: &ForgetArgs, global: &Global, printer: &Printer) -> anyhow::
         return Ok(0);
     }
     for (table, rows, bytes) in &found.tables {
-        printer.note(&format!("{table}: {} rows, {}", HumanCount(*rows), HumanBytes(*bytes)));
+        printer.note(&format!("{table}: {}, {}", counted(*rows, "row"), HumanBytes(*bytes)));
     }
-    let what = format!("{} rows of {} days before {}", HumanCount(found.rows), found.days, args.before);
+    let what =
+        format!("{} of {} before {}", counted(found.rows, "row"), counted(found.days, "day"), args.before);
     if !args.yes {
         if !std::io::stdin().is_terminal() {
             printer.error(&format!("{what} would be deleted (confirm with --yes)"));
@@ -138,9 +145,9 @@ pub fn forget(args: &ForgetArgs, global: &Global, printer: &Printer) -> anyhow::
     let lock = store.lock(&mut || printer.note("an ingest holds the store; waiting for it"))?;
     let report = store.forget(&lock, args.before)?;
     printer.note(&format!(
-        "deleted {} rows, {} files, {} (their log files stay known and are not ingested again)",
-        HumanCount(report.rows),
-        report.files,
+        "deleted {}, {}, {} (their log files stay known and are not ingested again)",
+        counted(report.rows, "row"),
+        counted(report.files, "file"),
         HumanBytes(report.bytes)
     ));
     Ok(0)

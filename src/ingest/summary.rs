@@ -167,7 +167,9 @@ impl Summary {
                 let first = file.tally.refused.first();
                 let first =
                     first.map_or_else(String::new, |line| format!("line {}: {}", line.line, line.reason));
-                self.refused.push(note(format!("{} refused lines; {first}", file.tally.refused.len())));
+                let refused = file.tally.refused.len();
+                let lines = if refused == 1 { "line" } else { "lines" };
+                self.refused.push(note(format!("{refused} refused {lines}; {first}")));
             }
             Outcome::Failed(why) => self.failed.push(note(why.clone())),
             Outcome::Stored { replaces, problem } => {
@@ -188,8 +190,11 @@ impl Summary {
                     self.warnings.push(note(file.report.ending.to_string()));
                 }
                 if file.short() > 0 {
-                    self.warnings
-                        .push(note(format!("{} rows have fewer fields than their header", file.short())));
+                    let have = match file.short() {
+                        1 => "1 row has fewer fields than its header".to_owned(),
+                        rows => format!("{rows} rows have fewer fields than their header"),
+                    };
+                    self.warnings.push(note(have));
                 }
                 for line in file.tally.refused.iter().take(SHOWN.saturating_sub(self.refusals.len())) {
                     self.refusals.push(Note {

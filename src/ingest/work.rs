@@ -32,9 +32,6 @@ const LEAST_MEMORY: usize = 40 << 20;
 /// With more builders than this, one that has been written out does not keep its buffers.
 const KEPT: usize = 4;
 
-/// The longest piece of a refused line that is kept.
-const REFUSED_TEXT: usize = 4096;
-
 /// A refused line, for `quarantine`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -393,16 +390,13 @@ impl Tally {
 
     fn refuse(&mut self, batch: &Batch<'_>, refusals: impl Iterator<Item = Refusal>) {
         self.refused.extend(refusals.map(|refusal| {
-            let start = refusal.start as usize;
-            let end = start + (refusal.len as usize).min(REFUSED_TEXT);
-            let mut text = Vec::new();
-            crate::parse::keyed::escape_invalid(batch.block.get(start..end).unwrap_or_default(), &mut text);
+            let text = refusal.text(batch.block);
             Refused {
                 kind: batch.kind,
                 line: refusal.line,
                 byte: batch.offset + u64::from(refusal.start),
                 reason: refusal.reason,
-                text: String::from_utf8_lossy(&text).into_owned(),
+                text,
             }
         }));
     }

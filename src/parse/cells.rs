@@ -1,5 +1,7 @@
 //! Cells: where in a block the text of each wanted column of each row lies.
 
+use super::keyed::escape_invalid;
+
 /// A piece of a block. Empty means "no value": `-`, a missing trailing field, or an empty one.
 // Eight of them are read at once where the processor can: the order of the fields counts.
 #[repr(C)]
@@ -82,6 +84,33 @@ pub struct Refusal {
     pub len: u32,
     /// What was found and what was expected.
     pub reason: String,
+}
+
+impl Refusal {
+    /// So many bytes of a refused line are kept.
+    const KEPT: usize = 4096;
+
+    /// The line as it is kept: bytes that are no UTF-8 written out, and its length behind an ellipsis where it is longer
+    /// than what is kept.
+    pub fn text(&self, block: &[u8]) -> String {
+        let start = self.start as usize;
+        let line = block.get(start..start.saturating_add(self.len as usize)).unwrap_or_default();
+        let mut end = line.len().min(Refusal::KEPT);
+        // Not in the middle of a character.
+        while end < line.len()
+            && end > Refusal::KEPT - 4
+            && line.get(end).is_some_and(|byte| byte >> 6 == 0b10)
+        {
+            end -= 1;
+        }
+        let mut text = Vec::new();
+        escape_invalid(line.get(..end).unwrap_or(line), &mut text);
+        let mut text = String::from_utf8_lossy(&text).into_owned();
+        if end < line.len() {
+            text.push_str(&format!("… ({} bytes)", line.len()));
+        }
+        text
+    }
 }
 
 /// Something a line held beyond the known columns.

@@ -6,8 +6,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, SchemaProvider, TableProvider};
-use datafusion::common::{Result, exec_err};
+use datafusion::common::{Result, TableReference, exec_err};
 use datafusion::logical_expr::TableType;
+
+use super::guard::Owner;
+use super::kept;
 
 /// Where tables come from that are opened only when they are named.
 #[async_trait]
@@ -51,6 +54,20 @@ impl Tables {
     /// A table of a source that has been opened.
     pub fn opened(&self, name: &str) -> Option<Arc<dyn TableProvider>> {
         read(&self.opened, |opened| opened.get(name).cloned())
+    }
+
+    /// Whose a table is.
+    pub fn owner(&self, name: &TableReference) -> Owner {
+        let ours = name.schema().is_none_or(|schema| schema == Catalog::SCHEMA)
+            && name.catalog().is_none_or(|catalog| catalog == Catalog::NAME);
+        let created = read(&self.created, |created| created.get(name.table()).cloned());
+        match created {
+            _ if !ours => Owner::Other,
+            Some(table) if kept::is_in_memory(table.as_ref()) => Owner::Run,
+            Some(_) => Owner::Other,
+            None if self.is_of_a_source(name.table()) => Owner::Logs,
+            None => Owner::Other,
+        }
     }
 
     fn is_of_a_source(&self, name: &str) -> bool {

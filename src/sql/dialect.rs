@@ -57,6 +57,11 @@ impl Dialect for FlowqDialect {
         Some(right.map(|right| make(Box::new(expr.clone()), Box::new(right))))
     }
 
+    /// `select from t` is no query of no columns but one without what it was to select.
+    fn supports_empty_projections(&self) -> bool {
+        false
+    }
+
     as_generic! {
         supports_unicode_string_literal
         supports_partition_by_after_order_by
@@ -93,7 +98,6 @@ impl Dialect for FlowqDialect {
         supports_load_extension
         supports_named_fn_args_with_assignment_operator
         supports_struct_literal
-        supports_empty_projections
         supports_nested_comments
         supports_multiline_comment_hints
         supports_user_host_grantee

@@ -9,6 +9,7 @@ mod packed;
 pub(in crate::sql) mod scan;
 mod snapshot;
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,8 +17,8 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::tree_node::TreeNode;
-use datafusion::common::{DFSchema, Result, exec_err};
-use datafusion::datasource::TableType;
+use datafusion::common::{DFSchema, Result, TableReference, exec_err};
+use datafusion::datasource::{MemTable, TableType};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
@@ -25,7 +26,7 @@ use datafusion::logical_expr::utils::conjunction;
 use datafusion::logical_expr::{
     CreateMemoryTable, DdlStatement, Expr, LogicalPlan, TableProviderFilterPushDown,
 };
-use datafusion::physical_plan::{ExecutionPlan, execute_stream_partitioned};
+use datafusion::physical_plan::{ExecutionPlan, execute_stream, execute_stream_partitioned};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -104,6 +105,33 @@ pub async fn keep(context: &SessionContext, create: &CreateMemoryTable) -> Resul
     }
     context.register_table(create.name.clone(), table)?;
     Ok(())
+}
+
+/// Whether a table lies in the memory of the run, so that rows can be added to it.
+pub fn is_in_memory(table: &dyn TableProvider) -> bool {
+    let table: &dyn Any = table;
+    table.is::<MemTable>() || table.is::<KeptTable>() || table.is::<SnapshotTable>()
+}
+
+/// Makes a table of the run one that rows can be inserted into, which is the engine's own form; whether it has changed.
+pub async fn unpack(context: &SessionContext, name: &TableReference) -> Result<bool> {
+    let table = context.table_provider(name.clone()).await?;
+    if (table.as_ref() as &dyn Any).is::<MemTable>() {
+        return Ok(false);
+    }
+    let frame = context.read_table(table)?;
+    let (schema, task) = (Arc::clone(frame.schema().inner()), Arc::new(frame.task_ctx()));
+    let memory = MemoryConsumer::new(format!("insert into {name}")).register(task.memory_pool());
+    let mut rows = Vec::new();
+    let mut stream = execute_stream(frame.create_physical_plan().await?, task)?;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        memory.try_grow(batch.get_array_memory_size())?;
+        rows.push(batch);
+    }
+    context.deregister_table(name.clone())?;
+    context.register_table(name.clone(), Arc::new(MemTable::try_new(schema, vec![rows])?))?;
+    Ok(true)
 }
 
 impl KeptTable {

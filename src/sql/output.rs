@@ -6,6 +6,7 @@
 mod table;
 mod text;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::Write;
 use std::path::Path;
@@ -29,7 +30,8 @@ use super::errors::nearest;
 pub enum OutputFormat {
     /// Aligned columns for people; may be cut to the terminal.
     Table,
-    /// Comma-separated, RFC 4180, with a header line. NULL is empty, an empty text is `""`.
+    /// Comma-separated, RFC 4180, with a header line. NULL is empty, an empty text is `""`; in a result of one column NULL is
+    /// `""` as well, since readers leave blank lines out.
     Csv,
     /// Tab-separated with a header line; tabs, line ends and backslashes are escaped. NULL is empty.
     Tsv,
@@ -188,14 +190,17 @@ impl<W: Write + Send> ResultWriter<W> {
         limits: TableLimits,
     ) -> Result<ResultWriter<W>, OutputError> {
         let schema = in_utc(schema);
+        // Where readers find a column by its name there must be one.
+        let schema = match format {
+            OutputFormat::Table | OutputFormat::Markdown => schema,
+            _ => with_unique_names(&schema),
+        };
         let json = WriterBuilder::new().with_explicit_nulls(true);
         let inner = match format {
             OutputFormat::Table => Inner::Table(table::TableWriter::new(&schema, out, limits)),
-            OutputFormat::Csv => Inner::Text(text::TextWriter::new(text::Style::Csv, &schema, out)?),
-            OutputFormat::Tsv => Inner::Text(text::TextWriter::new(text::Style::Tsv, &schema, out)?),
-            OutputFormat::Markdown => {
-                Inner::Text(text::TextWriter::new(text::Style::Markdown, &schema, out)?)
-            }
+            OutputFormat::Csv => Inner::Text(text::TextWriter::new(text::Style::Csv, &schema, out)),
+            OutputFormat::Tsv => Inner::Text(text::TextWriter::new(text::Style::Tsv, &schema, out)),
+            OutputFormat::Markdown => Inner::Text(text::TextWriter::new(text::Style::Markdown, &schema, out)),
             OutputFormat::Json => Inner::Json(json.build(out)),
             OutputFormat::Ndjson => Inner::Ndjson(json.build(out)),
             OutputFormat::Parquet => {
@@ -292,6 +297,25 @@ fn in_utc(schema: &SchemaRef) -> SchemaRef {
             _ => field.as_ref().clone(),
         })
         .collect();
+    Arc::new(Schema::new(fields))
+}
+
+/// The schema with a number behind each name that has come before, as DuckDB numbers them: srcaddr, srcaddr_1.
+pub fn with_unique_names(schema: &SchemaRef) -> SchemaRef {
+    let mut taken: HashSet<String> = schema.fields().iter().map(|field| field.name().clone()).collect();
+    if taken.len() == schema.fields().len() {
+        return Arc::clone(schema);
+    }
+    let mut seen = HashSet::new();
+    let unique = |field: &Arc<Field>| {
+        let name = field.name();
+        if seen.insert(name.clone()) {
+            return Arc::clone(field);
+        }
+        let free = (1..).map(|number| format!("{name}_{number}")).find(|name| taken.insert(name.clone()));
+        Arc::new(field.as_ref().clone().with_name(free.unwrap_or_default()))
+    };
+    let fields: Vec<Arc<Field>> = schema.fields().iter().map(unique).collect();
     Arc::new(Schema::new(fields))
 }
 

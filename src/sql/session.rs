@@ -14,7 +14,7 @@ use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DFSchema, DataFusionError, ParamValues};
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
+use datafusion::execution::memory_pool::TrackConsumersPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::execution::{RecordBatchStream, SendableRecordBatchStream};
@@ -31,11 +31,15 @@ use tokio::time::Sleep;
 use super::catalog::{Catalog, TableSource, Tables};
 use super::coded::rule::CodedRows;
 use super::cooperative::CooperativeJoins;
+use super::copy;
 use super::dialect::FlowqDialect;
 use super::functions;
-use super::guard::{self, Forbidden};
+use super::guard::{self, Forbidden, Owner};
 use super::kept;
 use super::memory;
+use super::mistakes::{self, OperatorCheck};
+use super::pool::SharedPool;
+use super::statements;
 
 /// What bounds a session.
 #[derive(Clone, Debug)]
@@ -114,7 +118,7 @@ impl Session {
         enrichment: &Arc<functions::Enrichment>,
     ) -> Result<Session, SessionError> {
         let consumers_named = NonZeroUsize::new(3).unwrap_or(NonZeroUsize::MIN);
-        let pool = TrackConsumersPool::new(FairSpillPool::new(options.memory_limit), consumers_named);
+        let pool = TrackConsumersPool::new(SharedPool::new(options.memory_limit), consumers_named);
         let runtime = RuntimeEnvBuilder::new()
             .with_memory_pool(Arc::new(pool))
             .with_disk_manager_builder(
@@ -123,8 +127,9 @@ impl Session {
             .build_arc()?;
         let tables = Arc::new(Tables::new(sources));
         let state = SessionStateBuilder::new()
-            .with_config(config(options.threads))
+            .with_config(config(options.threads, options.memory_limit))
             .with_runtime_env(runtime)
+            .with_expr_planners(vec![Arc::new(OperatorCheck)])
             .with_default_features()
             .with_physical_optimizer_rule(Arc::new(CodedRows))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
@@ -157,7 +162,9 @@ impl Session {
             .with_recursion_limit(self.context.state().config_options().sql_parser.recursion_limit.get())
             .build()?
             .parse_statements()?;
-        Ok(parsed.into())
+        let mut statements: Vec<Statement> = parsed.into();
+        statements.iter_mut().for_each(statements::complete);
+        Ok(statements)
     }
 
     /// Runs one statement with these values for its `$name` parameters.
@@ -171,7 +178,8 @@ impl Session {
         // read of something that does not come, may hold its thread for long.
         let mut work = JoinSet::new();
         let workers = self.workers.clone().unwrap_or_else(Handle::current);
-        let start = start(self.context.clone(), self.options.allow_write, statement, parameters);
+        let (context, tables) = (self.context.clone(), Arc::clone(&self.tables));
+        let start = start(context, tables, self.options.allow_write, statement, parameters);
         work.spawn_on(start, &workers);
         let started = async {
             let done = work
@@ -207,17 +215,28 @@ impl Session {
 /// Plans a statement and begins it.
 async fn start(
     context: SessionContext,
+    tables: Arc<Tables>,
     allow_write: bool,
     statement: Statement,
     parameters: Option<ParamValues>,
 ) -> Result<Answer, SessionError> {
-    let mut plan = context.state().statement_to_plan(statement).await?;
-    guard::check(&plan, allow_write)?;
+    let mut plan = planned(&context, statement.clone()).await?;
+    guard::check(&plan, allow_write, &|table| tables.owner(table))?;
+    mistakes::check(&plan)?;
+    if let LogicalPlan::Dml(change) = &plan
+        && tables.owner(&change.table_name) == Owner::Run
+        && kept::unpack(&context, &change.table_name).await?
+    {
+        plan = planned(&context, statement).await?;
+    }
     if let Some(parameters) = parameters {
         plan = plan.with_param_values(parameters)?;
     }
+    if let LogicalPlan::Copy(copy) = plan {
+        plan = LogicalPlan::Copy(copy::prepared(copy)?);
+    }
     let mut scanned = Scanned::new();
-    if !allow_write && let Some(create) = kept::asked(&plan) {
+    if let Some(create) = kept::asked(&plan) {
         scanned = scanned_by(&context.state().optimize(&create.input)?);
         kept::keep(&context, create).await?;
         plan = LogicalPlan::EmptyRelation(EmptyRelation {
@@ -231,6 +250,19 @@ async fn start(
     let plan = state.query_planner().create_physical_plan(&plan, &state).await?;
     let stream = datafusion::physical_plan::execute_stream(Arc::clone(&plan), state.task_ctx())?;
     Ok(Answer { stream: apart(stream), plan, scanned })
+}
+
+/// Plans a statement; where columns of it have one name, with names of their own.
+async fn planned(context: &SessionContext, mut statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+    let state = context.state();
+    match state.statement_to_plan(statement.clone()).await {
+        Err(error) if statements::has_repeated_names(&error) => {
+            statements::rename_repeated(&mut statement);
+            // What cannot be mended so is said of the statement as it was typed.
+            state.statement_to_plan(statement).await.map_err(|_| error)
+        }
+        planned => planned,
+    }
 }
 
 /// The same rows, made by a task of its own.
@@ -263,9 +295,12 @@ fn scanned_by(plan: &LogicalPlan) -> Scanned {
     scanned
 }
 
+/// Batches are so small that each thread could hold so many bytes for each of their rows.
+const MEMORY_OF_A_ROW: usize = 16 * 1024;
+
 /// Options of the engine: those that differ from its defaults differ because that was measured to be faster on logs,
 /// or because they change what is shown and say why.
-fn config(threads: NonZeroUsize) -> SessionConfig {
+fn config(threads: NonZeroUsize, memory_limit: usize) -> SessionConfig {
     let mut config = SessionConfig::new()
         .with_target_partitions(threads.get())
         .with_information_schema(true)
@@ -279,7 +314,12 @@ fn config(threads: NonZeroUsize) -> SessionConfig {
     options.explain.logical_plan_only = false;
     // Whoever sorts by the largest first does not ask for the rows without a value.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    config
+    // What each sort sets aside for merging must not be all there is.
+    let set_aside = options.execution.sort_spill_reservation_bytes;
+    options.execution.sort_spill_reservation_bytes = set_aside.min(memory_limit / threads.get() / 8);
+    // Sorts that have spilled hold a batch of each run that they merge.
+    let batch = (memory_limit / threads.get() / MEMORY_OF_A_ROW).clamp(256, config.batch_size());
+    config.with_batch_size(1 << batch.ilog2())
 }
 
 /// A statement ran longer than it may.

@@ -260,7 +260,7 @@ fn only_rows_count_as_rows_with_too_few_fields() {
     let summary = ingest(&case);
     assert_eq!((&summary["total"]["short"], &summary["total"]["quarantined"]), (&json!(1), &json!(1)));
     let said = summary["warnings"].to_string();
-    assert!(said.contains("1 rows have fewer fields"), "{said}");
+    assert!(said.contains("1 row has fewer fields"), "{said}");
 }
 
 #[test]

@@ -210,7 +210,7 @@ fn the_table_on_the_terminal_says_what_the_json_says() {
         run.out
     );
     assert!(
-        run.out.contains("lines: 1,235 = 1,234 rows + 0 quarantined + 1 headers + 0 blank"),
+        run.out.contains("lines: 1,235 = 1,234 rows + 0 quarantined + 1 header + 0 blank"),
         "{}",
         run.out
     );
@@ -244,4 +244,43 @@ fn a_link_to_itself_stops_no_other_file() {
     std::os::unix::fs::symlink("gone", case.input().join("dangling")).unwrap();
     let typed = case.ingest_paths(&[case.input().join("dangling")], &[]).expect(4);
     assert!(typed.err.contains("dangling: a symbolic link to nothing"), "{}", typed.err);
+}
+
+#[test]
+fn what_is_wrong_with_an_option_is_said_in_its_own_words() {
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 3));
+    case.ingest(&[]).expect(0);
+    let store = case.store();
+    let store = store.to_str().unwrap();
+    for before in ["yesterday", "2026-01-15T00:00:00Z", ""] {
+        let run = flowq(["forget", "--store", store, "--before", before]).expect(2);
+        assert!(run.err.contains("expected a date as YYYY-MM-DD"), "{}", run.err);
+    }
+    let run = flowq(["run", "top_talkers", "--store", store, "--limit", "-1"]).expect(2);
+    assert!(run.err.contains("limit is -1, and cannot be less than 0"), "{}", run.err);
+    // A variable that is set and empty is as good as none.
+    let mut info = command();
+    info.arg("info").env("FLOWQ_STORE", "").env("FLOWQ_QUERIES", "").current_dir(case.dir.path());
+    let run = Run::of(info.output().unwrap()).expect(4);
+    assert!(run.err.contains("no store at ./flowq-store"), "{}", run.err);
+    let mut list = command();
+    list.args(["queries", "list"]).env("FLOWQ_QUERIES", "");
+    Run::of(list.output().unwrap()).expect(0);
+}
+
+#[test]
+fn the_systems_words_are_said_once() {
+    let case = Case::new();
+    case.write("a.log", flow_log(0, 3));
+    // A file where the store's folder would be: whoever asks, the system says no.
+    let blocked = case.write("blocked", "x");
+    let run = flowq([
+        "ingest",
+        case.input().join("a.log").to_str().unwrap(),
+        "--store",
+        blocked.join("s").to_str().unwrap(),
+    ]);
+    let said = run.expect(4).err;
+    assert_eq!(said.matches("os error").count(), 1, "{said}");
 }

@@ -257,7 +257,7 @@ fn refused_lines_are_reported_after_the_result() {
     let mut terminal = case.open();
     terminal.enter("select count(distinct srcaddr) + 0 as n from flow_logs;");
     terminal.expect("(1 row)\n");
-    terminal.expect("warning: 1 lines in 1 files could not be read");
+    terminal.expect("warning: 1 line in 1 file could not be read");
     terminal.expect("flow.log:32");
 }
 
@@ -445,4 +445,21 @@ fn the_cursor_keeps_out_of_the_margin() {
     terminal.press("s n;\u{1}a\u{1}\u{1b}[D2\r");
     terminal.expect("42\n");
     terminal.expect("(1 row)");
+}
+
+#[test]
+fn a_result_is_shown_though_its_pager_or_its_file_cannot_be_had() {
+    if no_terminal() {
+        return;
+    }
+    let case = Case::new();
+    let mut terminal = case.open_with(&[], &[("PAGER", "nosuchpager -x")]);
+    terminal.enter("select source_line + 0 as n from flow_logs order by 1;");
+    terminal.expect("no pager \"nosuchpager -x\" is to be found");
+    terminal.expect("(30 rows)\n");
+    terminal.enter(".output x.xyz");
+    terminal.expect("no output format has the suffix .xyz");
+    terminal.enter("select 40 + 2 as n;");
+    terminal.expect("42\n");
+    assert!(!case.dir.path().join("x.xyz").exists());
 }

@@ -90,7 +90,7 @@ fn statements_come_from_words_files_and_standard_input_in_the_order_typed() {
     }
     assert_eq!(out(flowq(&["sql", ""])), "");
     let twice = "create table t as select 1 as a; insert into t values (2)";
-    assert!(failure(flowq(&["sql", twice])).starts_with("2\n"));
+    assert_eq!(out(flowq(&["sql", "--format", "csv", twice])), "count\n1\n");
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn exit_codes_tell_what_went_wrong() {
     let all = "select * from flow_logs";
     let lax = flowq(&["sql", "--from", BROKEN, all]);
     assert_eq!(lax.status.code(), Some(0));
-    assert!(err(&lax).contains("6 lines in 1 files could not be read"), "{}", err(&lax));
+    assert!(err(&lax).contains("6 lines in 1 file could not be read"), "{}", err(&lax));
     let strict = flowq(&["sql", "--strict", "--from", BROKEN, all]);
     assert_eq!(strict.status.code(), Some(3), "{}", err(&strict));
     // Which columns a query looks at makes no difference: the file is refused as a whole.
@@ -361,4 +361,74 @@ fn functions_are_listed_with_examples_that_hold() {
         let given = out(flowq(&["sql", &sql, "--format", "csv"]));
         assert_eq!(given.lines().nth(1), Some(gives), "{example}");
     }
+}
+
+#[test]
+fn results_with_one_name_twice_can_be_read_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let sql = "select a.x, b.x, c.x from (select 1 as x) a, (select 2 as x) b, (select 3 as x) c";
+    let json = out(flowq_in(folder.path(), &["sql", "--format", "ndjson", sql]));
+    assert_eq!(json, "{\"x\":1,\"x_1\":2,\"x_2\":3}\n");
+    assert_eq!(out(flowq_in(folder.path(), &["sql", "--format", "tsv", sql])), "x\tx_1\tx_2\n1\t2\t3\n");
+    out(flowq_in(folder.path(), &["sql", "-o", "j.parquet", sql]));
+    out(flowq_in(folder.path(), &["sql", "--allow-write", &format!("copy ({sql}) to 'c.parquet'")]));
+    for name in ["j.parquet", "c.parquet"] {
+        let file = std::fs::File::open(folder.path().join(name)).unwrap();
+        let reader = ParquetRecordBatchReaderBuilder::try_new(file).unwrap();
+        let names: Vec<&str> = reader.schema().fields().iter().map(|field| field.name().as_str()).collect();
+        assert_eq!(names, ["x", "x_1", "x_2"], "{name}");
+    }
+}
+
+#[test]
+fn csv_keeps_rows_and_nulls_apart() {
+    let csv = |sql: &str| out(flowq_in(Path::new("."), &["sql", "--format", "csv", sql]));
+    // An untyped NULL is one as any other.
+    assert_eq!(csv("select null as n, null::text as b, '' as e"), "n,b,e\n,,\"\"\n");
+    // A blank line is no row for readers of csv.
+    assert_eq!(csv("select * from (values (1), (null), (3)) t(a)"), "a\n1\n\"\"\n3\n");
+}
+
+#[test]
+fn copy_to_csv_writes_maps_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("x.csv");
+    let from = sessions::dump().join("transit");
+    let copy = format!(
+        "copy (select version, extra, map(['a'], [1]) as m from tgw_flow_logs limit 1) to '{}'",
+        file.display()
+    );
+    out(flowq_in(folder.path(), &["sql", "--allow-write", "--from", from.to_str().unwrap(), &copy]));
+    let written = std::fs::read_to_string(file).unwrap();
+    assert_eq!(written.lines().count(), 2, "{written}");
+    assert!(written.starts_with("version,extra,m\n") && written.trim_end().ends_with(",{a: 1}"), "{written}");
+}
+
+#[test]
+fn a_recent_span_without_records_says_when_the_newest_is() {
+    let ran = over_store(&["run", "rejected_by_port", "--since", "2h"]);
+    assert!(
+        err(&ran).contains("--since counts from now, and the newest record is of 2026-01-15T10:59:24Z"),
+        "{}",
+        err(&ran)
+    );
+}
+
+#[test]
+fn a_query_over_logs_that_are_not_there_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("s");
+    let store = store.to_str().unwrap();
+    let transit = sessions::dump().join("transit");
+    let ingest = flowq_in(folder.path(), &["ingest", transit.to_str().unwrap(), "--store", store]);
+    assert_eq!(ingest.status.code(), Some(0), "{}", err(&ingest));
+    let ran = flowq_in(folder.path(), &["run", "elb_errors", "--store", store]);
+    assert!(err(&ran).contains("there are no ALB access logs in the store"), "{}", err(&ran));
+    let ran = flowq_in(
+        folder.path(),
+        &["sql", "--from", transit.to_str().unwrap(), "select count(*) from alb_logs"],
+    );
+    assert!(err(&ran).contains("there are no ALB access logs among these files"), "{}", err(&ran));
+    let ran = flowq_in(folder.path(), &["run", "tgw_flow_logs", "--store", store]);
+    assert!(!err(&ran).contains("there are no"), "{}", err(&ran));
 }

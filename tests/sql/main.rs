@@ -7,5 +7,6 @@ mod agreement;
 mod command_line;
 mod explained;
 mod logic;
+mod mistakes;
 mod raw_input;
 mod sessions;

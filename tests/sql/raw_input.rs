@@ -163,7 +163,7 @@ fn files_that_are_no_logs_are_named_for_what_they_are() {
     fs::write(logs.path("good.log"), FLOW).unwrap();
     let some = logs.run(&["sql", "--from", "in", "select count(*) from flow_logs"]);
     let said = err(&some);
-    assert!(said.contains("skipped") && said.contains("(and 1 more files)"), "{said}");
+    assert!(said.contains("skipped") && said.contains("(and 1 more file)"), "{said}");
     assert_eq!(some.status.code(), Some(0));
     assert_eq!(err(&logs.run(&["sql", "-q", "--from", "in", "select count(*) from flow_logs"])), "");
     // Where no file is looked at, nothing is known of any.
@@ -184,7 +184,7 @@ fn under_strict_a_file_with_a_bad_line_is_refused_as_a_whole() {
         assert_eq!(strict.status.code(), Some(3), "{}", err(&strict));
         let said = err(&strict);
         assert!(
-            said.contains("refused (--strict)") && said.contains("1 refused lines; line 4: srcport"),
+            said.contains("refused (--strict)") && said.contains("1 refused line; line 4: srcport"),
             "{said}"
         );
         assert_eq!(lines(&String::from_utf8(strict.stdout).unwrap()), ["1"]);
@@ -295,4 +295,47 @@ fn change(path: &Path, text: &str) {
     let file = fs::File::options().append(true).open(path).unwrap();
     let time = file.metadata().unwrap().modified().unwrap() + std::time::Duration::from_secs(2);
     file.set_modified(time).unwrap();
+}
+
+#[test]
+fn refused_lines_of_copies_are_listed_once_as_in_a_store() {
+    let bad = format!(
+        "{FLOW}2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.18 10.0.1.20 44x 22 6 1 40 1768471201 1768471258 REJECT OK\n"
+    );
+    let logs = Logs::new(&[("a.log", bad.as_bytes()), ("b.log", bad.as_bytes())]);
+    let folder = &logs.0.path().join("in");
+    let sql =
+        "select count(*) as lines, count(distinct source_file) as files, min(line) as line from quarantine";
+    let raw = out(flowq_in(folder, &["sql", "--from", ".", "--format", "csv", sql]));
+    assert_eq!(raw, "lines,files,line\n1,1,4\n");
+    // After a query that has read both, before they were known to be the same.
+    let both = [
+        "sql",
+        "--from",
+        ".",
+        "--format",
+        "csv",
+        "-c",
+        "select count(srcport) as n from flow_logs where srcport > 0",
+        "-c",
+        sql,
+    ];
+    assert_eq!(out(flowq_in(folder, &both)), "n\n2\nlines,files,line\n1,1,4\n");
+    out(flowq_in(folder, &["ingest", "a.log", "b.log", "--store", "s", "-q"]));
+    assert_eq!(out(flowq_in(folder, &["sql", "--store", "s", "--format", "csv", sql])), raw);
+}
+
+#[test]
+fn a_refused_line_that_is_kept_in_part_says_so() {
+    // 2 + 4,200 bytes, of which 4,096 end within a character of two bytes.
+    let line = format!("x {}", "ä".repeat(2100));
+    let log = format!("{FLOW}{line}\n");
+    let logs = Logs::new(&[("a.log", log.as_bytes())]);
+    let folder = &logs.0.path().join("in");
+    let sql = "select text from quarantine";
+    let kept = format!("x {}… (4202 bytes)", "ä".repeat(2047));
+    let raw = out(flowq_in(folder, &["sql", "--from", "a.log", "--format", "csv", sql]));
+    assert_eq!(raw, format!("text\n{kept}\n"));
+    out(flowq_in(folder, &["ingest", "a.log", "--store", "s", "-q"]));
+    assert_eq!(out(flowq_in(folder, &["sql", "--store", "s", "--format", "csv", sql])), raw);
 }

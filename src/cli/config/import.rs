@@ -84,7 +84,7 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
                 line(object, &imported)
             }
             Err(error) => {
-                printer.error(&format!("{error:#}"));
+                printer.failure(&error);
                 refused = refused.saturating_add(1);
                 let (file, what) = (object.path.clone(), "not configuration".to_owned());
                 Line { file, what, objects: 0, captured: String::new(), problems: 1, state: "refused" }

@@ -82,8 +82,15 @@ impl Screen {
     }
 
     fn spawn(&self) -> Option<Child> {
+        let pager = self.pager.as_deref()?;
+        if !is_there(pager) {
+            if std::env::var_os("PAGER").is_some() {
+                eprintln!("no pager {pager:?} is to be found (PAGER names it)");
+            }
+            return None;
+        }
         let mut command = Command::new("sh");
-        command.arg("-c").arg(self.pager.as_deref()?).stdin(Stdio::piped());
+        command.arg("-c").arg(pager).stdin(Stdio::piped());
         if std::env::var_os("LESS").is_none() {
             command.env("LESS", "SFRX");
         }
@@ -118,6 +125,18 @@ impl Write for Screen {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether the shell knows the program that a command begins with.
+fn is_there(pager: &str) -> bool {
+    let Some(program) = pager.split_whitespace().next() else { return false };
+    // Variables and quotes are the shell's to understand.
+    if program.contains(|c: char| !(c.is_alphanumeric() || "_-./+".contains(c))) {
+        return true;
+    }
+    let mut command = Command::new("sh");
+    command.args(["-c", "command -v \"$0\"", program]).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().map_or(true, |status| status.success())
 }
 
 /// The pager that `PAGER` names; none where it is empty or `cat`.

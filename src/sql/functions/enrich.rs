@@ -180,8 +180,9 @@ impl AwsRanges {
     }
 }
 
-/// Cuts nested prefixes into disjoint segments, each owned by the narrowest prefix over it; of equally narrow ones,
-/// by the first in the file that is not `AMAZON`. Prefixes nest or are disjoint, so a stack of open ones suffices.
+/// Cuts nested prefixes into disjoint segments, each owned by the narrowest prefix over it that is not `AMAZON`, of equally
+/// narrow ones by the first in the file, and by an `AMAZON` only where there is no other. Prefixes nest or are disjoint, so
+/// a stack of open ones suffices.
 fn segments(mut claims: Vec<Claim>) -> Vec<Segment> {
     // Widest first at the same start; the winner among equals last, so that it ends on top of the stack.
     claims.reverse();
@@ -190,28 +191,30 @@ fn segments(mut claims: Vec<Claim>) -> Vec<Segment> {
     let mut out: Vec<Segment> = Vec::with_capacity(claims.len());
     let mut open: Vec<Claim> = Vec::new();
     let mut next = Some(0u128);
-    let emit = |claim: &Claim, from: Option<u128>, to: u128, out: &mut Vec<Segment>| {
-        if let Some(start) = from
+    let emit = |open: &[Claim], from: Option<u128>, to: u128, out: &mut Vec<Segment>| {
+        let owner = open.iter().rev().find(|claim| !claim.general).or(open.last());
+        if let (Some(start), Some(claim)) = (from, owner)
             && start <= to
         {
             out.push(Segment { start, end: to, service: claim.service, region: claim.region });
         }
     };
     for claim in claims {
-        while let Some(top) = open.last().filter(|top| top.end < claim.start) {
-            emit(top, next, top.end, &mut out);
-            next = top.end.checked_add(1);
+        while let Some(end) = open.last().map(|top| top.end).filter(|end| *end < claim.start) {
+            emit(&open, next, end, &mut out);
+            next = end.checked_add(1);
             open.pop();
         }
-        if let (Some(top), Some(before)) = (open.last(), claim.start.checked_sub(1)) {
-            emit(top, next, before, &mut out);
+        if let Some(before) = claim.start.checked_sub(1) {
+            emit(&open, next, before, &mut out);
         }
         next = Some(claim.start);
         open.push(claim);
     }
-    while let Some(top) = open.pop() {
-        emit(&top, next, top.end, &mut out);
-        next = top.end.checked_add(1);
+    while let Some(end) = open.last().map(|top| top.end) {
+        emit(&open, next, end, &mut out);
+        next = end.checked_add(1);
+        open.pop();
     }
     out
 }

@@ -50,6 +50,7 @@ fn ip_ranges() -> tempfile::NamedTempFile {
             {{"ip_prefix": "198.51.100.0/24", "region": "eu-west-1", "service": "AMAZON", "network_border_group": "eu-west-1"}},
             {{"ip_prefix": "198.51.100.0/24", "region": "eu-west-1", "service": "EC2", "network_border_group": "eu-west-1"}},
             {{"ip_prefix": "198.51.100.64/26", "region": "eu-west-1", "service": "S3", "network_border_group": "eu-west-1"}},
+            {{"ip_prefix": "198.51.100.80/28", "region": "eu-west-1", "service": "AMAZON", "network_border_group": "eu-west-1"}},
             {{"ip_prefix": "203.0.113.0/25", "region": "GLOBAL", "service": "AMAZON", "network_border_group": "GLOBAL"}}],
         "ipv6_prefixes": [
             {{"ipv6_prefix": "2001:db8:7::/48", "region": "us-east-1", "service": "CLOUDFRONT", "network_border_group": "x"}}]}}"#
@@ -289,6 +290,9 @@ async fn aws_ranges_answer_with_the_narrowest_service() {
         ("198.51.100.0", Some("EC2"), Some("eu-west-1")),
         ("198.51.100.63", Some("EC2"), Some("eu-west-1")),
         ("198.51.100.64", Some("S3"), Some("eu-west-1")),
+        // AMAZON says less than the wider S3 around it.
+        ("198.51.100.80", Some("S3"), Some("eu-west-1")),
+        ("198.51.100.96", Some("S3"), Some("eu-west-1")),
         ("198.51.100.127", Some("S3"), Some("eu-west-1")),
         ("198.51.100.128", Some("EC2"), Some("eu-west-1")),
         ("198.51.100.255", Some("EC2"), Some("eu-west-1")),

@@ -25,34 +25,49 @@ pub(super) struct TextWriter<W: Write> {
     out: W,
     line: String,
     cell: String,
+    /// The lines before the first row, until they are written: what fails before it has a row leaves nothing behind.
+    header: Option<String>,
+    columns: usize,
 }
 
 impl<W: Write> TextWriter<W> {
-    pub fn new(style: Style, schema: &SchemaRef, mut out: W) -> Result<TextWriter<W>, OutputError> {
-        let mut line = String::new();
+    pub fn new(style: Style, schema: &SchemaRef, out: W) -> TextWriter<W> {
+        let mut header = String::new();
         for (at, field) in schema.fields().iter().enumerate() {
-            put(style, &mut line, at, Some(field.name()));
+            put(style, &mut header, at, Some(field.name()));
         }
-        end(style, &mut line);
+        end(style, &mut header);
         if style == Style::Markdown {
             for field in schema.fields() {
-                line.push_str(if field.data_type().is_numeric() { "| ---: " } else { "| --- " });
+                header.push_str(if field.data_type().is_numeric() { "| ---: " } else { "| --- " });
             }
-            line.push_str("|\n");
+            header.push_str("|\n");
         }
-        out.write_all(line.as_bytes())?;
-        Ok(TextWriter { style, out, line, cell: String::new() })
+        let columns = schema.fields().len();
+        TextWriter { style, out, line: String::new(), cell: String::new(), header: Some(header), columns }
+    }
+
+    fn begin(&mut self) -> Result<(), OutputError> {
+        match self.header.take() {
+            Some(header) => Ok(self.out.write_all(header.as_bytes())?),
+            None => Ok(()),
+        }
     }
 
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
+        self.begin()?;
+        // An untyped NULL has no mask of nulls: every value of it is one.
+        let nulls: Vec<_> = batch.columns().iter().map(|column| column.logical_nulls()).collect();
+        // A line with nothing in it would be no row.
+        let only_null = if self.style == Style::Csv && self.columns == 1 { Some("") } else { None };
         let options = FormatOptions::new();
         let cells = batch.columns().iter().map(|column| Cells::of(column, &options));
         let columns = cells.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
             self.line.clear();
-            for (at, (column, cells)) in batch.columns().iter().zip(&columns).enumerate() {
-                if column.is_null(row) {
-                    put(self.style, &mut self.line, at, None);
+            for (at, (nulls, cells)) in nulls.iter().zip(&columns).enumerate() {
+                if nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
+                    put(self.style, &mut self.line, at, only_null);
                     continue;
                 }
                 match cells {
@@ -82,6 +97,7 @@ impl<W: Write> TextWriter<W> {
     }
 
     pub fn finish(mut self) -> Result<(), OutputError> {
+        self.begin()?;
         Ok(self.out.flush()?)
     }
 }

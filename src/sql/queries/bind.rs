@@ -76,7 +76,11 @@ fn null_list(items: DataType) -> ScalarValue {
     ScalarValue::List(Arc::new(ListArray::new_null(Arc::new(Field::new_list_field(items, true)), 1)))
 }
 
-/// Microseconds since 1970 of ISO 8601 with or without offset, a date (its midnight), or Unix seconds.
+/// The least number that is taken for milliseconds: as seconds it would be in the year 5138.
+const MILLISECONDS: i64 = 100_000_000_000;
+
+/// Microseconds since 1970 of ISO 8601 with or without offset, a date (its midnight), or Unix seconds or, as CloudWatch
+/// prints them, milliseconds.
 fn timestamp(text: &str) -> Option<i64> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Some(time.timestamp_micros());
@@ -89,10 +93,13 @@ fn timestamp(text: &str) -> Option<i64> {
     if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Some(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros());
     }
-    text.parse::<i64>().ok()?.checked_mul(1_000_000)
+    let number = text.parse::<i64>().ok()?;
+    let unit = if number.unsigned_abs() < MILLISECONDS.unsigned_abs() { 1_000_000 } else { 1_000 };
+    // What is neither, as a count of microseconds, is no time of a log.
+    number.checked_mul(unit).filter(|micros| *micros < MILLISECONDS * 1_000_000)
 }
 
-/// Nanoseconds of a positive number with a unit: `90s`, `5m`, `1h`, `2d`.
+/// Nanoseconds of a positive number with a unit: `90s`, `5m`, `1h`, `2d`, `1w`.
 fn nanoseconds(text: &str) -> Option<i64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at_checked(unit_at)?;
@@ -101,6 +108,7 @@ fn nanoseconds(text: &str) -> Option<i64> {
         "m" | "min" | "minute" | "minutes" => 60,
         "h" | "hour" | "hours" => 3600,
         "d" | "day" | "days" => 86_400,
+        "w" | "week" | "weeks" => 7 * 86_400,
         _ => return None,
     };
     number.parse::<i64>().ok().filter(|number| *number > 0)?.checked_mul(seconds)?.checked_mul(1_000_000_000)
@@ -119,21 +127,29 @@ mod tests {
             "2026-01-15 10:30:00",
             "2026-01-15T12:30:00+02:00",
             "1768473000",
+            "1768473000000",
         ] {
             assert_eq!(timestamp(text), Some(1_768_473_000_000_000), "{text}");
         }
         assert_eq!(timestamp("2026-01-15"), Some(1_768_435_200_000_000));
-        for text in ["", "yesterday", "2026-13-01", "2026-01-15T25:00:00Z", "99999999999999999999"] {
+        for text in [
+            "",
+            "yesterday",
+            "2026-13-01",
+            "2026-01-15T25:00:00Z",
+            "1768473000000000",
+            "99999999999999999999",
+        ] {
             assert_eq!(timestamp(text), None, "{text}");
         }
     }
 
     #[test]
     fn lengths_of_time() {
-        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h", 3600), ("2 d", 172_800)] {
+        for (text, seconds) in [("90s", 90), ("5m", 300), ("1h", 3600), ("2 d", 172_800), ("1w", 604_800)] {
             assert_eq!(nanoseconds(text), Some(seconds * 1_000_000_000), "{text}");
         }
-        for text in ["", "5", "m", "-5m", "0s", "5 weeks", "99999999999999d"] {
+        for text in ["", "5", "m", "-5m", "0s", "5 years", "99999999999999d"] {
             assert_eq!(nanoseconds(text), None, "{text}");
         }
     }

@@ -71,15 +71,16 @@ impl RawInput {
         if sound && refused == 0 { Checked::Sound } else { Checked::Unsound }
     }
 
-    /// Reads every file in full that has not been, with so many threads.
+    /// Reads every file in full that has not been and is no copy of another, with so many threads.
     pub fn check_all(&self, threads: usize) {
+        let files = self.without_copies(self.files.iter().enumerate().collect());
         let next = std::sync::atomic::AtomicUsize::new(0);
         std::thread::scope(|scope| {
-            for _ in 0..threads.clamp(1, self.files.len().max(1)) {
+            for _ in 0..threads.clamp(1, files.len().max(1)) {
                 scope.spawn(|| {
                     let mut workspace = self.borrow_workspace();
-                    while let Some(file) =
-                        self.files.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                    while let Some((_, file)) =
+                        files.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
                     {
                         self.check(file, &mut workspace.scratch);
                     }

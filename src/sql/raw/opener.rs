@@ -288,11 +288,9 @@ async fn read_lines(
             if refusals.len() >= KEPT {
                 continue;
             }
-            let start = refusal.start as usize;
-            let line = batch.block.get(start..start + refusal.len as usize).unwrap_or_default();
             let byte = i64::try_from(batch.offset + u64::from(refusal.start)).ok();
-            let kept = RefusedLine::new(kind, byte, refusal.reason, line);
-            refusals.push((refusal.line as i64, kept));
+            let text = refusal.text(batch.block);
+            refusals.push((refusal.line as i64, RefusedLine { kind, byte, reason: refusal.reason, text }));
         }
         counters.count(&decoder.report(), &mut reported);
         match converted {

@@ -93,6 +93,12 @@ impl RawTables {
         self.input.nothing_recognised()
     }
 
+    /// Whether each file is known to hold no line of a kind.
+    pub fn lacks(&self, kind: LogKind) -> bool {
+        let lacks = |file: &RawFile| file.is_known_to_lack(kind) || self.input.quarantine.is_copy(&file.path);
+        self.input.files.iter().all(lacks)
+    }
+
     /// The number of files.
     pub fn files(&self) -> usize {
         self.input.files.len()

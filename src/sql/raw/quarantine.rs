@@ -7,13 +7,10 @@ use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMi
 use datafusion::common::Result;
 
 use crate::format::LogKind;
-use crate::parse::keyed::escape_invalid;
 use crate::store;
 
 /// So many refused lines are kept with their text; all are counted.
 pub(super) const KEPT: usize = 10_000;
-/// Of a refused line, so many bytes are kept.
-const TEXT: usize = 4096;
 
 /// A line that is not a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,15 +25,6 @@ pub struct RefusedLine {
     pub text: String,
 }
 
-impl RefusedLine {
-    /// Keeps the beginning of the line as text.
-    pub fn new(kind: LogKind, byte: Option<i64>, reason: String, line: &[u8]) -> RefusedLine {
-        let mut text = Vec::new();
-        escape_invalid(line.get(..TEXT).unwrap_or(line), &mut text);
-        RefusedLine { kind, byte, reason, text: String::from_utf8_lossy(&text).into_owned() }
-    }
-}
-
 #[derive(Debug, Default)]
 struct Kept {
     /// By file and line: a file may be read by several queries.
@@ -46,6 +34,13 @@ struct Kept {
     problems: BTreeMap<String, String>,
     skipped: BTreeMap<String, String>,
     copies: BTreeMap<String, String>,
+}
+
+impl Kept {
+    /// The lines of files that are no copies.
+    fn own_lines(&self) -> impl Iterator<Item = (&(String, i64), &RefusedLine)> {
+        self.lines.iter().filter(|((file, _), _)| !self.copies.contains_key(file))
+    }
 }
 
 /// What has been refused so far, once for each file however often it is read.
@@ -131,11 +126,12 @@ impl Quarantine {
         self.kept().copies.contains_key(file)
     }
 
-    /// What has come together so far.
+    /// What has come together so far, without that of copies: a file may have been read before it was known to be one.
     pub fn summary(&self) -> Summary {
         let kept = self.kept();
-        let first = kept.lines.first_key_value();
-        let refused = kept.counts.iter().map(|(file, count)| {
+        let counts = || kept.counts.iter().filter(|(file, _)| !kept.copies.contains_key(*file));
+        let first = kept.own_lines().next();
+        let refused = counts().map(|(file, count)| {
             let mut lines = kept.lines.range((file.clone(), i64::MIN)..=(file.clone(), i64::MAX));
             let first = lines.next().map(|((_, line), refused)| (*line, refused.reason.clone()));
             RefusedFile { file: file.clone(), lines: *count, first }
@@ -144,8 +140,8 @@ impl Quarantine {
         let pairs =
             |map: &BTreeMap<String, String>| map.iter().map(|(a, b)| (a.clone(), b.clone())).collect();
         Summary {
-            lines: kept.counts.values().sum(),
-            files: kept.counts.len(),
+            lines: counts().map(|(_, count)| count).sum(),
+            files: counts().count(),
             first: first.map(|((file, line), refused)| (file.clone(), *line, refused.reason.clone())),
             problems: pairs(&kept.problems),
             skipped: pairs(&kept.skipped),
@@ -156,14 +152,15 @@ impl Quarantine {
     /// The refused lines as rows of the `quarantine` table.
     pub fn rows(&self) -> Result<RecordBatch> {
         let kept = self.kept();
-        let lines = || kept.lines.values();
+        let lines = || kept.own_lines().map(|(_, refused)| refused);
+        let places = || kept.own_lines().map(|(place, _)| place);
         let kinds: StringArray = lines().map(|line| Some(line.kind.table())).collect();
-        let files: StringArray = kept.lines.keys().map(|(file, _)| Some(file.as_str())).collect();
-        let numbers: Int64Array = kept.lines.keys().map(|(_, line)| Some(*line)).collect();
+        let files: StringArray = places().map(|(file, _)| Some(file.as_str())).collect();
+        let numbers: Int64Array = places().map(|(_, line)| Some(*line)).collect();
         let bytes: Int64Array = lines().map(|line| line.byte).collect();
         let reasons: StringArray = lines().map(|line| Some(line.reason.as_str())).collect();
         let texts: StringArray = lines().map(|line| Some(line.text.as_str())).collect();
-        let never = TimestampMicrosecondArray::new_null(kept.lines.len()).with_timezone("UTC");
+        let never = TimestampMicrosecondArray::new_null(places().count()).with_timezone("UTC");
         Ok(RecordBatch::try_new(
             store::quarantine_schema(),
             vec![
@@ -184,7 +181,8 @@ mod tests {
     use super::*;
 
     fn line(reason: &str) -> RefusedLine {
-        RefusedLine::new(LogKind::Flow, Some(10), reason.to_owned(), b"2 \xFF")
+        let (reason, text) = (reason.to_owned(), "2 \\xFF".to_owned());
+        RefusedLine { kind: LogKind::Flow, byte: Some(10), reason, text }
     }
 
     #[test]
