@@ -349,8 +349,9 @@ impl ElbCutter {
     fn read_again(&mut self, line: &[u8], base: usize, reach: usize, fault: Fault) -> Result<(), Fault> {
         let Some(request) = self.layout.request else { return Err(fault) };
         let field = match fault {
-            Fault::Moved { field } | Fault::Unclosed { field } => field,
-            Fault::TooFew { .. } | Fault::Shape { .. } => return Err(fault),
+            // A quote that closes late swallows fields: those of an old line are then too few.
+            Fault::Moved { field } | Fault::Unclosed { field } | Fault::TooFew { found: field } => field,
+            Fault::Shape { .. } => return Err(fault),
         };
         if field < request {
             return Err(fault);

@@ -368,6 +368,24 @@ fn bare_quotes_in_free_text_are_mended() {
     assert_eq!(out.text(0, "ip_address"), Some("10.0.0.9"));
 }
 
+/// A line of 18 fields was refused for having 14, where one of more fields was mended.
+#[test]
+fn a_user_agent_that_ends_in_a_backslash_is_mended_in_lines_of_any_age() {
+    let agent = r#"ends in backslash\"#;
+    for count in 18..=34 {
+        let broken = alb_of(count).replace("curl/8.5.0", agent);
+        let out = cut(LogKind::Alb, &broken);
+        assert_eq!(out.refused, [], "{count}");
+        assert_eq!(out.text(0, "user_agent"), Some(agent), "{count}");
+        assert_eq!(out.text(0, "trace_id"), cut(LogKind::Alb, &alb_of(count)).text(0, "trace_id"), "{count}");
+        let few = cut_columns(LogKind::Alb, format!("{broken}\n").as_bytes(), &["user_agent"], false);
+        assert_eq!(few.text(0, "user_agent"), Some(agent), "{count}");
+    }
+    // Of a line that is really too short nothing is made up.
+    let short = alb_of(17).replace("curl/8.5.0", agent);
+    assert_eq!(cut(LogKind::Alb, &format!("{short}\n")).cells.rows(), 0);
+}
+
 #[test]
 fn quotes_that_cannot_be_mended_are_refused() {
     let unclosed = line(CONNECTION_12, 0).replace("C=US\"", "C=US");
