@@ -7,9 +7,5 @@
 # An extension fits the one version of DuckDB that it was built for.
 with_python duckdb-venv 'duckdb, duckdb_extension_delta' "DuckDB and its delta extension" 'duckdb==1.5.5' 'duckdb-extension-delta==1.5.5'
 
-"$flowq" ingest testdata/s3-dump --store "$work/store" --quiet 2>/dev/null
-echo "as ingested"
-"$python" tests/readers/read_duckdb.py "$work/store" testdata/s3-dump testdata/expected.json
-"$flowq" optimize --store "$work/store" --quiet
-echo "after flowq optimize"
-"$python" tests/readers/read_duckdb.py "$work/store" testdata/s3-dump testdata/expected.json
+ingest_dump
+as_ingested_and_optimized tests/readers/read_duckdb.py "$work/store" testdata/s3-dump testdata/expected.json

@@ -26,3 +26,17 @@ with_python() {
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 unset FLOWQ_STORE
+
+# The dump of testdata/ as a store, $work/store.
+ingest_dump() {
+    "$flowq" ingest testdata/s3-dump --store "$work/store" --quiet 2>/dev/null
+}
+
+# as_ingested_and_optimized SCRIPT ARGUMENT…: runs a Python script over the store before and after its files are merged.
+as_ingested_and_optimized() {
+    echo "as ingested"
+    "$python" "$@"
+    "$flowq" optimize --store "$work/store" --quiet
+    echo "after flowq optimize"
+    "$python" "$@"
+}

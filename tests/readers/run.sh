@@ -5,7 +5,7 @@
 . "$(dirname "$0")/environment.bash" "$@"
 with_python readers-venv 'deltalake, pyarrow' "the deltalake package" 'deltalake==1.6.6' 'pyarrow==26.0.1'
 
-"$flowq" ingest testdata/s3-dump --store "$work/store" --quiet 2>/dev/null
+ingest_dump
 counts() {
     local first=1
     echo '{'
@@ -22,8 +22,4 @@ counts() {
     echo '}'
 }
 counts >"$work/counts.json"
-echo "as ingested"
-"$python" tests/readers/read_delta.py "$work/store" "$work/counts.json"
-"$flowq" optimize --store "$work/store" --quiet
-echo "after flowq optimize"
-"$python" tests/readers/read_delta.py "$work/store" "$work/counts.json"
+as_ingested_and_optimized tests/readers/read_delta.py "$work/store" "$work/counts.json"
