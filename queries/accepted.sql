@@ -8,5 +8,5 @@ select srcaddr, dstaddr, dstport, protocol_name(protocol) as protocol, count(*) 
 from flow_logs
 where action = 'ACCEPT' and ($from is null or start >= $from) and ($to is null or start < $to)
 group by srcaddr, dstaddr, dstport, protocol
-order by bytes desc, srcaddr, dstaddr, dstport
+order by bytes desc, srcaddr, dstaddr, dstport, protocol
 limit $limit

@@ -12,5 +12,5 @@ from alb_logs
 where greatest(request_processing_time, 0) + greatest(target_processing_time, 0)
     + greatest(response_processing_time, 0) >= $min_seconds::double
   and ($from is null or time >= $from) and ($to is null or time < $to)
-order by seconds desc, time
+order by seconds desc, time, source_file, source_line
 limit $limit

@@ -17,5 +17,5 @@ where verdict = 'NACL'
   and reason_code in ('RESPONSE_OF_ACCEPTED_FLOW', 'NACL_DEFAULT_DENY', 'NACL_EXPLICIT_DENY')
   and ($from is null or start >= $from) and ($to is null or start < $to)
 group by interface_id, direction, srcaddr, srcport, protocol, nacl_id, nacl_rule_number, confidence
-order by flows desc, interface_id, srcaddr, srcport
+order by flows desc, interface_id, direction, srcaddr, srcport, protocol, nacl_id, nacl_rule_number, confidence
 limit $limit

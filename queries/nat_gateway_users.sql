@@ -20,5 +20,5 @@ select address, nat_gateway, nat_address, sum(bytes) as bytes, sum(packets) as p
   count(distinct destination) as destinations
 from users
 group by address, nat_gateway, nat_address
-order by bytes desc, address, nat_gateway
+order by bytes desc, address, nat_gateway, nat_address
 limit $limit

@@ -9,5 +9,5 @@ select elb, listener, client_ip, incoming_tls_alert, domain_name, count(*) as co
 from nlb_logs
 where (tls_protocol_version is null or incoming_tls_alert is not null) and ($from is null or time >= $from) and ($to is null or time < $to)
 group by elb, listener, client_ip, incoming_tls_alert, domain_name
-order by connections desc, elb, listener, client_ip, incoming_tls_alert
+order by connections desc, elb, listener, client_ip, incoming_tls_alert, domain_name
 limit $limit

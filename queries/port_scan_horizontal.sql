@@ -12,5 +12,5 @@ from flow_logs
 where protocol in (6, 17) and ($from is null or start >= $from) and ($to is null or start < $to)
 group by 1, srcaddr, dstport, protocol
 having count(distinct dstaddr) >= $min_hosts
-order by hosts desc, time, srcaddr, dstport
+order by hosts desc, time, srcaddr, dstport, protocol
 limit $limit

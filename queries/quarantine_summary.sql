@@ -4,9 +4,10 @@
 -- needs: quarantine(source_file, line, reason, text, kind)
 -- param: limit int = 50 "how many rows"
 -- origin: flowq
-select kind, reason, count(*) as lines, count(distinct source_file) as files, min(source_file) as example_file,
+select kind, split_part(reason, ', found ', 1) as reason, -- what was found differs from line to line
+  count(*) as lines, count(distinct source_file) as files, min(source_file) as example_file,
   min(text) as example
 from quarantine
-group by kind, reason
+group by 1, 2
 order by lines desc, kind, reason
 limit $limit

@@ -9,5 +9,5 @@ select srcaddr, dstaddr, dstport, protocol_name(protocol) as protocol, count(*) 
 from flow_logs
 where action = 'REJECT' and ($from is null or start >= $from) and ($to is null or start < $to)
 group by srcaddr, dstaddr, dstport, protocol
-order by flows desc, srcaddr, dstaddr, dstport
+order by flows desc, srcaddr, dstaddr, dstport, protocol
 limit $limit

@@ -8,5 +8,5 @@ select interface_id, srcaddr, dstaddr, dstport, protocol_name(protocol) as proto
 from reject_attribution
 where verdict = 'STALE_CONNECTION' and ($from is null or start >= $from) and ($to is null or start < $to)
 group by interface_id, srcaddr, dstaddr, dstport, protocol, reason_code, confidence
-order by flows desc, interface_id, srcaddr, dstaddr, dstport
+order by flows desc, interface_id, srcaddr, dstaddr, dstport, protocol, reason_code, confidence
 limit $limit

@@ -10,5 +10,5 @@ select case when array_has($indicators::text[], srcaddr) then srcaddr else dstad
 from flow_logs
 where (array_has($indicators::text[], srcaddr) or array_has($indicators::text[], dstaddr)) and ($from is null or start >= $from) and ($to is null or start < $to)
 group by srcaddr, dstaddr, dstport, protocol, action
-order by action, bytes desc, srcaddr, dstaddr, dstport
+order by action, bytes desc, srcaddr, dstaddr, dstport, protocol
 limit $limit

@@ -12,5 +12,5 @@ where ((cidr_contains($a::text, srcaddr) and cidr_contains($b::text, dstaddr))
     or (cidr_contains($b::text, srcaddr) and cidr_contains($a::text, dstaddr)))
   and ($from is null or start >= $from) and ($to is null or start < $to)
 group by srcaddr, dstaddr, dstport, protocol, action
-order by bytes desc, srcaddr, dstaddr, dstport, action
+order by bytes desc, srcaddr, dstaddr, dstport, protocol, action
 limit $limit

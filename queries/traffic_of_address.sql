@@ -8,5 +8,5 @@ select start, "end", interface_id, srcaddr, srcport, dstaddr, dstport, protocol_
   packets, bytes
 from flow_logs
 where (srcaddr = $address or dstaddr = $address) and ($from is null or start >= $from) and ($to is null or start < $to)
-order by start desc, srcaddr, dstaddr, srcport, dstport, interface_id
+order by start desc, srcaddr, dstaddr, srcport, dstport, interface_id, source_file, source_line
 limit $limit

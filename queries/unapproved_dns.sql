@@ -11,5 +11,5 @@ from flow_logs
 where dstport in (53, 853) and protocol in (6, 17)
   and not coalesce(array_has($approved::text[], dstaddr), false) and ($from is null or start >= $from) and ($to is null or start < $to)
 group by srcaddr, dstaddr, dstport, protocol, action
-order by flows desc, srcaddr, dstaddr, dstport
+order by flows desc, srcaddr, dstaddr, dstport, protocol, action
 limit $limit

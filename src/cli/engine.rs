@@ -76,10 +76,21 @@ fn parse_memory(text: &str) -> Result<usize, String> {
     memory::parse_limit(text).ok_or_else(|| "expected a size such as 512MiB, 4G or 60%".to_owned())
 }
 
+fn workers(threads: usize) -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        // Signals and timers are looked for once in so many turns of a thread, and a turn may be some milliseconds long.
+        .event_interval(7)
+        .enable_all()
+        .build()
+        .context("cannot start the worker threads")
+}
+
 /// The engine.
 pub struct Engine {
     /// Where the work is done; there until the engine is dropped.
     workers: Option<Runtime>,
+    threads: usize,
     handle: tokio::runtime::Handle,
     /// Where statements are waited for. It has its own clock and signals, so that these are heeded whatever the workers do.
     waiter: Runtime,
@@ -153,13 +164,7 @@ impl Engine {
     ) -> anyhow::Result<Engine> {
         let EngineArgs { from, options: args } = args;
         let threads = global.threads();
-        let workers = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(threads)
-            // Signals and timers are looked for once in so many turns of a thread, and a turn may be some milliseconds long.
-            .event_interval(7)
-            .enable_all()
-            .build()
-            .context("cannot start the worker threads")?;
+        let workers = workers(threads)?;
         let waiter = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -206,6 +211,7 @@ impl Engine {
         let session = Session::new(options, sources, &enrichment)?.on(handle.clone());
         Ok(Engine {
             workers: Some(workers),
+            threads,
             handle,
             waiter,
             session,
@@ -216,6 +222,18 @@ impl Engine {
             strict: args.input.strict,
             rows_given: AtomicU64::new(0),
         })
+    }
+
+    /// Later statements get threads of their own: one that was given up may hold its thread for long, as a join does that finds
+    /// nothing.
+    pub fn renew_workers(&mut self) -> anyhow::Result<()> {
+        let workers = workers(self.threads)?;
+        self.handle = workers.handle().clone();
+        self.session.work_on(self.handle.clone());
+        if let Some(given_up) = self.workers.replace(workers) {
+            given_up.shutdown_background();
+        }
+        Ok(())
     }
 
     /// The report of `flowq attribute`.

@@ -214,9 +214,12 @@ impl Shell<'_> {
         }
     }
 
-    fn cancelled(&self) -> Next {
+    fn cancelled(&mut self) -> Next {
         if let Some(screen) = &self.screen {
             screen.discard();
+        }
+        if let Err(error) = self.engine.renew_workers() {
+            return self.failed(&error);
         }
         // The terminal has written ^C.
         self.printer.note("\ncancelled");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use clap::{Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Subcommand};
+use datafusion::common::{ParamValues, ScalarValue};
 
 use super::engine::{Engine, EngineArgs};
 use super::logs::LogArgs;
@@ -217,6 +218,9 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
     };
     let Some(engine) = open(&args.logs.engine(), global, printer)? else { return Ok(exit::USAGE) };
     let code = engine.run(&query.sql, Some(&values), printer)?;
+    if let Some(limit) = limit(&values).filter(|limit| *limit > 0 && *limit == engine.rows_given()) {
+        printer.note(&format!("the first {limit} rows; there may be more (--limit N)"));
+    }
     if code == 0
         && engine.rows_given() == 0
         && args.logs.is_recent()
@@ -228,6 +232,15 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
         ));
     }
     Ok(code)
+}
+
+/// How many rows at most a query gives, by the parameter that says it.
+fn limit(values: &ParamValues) -> Option<u64> {
+    let ParamValues::Map(values) = values else { return None };
+    match values.get("limit")?.value {
+        ScalarValue::Int64(limit) => u64::try_from(limit?).ok(),
+        _ => None,
+    }
 }
 
 /// `limit=20` as name and value.

@@ -166,8 +166,11 @@ fn class_v6(addr: u128) -> AddressClass {
         || top(8) == 0xFF                         // ff00::/8 multicast
         || documentation_v6(addr)
         || top(64) == 0x0100_0000_0000_0000       // 100::/64 discard-only
+        || top(48) == 0x0064_FF9B_0001            // 64:ff9b:1::/48 local translation, RFC 8215
         || top(48) == 0x2001_0002_0000            // 2001:2::/48 benchmarking
+        || top(28) == 0x0200_1001                 // 2001:10::/28 ORCHID, deprecated
         || top(28) == 0x0200_1002                 // 2001:20::/28 ORCHIDv2
+        || top(16) == 0x5F00                      // 5f00::/16 segment routing, RFC 9602
         || top(32) == 0; // the rest of ::/32, IPv4-compatible and never assigned
     if reserved { AddressClass::Reserved } else { AddressClass::Public }
 }
@@ -193,9 +196,9 @@ pub fn is_public(addr: &IpAddr) -> bool {
 
 /// The ranges set aside for examples: RFC 5737, RFC 3849, RFC 9637.
 pub fn is_documentation(addr: &IpAddr) -> bool {
-    match addr {
-        IpAddr::V4(v4) => within(&DOCUMENTATION_V4, u32::from(*v4)),
-        IpAddr::V6(v6) => documentation_v6(u128::from(*v6)),
+    match addr.to_canonical() {
+        IpAddr::V4(v4) => within(&DOCUMENTATION_V4, u32::from(v4)),
+        IpAddr::V6(v6) => documentation_v6(u128::from(v6)),
     }
 }
 
@@ -260,6 +263,9 @@ mod tests {
             "100::1",
             "2001:2::1",
             "2001:2f::1",
+            "2001:1f::1",
+            "64:ff9b:1::1",
+            "5f00::1",
             "::10.0.0.1",
         ] {
             assert_eq!(class(&ip(text)), AddressClass::Reserved, "{text}");
@@ -297,6 +303,7 @@ mod tests {
     fn documentation_stands_for_the_internet() {
         assert!(
             is_internet(&ip("198.51.100.7"))
+                && is_internet(&ip("::ffff:198.51.100.7"))
                 && is_internet(&ip("2001:db8::7"))
                 && is_internet(&ip("1.1.1.1"))
         );

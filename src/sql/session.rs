@@ -145,6 +145,11 @@ impl Session {
         Session { workers: Some(workers), ..self }
     }
 
+    /// Later statements are worked on by this runtime.
+    pub fn work_on(&mut self, workers: Handle) {
+        self.workers = Some(workers);
+    }
+
     /// The engine itself, for what this type does not wrap.
     pub fn context(&self) -> &SessionContext {
         &self.context

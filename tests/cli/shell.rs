@@ -285,6 +285,25 @@ fn ctrl_c_clears_the_line_and_ends_the_query() {
 }
 
 #[test]
+fn a_join_that_was_cancelled_keeps_no_later_statement_waiting() {
+    if no_terminal() {
+        return;
+    }
+    let case = Case::new();
+    let mut terminal = case.open_with(&["--threads", "1"], &[]);
+    terminal.expect("flowq> ");
+    // It finds nothing for a minute, and looks at nothing else meanwhile.
+    terminal.enter("select count(*) from generate_series(1, 3000000) a, generate_series(1, 3000000) b where a.value + b.value = -7;");
+    terminal.expect("-7;\n");
+    std::thread::sleep(Duration::from_millis(1500));
+    terminal.press(CTRL_C);
+    terminal.expect("cancelled\n");
+    terminal.expect("flowq> ");
+    terminal.enter("select 40 + 2 as n;");
+    terminal.expect("42\n");
+}
+
+#[test]
 fn tab_completes() {
     if no_terminal() {
         return;

@@ -8,5 +8,6 @@ mod command_line;
 mod explained;
 mod logic;
 mod mistakes;
+mod named;
 mod raw_input;
 mod sessions;
