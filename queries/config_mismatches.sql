@@ -8,5 +8,5 @@ select interface_id, nacl_id, array_to_string(security_group_ids, ', ') as secur
 from reject_attribution
 where verdict = 'CONFIG_MISMATCH' and ($from is null or start >= $from) and ($to is null or start < $to)
 group by interface_id, nacl_id, security_group_ids, reason_code, confidence
-order by flows desc, interface_id, nacl_id, array_to_string(security_group_ids, ','), reason_code, confidence
+order by flows desc, interface_id, nacl_id, security_groups, reason_code, confidence
 limit $limit

@@ -10,5 +10,5 @@ from reject_attribution
 where ($from is null or start >= $from) and ($to is null or start < $to) and ($verdict is null or verdict = $verdict)
 group by interface_id, direction, srcaddr, dstaddr, dstport, protocol, verdict, nacl_id, nacl_rule_number, security_group_ids, confidence
 order by flows desc, packets desc, interface_id, direction, srcaddr, dstaddr, dstport, protocol, verdict, nacl_id, nacl_rule_number,
-  array_to_string(security_group_ids, ','), confidence
+  security_groups, confidence
 limit $limit

@@ -8,5 +8,5 @@ select interface_id, direction, dstport, protocol_name(protocol) as protocol, re
 from reject_attribution
 where verdict = 'UNDETERMINED' and ($from is null or start >= $from) and ($to is null or start < $to)
 group by interface_id, direction, dstport, protocol, reason_code, candidates
-order by flows desc, interface_id, direction, dstport, protocol, reason_code, array_to_string(candidates, ',')
+order by flows desc, interface_id, direction, dstport, protocol, reason_code, candidates
 limit $limit
