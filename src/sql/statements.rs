@@ -46,11 +46,13 @@ pub fn rename_repeated(statement: &mut Statement) {
 
 fn visit(statement: &mut Statement, visitor: &mut impl VisitorMut<Break = ()>) {
     match statement {
-        Statement::Statement(statement) => drop(statement.visit(visitor)),
+        Statement::Statement(statement) => {
+            let _ = statement.visit(visitor);
+        }
         Statement::Explain(explain) => visit(&mut explain.statement, visitor),
         Statement::CopyTo(copy) => {
             if let datafusion::sql::parser::CopyToSource::Query(query) = &mut copy.source {
-                drop(query.visit(visitor));
+                let _ = query.visit(visitor);
             }
         }
         _ => {}

@@ -475,7 +475,7 @@ fn a_result_is_shown_though_its_pager_or_its_file_cannot_be_had() {
     let mut terminal = case.open_with(&[], &[("PAGER", "nosuchpager -x")]);
     terminal.enter("select source_line + 0 as n from flow_logs order by 1;");
     terminal.expect("no pager \"nosuchpager -x\" is to be found");
-    terminal.expect("(30 rows)\n");
+    terminal.expect("(31 rows)\n");
     terminal.enter(".output x.xyz");
     terminal.expect("no output format has the suffix .xyz");
     terminal.enter("select 40 + 2 as n;");

@@ -76,7 +76,7 @@ impl NetworkSource {
                 let loaded = tokio::task::spawn_blocking(move || load())
                     .await
                     .map_err(|error| DataFusionError::External(Box::new(error)))?;
-                Ok(loaded.map_err(DataFusionError::Execution)?.map(Arc::new))
+                Ok(loaded.map_err(|error| DataFusionError::External(error.into()))?.map(Arc::new))
             }
         }
     }

@@ -338,14 +338,13 @@ pub(super) fn operands(message: &str) -> Option<SqlError> {
 
 /// Whether an error of execution is no fault of the statement's.
 pub(super) fn is_of_the_machine(message: &str) -> bool {
-    const WORDS: [&str; 7] = [
+    const WORDS: [&str; 6] = [
         "Error writing to object store",
         "Error sending",
         "panicked",
         "deadlock",
         "pill file",
         "ended early",
-        "no flow logs",
     ];
     WORDS.iter().any(|words| message.contains(words))
 }

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{DataFusionError, Result, ScalarValue, exec_datafusion_err};
+use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
@@ -101,9 +101,8 @@ impl UsageTables {
 }
 
 fn no_configuration() -> DataFusionError {
-    exec_datafusion_err!(
-        "there is no network configuration whose rules could be counted (flowq config import DIR, or --config PATH)"
-    )
+    let said = "there is no network configuration whose rules could be counted (flowq config import DIR, or --config PATH)";
+    DataFusionError::External(said.into())
 }
 
 #[async_trait]
