@@ -291,7 +291,6 @@ fn a_join_that_was_cancelled_keeps_no_later_statement_waiting() {
     }
     let case = Case::new();
     let mut terminal = case.open_with(&["--threads", "1"], &[]);
-    terminal.expect("flowq> ");
     // It finds nothing for a minute, and looks at nothing else meanwhile.
     terminal.enter("select count(*) from generate_series(1, 3000000) a, generate_series(1, 3000000) b where a.value + b.value = -7;");
     terminal.expect("-7;\n");
