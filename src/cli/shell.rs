@@ -163,7 +163,7 @@ impl Shell<'_> {
             screen.discard();
         }
         if !printer::is_broken_pipe(error) {
-            self.printer.failure(&error);
+            self.printer.failure(error);
         }
         Next::Failed
     }
