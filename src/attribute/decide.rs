@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// Slack around a record within which a change of configuration may show in it.
-pub(super) const AROUND: i64 = 60;
+pub const AROUND: i64 = 60;
 
 /// Attributes one record. Without an engine, or where the engine's network lacks the interface, the evidence alone decides.
 pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &Evidence) -> Attribution {

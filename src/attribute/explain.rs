@@ -63,8 +63,8 @@ pub fn explain(
     if attribution.verdict == Verdict::ConfigMismatch
         && attribution.reason() == Some(ReasonCode::ConfigNotInForce)
     {
-        // Which ACCEPT contradicts it (spec 8.9).
-        if let Some(sibling) = &evidence.sibling {
+        // Which ACCEPT contradicts it (spec 8.9): a neighbour's only where the network ACL may deny.
+        if let Some(sibling) = evidence.sibling.as_ref().filter(|_| attribution.nacl_direction.is_some()) {
             sentences.push(format!("{sibling}, under the same network ACL, accepted the same traffic then"));
         } else if evidence.same_key.is_some() {
             sentences.push("the interface accepted the same traffic from another port then".to_owned());

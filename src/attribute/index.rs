@@ -8,18 +8,23 @@
 //! Readers that share the work take the hashes of the rejected records first ([`EvidenceIndex::wanted_hashes`]), ask one
 //! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
-use super::evidence::{Evidence, SLACK, SameKey, Seen};
+use super::evidence::{Evidence, SLACK};
 use super::record::{Action, Record, Role, closes};
+use super::runs::{
+    Closing, List, Of, Run, distance, keep, keep_of, overlaps, same_key, seen, settle, settle_of,
+    surely_closed,
+};
 use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
 use crate::net::TCP;
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use hashbrown::{HashMap, HashSet};
+use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A flow on one interface, the same for both directions.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct FlowKey {
     interface: u32,
     protocol: u8,
@@ -28,7 +33,7 @@ struct FlowKey {
 }
 
 /// All that a network ACL looks at in a TCP or UDP packet.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct ServiceKey {
     direction: Direction,
     protocol: u8,
@@ -36,37 +41,41 @@ struct ServiceKey {
     port: u16,
 }
 
-/// Whether a run's packets end a connection, and how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Closing {
-    No,
-    Fin,
-    Reset,
+/// An address in one word: those of version 4 each another.
+fn word(addr: &IpAddr) -> u64 {
+    match addr {
+        IpAddr::V4(addr) => u64::from(u32::from(*addr)),
+        IpAddr::V6(addr) => {
+            let bits = u128::from(*addr);
+            (bits as u64) ^ ((bits >> 64) as u64).rotate_left(21)
+        }
+    }
 }
 
-/// Records of one kind, joined while they touch.
-#[derive(Debug, Clone, Copy)]
-struct Run {
-    start: Timestamp,
-    end: Timestamp,
-    role: Role,
-    closing: Closing,
+// Few words to hash: keys are looked up for every rejected record.
+impl Hash for FlowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let end = |(addr, port): &(IpAddr, u16)| word(addr) ^ (u64::from(*port) << 48);
+        state.write_u64(end(&self.local).rotate_left(32) ^ end(&self.remote));
+        state.write_u64((u64::from(self.interface) << 8) | u64::from(self.protocol));
+    }
 }
 
-impl Run {
-    fn closes(&self) -> bool {
-        self.closing != Closing::No
+impl Hash for ServiceKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let rest = (u64::from(self.port) << 9) | (u64::from(self.protocol) << 1);
+        state.write_u64(word(&self.remote) ^ (rest | u64::from(self.direction.is_egress())).rotate_left(32));
     }
 }
 
 #[derive(Debug, Default)]
 struct Flow {
-    ingress: Vec<Run>,
-    egress: Vec<Run>,
+    ingress: List<Run>,
+    egress: List<Run>,
 }
 
 impl Flow {
-    fn runs(&self, direction: Direction) -> &[Run] {
+    fn runs(&self, direction: Direction) -> &List<Run> {
         match direction {
             Direction::Ingress => &self.ingress,
             Direction::Egress => &self.egress,
@@ -74,15 +83,12 @@ impl Flow {
     }
 }
 
-/// An interface and the subnet to which what its records show is confined, [`EVERYWHERE`] for none.
-type Of = (u32, u32);
-
 const EVERYWHERE: u32 = u32::MAX;
 
 /// Accepted records with one key, by interface.
 #[derive(Debug, Default)]
 struct Service {
-    accepted: Vec<(Of, Run)>,
+    accepted: List<(Of, Run)>,
 }
 
 /// Interfaces that share a network ACL: where to look for `SIBLING` (spec 8.5).
@@ -104,9 +110,6 @@ impl<'a> Zone<'a> {
 
 /// The bit of RST in `tcp-flags`.
 const RST: u16 = 4;
-
-/// At most this many accepted runs are kept for one key: enough to find an overlap, and a bound for a busy service.
-const MOST_RUNS: usize = 4096;
 
 /// The index.
 #[derive(Debug, Default)]
@@ -257,13 +260,33 @@ impl EvidenceIndex {
         zone: Option<Zone<'_>>,
         steady: bool,
     ) {
-        let [flow, service, in_zone] = EvidenceIndex::wanted_hashes(record, zone.map(|zone| zone.name))
+        let wanted = EvidenceIndex::wanted_hashes(record, zone.map(|zone| zone.name))
             .map(|hash| hash.is_some_and(|hash| self.wanted.may_contain(hash)));
+        if wanted.contains(&true) {
+            let interface = self.name(id);
+            self.keep_wanted(record, interface, direction, zone, steady, wanted);
+        }
+    }
+
+    /// The number by which the index knows an interface.
+    pub fn number(&mut self, id: &str) -> u32 {
+        self.name(id)
+    }
+
+    /// Keeps an ACCEPT at the interface of this number whose flow, service, or service in its zone the filter lets through.
+    pub fn keep_wanted(
+        &mut self,
+        record: &Record<'_>,
+        interface: u32,
+        direction: Direction,
+        zone: Option<Zone<'_>>,
+        steady: bool,
+        [flow, service, in_zone]: [bool; 3],
+    ) {
         let (service, in_zone) = (service && steady, in_zone && steady);
         if !(flow || service || in_zone) {
             return;
         }
-        let interface = self.name(id);
         let run = Run {
             start: record.start,
             end: record.end.max(record.start),
@@ -312,11 +335,10 @@ impl EvidenceIndex {
         let flows = self.flows.capacity() * size_of::<(FlowKey, Flow)>();
         let services =
             (self.services.capacity() + self.zones.capacity()) * size_of::<((u32, ServiceKey), Service)>();
-        let runs = |runs: &Vec<Run>| runs.capacity() * size_of::<Run>();
-        let of_flows: usize = self.flows.values().map(|flow| runs(&flow.ingress) + runs(&flow.egress)).sum();
+        let of_flows: usize =
+            self.flows.values().map(|flow| flow.ingress.memory() + flow.egress.memory()).sum();
         let both = self.services.values().chain(self.zones.values());
-        let of_services: usize =
-            both.map(|service| service.accepted.capacity() * size_of::<(Of, Run)>()).sum();
+        let of_services: usize = both.map(|service| service.accepted.memory()).sum();
         flows.saturating_add(services).saturating_add(of_flows).saturating_add(of_services)
     }
 
@@ -329,10 +351,27 @@ impl EvidenceIndex {
         subnet: Option<&str>,
         reach: i64,
     ) -> Evidence {
+        let known = |name: Option<&str>| name.and_then(|name| self.known(name));
+        let numbers = [known(record.interface_id), known(zone.map(|zone| zone.name))];
+        self.evidence_at(record, numbers, zone, subnet, reach)
+    }
+
+    /// The number of an interface or zone of which something was kept.
+    pub fn known(&self, name: &str) -> Option<u32> {
+        self.names.get(name).copied()
+    }
+
+    /// [`EvidenceIndex::evidence`] where the numbers of the interface and of the zone are known already.
+    pub fn evidence_at(
+        &self,
+        record: &Record<'_>,
+        [interface, zone_number]: [Option<u32>; 2],
+        zone: Option<Zone<'_>>,
+        subnet: Option<&str>,
+        reach: i64,
+    ) -> Evidence {
         let mut found = Evidence::default();
-        let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return found };
-        // Interfaces of which nothing was kept have no name here.
-        let interface = self.names.get(id).copied();
+        let (Some(_), Some(direction)) = (record.interface_id, record.direction) else { return found };
         if let Some(interface) = interface {
             self.flow_evidence(record, direction, interface, &mut found);
         }
@@ -346,8 +385,8 @@ impl EvidenceIndex {
                 .and_then(|interface| self.services.get(&(interface, key.clone())))
                 .and_then(|service| same_key(&service.accepted, record.start, record.end));
             if let Some(zone) = zone
-                && let Some(name) = self.names.get(zone.name)
-                && let Some(service) = self.zones.get(&(*name, key))
+                && let Some(name) = zone_number
+                && let Some(service) = self.zones.get(&(name, key))
             {
                 let within = zone.within.and_then(|subnet| self.names.get(subnet).copied());
                 let overlapping = |((other, only), run): &&(Of, Run)| {
@@ -395,7 +434,7 @@ impl EvidenceIndex {
         let own = flow.runs(direction);
         found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
         found.own_accept_before = own.iter().any(|run| run.start < record.start);
-        let both = || own.iter().chain(mirrors);
+        let both = || own.iter().chain(mirrors.iter());
         found.first_accept = both().map(|run| run.start).min();
         let before = || both().filter(|run| run.start <= record.end);
         found.last_accept = before().map(|run| run.end).max();
@@ -410,115 +449,5 @@ impl EvidenceIndex {
             .max()
             .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
         found.closed_surely = found.closed_at.is_some() && surely_closed(record, own, mirrors);
-    }
-}
-
-/// Whether the connection was closed for both sides before the record: by RST, or by FIN of both. What one side closes the
-/// other may go on using, so that groups still know it. A SYN in the same run may have come after the close.
-fn surely_closed(record: &Record<'_>, own: &[Run], mirrors: &[Run]) -> bool {
-    let settled = |run: &&Run| {
-        run.closes() && run.role != Role::Initiator && run.end.saturating_add(SLACK) <= record.start
-    };
-    let last = |runs: &[Run]| runs.iter().filter(settled).map(|run| run.end).max();
-    let reset = own.iter().chain(mirrors).filter(settled).filter(|run| run.closing == Closing::Reset);
-    let both = last(own).zip(last(mirrors)).map(|(one, other)| one.max(other));
-    let Some(closed) = reset.map(|run| run.end).max().max(both) else { return false };
-    let goes_on = |run: &Run| {
-        run.end > closed && (run.role == Role::Initiator || run.start > closed.saturating_add(SLACK))
-    };
-    !own.iter().chain(mirrors).any(|run| run.start <= record.end && goes_on(run))
-}
-
-fn seen(run: &Run) -> Seen {
-    Seen { start: run.start, end: run.end, role: run.role }
-}
-
-fn overlaps(run: &Run, record: &Record<'_>) -> bool {
-    run.start <= record.end && record.start <= run.end
-}
-
-fn distance(run: &Run, record: &Record<'_>) -> i64 {
-    if overlaps(run, record) {
-        return 0;
-    }
-    (run.start.saturating_sub(record.end)).max(record.start.saturating_sub(run.end))
-}
-
-fn same_key(accepted: &[(Of, Run)], start: Timestamp, end: Timestamp) -> Option<SameKey> {
-    let overlapping =
-        || accepted.iter().map(|(_, run)| run).filter(|run| run.start <= end && start <= run.end);
-    overlapping().next()?;
-    Some(SameKey {
-        initiator: overlapping().any(|run| run.role == Role::Initiator),
-        responses_only: overlapping().all(|run| run.role == Role::Responder),
-    })
-}
-
-/// Adds a run, joining it with one of the same kind that it touches.
-fn keep(runs: &mut Vec<Run>, run: Run) {
-    // Roles that open a connection, and closing records, keep their own times: their order decides.
-    if !run.closes() && matches!(run.role, Role::Midstream | Role::Unknown) {
-        let joined = runs.iter_mut().rev().take(8).find(|known| {
-            !known.closes()
-                && known.role == run.role
-                && known.start <= run.end.saturating_add(1)
-                && run.start <= known.end.saturating_add(1)
-        });
-        if let Some(known) = joined {
-            known.start = known.start.min(run.start);
-            known.end = known.end.max(run.end);
-            return;
-        }
-    }
-    runs.push(run);
-}
-
-/// What may be joined, whatever the order in which it came.
-fn joins(one: &Run, other: &Run) -> bool {
-    !one.closes()
-        && !other.closes()
-        && one.role == other.role
-        && one.start <= other.end.saturating_add(1)
-        && other.start <= one.end.saturating_add(1)
-}
-
-fn settle(runs: &mut Vec<Run>) {
-    runs.sort_unstable_by_key(|run| (run.closing, run.role, run.start, run.end));
-    runs.dedup_by(|next, known| {
-        let joined = matches!(known.role, Role::Midstream | Role::Unknown) && joins(known, next);
-        if joined {
-            known.end = known.end.max(next.end);
-        }
-        joined
-    });
-    runs.sort_unstable_by_key(|run| (run.start, run.end, run.role, run.closing));
-}
-
-fn settle_of(runs: &mut Vec<(Of, Run)>) {
-    runs.sort_unstable_by_key(|(of, run)| (*of, run.closing, run.role, run.start, run.end));
-    runs.dedup_by(|next, known| {
-        let joined = known.0 == next.0 && joins(&known.1, &next.1);
-        if joined {
-            known.1.end = known.1.end.max(next.1.end);
-        }
-        joined
-    });
-}
-
-fn keep_of(runs: &mut Vec<(Of, Run)>, of: Of, run: Run) {
-    let is_full = runs.len() >= MOST_RUNS;
-    let joined = runs.iter_mut().rev().take(8).find(|(other, known)| {
-        *other == of
-            && known.role == run.role
-            && known.start <= run.end.saturating_add(1)
-            && run.start <= known.end.saturating_add(1)
-    });
-    match joined {
-        Some((_, known)) => {
-            known.start = known.start.min(run.start);
-            known.end = known.end.max(run.end);
-        }
-        None if !is_full => runs.push((of, run)),
-        None => {}
     }
 }

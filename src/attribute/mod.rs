@@ -12,6 +12,7 @@ mod explain;
 mod fix;
 mod index;
 mod record;
+mod runs;
 mod state;
 mod tracking;
 mod verdict;
@@ -31,16 +32,18 @@ mod tests;
 mod vectors;
 
 pub use consistency::{accept_contradicts, accept_contradicts_rules};
-pub use decide::decide;
+pub use decide::{AROUND, decide};
 pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, explain, would_decide};
 pub use fix::Fix;
 pub(crate) use fix::{AddedEntries, group_fix, list_fix, quoted, resource};
 pub use index::{EvidenceIndex, Zone};
-pub use record::{Action, Record, RejectReason, Role};
+pub use record::{Action, Record, RejectReason, Role, role};
 pub(crate) use tracking::is_untracked;
 pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};
 pub use versions::{is_steady, zone};
-pub use wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
+pub use wanted::{
+    HashFilter, address_hash, flow_hash, name_hash, pair_hash, service_hash, zone_hash, zone_pair_hash,
+};

@@ -6,6 +6,7 @@
 
 use crate::rules::Direction;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Odd constants without structure (digits of pi), as multipliers and to tell the kinds of keys apart.
 const SALT: [u64; 5] = [
@@ -65,24 +66,41 @@ pub fn zone_hash(zone: u64, protocol: u8, direction: Direction, remote: u64, por
     service_hash(zone ^ SALT[4], protocol, direction, remote, port)
 }
 
+/// The hash of an interface and a remote address, without what else a flow or a service is told by.
+#[inline]
+pub fn pair_hash(interface: u64, remote: u64) -> u64 {
+    fold(interface ^ remote.rotate_left(29), SALT[0])
+}
+
+/// The same for a network ACL or a subnet.
+#[inline]
+pub fn zone_pair_hash(zone: u64, remote: u64) -> u64 {
+    pair_hash(zone ^ SALT[4], remote)
+}
+
 /// Bits set for each hash.
 const BITS: u32 = 4;
 
 /// A set of hashes that may contain more than was put in: four bits in one word for each, at two bytes a hash.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub struct HashFilter {
-    words: Vec<u64>,
+    words: Vec<AtomicU64>,
 }
 
 impl HashFilter {
     /// With room for so many hashes; with more of them it lets through more than it should.
     pub fn new(hashes: usize) -> HashFilter {
-        HashFilter { words: vec![0; (hashes / 4).saturating_add(1)] }
+        HashFilter { words: (0..=hashes / 4).map(|_| AtomicU64::new(0)).collect() }
+    }
+
+    /// A filter of a tenth of the size, which stays in a cache, for hashes of which most are put in again and again.
+    pub fn small(hashes: usize) -> HashFilter {
+        HashFilter::new(hashes / 10)
     }
 
     /// Of these hashes.
     pub fn of(hashes: &[u64]) -> HashFilter {
-        let mut filter = HashFilter::new(hashes.len());
+        let filter = HashFilter::new(hashes.len());
         hashes.iter().for_each(|hash| filter.insert(*hash));
         filter
     }
@@ -94,11 +112,13 @@ impl HashFilter {
         (at as usize, bits)
     }
 
-    /// Puts a hash in.
-    pub fn insert(&mut self, hash: u64) {
+    /// Puts a hash in. Several threads may do so; it is surely found once they have been waited for.
+    pub fn insert(&self, hash: u64) {
         let (at, bits) = self.place(hash);
-        if let Some(word) = self.words.get_mut(at) {
-            *word |= bits;
+        if let Some(word) = self.words.get(at)
+            && word.load(Ordering::Relaxed) & bits != bits
+        {
+            word.fetch_or(bits, Ordering::Relaxed);
         }
     }
 
@@ -106,7 +126,7 @@ impl HashFilter {
     #[inline]
     pub fn may_contain(&self, hash: u64) -> bool {
         let (at, bits) = self.place(hash);
-        self.words.get(at).is_some_and(|word| word & bits == bits)
+        self.words.get(at).is_some_and(|word| word.load(Ordering::Relaxed) & bits == bits)
     }
 
     /// Whether it was made without room for anything.

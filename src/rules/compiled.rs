@@ -93,6 +93,13 @@ impl CompiledAcl {
         (outcome.decision, list.entries.get(outcome.rule as usize))
     }
 
+    /// Whether the list of a direction denies nothing from or to this address, as far as flow logs show it.
+    pub fn never_denies(&self, direction: Direction, remote: &IpAddr) -> bool {
+        let list = self.lists.get(slot(direction.is_egress(), Family::of(remote)));
+        let members = list.and_then(|list| Some((list, list.index.members(remote)?)));
+        members.is_none_or(|(list, members)| members.never_denies(&list.items, Combine::FirstMatch))
+    }
+
     /// The list of a direction and family, in order.
     pub fn list(&self, direction: Direction, family: Family) -> &[NaclEntry] {
         self.lists.get(slot(direction.is_egress(), family)).map_or(&[], |list| &list.entries)

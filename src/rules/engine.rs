@@ -422,6 +422,11 @@ impl InterfaceRules {
         verdict
     }
 
+    /// Whether packets are shown to the list of their own direction and no other: no gateway's interface is in the subnet.
+    pub fn has_one_list(&self) -> bool {
+        self.surroundings.has_one_list()
+    }
+
     /// Each list of the network ACL that the packet passes, one by one, where [`acl_verdict`](Self::acl_verdict) puts
     /// them together: an entry is used by what its own list decides.
     pub fn acl_lists(&self, packet: &Packet, own: Option<IpAddr>) -> [Option<ListVerdict<'_>>; 2] {

@@ -128,6 +128,11 @@ impl Surroundings {
         self.subnet.routes.as_ref()
     }
 
+    /// Whether [`scope`](Surroundings::scope) never names another list than that of the packet's own direction.
+    pub(super) fn has_one_list(&self) -> bool {
+        !(self.subnet.transit_here || self.subnet.endpoints_here)
+    }
+
     /// The lists that apply to traffic with `remote`; `own` is the interface's own address where it is known.
     pub(super) fn scope(
         &self,

@@ -112,6 +112,14 @@ impl Class {
         table.outcomes.get(at.wrapping_sub(1)).copied().unwrap_or(table.unknown)
     }
 
+    /// Whether it denies nothing, whatever the protocol and the port.
+    fn never_denies(&self) -> bool {
+        let tables = [&self.tcp, &self.udp];
+        let of_ports = tables.into_iter().flat_map(|table| table.outcomes.iter().chain([&table.unknown]));
+        let others = self.others.iter().map(|(_, outcome)| outcome).chain([&self.rest]);
+        of_ports.chain(others).all(|outcome| outcome.decision != Decision::Deny)
+    }
+
     fn new(items: &[Item], members: &[u32], combine: Combine) -> Self {
         let mut protocols: Vec<u8> = members
             .iter()
@@ -228,6 +236,11 @@ impl Members {
             return self.decide_icmp(items, combine, packet);
         }
         self.class.get_or_init(|| Box::new(Class::new(items, &self.members, combine))).decide(packet)
+    }
+
+    /// Whether packets of any protocol and port pass, or may pass; their ICMP types are not known.
+    pub(super) fn never_denies(&self, items: &[Item], combine: Combine) -> bool {
+        self.class.get_or_init(|| Box::new(Class::new(items, &self.members, combine))).never_denies()
     }
 
     /// A known ICMP type is only ever asked for by hand, one packet at a time.

@@ -115,11 +115,13 @@ impl Values {
         Values { column, texts, hashes: OnceLock::new(), addresses: OnceLock::new(), has_dash }
     }
 
-    fn each(&self) -> impl Iterator<Item = &str> {
+    /// The texts, at the places of their keys.
+    pub(in crate::sql) fn each(&self) -> impl Iterator<Item = &str> {
         self.texts.iter().map(Option::unwrap_or_default)
     }
 
-    fn hashes(&self) -> &[u64] {
+    /// The hashes of the addresses or interfaces, at the places of their keys; 0 for what is no address.
+    pub(in crate::sql) fn hashes(&self) -> &[u64] {
         self.hashes.get_or_init(|| match self.column {
             Text::Interface => self.each().map(name_hash).collect(),
             Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => match self.addresses.get() {
@@ -132,8 +134,16 @@ impl Values {
         })
     }
 
+    /// The key of the text that stands for none, if there is one.
+    pub(in crate::sql) fn none(&self) -> Option<u32> {
+        if !self.has_dash {
+            return None;
+        }
+        self.each().position(|text| text == "-").and_then(|key| u32::try_from(key).ok())
+    }
+
     /// Keeps the address of every text: for readers that will ask for most of them, and often.
-    fn keep_addresses(&self) {
+    pub(in crate::sql) fn keep_addresses(&self) {
         self.addresses.get_or_init(|| match self.column {
             Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => {
                 self.each().map(parse_ip_str).collect()
@@ -142,8 +152,16 @@ impl Values {
         });
     }
 
+    /// The text of a key.
     #[inline]
-    fn address(&self, key: usize) -> Option<IpAddr> {
+    pub(in crate::sql) fn text(&self, key: u32) -> Option<&str> {
+        let key = key as usize;
+        (key < self.texts.len()).then(|| self.texts.value(key))
+    }
+
+    /// The address of a key.
+    #[inline]
+    pub(in crate::sql) fn address(&self, key: usize) -> Option<IpAddr> {
         match self.addresses.get() {
             Some(known) => *known.get(key)?,
             None if key < self.texts.len() => parse_ip_str(self.texts.value(key)),
@@ -171,6 +189,14 @@ pub(in crate::sql) struct Coder {
 }
 
 impl Coder {
+    /// What is made of a dictionary's texts: the same that columns over it will have.
+    pub(in crate::sql) fn values(&mut self, column: Text, texts: &ArrayRef) -> Arc<Values> {
+        match self.known.get_mut(column as usize) {
+            Some(known) => values(column, texts, known),
+            None => Arc::new(Values::new(column, texts.as_string::<i32>().clone())),
+        }
+    }
+
     /// The columns of a batch.
     pub(in crate::sql) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
         let mut texts: [Option<Coded>; TEXTS.len()] = Default::default();
@@ -229,18 +255,21 @@ fn as_type(batch: &RecordBatch, name: &str, data_type: &DataType) -> Result<Opti
     Ok(Some(cast(column, data_type)?))
 }
 
+fn values(column: Text, texts: &ArrayRef, known: &mut Option<(ArrayRef, Arc<Values>)>) -> Arc<Values> {
+    match known {
+        Some((held, values)) if same_texts(held, texts) => Arc::clone(values),
+        _ => {
+            let values = Arc::new(Values::new(column, texts.as_string::<i32>().clone()));
+            *known = Some((Arc::clone(texts), Arc::clone(&values)));
+            values
+        }
+    }
+}
+
 fn coded(column: Text, array: &ArrayRef, known: &mut Option<(ArrayRef, Arc<Values>)>) -> Result<Coded> {
     if array.data_type() == &coded_text() {
         let dictionary = array.as_dictionary::<Int32Type>();
-        let values = match known {
-            Some((texts, values)) if same_texts(texts, dictionary.values()) => Arc::clone(values),
-            _ => {
-                let texts = dictionary.values();
-                let values = Arc::new(Values::new(column, texts.as_string::<i32>().clone()));
-                *known = Some((Arc::clone(texts), Arc::clone(&values)));
-                values
-            }
-        };
+        let values = values(column, dictionary.values(), known);
         let codes = dictionary.keys();
         let mut keys = codes.values().clone();
         // Few rows lack a text, so only those are looked at.

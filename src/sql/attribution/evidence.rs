@@ -2,12 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::array::{BooleanArray, RecordBatch};
-use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::compute::filter_record_batch;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
@@ -16,62 +12,47 @@ use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 
 use super::kept::Kept;
-use super::places::{MOST_PLACES, Place, Places, shown};
+use super::learn::rejects;
+use super::observe::{Consistency, Coverage, Found, Observer, Wanted};
+use super::places::{MOST_PLACES, Place, Places};
+use super::sift;
 use crate::attribute::{
-    Attribution, Evidence, EvidenceIndex, HashFilter, InterfaceAddresses, OwnAddresses, Record, Zone,
-    accept_contradicts_rules, decide, is_steady, reach, zone,
+    Attribution, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, reach,
 };
-use crate::net::Family;
 use crate::network::Network;
-use crate::rules::{Decision, Direction, Engine, InterfaceRules};
-use crate::sql::records::{Coder, Columns, NONE, REASON_SINCE, Text, Values};
+use crate::rules::Engine;
+use crate::sql::coded::rowgroups::RowGroups;
+use crate::sql::records::{Coder, Columns, REASON_SINCE};
+
+/// Where records come from.
+#[derive(Debug, Clone)]
+pub(super) enum Source {
+    /// Batches.
+    Plan(Arc<dyn ExecutionPlan>),
+    /// The row groups of a store's files, and how many readers share them.
+    Groups(Arc<RowGroups>, usize),
+}
 
 /// The reads of `flow_logs`.
 #[derive(Debug, Clone)]
 pub(super) struct Passes {
     /// Addresses of all records, where the next read does not have them.
-    pub(super) addresses: Option<Arc<dyn ExecutionPlan>>,
+    pub(super) addresses: Option<Source>,
+    /// The row groups of both, where one reading does for them.
+    pub(super) both: Option<Arc<RowGroups>>,
     /// The REJECTs that may be asked for; all records, where there is no read for addresses.
     pub(super) rejects: Arc<dyn ExecutionPlan>,
     /// All records.
-    pub(super) all: Arc<dyn ExecutionPlan>,
+    pub(super) all: Source,
 }
 
-/// How well the configuration explains the ACCEPTs of one interface under one network ACL (spec 8.10).
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Consistency {
-    /// ACCEPT records that could be checked.
-    pub checked: u64,
-    /// Of those, the ones that the network ACL given would have dropped.
-    pub against_acl: u64,
-    /// Of the others, the ones that the groups given would have dropped.
-    pub against_groups: u64,
-}
-
-impl Consistency {
-    /// ACCEPTs that the configuration contradicts.
-    pub fn contradicted(&self) -> u64 {
-        self.against_acl + self.against_groups
-    }
-
-    fn merge(&mut self, other: &Consistency) {
-        self.checked += other.checked;
-        self.against_acl += other.against_acl;
-        self.against_groups += other.against_groups;
-    }
-}
-
-/// What of the logs is there, for one VPC, or account where the VPC is not known: flow logs are switched on for those.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Coverage {
-    first: i64,
-    accepts: bool,
-}
-
-impl Coverage {
-    fn merge(&mut self, other: Coverage) {
-        self.first = self.first.min(other.first);
-        self.accepts |= other.accepts;
+impl Passes {
+    /// Whether some record may have flags.
+    fn have_flags(&self) -> bool {
+        match &self.all {
+            Source::Plan(_) => true,
+            Source::Groups(groups, _) => groups.schema().column_with_name("tcp_flags").is_some(),
+        }
     }
 }
 
@@ -95,10 +76,6 @@ pub(super) struct Prepared {
     _memory: MemoryReservation,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// Runs tasks side by side.
 pub(super) async fn together<T, F>(work: impl Iterator<Item = Result<F>>) -> Result<Vec<T>>
 where
@@ -117,7 +94,7 @@ where
 }
 
 /// Runs a task over each partition of a plan.
-async fn over_partitions<T, F>(
+pub(super) async fn over_partitions<T, F>(
     plan: &Arc<dyn ExecutionPlan>,
     task: &Arc<TaskContext>,
     work: impl Fn(SendableRecordBatchStream, usize) -> F,
@@ -142,14 +119,19 @@ impl Prepared {
         // Flow and service of each, and the service in its zone where there may be one.
         let zoned = network.is_some() || passes.rejects.schema().column_with_name("subnet_id").is_some();
         let hashes = kept.iter().map(Kept::rows).sum::<usize>().saturating_mul(if zoned { 3 } else { 2 });
-        let filter = HashFilter::new(hashes);
-        grow(&memory, filter.memory(), &mut kept)?;
-        let wanted = Arc::new(wanted(filter, &kept, &network, &own).await?);
-        let index = Arc::new(Mutex::new(EvidenceIndex::over(Arc::clone(&wanted))));
-        let found = over_partitions(&passes.all, task, |stream, _| {
-            observe(stream, network.clone(), Arc::clone(&own), Arc::clone(&wanted), Arc::clone(&index))
-        })
-        .await?;
+        let (exact, pairs) = (HashFilter::new(hashes), HashFilter::small(hashes));
+        grow(&memory, exact.memory().saturating_add(pairs.memory()), &mut kept)?;
+        let mut wanted = Wanted { exact: Arc::new(exact), pairs: Arc::new(pairs), zones: Arc::default() };
+        wanted.zones = Arc::new(want(&wanted, &kept, &network, &own, passes.have_flags()).await?);
+        let index = Arc::new(Mutex::new(EvidenceIndex::over(Arc::clone(&wanted.exact))));
+        let reader = || (network.clone(), Arc::clone(&own), wanted.clone(), Arc::clone(&index));
+        let found = match &passes.all {
+            Source::Plan(all) => over_partitions(all, task, |stream, _| observe(stream, reader())).await?,
+            Source::Groups(groups, readers) => {
+                let groups = groups.again();
+                together((0..*readers).map(|_| Ok(sift::groups(Arc::clone(&groups), reader())))).await?
+            }
+        };
         let mut all = Found::default();
         found.into_iter().for_each(|found| all.merge(found));
         let mut index = Arc::into_inner(index)
@@ -202,6 +184,8 @@ impl Prepared {
     /// What the passes found about a place.
     pub(super) fn describe(&self, place: &mut Place) {
         place.coverage = self.coverage.get(&place.scope).copied();
+        let number = |name: &Option<String>| name.as_ref().and_then(|name| self.index.known(name));
+        place.numbers = [number(&place.interface), number(&place.zone)];
         let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
         place.inconsistent =
             interface || place.zone.as_ref().is_some_and(|zone| self.broken_acls.contains(zone));
@@ -230,7 +214,8 @@ impl Prepared {
             return (decide(record, None, &evidence), evidence);
         }
         let reach = reach(record, place.rules.as_deref());
-        let mut evidence = self.index.evidence(record, place.neighbours(), place.subnet.as_deref(), reach);
+        let mut evidence =
+            self.index.evidence_at(record, place.numbers, place.neighbours(), place.subnet.as_deref(), reach);
         // Other VPCs and accounts may be logged for longer, or in full where this one is not.
         match place.coverage {
             Some(coverage) => {
@@ -245,164 +230,6 @@ impl Prepared {
     }
 }
 
-/// Learns each interface's own address; those of the configuration have theirs there.
-#[derive(Default)]
-struct Learner {
-    network: Option<Arc<Network>>,
-    by_name: HashMap<String, usize>,
-    /// `None` for interfaces of the configuration.
-    found: Vec<Option<Learned>>,
-    /// Which of them the keys of the current texts mean.
-    by_key: Vec<usize>,
-    texts: Option<Arc<Values>>,
-    ends: [Option<Arc<Values>>; 2],
-    /// How often the texts of the two ends have changed.
-    era: u64,
-}
-
-/// What one interface's records have in common.
-#[derive(Clone, Copy, Default)]
-struct Learned {
-    addresses: InterfaceAddresses,
-    /// Keys of source and destination that mean its own address in this era: of a record with one of them nothing is learned.
-    own: [u32; 2],
-    era: u64,
-}
-
-impl Learner {
-    fn take(&mut self, columns: &Columns) {
-        let Some(values) = columns.values(Text::Interface) else { return };
-        if !self.texts.as_ref().is_some_and(|known| Arc::ptr_eq(known, values)) {
-            self.texts = Some(Arc::clone(values));
-            self.by_key = vec![usize::MAX; values.len()];
-        }
-        let ends = [Text::Src, Text::Dst].map(|column| columns.values(column).cloned());
-        let same = |one: &Option<Arc<Values>>, other: &Option<Arc<Values>>| {
-            one.as_ref().map(Arc::as_ptr) == other.as_ref().map(Arc::as_ptr)
-        };
-        if !self.ends.iter().zip(&ends).all(|(one, other)| same(one, other)) {
-            self.ends = ends;
-            self.era += 1;
-        }
-        for row in 0..columns.rows() {
-            let key = columns.key(Text::Interface, row);
-            if key == NONE || columns.key(Text::Direction, row) != NONE {
-                continue;
-            }
-            let Some(known) = self.by_key.get(key as usize).copied() else { continue };
-            let at = if known == usize::MAX { self.find(columns, row, key) } else { known };
-            let Some(Some(found)) = self.found.get_mut(at) else { continue };
-            let keys = [Text::Src, Text::Dst].map(|column| columns.key(column, row));
-            if found.era == self.era
-                && keys.iter().zip(&found.own).any(|(key, own)| key == own && *key != NONE)
-            {
-                continue;
-            }
-            let ends = columns.address(Text::Src, row).zip(columns.address(Text::Dst, row));
-            let Some((src, dst)) = ends else { continue };
-            found.addresses.observe(src, dst);
-            if found.era != self.era {
-                (found.era, found.own) = (self.era, [NONE; 2]);
-            }
-            let own = found.addresses.own(Family::of(&src));
-            for ((addr, key), place) in [src, dst].into_iter().zip(keys).zip(&mut found.own) {
-                if Some(addr) == own {
-                    *place = key;
-                }
-            }
-        }
-    }
-
-    fn find(&mut self, columns: &Columns, row: usize, key: u32) -> usize {
-        let id = columns.text(Text::Interface, row).unwrap_or_default();
-        let at = match self.by_name.get(id) {
-            Some(at) => *at,
-            None => {
-                let configured =
-                    self.network.as_ref().is_some_and(|network| network.interfaces.timeline(id).is_some());
-                self.found.push((!configured).then(Learned::default));
-                self.by_name.insert(id.to_owned(), self.found.len() - 1);
-                self.found.len() - 1
-            }
-        };
-        if let Some(place) = self.by_key.get_mut(key as usize) {
-            *place = at;
-        }
-        at
-    }
-
-    fn tell(self, own: &mut OwnAddresses) {
-        for (id, at) in self.by_name {
-            if let Some(Some(found)) = self.found.get(at) {
-                own.learn(&id, found.addresses);
-            }
-        }
-    }
-}
-
-/// The REJECTs, each interface's own address, and for which format versions a reason was named.
-async fn rejects(
-    passes: &Passes,
-    network: &Option<Arc<Network>>,
-    task: &Arc<TaskContext>,
-) -> Result<(OwnAddresses, Vec<Kept>, HashSet<i32>)> {
-    let mut own = OwnAddresses::default();
-    let learner = || Learner { network: network.clone(), ..Learner::default() };
-    if let Some(addresses) = &passes.addresses {
-        let learned = over_partitions(addresses, task, |mut stream, _| {
-            let mut learner = learner();
-            async move {
-                let mut coder = Coder::default();
-                while let Some(batch) = stream.next().await {
-                    learner.take(&coder.columns(&batch?)?);
-                }
-                Ok(learner)
-            }
-        })
-        .await?;
-        learned.into_iter().for_each(|learner| learner.tell(&mut own));
-    }
-    let all = passes.addresses.is_none();
-    let schema = passes.rejects.schema();
-    let found = over_partitions(&passes.rejects, task, |mut stream, partition| {
-        let (mut learner, mut kept) = (learner(), Kept::new(&schema, task, partition));
-        async move {
-            let mut coder = Coder::default();
-            let mut versions = HashSet::new();
-            while let Some(batch) = stream.next().await {
-                let batch = batch?;
-                let columns = coder.columns(&batch)?;
-                for row in 0..if columns.has(Text::RejectReason) { columns.rows() } else { 0 } {
-                    if columns.key(Text::RejectReason, row) != NONE {
-                        versions.extend(columns.version(row));
-                    }
-                }
-                if all {
-                    learner.take(&columns);
-                    kept.push(only_rejects(&batch, &columns)?)?;
-                } else {
-                    kept.push(batch)?;
-                }
-            }
-            Ok((learner, kept, versions))
-        }
-    })
-    .await?;
-    let (mut parts, mut versions) = (Vec::new(), HashSet::new());
-    for (learner, kept, named) in found {
-        learner.tell(&mut own);
-        parts.push(kept);
-        versions.extend(named);
-    }
-    Ok((own, parts, versions))
-}
-
-/// The rows that the table shows.
-fn only_rejects(batch: &RecordBatch, columns: &Columns) -> Result<RecordBatch> {
-    let rejected = BooleanBuffer::from(columns.equal_to(Text::Action, "REJECT"));
-    Ok(filter_record_batch(batch, &BooleanArray::new(rejected, None))?)
-}
-
 /// Takes memory, for which the REJECTs make room if they have to.
 fn grow(memory: &MemoryReservation, bytes: usize, kept: &mut [Kept]) -> Result<()> {
     if memory.try_grow(bytes).is_ok() {
@@ -412,211 +239,79 @@ fn grow(memory: &MemoryReservation, bytes: usize, kept: &mut [Kept]) -> Result<(
     memory.try_grow(bytes)
 }
 
-/// Which ACCEPTs to look for: puts the hashes of all REJECTs into the filter.
-async fn wanted(
-    filter: HashFilter,
+/// What a reader of all records needs: the configuration, own addresses, what is wanted, and where to leave it.
+pub(super) type Reader = (Option<Arc<Network>>, Arc<OwnAddresses>, Wanted, Arc<Mutex<EvidenceIndex>>);
+
+/// Looks at all records of a partition: what bears on REJECTs goes to the index.
+async fn observe(
+    mut stream: SendableRecordBatchStream,
+    (network, own, wanted, index): Reader,
+) -> Result<Found> {
+    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, index);
+    while let Some(batch) = stream.next().await {
+        observer.all(&batch?)?;
+        observer.settle();
+    }
+    Ok(observer.finish())
+}
+
+/// Which ACCEPTs to look for: puts the hashes of all REJECTs into the filters. Returns the hashes of the network ACLs and
+/// subnets in which other interfaces' ACCEPTs are wanted.
+async fn want(
+    filters: &Wanted,
     kept: &[Kept],
     network: &Option<Arc<Network>>,
     own: &Arc<OwnAddresses>,
-) -> Result<HashFilter> {
-    let filter = Arc::new(Mutex::new(filter));
-    together(kept.iter().map(|kept| {
-        let (mut stream, filter) = (kept.stream()?, Arc::clone(&filter));
+    flags: bool,
+) -> Result<HashSet<u64>> {
+    let zones = together(kept.iter().map(|kept| {
+        let (mut stream, filters) = (kept.stream()?, filters.clone());
         let (network, own) = (network.clone(), Arc::clone(own));
         Ok(async move {
             let mut coder = Coder::default();
             let mut places = Places::new(network.as_deref().map(Engine::new), own);
-            let mut hashes: Vec<u64> = Vec::new();
+            let (mut hashes, mut pairs): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
+            let mut zones: HashSet<u64> = HashSet::new();
             while let Some(batch) = stream.next().await {
                 let columns = coder.columns(&batch?)?;
+                if places.engine.is_some() {
+                    columns.keep_addresses();
+                }
                 places.begin(&columns);
                 for row in 0..columns.rows() {
                     let (Some(start), Some(protocol)) = (columns.start(row), columns.protocol(row)) else {
                         continue;
                     };
-                    let at = places.at(&columns, row, start, columns.end(row, start));
+                    let end = columns.end(row, start);
+                    let at = places.at(&columns, row, start, end);
                     let Some(place) = places.places.get(at) else { continue };
                     let direction = place.direction(&columns, row);
-                    hashes.extend(place.hashes(&columns, row, protocol, direction).into_iter().flatten());
+                    let asks = match place.rules {
+                        Some(_) => places.asks(&columns, row, (at, start, end), direction, flags),
+                        None => None,
+                    };
+                    let [service, zone] = asks.unwrap_or([true; 2]);
+                    let Some(place) = places.places.get(at) else { continue };
+                    let wanted = place.hashes(&columns, row, protocol, direction);
+                    let wanted = wanted.into_iter().zip([true, service, zone]);
+                    hashes.extend(wanted.filter_map(|(hash, asked)| hash.filter(|_| asked)));
+                    if zone && let Some(zone) = place.zone_hash {
+                        zones.insert(zone);
+                    }
+                    for remote in place.remotes(&columns, row, direction) {
+                        let [interface, in_zone] = place.pairs(&columns, row, remote);
+                        pairs.extend(interface.into_iter().chain(in_zone.filter(|_| zone)));
+                    }
                 }
-                let mut filter = lock(&filter);
-                hashes.drain(..).for_each(|hash| filter.insert(hash));
-                drop(filter);
+                hashes.drain(..).for_each(|hash| filters.exact.insert(hash));
+                pairs.drain(..).for_each(|pair| filters.pairs.insert(pair));
                 if places.places.len() > MOST_PLACES {
                     places.take();
                 }
             }
-            Ok(())
+            Ok(zones)
         })
     }))
     .await?;
-    let filter = Arc::into_inner(filter)
-        .ok_or_else(|| DataFusionError::Internal("the rejected records are still being read".to_owned()))?;
-    Ok(filter.into_inner().unwrap_or_else(PoisonError::into_inner))
-}
-
-/// What one reader of all records found beside the evidence.
-#[derive(Default)]
-struct Found {
-    coverage: HashMap<String, Coverage>,
-    consistency: HashMap<(String, Option<String>), Consistency>,
-    addresses: HashMap<String, HashSet<IpAddr>>,
-    first: Option<i64>,
-    directed_accepts: bool,
-    accepts: u64,
-}
-
-impl Found {
-    fn merge(&mut self, other: Found) {
-        for (scope, theirs) in other.coverage {
-            self.coverage.entry(scope).or_insert(theirs).merge(theirs);
-        }
-        for (key, theirs) in other.consistency {
-            self.consistency.entry(key).or_default().merge(&theirs);
-        }
-        for (subnet, theirs) in other.addresses {
-            self.addresses.entry(subnet).or_default().extend(theirs);
-        }
-        self.first = self.first.into_iter().chain(other.first).min();
-        self.directed_accepts |= other.directed_accepts;
-        self.accepts += other.accepts;
-    }
-
-    fn take(&mut self, places: Vec<Place>) {
-        for place in places {
-            if let Some(theirs) = place.coverage {
-                self.coverage.entry(place.scope).or_insert(theirs).merge(theirs);
-            }
-            if let (Some(rules), true) = (&place.rules, place.consistency.checked > 0) {
-                let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
-                let key = (rules.interface.id.clone(), acl);
-                self.consistency.entry(key).or_default().merge(&place.consistency);
-            }
-            if let (Some(subnet), false) = (place.subnet, place.addresses.is_empty()) {
-                self.addresses.entry(subnet).or_default().extend(place.addresses);
-            }
-        }
-    }
-
-    fn tell(&self, index: &mut EvidenceIndex) {
-        self.first.into_iter().for_each(|first| index.logged_from(first));
-        if self.directed_accepts {
-            index.accepts_are_logged();
-        }
-        for (subnet, addresses) in &self.addresses {
-            addresses.iter().for_each(|addr| index.own_address(subnet, *addr));
-        }
-    }
-}
-
-/// Spec 8.10 for one ACCEPT.
-fn check(counts: &mut Consistency, record: &Record<'_>, rules: &InterfaceRules, engine: &mut Engine<'_>) {
-    let Some(contradicts) = accept_contradicts_rules(record, rules, engine) else { return };
-    counts.checked += 1;
-    if !contradicts {
-        return;
-    }
-    let denied_by_acl = record
-        .direction
-        .zip(record.direction.and_then(|direction| record.remotes(direction).0))
-        .is_some_and(|(direction, remote)| {
-            let own = record.local(direction).filter(|own| rules.interface.owns(own));
-            rules.acl_verdict(&record.packet(direction, remote), own).decision == Decision::Deny
-        });
-    if denied_by_acl {
-        counts.against_acl += 1;
-    } else {
-        counts.against_groups += 1;
-    }
-}
-
-/// Looks at all records of a partition: what bears on REJECTs goes to the index.
-async fn observe(
-    mut stream: SendableRecordBatchStream,
-    network: Option<Arc<Network>>,
-    own: Arc<OwnAddresses>,
-    wanted: Arc<HashFilter>,
-    index: Arc<Mutex<EvidenceIndex>>,
-) -> Result<Found> {
-    let mut coder = Coder::default();
-    let mut places = Places::new(network.as_deref().map(Engine::new), own);
-    let mut found = Found::default();
-    // ACCEPTs of the batch with their place and direction, and the hashes that the filter is asked for. All of them are asked
-    // for at once: the filter is far larger than a cache, and so the loads do not wait for each other.
-    let mut accepts: Vec<(usize, usize, Direction)> = Vec::new();
-    let mut hashes: Vec<(u64, usize)> = Vec::new();
-    while let Some(batch) = stream.next().await {
-        let columns = coder.columns(&batch?)?;
-        columns.keep_addresses();
-        places.begin(&columns);
-        let is_accept = columns.equal_to(Text::Action, "ACCEPT");
-        let is_ok = columns.equal_to(Text::LogStatus, "OK");
-        for (row, (is_accept, is_ok)) in is_accept.into_iter().zip(is_ok).enumerate() {
-            let Some(start) = columns.start(row) else { continue };
-            let at = places.at(&columns, row, start, columns.end(row, start));
-            let (Some(place), engine) = (places.places.get_mut(at), &mut places.engine) else { continue };
-            let covers = Coverage { first: start, accepts: is_accept };
-            place.coverage.get_or_insert(covers).merge(covers);
-            if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
-                // NODATA tells as well that logs reach back to it.
-                found.first = Some(found.first.map_or(start, |first| first.min(start)));
-                // Such a record has no protocol, and is its interface's all the same.
-                if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
-                    && let Some(id) = columns.text(Text::Interface, row)
-                {
-                    lock(&index).missing(id, start, columns.end(row, start));
-                }
-                continue;
-            }
-            found.accepts += u64::from(is_accept);
-            let (Some(_), Some(protocol)) = (&place.interface, columns.protocol(row)) else { continue };
-            found.first = Some(found.first.map_or(start, |first| first.min(start)));
-            let direction = place.direction(&columns, row);
-            if let (Some(_), Some(direction)) = (&place.subnet, direction)
-                && let Some(local) = shown(&columns, row, direction)
-            {
-                place.saw(local);
-            }
-            if !is_accept {
-                continue;
-            }
-            found.directed_accepts |= direction.is_some();
-            if let (Some(rules), Some(engine)) = (&place.rules, engine) {
-                let mut record = columns.record(row, |_| false);
-                record.direction = direction;
-                check(&mut place.consistency, &record, rules, engine);
-            }
-            if let Some(direction) = direction {
-                let wanted = place.hashes(&columns, row, protocol, Some(direction));
-                hashes.extend(wanted.into_iter().flatten().map(|hash| (hash, accepts.len())));
-                accepts.push((row, at, direction));
-            }
-        }
-        let hits = hashes.iter().filter(|(hash, _)| wanted.may_contain(*hash)).map(|(_, nth)| *nth);
-        let mut hits: Vec<usize> = hits.collect();
-        hits.dedup();
-        if !hits.is_empty() {
-            let mut index = lock(&index);
-            for (row, at, direction) in hits.iter().filter_map(|nth| accepts.get(*nth)) {
-                let Some(place) = places.places.get(*at) else { continue };
-                let mut record = columns.record(*row, |_| false);
-                record.direction = Some(*direction);
-                record.alias = place.alias(&columns, *row, *direction);
-                let Some(id) = &place.interface else { continue };
-                let shown = match &place.rules {
-                    Some(rules) => zone(&record, rules),
-                    None => place.zone.as_deref().map(Zone::of),
-                };
-                let steady = places.engine.as_mut().is_none_or(|engine| is_steady(&record, engine));
-                index.keep(&record, id, *direction, shown, steady);
-            }
-        }
-        accepts.clear();
-        hashes.clear();
-        if places.places.len() > MOST_PLACES {
-            found.take(places.take());
-        }
-    }
-    found.take(places.take());
-    Ok(found)
+    Ok(zones.into_iter().flatten().collect())
 }

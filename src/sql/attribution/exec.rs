@@ -216,6 +216,7 @@ impl<'p, 'n> Judge<'p, 'n> {
     /// Counts the records of a batch.
     fn count(&mut self, batch: &RecordBatch, tally: &mut Tally) -> Result<()> {
         let columns = self.coder.columns(batch)?;
+        columns.keep_addresses();
         self.places.begin(&columns);
         if self.places.places.len() > MOST_PLACES {
             tally.settle(self.take());
@@ -229,6 +230,7 @@ impl<'p, 'n> Judge<'p, 'n> {
 
     fn judge(&mut self, batch: &RecordBatch, sources: &[Source], schema: &SchemaRef) -> Result<RecordBatch> {
         let columns = self.coder.columns(batch)?;
+        columns.keep_addresses();
         self.places.begin(&columns);
         if self.places.places.len() > MOST_PLACES {
             self.take();
@@ -253,7 +255,7 @@ impl<'p, 'n> Judge<'p, 'n> {
             sources.iter().zip(&mut fillers).zip(schema.fields()).map(|((source, filler), field)| {
                 let input = match (source, filler) {
                     (Source::Input(at), _) => batch.columns().get(*at).map(Arc::clone),
-                    (Source::Derived(_), filler) => filler.as_mut().map(Filler::finish),
+                    (Source::Derived(_), filler) => filler.as_mut().map(Filler::finish).transpose()?,
                     (Source::Nothing, _) => None,
                 };
                 Ok(match input {

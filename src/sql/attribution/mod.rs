@@ -8,18 +8,27 @@
 //! 3. all records: that evidence, and whether the configuration explains the ACCEPTs;
 //! 4. the REJECTs again, now judged and given out.
 //!
+//! Over a store the third is done by the keys of Parquet's dictionaries, and where no filter narrows the second the first is done
+//! with it.
+//!
 //! Held in memory: what is wanted about rejected flows and the ACCEPTs found for it, an address for each interface, and the
 //! compiled rules. That is bounded by the rejected flows and not by the logs, and counts against the session's memory
 //! limit. Filters on the flow's own columns narrow passes 2 and 4; the evidence is never narrowed. A query that asks for
 //! no column of the attribution is a plain read of the REJECTs.
 
+mod ask;
 mod evidence;
 mod exec;
 mod kept;
+mod lanes;
+mod learn;
+mod observe;
 mod output;
 mod places;
 mod provider;
 pub mod report;
+mod sift;
+mod sifter;
 mod tally;
 
 use std::fmt;
@@ -30,7 +39,7 @@ use async_trait::async_trait;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result};
 
-pub use evidence::Consistency;
+pub use observe::Consistency;
 pub use provider::RejectAttribution;
 
 use super::catalog::TableSource;
@@ -274,3 +283,5 @@ fn read_file(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod twins;

@@ -3,10 +3,12 @@
 use std::sync::{Arc, LazyLock};
 
 use datafusion::arrow::array::{
-    ArrayRef, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StringViewBuilder,
-    TimestampMicrosecondBuilder,
+    ArrayRef, Int32Builder, Int64Builder, ListBuilder, StringBuilder, StringViewArray, StringViewBuilder,
+    TimestampMicrosecondBuilder, UInt32Array,
 };
+use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
+use datafusion::common::Result;
 
 use crate::attribute::{Attribution, Explanation, Record, would_decide};
 use crate::format;
@@ -104,11 +106,38 @@ pub(super) fn schema(flow_logs: &SchemaRef, details: bool) -> (SchemaRef, Vec<De
 }
 
 enum Builder {
+    Name(Names),
     Text(StringViewBuilder),
     List(ListBuilder<StringBuilder>),
     Int32(Int32Builder),
     Int64(Int64Builder),
     Time(TimestampMicrosecondBuilder),
+}
+
+/// Texts of which there are few, each by its place among those met.
+#[derive(Default)]
+struct Names {
+    texts: Vec<&'static str>,
+    keys: Vec<Option<u32>>,
+}
+
+impl Names {
+    fn append(&mut self, text: Option<&'static str>) {
+        let key = text.map(|text| {
+            let known = self.texts.iter().position(|known| std::ptr::eq(*known, text));
+            known.unwrap_or_else(|| {
+                self.texts.push(text);
+                self.texts.len() - 1
+            })
+        });
+        self.keys.push(key.and_then(|key| u32::try_from(key).ok()));
+    }
+
+    fn finish(&mut self) -> Result<ArrayRef> {
+        let texts = StringViewArray::from_iter_values(std::mem::take(&mut self.texts));
+        let keys = UInt32Array::from(std::mem::take(&mut self.keys));
+        Ok(take(&texts, &keys, None)?)
+    }
 }
 
 /// Fills one column.
@@ -119,6 +148,9 @@ pub(super) struct Filler {
 
 impl Filler {
     pub(super) fn new(column: Derived) -> Filler {
+        if matches!(column, Direction | Verdict | FirstBlocker | Confidence | ReasonCode | WouldDecide) {
+            return Filler { column, builder: Builder::Name(Names::default()) };
+        }
         let builder = match column.field().data_type() {
             DataType::List(_) => Builder::List(ListBuilder::new(StringBuilder::new())),
             DataType::Int32 => Builder::Int32(Int32Builder::new()),
@@ -134,15 +166,18 @@ impl Filler {
     pub(super) fn add(&mut self, found: &Attribution, record: &Record<'_>, texts: Option<&Explanation>) {
         let column = self.column;
         match &mut self.builder {
+            Builder::Name(names) => names.append(match column {
+                Direction => found.direction.map(|direction| direction.as_str()),
+                Verdict => Some(found.verdict.as_str()),
+                FirstBlocker => found.first_blocker.map(|blocker| blocker.as_str()),
+                Confidence => Some(found.confidence.as_str()),
+                ReasonCode => found.reason().map(|reason| reason.as_str()),
+                WouldDecide => would_decide(found, record),
+                _ => None,
+            }),
             Builder::Text(builder) => match column {
-                Direction => builder.append_option(found.direction.map(|direction| direction.to_string())),
-                Verdict => builder.append_value(found.verdict.as_str()),
-                FirstBlocker => builder.append_option(found.first_blocker.map(|blocker| blocker.as_str())),
-                Confidence => builder.append_value(found.confidence.as_str()),
-                ReasonCode => builder.append_option(found.reason().map(|reason| reason.as_str())),
                 NaclId => builder.append_option(found.nacl_id()),
                 Explanation => builder.append_option(texts.map(|texts| texts.text.as_str())),
-                WouldDecide => builder.append_option(would_decide(found, record)),
                 Fix => builder.append_option(texts.and_then(fix)),
                 _ => builder.append_null(),
             },
@@ -172,14 +207,15 @@ impl Filler {
         }
     }
 
-    pub(super) fn finish(&mut self) -> ArrayRef {
-        match &mut self.builder {
+    pub(super) fn finish(&mut self) -> Result<ArrayRef> {
+        Ok(match &mut self.builder {
+            Builder::Name(names) => names.finish()?,
             Builder::Text(builder) => Arc::new(builder.finish()),
             Builder::List(builder) => Arc::new(builder.finish()),
             Builder::Int32(builder) => Arc::new(builder.finish()),
             Builder::Int64(builder) => Arc::new(builder.finish()),
             Builder::Time(builder) => Arc::new(builder.finish()),
-        }
+        })
     }
 }
 

@@ -6,14 +6,14 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::evidence::{Consistency, Coverage};
+use super::observe::{Consistency, Coverage};
 use crate::attribute::{
-    Action, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, flow_hash, name_hash,
-    service_hash, zone_hash,
+    AROUND, Action, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, flow_hash, name_hash,
+    pair_hash, service_hash, zone_hash, zone_pair_hash,
 };
 use crate::net::{Family, TCP, UDP};
 use crate::network::{NetworkInterface, View};
-use crate::rules::{Direction, Engine, InterfaceRules};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 use crate::sql::records::{Columns, NONE, Text, Values};
 
 /// More places than this are not kept: a long history has many versions.
@@ -45,20 +45,24 @@ pub(super) struct Place {
     /// Own addresses seen, for the subnet's sake.
     pub(super) addresses: HashSet<IpAddr>,
     last_address: Option<IpAddr>,
+    /// The number by which the index knows the interface, once it has been asked for.
+    pub(super) number: Option<u32>,
+    /// The same, and that of the zone, where something of them was kept; once all records have been read.
+    pub(super) numbers: [Option<u32>; 2],
     /// The interface's own addresses, where it has no more than one of each family.
-    known: Option<Own>,
-    zone_hash: Option<u64>,
+    pub(super) known: Option<Own>,
+    pub(super) zone_hash: Option<u64>,
     /// Its interface has more than one address that a record may show as its own side.
-    several: bool,
+    pub(super) several: bool,
     /// It has the position of any interface of its subnet: none of a gateway or load balancer, to which other lists apply.
     ordinary: bool,
 }
 
 /// One address of each family, and their hashes; 0 for none.
 #[derive(Debug, Clone, Copy)]
-struct Own {
-    addresses: [Option<IpAddr>; 2],
-    hashes: [u64; 2],
+pub(super) struct Own {
+    pub(super) addresses: [Option<IpAddr>; 2],
+    pub(super) hashes: [u64; 2],
 }
 
 impl Own {
@@ -149,6 +153,31 @@ impl Place {
         [flow, Some(service), zone]
     }
 
+    /// The hashes of a record's remote addresses by which evidence is told, up to two.
+    pub(super) fn remotes(
+        &self,
+        columns: &Columns,
+        row: usize,
+        direction: Option<Direction>,
+    ) -> impl Iterator<Item = u64> + use<> {
+        let of = |packet, leg| [columns.hash(leg, row), columns.hash(packet, row)];
+        let [leg, packet] = match direction {
+            Some(Direction::Ingress) => of(Text::PacketSrc, Text::Src),
+            Some(Direction::Egress) => of(Text::PacketDst, Text::Dst),
+            None => [0; 2],
+        };
+        [leg, if packet == leg { 0 } else { packet }].into_iter().filter(|remote| *remote != 0)
+    }
+
+    /// What stands for all evidence about an address at its interface, and under its network ACL.
+    pub(super) fn pairs(&self, columns: &Columns, row: usize, remote: u64) -> [Option<u64>; 2] {
+        if self.interface.is_none() {
+            return [None; 2];
+        }
+        let interface = pair_hash(columns.hash(Text::Interface, row), remote);
+        [Some(interface), self.zone_hash.map(|zone| zone_pair_hash(zone, remote))]
+    }
+
     /// What stands for the interface's own side of a record in evidence, where that may be any of several addresses.
     #[inline]
     pub(super) fn alias(&self, columns: &Columns, row: usize, direction: Direction) -> Option<IpAddr> {
@@ -202,6 +231,30 @@ impl<'n> Places<'n> {
             dictionaries: Default::default(),
             stretch: None,
         }
+    }
+
+    /// Whether ACCEPTs with a rejected record's service, at its interface and elsewhere under its network ACL, bear on it: not
+    /// where the list surely passes it and, in logs without flags, the groups deny it. `None` around a change.
+    pub(super) fn asks(
+        &mut self,
+        columns: &Columns,
+        row: usize,
+        (at, start, end): (usize, i64, i64),
+        direction: Option<Direction>,
+        flags: bool,
+    ) -> Option<[bool; 2]> {
+        let rules = self.places.get(at)?.rules.as_ref()?;
+        let (from, to) = (start.saturating_sub(AROUND), end.saturating_add(AROUND));
+        self.engine.as_ref()?.network().only_view(from, to)?;
+        let direction = direction?;
+        let mut record = columns.record(row, |_| false);
+        record.direction = Some(direction);
+        let (Some(remote), None) = record.remotes(direction) else { return None };
+        let packet = record.packet(direction, remote);
+        let passes = rules.has_one_list()
+            && rules.acl.as_ref().is_some_and(|acl| acl.decide(&packet).0 == Decision::Allow);
+        let denies = || rules.group_verdict(&packet).decision == Decision::Deny;
+        Some([!passes || flags || !denies(), !passes])
     }
 
     /// Forgets all places and returns them.

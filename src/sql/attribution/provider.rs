@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::catalog::{Session, TableProvider};
-use datafusion::common::{Column, Result};
+use datafusion::common::{Column, DataFusionError, Result};
 use datafusion::datasource::provider_as_source;
 use datafusion::logical_expr::expr_rewriter::unnormalize_col;
 use datafusion::logical_expr::utils::conjunction;
@@ -14,12 +14,15 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPush
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::evidence::{Consistency, Passes, Prepared};
+use super::evidence::{self, Passes, Prepared};
 use super::exec::{AttributionExec, Source, tally};
+use super::observe::Consistency;
 use super::output::{self, Derived};
 use super::tally::Tally;
 use crate::format::LogKind;
 use crate::network::Network;
+use crate::sql::coded::rowgroups::RowGroups;
+use crate::sql::coded::scan::CodedTable;
 use crate::sql::records::{ADDRESSES, EVIDENCE, REJECT_ONLY};
 use crate::sql::stored;
 
@@ -106,34 +109,46 @@ impl RejectAttribution {
     /// The reads for the REJECTs that pass these filters, whose columns are `flow` and what judging them takes.
     async fn passes(&self, state: &dyn Session, filters: &[Expr], flow: &[&str]) -> Result<Passes> {
         let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
-        read.extend(flow.iter().filter(|name| !EVIDENCE.contains(name) && !REJECT_ONLY.contains(name)));
+        let known = |name: &&str| EVIDENCE.contains(name) || REJECT_ONLY.contains(name);
+        read.extend(flow.iter().filter(|name| !known(name)));
         let partitions = state.config().target_partitions();
         let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
         let filter = rejected(filters);
+        let groups = |coded: &CodedTable, names| {
+            let groups = RowGroups::new(coded, names)?;
+            Ok::<_, DataFusionError>(evidence::Source::Groups(Arc::new(groups), partitions))
+        };
         Ok(match (&coded, filters.is_empty()) {
-            (Some(coded), true) => Passes {
-                addresses: None,
-                rejects: coded.scan(&read, partitions)?,
-                all: coded.scan(EVIDENCE, partitions)?,
-            },
-            (Some(coded), false) => Passes {
-                addresses: Some(coded.scan(ADDRESSES, partitions)?),
-                rejects: self.read(state, filter, &read).await?,
-                all: coded.scan(EVIDENCE, partitions)?,
+            (Some(coded), no_filter) => Passes {
+                addresses: Some(groups(coded, ADDRESSES)?),
+                // Other columns need not be made of keys.
+                both: match no_filter && flow.iter().all(known) {
+                    true => Some(Arc::new(RowGroups::new(coded, &read)?)),
+                    false => None,
+                },
+                rejects: match no_filter {
+                    true => coded.scan_of(&read, ("action", "REJECT"), partitions)?,
+                    false => self.read(state, filter, &read).await?,
+                },
+                all: groups(coded, EVIDENCE)?,
             },
             // Files that are read as they were logged are best read as few times as may be.
             (None, true) => Passes {
                 addresses: None,
+                both: None,
                 rejects: self.read(state, None, &read).await?,
-                all: self.read(state, None, EVIDENCE).await?,
+                all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
             },
             (None, false) => {
                 let without_direction =
                     column("flow_direction").is_null().and(column("srcaddr").is_not_null());
                 Passes {
-                    addresses: Some(self.read(state, Some(without_direction), ADDRESSES).await?),
+                    addresses: Some(evidence::Source::Plan(
+                        self.read(state, Some(without_direction), ADDRESSES).await?,
+                    )),
+                    both: None,
                     rejects: self.read(state, filter, &read).await?,
-                    all: self.read(state, None, EVIDENCE).await?,
+                    all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
                 }
             }
         })

@@ -6,6 +6,7 @@
 //!
 //! * [`scan`] reads the store's files that way, and leaves out the row groups that cannot match;
 //! * [`group`] looks only at the keys of those rows that are wanted, where a row group is made of keys alone;
+//! * [`rowgroups`] gives the keys themselves, for readers that count on them;
 //! * [`filter`] asks a condition on one text once for each distinct text;
 //! * [`keys`] and [`aggregate`] group by those numbers;
 //! * [`rule`] puts all this in place of the engine's own operators where a plan allows it.
@@ -13,10 +14,12 @@
 //! Answers are those of the engine's operators; `coded/tests.rs` compares them over random rows and queries.
 
 pub mod aggregate;
+mod files;
 pub mod filter;
 pub mod group;
 pub mod keys;
 mod prune;
+pub mod rowgroups;
 pub mod rule;
 pub mod scan;
 #[cfg(test)]

@@ -3,11 +3,10 @@
 //! Where there is a condition it leaves out the row groups and pages that cannot match, by statistics, bloom filters and
 //! the page index, and then the rows. Which files are read at all is [`StoredTable`](crate::sql::stored::StoredTable)'s choice.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array,
@@ -19,8 +18,9 @@ use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::datasource::physical_plan::ParquetFileMetrics;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::Operator;
 use datafusion::physical_expr::PhysicalExpr;
-use datafusion::physical_expr::expressions::Literal;
+use datafusion::physical_expr::expressions::{BinaryExpr, Column as PhysicalColumn, Literal};
 use datafusion::physical_expr::utils::{collect_columns, reassign_expr_columns};
 use datafusion::physical_plan::coop::cooperative;
 use datafusion::physical_plan::metrics::{BaselineMetrics, ExecutionPlanMetricsSet, MetricsSet};
@@ -28,16 +28,18 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ArrowPredicate, ArrowPredicateFn, ArrowReaderMetadata, ParquetRecordBatchReader,
     ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
 };
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::schema::types::SchemaDescriptor;
 
+pub use super::files::CodedFile;
+use super::files::{CodedFiles, Opened, unreadable};
 use super::filter::{CodedFilter, with_value};
 use super::group::{self, KeyedGroup};
 use super::prune::{self, Chosen};
-use super::{coded_field, coded_schema, leaf_properties};
+use super::{coded_field, leaf_properties};
 use crate::format::EVENT_DATE;
 use crate::sql::schema::as_views;
 use crate::store::decode::Column;
@@ -48,87 +50,10 @@ pub const BATCH_ROWS: usize = 32 * 1024;
 /// From so many columns on that a condition does not look at, the condition is asked first.
 const MANY_OTHERS: usize = 3;
 
-/// A file of a table.
-#[derive(Debug, Clone)]
-pub struct CodedFile {
-    /// Where it lies.
-    pub path: PathBuf,
-    /// The `event_date` of its rows, in days since 1970; `None` is null.
-    pub date: Option<i32>,
-}
-
-/// A file, and what its footer says.
-#[derive(Debug)]
-struct Opened {
-    file: CodedFile,
-    metadata: ArrowReaderMetadata,
-}
-
-/// Files whose footers are read when a scan comes to them, once for those who read a file at the same time.
-#[derive(Debug)]
-struct CodedFiles {
-    files: Vec<CodedFile>,
-    opened: Vec<Mutex<Weak<Opened>>>,
-    /// The columns that some file has.
-    names: OnceLock<std::result::Result<HashSet<String>, Arc<DataFusionError>>>,
-}
-
-fn open(file: &CodedFile, pages: PageIndexPolicy) -> Result<Opened> {
-    let path = &file.path;
-    let reader = File::open(path).map_err(|error| unreadable(path, &error))?;
-    let options = ArrowReaderOptions::new().with_page_index_policy(pages);
-    let inferred = ArrowReaderMetadata::load(&reader, options).map_err(|error| unreadable(path, &error))?;
-    let options = ArrowReaderOptions::new().with_schema(coded_schema(inferred.schema()));
-    let metadata = ArrowReaderMetadata::try_new(Arc::clone(inferred.metadata()), options)
-        .map_err(|error| unreadable(path, &error))?;
-    Ok(Opened { file: file.clone(), metadata })
-}
-
-fn unreadable(path: &Path, error: &dyn fmt::Display) -> DataFusionError {
-    DataFusionError::External(format!("cannot read {}: {error}", path.display()).into())
-}
-
-impl CodedFiles {
-    fn new(files: Vec<CodedFile>) -> CodedFiles {
-        let opened = files.iter().map(|_| Mutex::default()).collect();
-        CodedFiles { files, opened, names: OnceLock::new() }
-    }
-
-    /// Whether some file has a column of this name.
-    fn hold(&self, name: &str) -> Result<bool> {
-        let names = self.names.get_or_init(|| {
-            let mut names = HashSet::new();
-            for file in &self.files {
-                let opened = open(file, PageIndexPolicy::Skip)?;
-                names.extend(opened.metadata.schema().fields().iter().map(|field| field.name().clone()));
-            }
-            Ok(names)
-        });
-        match names {
-            Ok(names) => Ok(names.contains(name)),
-            Err(error) => Err(DataFusionError::Shared(Arc::clone(error))),
-        }
-    }
-
-    /// The file of this number with its footer; `None` behind the last.
-    fn open(&self, number: usize, pages: PageIndexPolicy) -> Result<Option<Arc<Opened>>> {
-        let (Some(file), Some(known)) = (self.files.get(number), self.opened.get(number)) else {
-            return Ok(None);
-        };
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(opened) = known.upgrade() {
-            return Ok(Some(opened));
-        }
-        let opened = Arc::new(open(file, pages)?);
-        *known = Arc::downgrade(&opened);
-        Ok(Some(opened))
-    }
-}
-
 /// A table's files, and the columns that the table has of them.
 #[derive(Debug, Clone)]
 pub struct CodedTable {
-    files: Arc<CodedFiles>,
+    pub(super) files: Arc<CodedFiles>,
     fields: SchemaRef,
 }
 
@@ -143,11 +68,8 @@ impl CodedTable {
         names.iter().all(|name| self.fields.column_with_name(name).is_some())
     }
 
-    /// A scan of those of these columns that some file has.
-    ///
-    /// # Errors
-    /// Where the footer of a file cannot be read.
-    pub fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+    /// Those of these columns that some file has.
+    pub(super) fn held(&self, names: &[&str]) -> Result<Vec<Field>> {
         let mut fields = Vec::new();
         for name in names {
             if let Ok(field) = self.fields.field_with_name(name)
@@ -156,7 +78,31 @@ impl CodedTable {
                 fields.push(field.clone());
             }
         }
-        Ok(Arc::new(self.select(&fields, None, partitions)))
+        Ok(fields)
+    }
+
+    /// A scan of those of these columns that some file has.
+    ///
+    /// # Errors
+    /// Where the footer of a file cannot be read.
+    pub fn scan(&self, names: &[&str], partitions: usize) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(self.select(&self.held(names)?, None, partitions)))
+    }
+
+    /// The same of the rows that have this text in a column.
+    ///
+    /// # Errors
+    /// Where the footer of a file cannot be read.
+    pub fn scan_of(
+        &self,
+        names: &[&str],
+        (column, text): (&str, &str),
+        partitions: usize,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        let text = Literal::new(ScalarValue::Utf8View(Some(text.to_owned())));
+        let column = PhysicalColumn::new(column, 0);
+        let condition = BinaryExpr::new(Arc::new(column), Operator::Eq, Arc::new(text));
+        Ok(Arc::new(self.select(&self.held(names)?, Some(Arc::new(condition)), partitions)))
     }
 
     /// A scan of the rows for which `condition` holds, which finds its columns by name in the table. A file that lacks a
@@ -181,7 +127,7 @@ impl CodedTable {
 /// The plan node.
 #[derive(Debug, Clone)]
 pub struct CodedScan {
-    table: CodedTable,
+    pub(super) table: CodedTable,
     schema: SchemaRef,
     condition: Option<Arc<dyn PhysicalExpr>>,
     properties: Arc<PlanProperties>,
@@ -244,19 +190,7 @@ impl ExecutionPlan for CodedScan {
                 }
             }
         }
-        let reader = Reader {
-            scan: self.clone(),
-            partition,
-            partitions: self.properties.partitioning.partition_count().max(1),
-            nothing: vec![None; fields.len()],
-            read: Arc::new(Schema::new(fields)),
-            file: 0,
-            opened: None,
-            waiting: VecDeque::new(),
-            current: None,
-            columns: Vec::new(),
-            rows: BaselineMetrics::new(&self.metrics, partition),
-        };
+        let reader = Reader::new(self.clone(), fields, partition);
         let stream = RecordBatchStreamAdapter::new(Arc::clone(&self.schema), futures::stream::iter(reader));
         // The reader never waits, so that nothing else would make it let others run.
         Ok(Box::pin(cooperative(stream)))
@@ -272,7 +206,7 @@ enum Current {
 }
 
 /// Reads every so many row groups of the files.
-struct Reader {
+pub(super) struct Reader {
     scan: CodedScan,
     partition: usize,
     partitions: usize,
@@ -292,6 +226,29 @@ struct Reader {
 }
 
 impl Reader {
+    fn new(scan: CodedScan, fields: Vec<Field>, partition: usize) -> Reader {
+        Reader {
+            partition,
+            partitions: scan.properties.partitioning.partition_count().max(1),
+            nothing: vec![None; fields.len()],
+            read: Arc::new(Schema::new(fields)),
+            file: 0,
+            opened: None,
+            waiting: VecDeque::new(),
+            current: None,
+            columns: Vec::new(),
+            rows: BaselineMetrics::new(&scan.metrics, partition),
+            scan,
+        }
+    }
+
+    /// A reader of one row group of a scan without a condition.
+    pub(super) fn of_group(scan: CodedScan, opened: Arc<Opened>, group: usize) -> Reader {
+        let fields = scan.schema.fields().iter().map(|field| field.as_ref().clone()).collect();
+        let waiting = VecDeque::from([(group, None)]);
+        Reader { file: usize::MAX, opened: Some(opened), waiting, ..Reader::new(scan, fields, 0) }
+    }
+
     /// The next row group of this partition; `None` after the last.
     fn advance(&mut self) -> Result<Option<Current>> {
         let pages = match self.scan.condition {

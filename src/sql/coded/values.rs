@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, ArrowPrimitiveType, PrimitiveArray, StringArray};
 use datafusion::arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer, ScalarBuffer};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
 use datafusion::common::Result;
 use parquet::errors::ParquetError;
 
@@ -70,7 +71,7 @@ pub fn nulls(keys: &[u32]) -> Option<NullBuffer> {
 ///
 /// # Errors
 /// Where the dictionary lacks a key.
-pub fn values_of<T: ArrowPrimitiveType, const N: usize>(
+fn values_of<T: ArrowPrimitiveType, const N: usize>(
     values: &[[u8; N]],
     keys: &[u32],
     value: impl Fn([u8; N]) -> T::Native,
@@ -85,4 +86,21 @@ pub fn values_of<T: ArrowPrimitiveType, const N: usize>(
     };
     let array = keys.iter().map(of_key).collect();
     if beyond { Err(damaged().into()) } else { Ok(PrimitiveArray::new(array, nulls(keys))) }
+}
+
+/// The numbers or times of these keys, as an array of this type.
+///
+/// # Errors
+/// Where the dictionary lacks a key.
+pub fn plain_numbers(bytes: &[u8], ty: &DataType, keys: &[u32]) -> Result<ArrayRef> {
+    let (fours, eights) = (bytes.as_chunks::<4>().0, bytes.as_chunks::<8>().0);
+    Ok(match ty {
+        DataType::Int32 => Arc::new(values_of::<Int32Type, 4>(fours, keys, i32::from_le_bytes)?),
+        DataType::Float64 => Arc::new(values_of::<Float64Type, 8>(eights, keys, f64::from_le_bytes)?),
+        DataType::Timestamp(_, zone) => {
+            let times = values_of::<TimestampMicrosecondType, 8>(eights, keys, i64::from_le_bytes)?;
+            Arc::new(times.with_timezone_opt(zone.clone()))
+        }
+        _ => Arc::new(values_of::<Int64Type, 8>(eights, keys, i64::from_le_bytes)?),
+    })
 }

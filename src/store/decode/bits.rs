@@ -16,6 +16,15 @@ fn low(count: usize) -> u64 {
 }
 
 impl Bits {
+    /// So many bits, those at these places set.
+    pub fn of(places: impl IntoIterator<Item = usize>, len: usize) -> Bits {
+        let mut words = vec![0u64; len.div_ceil(64)];
+        for place in places.into_iter().filter(|place| *place < len) {
+            words.get_mut(place / 64).into_iter().for_each(|word| *word |= 1 << (place % 64));
+        }
+        Bits { words, len }
+    }
+
     /// How many bits there are.
     pub fn len(&self) -> usize {
         self.len

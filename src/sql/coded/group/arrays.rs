@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, DictionaryArray, Int32Array, new_null_array};
 use datafusion::arrow::buffer::ScalarBuffer;
-use datafusion::arrow::datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::DataType;
 use datafusion::common::Result;
 
 use super::super::coded_text;
-use super::super::values::{Plain, nulls, own_texts, plain_texts, values_of};
+use super::super::values::{Plain, nulls, own_texts, plain_numbers, plain_texts};
 use super::{FEW, KeyedGroup};
 use crate::parse::keyed::NULL;
 use crate::store::decode::Column;
@@ -61,25 +61,6 @@ impl KeyedGroup {
 
     pub(super) fn numbers(&mut self, given: usize, ty: &DataType, keys: &[u32]) -> Result<ArrayRef> {
         let Some((bytes, _)) = self.dictionary(given)? else { return Ok(new_null_array(ty, keys.len())) };
-        Ok(match ty {
-            DataType::Int32 => {
-                let (values, _) = bytes.as_chunks::<4>();
-                Arc::new(values_of::<Int32Type, 4>(values, keys, i32::from_le_bytes)?)
-            }
-            ty => {
-                let (values, _) = bytes.as_chunks::<8>();
-                match ty {
-                    DataType::Timestamp(_, zone) => {
-                        let times =
-                            values_of::<TimestampMicrosecondType, 8>(values, keys, i64::from_le_bytes)?;
-                        Arc::new(times.with_timezone_opt(zone.clone()))
-                    }
-                    DataType::Float64 => {
-                        Arc::new(values_of::<Float64Type, 8>(values, keys, f64::from_le_bytes)?)
-                    }
-                    _ => Arc::new(values_of::<Int64Type, 8>(values, keys, i64::from_le_bytes)?),
-                }
-            }
-        })
+        plain_numbers(bytes, ty, keys)
     }
 }

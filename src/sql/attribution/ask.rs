@@ -1,0 +1,210 @@
+//! Which of a row group's ACCEPTs the filters let through, and what of them goes to the index.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+
+use super::lanes::Lane;
+use super::observe::Observer;
+use super::sifter::{Buffers, Hit, Passed, Sifter, of};
+use crate::attribute::{Action, HashFilter, Record, RejectReason, flow_hash, service_hash, zone_hash};
+use crate::net::{TCP, UDP};
+use crate::rules::Direction;
+use crate::sql::coded::rowgroups::KeyedRows;
+use crate::sql::records::{NONE, Values};
+use crate::store::decode::Bits;
+
+/// Keys of a window, and those of the ports of the rows that have passed.
+struct Asked<'b> {
+    src: &'b [u32],
+    dst: &'b [u32],
+    packets: &'b [Vec<u32>; 2],
+    protocols: &'b [u32],
+    ports: [&'b [u32]; 2],
+}
+
+/// The tags of the hashes that a filter lets through. The filter is larger than a cache: no step waits for what another finds.
+pub(super) fn probe(filter: &HashFilter, hashes: &[(u64, u32)], tags: &mut Vec<u32>) {
+    tags.clear();
+    tags.resize(hashes.len(), 0);
+    let mut count = 0;
+    for (hash, tag) in hashes {
+        tags.get_mut(count).into_iter().for_each(|place| *place = *tag);
+        count += usize::from(filter.may_contain(*hash));
+    }
+    tags.truncate(count);
+}
+
+impl Sifter {
+    /// Asks for the flow and the service of the ACCEPTs that have passed.
+    pub(super) fn ask(
+        &mut self,
+        rows: &mut KeyedRows,
+        window: &Range<usize>,
+        observer: &Observer<'_>,
+        buffers: &mut Buffers,
+    ) -> Result<()> {
+        buffers.hits.clear();
+        if buffers.passed.is_empty() {
+            return Ok(());
+        }
+        let chosen = Bits::of(buffers.passed.iter().map(|(row, ..)| *row as usize), window.len());
+        let mut ports = |at: Option<usize>, keys: &mut Vec<u32>| {
+            keys.clear();
+            match at {
+                Some(at) => rows.keys(at, window.clone(), Some(&chosen), keys),
+                None => Ok(()),
+            }
+        };
+        ports(self.columns.src_port, &mut buffers.src_ports)?;
+        ports(self.columns.dst_port, &mut buffers.dst_ports)?;
+        let Buffers {
+            hashes, tags, passed, hits, src, dst, packets, protocols, src_ports, dst_ports, ..
+        } = &mut *buffers;
+        let keys = Asked { src, dst, packets, protocols, ports: [src_ports, dst_ports] };
+        hashes.clear();
+        for (nth, passed) in passed.iter().enumerate() {
+            let Some(lane) = self.lanes.get(passed.1).filter(|lane| !lane.several) else { continue };
+            let wanted = self.hashes(lane, *passed, nth, &keys);
+            let tagged = (0u32..).zip(wanted).filter_map(|(kind, hash)| Some((hash?, nth as u32 * 4 + kind)));
+            hashes.extend(tagged);
+        }
+        probe(&observer.wanted.exact, hashes, tags);
+        let mut tags = tags.iter().peekable();
+        for (nth, passed) in passed.iter().enumerate() {
+            let mut wanted = [false; 3];
+            while let Some(tag) = tags.next_if(|tag| **tag as usize / 4 == nth) {
+                wanted.get_mut(*tag as usize % 4).into_iter().for_each(|wanted| *wanted = true);
+            }
+            // Whose own side may be shown by several addresses is told one by one.
+            let several = self.lanes.get(passed.1).is_some_and(|lane| lane.several);
+            match several {
+                true => hits.push((*passed, None)),
+                false if wanted.contains(&true) => hits.push((*passed, Some(wanted))),
+                false => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the ACCEPTs that the filter lets through to the index, but for those that are left.
+    pub(super) fn keep(
+        &mut self,
+        rows: &mut KeyedRows,
+        window: &Range<usize>,
+        observer: &mut Observer<'_>,
+        buffers: &mut Buffers,
+    ) -> Result<()> {
+        buffers.left.clear();
+        let places = &observer.places.places;
+        let is_left = |((_, lane, _), wanted): &Hit| {
+            let place = self.lanes.get(*lane).and_then(|lane| places.get(lane.place));
+            // Whether the network ACL applies to it is for the configuration to say.
+            let ruled = place.is_none_or(|place| place.rules.is_some());
+            wanted.is_none_or(|[.., in_zone]| in_zone && ruled)
+        };
+        let left = &mut buffers.left;
+        buffers.hits.retain(|hit| {
+            let is_left = is_left(hit);
+            left.extend(is_left.then_some(*hit));
+            !is_left
+        });
+        if buffers.hits.is_empty() {
+            return Ok(());
+        }
+        let chosen = Bits::of(buffers.hits.iter().map(|((row, ..), _)| *row as usize), window.len());
+        let mut keys = |at: Option<usize>, keys: &mut Vec<u32>| {
+            keys.clear();
+            match at {
+                Some(at) => rows.keys(at, window.clone(), Some(&chosen), keys),
+                None => Ok(()),
+            }
+        };
+        keys(self.columns.src_port, &mut buffers.src_ports)?;
+        keys(self.columns.dst_port, &mut buffers.dst_ports)?;
+        keys(self.columns.end, &mut buffers.ends)?;
+        keys(self.columns.flags, &mut buffers.hit_flags)?;
+        let key = |keys: &[u32], at: usize| keys.get(at).copied().unwrap_or(NONE);
+        let packet = |side: usize, row: usize| {
+            let values = self.packets.get(side)?.as_ref()?;
+            values.address(key(buffers.packets.get(side)?, row) as usize)
+        };
+        let records =
+            buffers.hits.iter().enumerate().filter_map(|(nth, ((row, lane, direction), wanted))| {
+                let row = *row as usize;
+                let start = *self.starts.get(key(&buffers.starts, row) as usize)?;
+                let src_port = of(&self.src_ports, key(&buffers.src_ports, nth)).flatten();
+                let dst_port = of(&self.dst_ports, key(&buffers.dst_ports, nth)).flatten();
+                let (src_port, dst_port) = src_port.zip(dst_port).unwrap_or((0, 0));
+                let record = Record {
+                    interface_id: None,
+                    subnet_id: None,
+                    src: self.src.address(key(&buffers.src, row) as usize),
+                    dst: self.dst.address(key(&buffers.dst, row) as usize),
+                    packet_src: packet(0, row),
+                    packet_dst: packet(1, row),
+                    src_port,
+                    dst_port,
+                    protocol: of(&self.protocols, key(&buffers.protocols, row)).flatten()?,
+                    packets: None,
+                    bytes: None,
+                    has_time: true,
+                    start,
+                    end: of(&self.ends, key(&buffers.ends, nth)).flatten().unwrap_or(start),
+                    action: Action::Accept,
+                    log_status_ok: true,
+                    tcp_flags: of(&self.flags, key(&buffers.hit_flags, nth)).flatten(),
+                    direction: Some(*direction),
+                    reject_reason: RejectReason::NotInFormat,
+                    interface_type: None,
+                    next_hop_subnet_id: None,
+                    is_efa: false,
+                    alias: None,
+                };
+                Some((record, self.lanes.get(*lane)?.place, *direction, (*wanted)?))
+            });
+        observer.keep_records(records);
+        Ok(())
+    }
+
+    /// The hashes of an ACCEPT's flow and service; as [`Place::hashes`](super::places::Place::hashes).
+    fn hashes(
+        &self,
+        lane: &Lane,
+        (row, _, direction): Passed,
+        nth: usize,
+        keys: &Asked<'_>,
+    ) -> [Option<u64>; 3] {
+        let row = row as usize;
+        let hash = |keys: &[u32], values: Option<&Arc<Values>>| {
+            let hash = keys.get(row).zip(values).and_then(|(key, values)| values.hashes().get(*key as usize));
+            hash.copied().unwrap_or(0)
+        };
+        let (src, dst) = (hash(keys.src, Some(&self.src)), hash(keys.dst, Some(&self.dst)));
+        let [packet_src, packet_dst] = match &self.packets {
+            [None, None] => [0; 2],
+            [one, other] => [hash(&keys.packets[0], one.as_ref()), hash(&keys.packets[1], other.as_ref())],
+        };
+        let port =
+            |keys: &[u32], ports: &[Option<u16>]| of(ports, keys.get(nth).copied().unwrap_or(NONE)).flatten();
+        let ports = port(keys.ports[0], &self.src_ports).zip(port(keys.ports[1], &self.dst_ports));
+        let (src_port, dst_port) = ports.unwrap_or((0, 0));
+        let protocol = keys.protocols.get(row).and_then(|key| of(&self.protocols, *key).flatten());
+        let Some(protocol) = protocol else { return [None; 3] };
+        let (own, leg, packet) = match direction {
+            Direction::Ingress => (if packet_dst != 0 { packet_dst } else { dst }, src, packet_src),
+            Direction::Egress => (if packet_src != 0 { packet_src } else { src }, dst, packet_dst),
+        };
+        let (from, to) = if direction.is_egress() { (own, leg) } else { (leg, own) };
+        let flow = (own != 0 && leg != 0)
+            .then(|| flow_hash(lane.interface, protocol, (from, src_port), (to, dst_port)));
+        let remote = if packet != 0 { packet } else { leg };
+        if !matches!(protocol, TCP | UDP) || (src_port, dst_port) == (0, 0) || remote == 0 {
+            return [flow, None, None];
+        }
+        let service = service_hash(lane.interface, protocol, direction, remote, dst_port);
+        let zone = lane.zone.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
+        [flow, Some(service), zone]
+    }
+}

@@ -1,0 +1,363 @@
+//! What the logs as a whole show: the ACCEPTs that bear on some REJECT go to the index, and of all records it is noted what
+//! they cover and whether the configuration explains them.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::Result;
+use hashbrown::{HashMap, HashSet};
+
+use super::places::{MOST_PLACES, Place, Places, shown};
+use crate::attribute::{
+    EvidenceIndex, HashFilter, OwnAddresses, Record, Zone, accept_contradicts_rules, is_steady, zone,
+};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules};
+use crate::sql::records::{Coder, Columns, Text};
+
+/// How well the configuration explains the ACCEPTs of one interface under one network ACL (spec 8.10).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Consistency {
+    /// ACCEPT records that could be checked.
+    pub checked: u64,
+    /// Of those, the ones that the network ACL given would have dropped.
+    pub against_acl: u64,
+    /// Of the others, the ones that the groups given would have dropped.
+    pub against_groups: u64,
+}
+
+impl Consistency {
+    /// ACCEPTs that the configuration contradicts.
+    pub fn contradicted(&self) -> u64 {
+        self.against_acl + self.against_groups
+    }
+
+    fn merge(&mut self, other: &Consistency) {
+        self.checked += other.checked;
+        self.against_acl += other.against_acl;
+        self.against_groups += other.against_groups;
+    }
+}
+
+/// What of the logs is there, for one VPC, or account where the VPC is not known: flow logs are switched on for those.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Coverage {
+    pub(super) first: i64,
+    pub(super) accepts: bool,
+}
+
+impl Coverage {
+    pub(super) fn merge(&mut self, other: Coverage) {
+        self.first = self.first.min(other.first);
+        self.accepts |= other.accepts;
+    }
+}
+
+/// What one reader of all records found beside the evidence.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) coverage: HashMap<String, Coverage>,
+    pub(super) consistency: HashMap<(String, Option<String>), Consistency>,
+    addresses: HashMap<String, HashSet<IpAddr>>,
+    pub(super) first: Option<i64>,
+    pub(super) directed_accepts: bool,
+    pub(super) accepts: u64,
+}
+
+impl Found {
+    pub(super) fn merge(&mut self, other: Found) {
+        for (scope, theirs) in other.coverage {
+            self.coverage.entry(scope).or_insert(theirs).merge(theirs);
+        }
+        for (key, theirs) in other.consistency {
+            self.consistency.entry(key).or_default().merge(&theirs);
+        }
+        for (subnet, theirs) in other.addresses {
+            self.addresses.entry(subnet).or_default().extend(theirs);
+        }
+        self.first = self.first.into_iter().chain(other.first).min();
+        self.directed_accepts |= other.directed_accepts;
+        self.accepts += other.accepts;
+    }
+
+    /// Some record began at this time.
+    pub(super) fn logged_from(&mut self, start: i64) {
+        self.first = Some(self.first.map_or(start, |first| first.min(start)));
+    }
+
+    fn take(&mut self, places: Vec<Place>) {
+        for place in places {
+            if let Some(theirs) = place.coverage {
+                self.coverage.entry(place.scope).or_insert(theirs).merge(theirs);
+            }
+            if let (Some(rules), true) = (&place.rules, place.consistency.checked > 0) {
+                let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
+                let key = (rules.interface.id.clone(), acl);
+                self.consistency.entry(key).or_default().merge(&place.consistency);
+            }
+            if let (Some(subnet), false) = (place.subnet, place.addresses.is_empty()) {
+                self.addresses.entry(subnet).or_default().extend(place.addresses);
+            }
+        }
+    }
+
+    pub(super) fn tell(&self, index: &mut EvidenceIndex) {
+        self.first.into_iter().for_each(|first| index.logged_from(first));
+        if self.directed_accepts {
+            index.accepts_are_logged();
+        }
+        for (subnet, addresses) in &self.addresses {
+            addresses.iter().for_each(|addr| index.own_address(subnet, *addr));
+        }
+    }
+}
+
+/// Spec 8.10 for one ACCEPT.
+fn check(counts: &mut Consistency, record: &Record<'_>, rules: &InterfaceRules, engine: &mut Engine<'_>) {
+    let Some(contradicts) = accept_contradicts_rules(record, rules, engine) else { return };
+    counts.checked += 1;
+    if !contradicts {
+        return;
+    }
+    let denied_by_acl = record
+        .direction
+        .zip(record.direction.and_then(|direction| record.remotes(direction).0))
+        .is_some_and(|(direction, remote)| {
+            let own = record.local(direction).filter(|own| rules.interface.owns(own));
+            rules.acl_verdict(&record.packet(direction, remote), own).decision == Decision::Deny
+        });
+    if denied_by_acl {
+        counts.against_acl += 1;
+    } else {
+        counts.against_groups += 1;
+    }
+}
+
+/// What is looked for among the ACCEPTs.
+#[derive(Debug, Clone)]
+pub(super) struct Wanted {
+    /// Flows and services of the REJECTs.
+    pub(super) exact: Arc<HashFilter>,
+    /// Interfaces, or network ACLs, and remote addresses of the REJECTs: far fewer, so that it stays in a cache.
+    pub(super) pairs: Arc<HashFilter>,
+    /// Network ACLs or subnets, by their hashes, of which other interfaces' ACCEPTs may bear on a REJECT.
+    pub(super) zones: Arc<HashSet<u64>>,
+}
+
+/// One reader of all records.
+pub(super) struct Observer<'n> {
+    pub(super) coder: Coder,
+    pub(super) places: Places<'n>,
+    pub(super) found: Found,
+    pub(super) wanted: Wanted,
+    index: Arc<Mutex<EvidenceIndex>>,
+    /// ACCEPTs of the batch with their place and direction, and the hashes that the filter is asked for. All of them are asked
+    /// for at once: the filter is far larger than a cache, and so the loads do not wait for each other.
+    accepts: Vec<Accept>,
+    hashes: Vec<(u64, usize)>,
+    waiting: Vec<Wait>,
+}
+
+/// An ACCEPT.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Accept {
+    pub(super) row: usize,
+    /// The number of its place.
+    pub(super) at: usize,
+    pub(super) direction: Direction,
+    /// Whether the filter lets its flow, its service and that in its zone through; only where the configuration does not
+    /// change around it.
+    pub(super) wanted: Option<[bool; 3]>,
+}
+
+/// A record that is to be kept, its place, its direction, and what of it is wanted.
+pub(super) type Wait = (Record<'static>, usize, Direction, [bool; 3]);
+
+/// So many records wait before a reader does.
+const MOST_WAITING: usize = 8 * 1024;
+
+fn give(waiting: &mut Vec<Wait>, places: &mut [Place], mut index: MutexGuard<'_, EvidenceIndex>) {
+    for (record, at, direction, wanted) in waiting.drain(..) {
+        let Some(place) = places.get_mut(at) else { continue };
+        let Some(id) = &place.interface else { continue };
+        let number = *place.number.get_or_insert_with(|| index.number(id));
+        let zone = place.zone.as_deref().map(Zone::of);
+        index.keep_wanted(&record, number, direction, zone, true, wanted);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<'n> Observer<'n> {
+    pub(super) fn new(
+        engine: Option<Engine<'n>>,
+        own: Arc<OwnAddresses>,
+        wanted: Wanted,
+        index: Arc<Mutex<EvidenceIndex>>,
+    ) -> Observer<'n> {
+        Observer {
+            coder: Coder::default(),
+            places: Places::new(engine, own),
+            found: Found::default(),
+            wanted,
+            index,
+            accepts: Vec::new(),
+            hashes: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The columns of a batch whose rows are looked at next.
+    pub(super) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
+        let columns = self.coder.columns(batch)?;
+        self.places.begin(&columns);
+        Ok(columns)
+    }
+
+    /// Looks at all records of a batch.
+    pub(super) fn all(&mut self, batch: &RecordBatch) -> Result<()> {
+        let columns = self.columns(batch)?;
+        columns.keep_addresses();
+        let is_accept = columns.equal_to(Text::Action, "ACCEPT");
+        let is_ok = columns.equal_to(Text::LogStatus, "OK");
+        let (mut accepts, mut hashes) = (std::mem::take(&mut self.accepts), std::mem::take(&mut self.hashes));
+        for (row, (is_accept, is_ok)) in is_accept.into_iter().zip(is_ok).enumerate() {
+            let (places, found) = (&mut self.places, &mut self.found);
+            let Some(start) = columns.start(row) else { continue };
+            let at = places.at(&columns, row, start, columns.end(row, start));
+            let (Some(place), engine) = (places.places.get_mut(at), &mut places.engine) else { continue };
+            let covers = Coverage { first: start, accepts: is_accept };
+            place.coverage.get_or_insert(covers).merge(covers);
+            if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
+                // NODATA tells as well that logs reach back to it.
+                found.logged_from(start);
+                // Such a record has no protocol, and is its interface's all the same.
+                if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
+                    && let Some(id) = columns.text(Text::Interface, row)
+                {
+                    lock(&self.index).missing(id, start, columns.end(row, start));
+                }
+                continue;
+            }
+            found.accepts += u64::from(is_accept);
+            let (Some(_), Some(protocol)) = (&place.interface, columns.protocol(row)) else { continue };
+            found.logged_from(start);
+            let direction = place.direction(&columns, row);
+            if let (Some(_), Some(direction)) = (&place.subnet, direction)
+                && let Some(local) = shown(&columns, row, direction)
+            {
+                place.saw(local);
+            }
+            if !is_accept {
+                continue;
+            }
+            found.directed_accepts |= direction.is_some();
+            if let (Some(rules), Some(engine)) = (&place.rules, engine) {
+                let mut record = columns.record(row, |_| false);
+                record.direction = direction;
+                check(&mut place.consistency, &record, rules, engine);
+            }
+            if let Some(direction) = direction {
+                let wanted = place.hashes(&columns, row, protocol, Some(direction));
+                hashes.extend(wanted.into_iter().flatten().map(|hash| (hash, accepts.len())));
+                accepts.push(Accept { row, at, direction, wanted: None });
+            }
+        }
+        let exact = &self.wanted.exact;
+        let hits = hashes.iter().filter(|(hash, _)| exact.may_contain(*hash)).map(|(_, nth)| *nth);
+        let mut hits: Vec<usize> = hits.collect();
+        hits.dedup();
+        self.keep(&columns, hits.iter().filter_map(|nth| accepts.get(*nth)).copied());
+        accepts.clear();
+        hashes.clear();
+        (self.accepts, self.hashes) = (accepts, hashes);
+        Ok(())
+    }
+
+    /// Gives ACCEPTs to the index, which keeps those that are wanted.
+    pub(super) fn keep(&mut self, columns: &Columns, accepts: impl Iterator<Item = Accept>) {
+        let mut accepts = accepts.peekable();
+        if accepts.peek().is_none() {
+            return;
+        }
+        let mut index = lock(&self.index);
+        for Accept { row, at, direction, wanted } in accepts {
+            let Some(place) = self.places.places.get_mut(at) else { continue };
+            let mut record = columns.record(row, |_| false);
+            record.direction = Some(direction);
+            record.alias = place.alias(columns, row, direction);
+            let Some(id) = &place.interface else { continue };
+            let shown = match &place.rules {
+                Some(_) if wanted.is_some_and(|[.., in_zone]| !in_zone) => None,
+                Some(rules) => zone(&record, rules),
+                None => place.zone.as_deref().map(Zone::of),
+            };
+            match wanted {
+                Some(wanted) => {
+                    let number = *place.number.get_or_insert_with(|| index.number(id));
+                    index.keep_wanted(&record, number, direction, shown, true, wanted);
+                }
+                None => {
+                    let engine = self.places.engine.as_mut();
+                    let steady = engine.is_none_or(|engine| is_steady(&record, engine));
+                    index.keep(&record, id, direction, shown, steady);
+                }
+            }
+        }
+    }
+
+    /// Gives records to the index: each with its place, its direction, and what of it is wanted, in a zone only where the
+    /// configuration does not know the interface. They wait while another reader has it, unless there are many.
+    pub(super) fn keep_records(&mut self, records: impl Iterator<Item = Wait>) {
+        self.waiting.extend(records);
+        let index = match self.index.try_lock() {
+            Ok(index) => Some(index),
+            Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
+            Err(TryLockError::WouldBlock) => (self.waiting.len() > MOST_WAITING).then(|| lock(&self.index)),
+        };
+        if let Some(index) = index {
+            give(&mut self.waiting, &mut self.places.places, index);
+        }
+    }
+
+    /// Gives the records that have waited to the index. Their places have to be the same still.
+    pub(super) fn flush(&mut self) {
+        if !self.waiting.is_empty() {
+            give(&mut self.waiting, &mut self.places.places, lock(&self.index));
+        }
+    }
+
+    /// Asks the configuration whether it explains these ACCEPTs.
+    pub(super) fn check(&mut self, columns: &Columns, accepts: impl Iterator<Item = Accept>) {
+        for Accept { row, at, direction, .. } in accepts {
+            let (Some(place), Some(engine)) = (self.places.places.get_mut(at), &mut self.places.engine)
+            else {
+                continue;
+            };
+            if let Some(rules) = &place.rules {
+                let mut record = columns.record(row, |_| false);
+                record.direction = Some(direction);
+                check(&mut place.consistency, &record, rules, engine);
+            }
+        }
+    }
+
+    /// Settles the places, where there are many.
+    pub(super) fn settle(&mut self) {
+        if self.places.places.len() > MOST_PLACES {
+            self.flush();
+        }
+        if self.places.places.len() > MOST_PLACES {
+            self.found.take(self.places.take());
+        }
+    }
+
+    /// What was found.
+    pub(super) fn finish(mut self) -> Found {
+        self.flush();
+        self.found.take(self.places.take());
+        self.found
+    }
+}

@@ -1,0 +1,299 @@
+//! All records of a store, looked at as keys into the dictionaries of their row group.
+//!
+//! Few ACCEPTs bear on a REJECT, and what else is noted of records is nearly always the same for all of an interface. So a record
+//! costs a few look-ups by its keys here; records that are out of the ordinary are made into batches and left to the
+//! [`Observer`], which looks at them one by one. Row groups that are not made of keys, or in which the configuration changes,
+//! are left to it whole.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use datafusion::common::Result;
+
+use super::ask::probe;
+use super::evidence::Reader;
+use super::lanes::{Check, NO_LANE, NOT_PLAIN};
+use super::observe::{Accept, Coverage, Found, Observer};
+use super::sifter::{Buffers, Kind, Sifter, of};
+use crate::attribute::{pair_hash, zone_pair_hash};
+use crate::rules::{Direction, Engine};
+use crate::sql::coded::rowgroups::{KeyedRows, RowGroup, RowGroups};
+use crate::sql::records::{NONE, Text};
+use crate::store::decode::Bits;
+
+/// Rows that are looked at together: their keys, and what is made of them, stay in a cache.
+const WINDOW: usize = 4 * 1024;
+
+/// Looks at all records of the row groups that come to this reader: what bears on REJECTs goes to the index.
+pub(super) async fn groups(groups: Arc<RowGroups>, (network, own, wanted, index): Reader) -> Result<Found> {
+    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, index);
+    let mut spare = Vec::new();
+    let mut buffers = Buffers::default();
+    while let Some(group) = groups.next(&mut spare)? {
+        match group {
+            RowGroup::Plain(batches) => {
+                for batch in batches {
+                    observer.all(&batch?)?;
+                    tokio::task::yield_now().await;
+                }
+            }
+            RowGroup::Keyed(mut rows) => {
+                match Sifter::new(&mut rows, &mut observer)? {
+                    Some(mut sifter) => {
+                        for window in rows.windows(sifter.columns.interface, WINDOW)? {
+                            sifter.window(&mut rows, &window, &mut observer, &mut buffers)?;
+                            tokio::task::yield_now().await;
+                        }
+                        sifter.end(&mut observer);
+                    }
+                    None => {
+                        for window in rows.windows(0, WINDOW)? {
+                            observer.all(&rows.batch(&window, None)?)?;
+                            tokio::task::yield_now().await;
+                        }
+                    }
+                }
+                spare.extend(rows.into_columns().rev());
+            }
+        }
+        observer.settle();
+    }
+    Ok(observer.finish())
+}
+
+impl Sifter {
+    /// Looks at some rows.
+    fn window(
+        &mut self,
+        rows: &mut KeyedRows,
+        window: &Range<usize>,
+        observer: &mut Observer<'_>,
+        buffers: &mut Buffers,
+    ) -> Result<()> {
+        self.read(rows, window, buffers)?;
+        self.meet(rows, window, observer, buffers)?;
+        let count = window.len();
+        self.look(observer, buffers);
+        let Buffers { hashes, tags, candidates, passed, .. } = buffers;
+        probe(&observer.wanted.pairs, hashes, tags);
+        tags.dedup();
+        passed.clear();
+        passed.extend(tags.iter().filter_map(|nth| candidates.get(*nth as usize)).copied());
+        self.ask(rows, window, observer, buffers)?;
+        self.keep(rows, window, observer, buffers)?;
+        if !buffers.left.is_empty() {
+            let chosen = Bits::of(buffers.left.iter().map(|((row, ..), _)| *row as usize), count);
+            let columns = observer.columns(&rows.batch(window, Some(&chosen))?)?;
+            let accepts = buffers.left.iter().enumerate();
+            let accepts = accepts.filter_map(|(row, ((_, lane, direction), wanted))| {
+                let at = self.lanes.get(*lane)?.place;
+                Some(Accept { row, at, direction: *direction, wanted: *wanted })
+            });
+            observer.keep(&columns, accepts);
+        }
+        if !buffers.doubtful.is_empty() {
+            let chosen = Bits::of(buffers.doubtful.iter().map(|(row, ..)| *row as usize), count);
+            let columns = observer.columns(&rows.batch(window, Some(&chosen))?)?;
+            let accepts = buffers.doubtful.iter().enumerate();
+            let accepts = accepts.filter_map(|(row, (_, lane, direction))| {
+                let at = self.lanes.get(*lane)?.place;
+                Some(Accept { row, at, direction: *direction, wanted: None })
+            });
+            observer.check(&columns, accepts);
+        }
+        if !buffers.special.is_empty() {
+            let chosen = Bits::of(buffers.special.iter().copied(), count);
+            observer.all(&rows.batch(window, Some(&chosen))?)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the keys of a window, and tells the kinds of its rows.
+    fn read(&self, rows: &mut KeyedRows, window: &Range<usize>, buffers: &mut Buffers) -> Result<()> {
+        let columns = &self.columns;
+        let mut keys = |at: Option<usize>, keys: &mut Vec<u32>| {
+            keys.clear();
+            match at {
+                Some(at) => rows.keys(at, window.clone(), None, keys),
+                None => Ok(()),
+            }
+        };
+        keys(Some(columns.interface), &mut buffers.interfaces)?;
+        keys(Some(columns.src), &mut buffers.src)?;
+        keys(Some(columns.dst), &mut buffers.dst)?;
+        keys(Some(columns.protocol), &mut buffers.protocols)?;
+        keys(Some(columns.start), &mut buffers.starts)?;
+        keys(columns.action, &mut buffers.actions)?;
+        keys(columns.status, &mut buffers.statuses)?;
+        keys(columns.direction, &mut buffers.directions)?;
+        keys(columns.opens, &mut buffers.flags)?;
+        for (at, into) in columns.packets.iter().zip(&mut buffers.packets) {
+            keys(*at, into)?;
+        }
+        for (at, into) in columns.told.iter().zip(&mut buffers.told) {
+            keys(*at, into)?;
+        }
+        buffers.kinds.clear();
+        for (row, (protocol, start)) in buffers.protocols.iter().zip(&buffers.starts).enumerate() {
+            let key = |keys: &Vec<u32>| keys.get(row).copied().unwrap_or(NONE);
+            let kind = of(&self.kinds.accepts, key(&buffers.actions)).unwrap_or(Kind::Special);
+            let is_ok = of(&self.kinds.is_ok, key(&buffers.statuses)).flatten().unwrap_or(true);
+            let known = of(&self.protocols, *protocol).flatten().is_some() && *start != NONE;
+            buffers.kinds.push(if is_ok && known { kind } else { Kind::Special });
+        }
+        Ok(())
+    }
+
+    /// Finds the places of interfaces that the row group has not had before.
+    fn meet(
+        &mut self,
+        rows: &mut KeyedRows,
+        window: &Range<usize>,
+        observer: &mut Observer<'_>,
+        buffers: &Buffers,
+    ) -> Result<()> {
+        let mut last = NONE;
+        let mut new: Vec<(usize, u32)> = Vec::new();
+        for (row, key) in buffers.interfaces.iter().enumerate() {
+            if *key == last || self.lanes.of(*key) != NO_LANE {
+                last = *key;
+                continue;
+            }
+            if buffers.kinds.get(row).is_some_and(|kind| *kind != Kind::Special) {
+                // Until its place has been found.
+                self.lanes.set(*key, NOT_PLAIN);
+                new.push((row, *key));
+                last = *key;
+            }
+        }
+        if new.is_empty() {
+            return Ok(());
+        }
+        let chosen = Bits::of(new.iter().map(|(row, _)| *row), window.len());
+        let columns = observer.columns(&rows.batch(window, Some(&chosen))?)?;
+        for (nth, (row, key)) in new.iter().enumerate() {
+            let Some(start) = columns.start(nth) else { continue };
+            let at = observer.places.at(&columns, nth, start, columns.end(nth, start));
+            let Some(place) = observer.places.places.get(at) else { continue };
+            let told = buffers.told.each_ref().map(|keys| keys.get(*row).copied().unwrap_or(NONE));
+            let interface = (*key, columns.hash(Text::Interface, nth));
+            self.lanes.add(interface, (at, place), told, &observer.wanted.zones);
+        }
+        Ok(())
+    }
+
+    /// Looks at the rows: notes what they show of their interfaces, and finds the ACCEPTs whose remote address is wanted.
+    fn look(&mut self, observer: &mut Observer<'_>, buffers: &mut Buffers) {
+        let Sifter { lanes, src, dst, packets, starts, directions, opens, .. } = self;
+        let (src, dst) = (&*src, &*dst);
+        let (places, found) = (&mut observer.places.places, &mut observer.found);
+        let (src_hashes, dst_hashes) = (src.hashes(), dst.hashes());
+        buffers.candidates.clear();
+        buffers.hashes.clear();
+        buffers.special.clear();
+        buffers.doubtful.clear();
+        // Nearly always the other texts that tell the place are the same in all rows.
+        let constant = |keys: &Vec<u32>| keys.iter().all(|key| Some(key) == keys.first());
+        let told: [u32; 3] = buffers.told.each_ref().map(|keys| keys.first().copied().unwrap_or(NONE));
+        let varied = !buffers.told.iter().all(constant);
+        let packet_hash = |side: usize, row: usize| {
+            let key = buffers.packets.get(side).and_then(|keys| keys.get(row));
+            let values = packets.get(side).and_then(Option::as_ref);
+            key.zip(values).and_then(|(key, values)| values.hashes().get(*key as usize).copied()).unwrap_or(0)
+        };
+        let has_packets = packets.iter().any(Option::is_some);
+        let ends = buffers.interfaces.iter().zip(&buffers.src).zip(&buffers.dst);
+        let rows = ends.zip(&buffers.starts).zip(&buffers.kinds).enumerate();
+        for (row, ((((interface, src_key), dst_key), start), kind)) in rows {
+            let number = lanes.of(*interface);
+            let (lane, lists) = lanes.with_lists(number);
+            let lane = lane.filter(|_| *kind != Kind::Special);
+            let (Some(lane), Some(start)) = (lane, starts.get(*start as usize)) else {
+                buffers.special.push(row);
+                continue;
+            };
+            let same = |(keys, told): (&Vec<u32>, &u32)| keys.get(row).copied().unwrap_or(NONE) == *told;
+            let of_place = match varied {
+                false => lane.told == told,
+                true => buffers.told.iter().zip(&lane.told).all(same),
+            };
+            if !of_place {
+                buffers.special.push(row);
+                continue;
+            }
+            let is_accept = *kind == Kind::Accept;
+            let Some(place) = places.get_mut(lane.place) else { continue };
+            let mut direction = None;
+            let src_hash = src_hashes.get(*src_key as usize).copied().unwrap_or(0);
+            let dst_hash = dst_hashes.get(*dst_key as usize).copied().unwrap_or(0);
+            if is_accept || lane.notes {
+                let logged = buffers.directions.get(row).and_then(|key| of(directions, *key).flatten());
+                direction = logged.or_else(|| {
+                    lane.direction(place, [(*src_key, src_hash, src), (*dst_key, dst_hash, dst)])
+                });
+            }
+            // What the configuration makes of an ACCEPT that goes no known way is found one by one.
+            if is_accept
+                && lane.check != Check::Never
+                && (direction.is_none() || src_hash == 0 || dst_hash == 0)
+            {
+                buffers.special.push(row);
+                continue;
+            }
+            lane.first = lane.first.min(*start);
+            lane.accepts += u64::from(is_accept);
+            let Some(direction) = direction else { continue };
+            let (remote, side, (remote_key, remotes), (local, own)) = match direction {
+                Direction::Ingress => (src_hash, 0, (*src_key, src), (*dst_key, dst)),
+                Direction::Egress => (dst_hash, 1, (*dst_key, dst), (*src_key, src)),
+            };
+            if lane.notes && lane.noted.get(side) != Some(&local) {
+                own.address(local as usize).into_iter().for_each(|local| place.saw(local));
+                lane.noted.get_mut(side).into_iter().for_each(|noted| *noted = local);
+            }
+            if !is_accept {
+                continue;
+            }
+            found.directed_accepts = true;
+            let packet = if has_packets { packet_hash(side, row) } else { 0 };
+            let agrees = match lane.check {
+                Check::Never => None,
+                Check::Always => Some(false),
+                Check::List(list) => {
+                    let opens = buffers.flags.get(row).is_some_and(|key| of(opens, *key).unwrap_or(true));
+                    let one = packet == 0 || packet == remote;
+                    Some(!opens && one && lists.is_quiet(list, direction, remote_key, remotes))
+                }
+            };
+            match agrees {
+                None => {}
+                Some(true) => lane.agreed += 1,
+                Some(false) => buffers.doubtful.push((row as u32, number, direction)),
+            }
+            let nth = buffers.candidates.len() as u32;
+            buffers.candidates.push((row as u32, number, direction));
+            for remote in [remote, if packet == remote { 0 } else { packet }] {
+                if remote != 0 {
+                    buffers.hashes.push((pair_hash(lane.interface, remote), nth));
+                    let in_zone = lane.zone.map(|zone| (zone_pair_hash(zone, remote), nth));
+                    buffers.hashes.extend(in_zone);
+                }
+            }
+        }
+    }
+
+    /// Leaves what was noted of the interfaces.
+    fn end(self, observer: &mut Observer<'_>) {
+        for lane in self.lanes.into_iter() {
+            if lane.first == i64::MAX {
+                continue;
+            }
+            let Some(place) = observer.places.places.get_mut(lane.place) else { continue };
+            let covers = Coverage { first: lane.first, accepts: lane.accepts > 0 };
+            place.coverage.get_or_insert(covers).merge(covers);
+            observer.found.logged_from(lane.first);
+            observer.found.accepts += lane.accepts;
+            place.consistency.checked += lane.agreed;
+        }
+    }
+}
