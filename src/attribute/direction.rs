@@ -49,6 +49,10 @@ impl InterfaceAddresses {
     /// Takes a record of the interface into account.
     #[inline]
     pub fn observe(&mut self, src: IpAddr, dst: IpAddr) {
+        // Packets have ends of one family. A record that says otherwise tells nothing, whatever came before it.
+        if src.is_ipv6() != dst.is_ipv6() {
+            return;
+        }
         let slot = usize::from(src.is_ipv6());
         let Some(common) = self.0.get_mut(slot) else { return };
         match *common {
@@ -145,5 +149,17 @@ mod tests {
         assert_eq!(own.own("eni-a", Family::V6), None, "family by family");
         own.observe("eni-a", ip("192.0.2.1"), ip("203.0.113.9"));
         assert_eq!(own.own("eni-a", Family::V4), None, "a contradiction ends it");
+    }
+
+    #[test]
+    fn a_record_with_ends_of_two_families_tells_nothing() {
+        let mut own = OwnAddresses::default();
+        own.observe("eni-a", ip("2001:db8::7"), ip("10.0.1.10"));
+        own.observe("eni-a", ip("2001:db8::7"), ip("10.0.1.11"));
+        assert_eq!(own.own("eni-a", Family::V6), None);
+        own.observe("eni-a", ip("10.0.1.10"), ip("203.0.113.9"));
+        own.observe("eni-a", ip("10.0.1.10"), ip("2001:db8::7"));
+        own.observe("eni-a", ip("10.0.1.10"), ip("203.0.113.10"));
+        assert_eq!(own.own("eni-a", Family::V4), Some(ip("10.0.1.10")));
     }
 }
