@@ -139,7 +139,7 @@ fn columns_of_unknown_names_are_kept_whatever_their_type() {
 
 #[test]
 fn a_known_column_of_a_nested_type_refuses_its_rows_and_not_the_file() {
-    let fields = vec![(
+    let fields = [(
         Arc::new(Field::new("a", DataType::Utf8, true)),
         column("", StringArray::from(vec![Some("10.0.0.1"), None])).1,
     )];
