@@ -93,7 +93,11 @@ const ANSWERS: &[(&str, &str, &[&str])] = &[
             "22|ssh|10.0.1.10|10.0.2.20|REJECT|false|1|120|10:12:00Z|10:13:00Z",
         ],
     ),
-    ("inbound_from_internet", "", &["10.0.1.10|443|tcp|https|1|1|500"]),
+    (
+        "inbound_from_internet",
+        "",
+        &["10.0.1.10|443|tcp|https|1|1|500", "2001:db8:1::10|443|tcp|https|1|1|300"],
+    ),
     ("port_scan_vertical", "min_ports=3", &["10:10:00Z|198.51.100.99|10.0.1.10|3|3|3"]),
     ("port_scan_vertical", "min_ports=4", &[]),
     ("port_scan_horizontal", "min_hosts=2", &["10:10:00Z|198.51.100.99|22|tcp|2|2|2"]),
