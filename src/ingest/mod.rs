@@ -87,7 +87,7 @@ pub struct Watch {
 
 /// So much is committed at a time: an interruption loses at most this much work.
 const BATCH_BYTES: u64 = 8 << 30;
-const BATCH_FILES: usize = 50_000;
+const BATCH_FILES: usize = 20_000;
 
 /// Files beyond this size are hashed before they are read, since their hash would come too late otherwise.
 fn streamed(item: &Item) -> bool {
