@@ -1,29 +1,18 @@
 #!/usr/bin/env python3
 """Opens a flowq store with DuckDB's delta_scan and holds it against what the ingested files count to.
 
-usage: read_duckdb.py STORE DUMP EXPECTED.json
-EXPECTED.json: {"file below DUMP": {"kind": table or null, "rows": N, "bytes": N or null, "skipped_reason": null or text, ...}, ...}
+usage: read_duckdb.py STORE DUMP EXPECTED.json      (see counts.py)
 Exit code 0 if every table opens and holds of every file the rows, and the sum of bytes, that it should; else 1 with a line
 for each difference.
 """
 
-import json
 import os
 import sys
 
 import duckdb
 import duckdb_extension_delta
 
-# The log tables, each with the column of its time.
-TIMES = {
-    "alb_connection_logs": "time",
-    "alb_health_check_logs": "time",
-    "alb_logs": "time",
-    "clb_logs": "time",
-    "flow_logs": "start",
-    "nlb_logs": "time",
-    "tgw_flow_logs": "start",
-}
+import counts
 
 
 def connect():
@@ -35,25 +24,15 @@ def connect():
     return db
 
 
-def check(db, store, dump, table, expected):
+def check(db, store, dump, table, time, expected):
     scan = f"delta_scan('{os.path.join(store, table)}')"
-    of_table = {file: e for file, e in expected.items() if e["kind"] == table and e["skipped_reason"] is None}
     total = db.execute(f"select count(*) from {scan}").fetchone()[0]
-    wanted = sum(e["rows"] for e in of_table.values())
+    wanted = sum(e["rows"] for e in counts.of_table(table, expected).values())
     if total != wanted:
         yield f"{total} rows, not {wanted}"
-    has_bytes = table in ("flow_logs", "tgw_flow_logs")
-    sums = "sum(bytes)::bigint" if has_bytes else "null"
-    found = {
-        os.path.relpath(file, dump): (rows, total)
-        for file, rows, total in db.execute(f"select source_file, count(*), {sums} from {scan} group by source_file").fetchall()
-    }
-    for file in sorted(found.keys() | {file for file, e in of_table.items() if e["rows"]}):
-        e = of_table.get(file, {"rows": 0, "bytes": None})
-        rows, total = found.get(file, (0, None))
-        if rows != e["rows"] or (has_bytes and (total or 0) != e["bytes"]):
-            yield f"{file}: {rows} rows with {total} bytes, not {e['rows']} with {e['bytes']}"
-    time = TIMES[table]
+    sums = "sum(bytes)::bigint" if counts.has_bytes(table) else "null"
+    found = db.execute(f"select source_file, count(*), {sums} from {scan} group by source_file").fetchall()
+    yield from counts.differences(table, dump, expected, found)
     astray = db.execute(f'select count(*) from {scan} where event_date is distinct from "{time}"::timestamp::date').fetchone()[0]
     if astray:
         yield f"{astray} rows lie in the partition of another day"
@@ -66,16 +45,8 @@ def check(db, store, dump, table, expected):
 
 
 def main():
-    store, dump, expected = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2]), json.load(open(sys.argv[3]))
     db = connect()
-    wrong = 0
-    for table in TIMES:
-        problems = list(check(db, store, dump, table, expected))
-        wrong += len(problems)
-        print(f"{table}: {'ok' if not problems else ''}")
-        for problem in problems:
-            print(f"  {problem}")
-    return 1 if wrong else 0
+    return counts.main(lambda *of: check(db, *of))
 
 
 if __name__ == "__main__":
