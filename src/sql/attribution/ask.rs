@@ -50,15 +50,8 @@ impl Sifter {
             return Ok(());
         }
         let chosen = Bits::of(buffers.passed.iter().map(|(row, ..)| *row as usize), window.len());
-        let mut ports = |at: Option<usize>, keys: &mut Vec<u32>| {
-            keys.clear();
-            match at {
-                Some(at) => rows.keys(at, window.clone(), Some(&chosen), keys),
-                None => Ok(()),
-            }
-        };
-        ports(self.columns.src_port, &mut buffers.src_ports)?;
-        ports(self.columns.dst_port, &mut buffers.dst_ports)?;
+        rows.keys_into(self.columns.src_port, window, Some(&chosen), &mut buffers.src_ports)?;
+        rows.keys_into(self.columns.dst_port, window, Some(&chosen), &mut buffers.dst_ports)?;
         let Buffers {
             hashes, tags, passed, hits, src, dst, packets, protocols, src_ports, dst_ports, ..
         } = &mut *buffers;
@@ -114,17 +107,10 @@ impl Sifter {
             return Ok(());
         }
         let chosen = Bits::of(buffers.hits.iter().map(|((row, ..), _)| *row as usize), window.len());
-        let mut keys = |at: Option<usize>, keys: &mut Vec<u32>| {
-            keys.clear();
-            match at {
-                Some(at) => rows.keys(at, window.clone(), Some(&chosen), keys),
-                None => Ok(()),
-            }
-        };
-        keys(self.columns.src_port, &mut buffers.src_ports)?;
-        keys(self.columns.dst_port, &mut buffers.dst_ports)?;
-        keys(self.columns.end, &mut buffers.ends)?;
-        keys(self.columns.flags, &mut buffers.hit_flags)?;
+        rows.keys_into(self.columns.src_port, window, Some(&chosen), &mut buffers.src_ports)?;
+        rows.keys_into(self.columns.dst_port, window, Some(&chosen), &mut buffers.dst_ports)?;
+        rows.keys_into(self.columns.end, window, Some(&chosen), &mut buffers.ends)?;
+        rows.keys_into(self.columns.flags, window, Some(&chosen), &mut buffers.hit_flags)?;
         let key = |keys: &[u32], at: usize| keys.get(at).copied().unwrap_or(NONE);
         let packet = |side: usize, row: usize| {
             let values = self.packets.get(side)?.as_ref()?;

@@ -163,11 +163,8 @@ impl Learner {
         for window in rows.windows(places[0].unwrap_or_default(), WINDOW)? {
             if learns {
                 for (keys, place) in keys.iter_mut().zip(places) {
-                    keys.clear();
-                    match place {
-                        Some(place) => rows.keys(place, window.clone(), None, keys)?,
-                        None => keys.resize(window.len(), NONE),
-                    }
+                    rows.keys_into(place, &window, None, keys)?;
+                    keys.resize(window.len(), NONE);
                 }
                 self.take_keys(&mut keys, none);
             }
@@ -258,8 +255,7 @@ async fn take_groups(
                 let mut keys = Vec::new();
                 learner.take_keyed(&mut rows, &mut coder, |rows, window| {
                     let Some(action) = action else { return Ok(()) };
-                    keys.clear();
-                    rows.keys(action, window.clone(), None, &mut keys)?;
+                    rows.keys_into(Some(action), &window, None, &mut keys)?;
                     let is_reject = |key: &u32| of_key.get(*key as usize) == Some(&1);
                     let places = keys.iter().enumerate().filter(|(_, key)| is_reject(key));
                     let chosen = Bits::of(places.map(|(place, _)| place), window.len());

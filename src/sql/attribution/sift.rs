@@ -111,13 +111,7 @@ impl Sifter {
     /// Reads the keys of a window, and tells the kinds of its rows.
     fn read(&self, rows: &mut KeyedRows, window: &Range<usize>, buffers: &mut Buffers) -> Result<()> {
         let columns = &self.columns;
-        let mut keys = |at: Option<usize>, keys: &mut Vec<u32>| {
-            keys.clear();
-            match at {
-                Some(at) => rows.keys(at, window.clone(), None, keys),
-                None => Ok(()),
-            }
-        };
+        let mut keys = |at: Option<usize>, keys: &mut Vec<u32>| rows.keys_into(at, window, None, keys);
         keys(Some(columns.interface), &mut buffers.interfaces)?;
         keys(Some(columns.src), &mut buffers.src)?;
         keys(Some(columns.dst), &mut buffers.dst)?;

@@ -186,6 +186,21 @@ impl KeyedRows {
         }
     }
 
+    /// As [`keys`](KeyedRows::keys), in the place of what was there; nothing where there is no such column.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn keys_into(
+        &mut self,
+        of: Option<usize>,
+        rows: &Range<usize>,
+        chosen: Option<&Bits>,
+        keys: &mut Vec<u32>,
+    ) -> Result<()> {
+        keys.clear();
+        of.map_or(Ok(()), |of| self.keys(of, rows.clone(), chosen, keys))
+    }
+
     /// The distinct texts of a column.
     ///
     /// # Errors
