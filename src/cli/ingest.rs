@@ -15,7 +15,7 @@ use crate::ingest::summary::{Counts, Note, Summary};
 use crate::ingest::{IngestError, IngestOptions, Watch, ingest};
 use crate::parse::flow::Layout;
 use crate::source::decode::DecodeOptions;
-use crate::source::parse_log_format;
+use crate::source::{parse_log_format, unknown_fields};
 use crate::sql::output::OutputFormat;
 
 /// How logs are read, for every command that reads them.
@@ -37,6 +37,17 @@ impl InputArgs {
         let layouts =
             layouts.collect::<Result<Vec<_>, crate::source::LogFormatError>>().context("--log-format")?;
         Ok(DecodeOptions { layouts })
+    }
+
+    /// Warns of field names that flowq does not know.
+    pub fn warn_of_unknown_fields(&self, printer: &Printer) {
+        for fields in self.log_format.iter().filter_map(|text| parse_log_format(text).ok()) {
+            for name in unknown_fields(&fields) {
+                printer.warn(&format!(
+                    "--log-format: flowq knows no field `{name}`; its values are kept in extra['{name}']"
+                ));
+            }
+        }
     }
 }
 
@@ -60,6 +71,7 @@ pub fn run(args: &IngestArgs, global: &Global, printer: &Printer) -> anyhow::Res
             return Ok(exit::USAGE);
         }
     };
+    args.input.warn_of_unknown_fields(printer);
     if !matches!(printer.format(), OutputFormat::Table | OutputFormat::Json | OutputFormat::Ndjson) {
         printer.error(&format!(
             "the summary is a table, json or ndjson, not {} (query `ingested_files` with flowq sql instead)",

@@ -150,7 +150,8 @@ pub fn main() -> ExitCode {
     };
     env_logger::Builder::new().filter_level(level).parse_default_env().init();
     let global = &cli.global;
-    let printer = Printer::new(global.format, global.output.clone(), global.quiet, global.color);
+    let file = global.output.clone().filter(|file| file.as_os_str() != "-");
+    let printer = Printer::new(global.format, file, global.quiet, global.color);
     if printer.file.is_none() && printer.format().needs_file() {
         printer.error("parquet is not written to a terminal or pipe (name a file with -o)");
         return ExitCode::from(exit::USAGE);

@@ -27,7 +27,7 @@ pub static COLUMNS: &[Column] = &[
     column("tgw_dst_subnet_id", "tgw-dst-subnet-id", Text, 6, "Destination subnet."),
     column("tgw_src_eni", "tgw-src-eni", Text, 6, "Source attachment interface."),
     column("tgw_dst_eni", "tgw-dst-eni", Text, 6, "Destination attachment interface."),
-    column("tgw_src_az_id", "tgw-src-az-id", Text, 6, "Zone id of the source side; - from a sublocation."),
+    column("tgw_src_az_id", "tgw-src-az-id", Text, 6, "Zone id of the source side; NULL from a sublocation."),
     column("tgw_dst_az_id", "tgw-dst-az-id", Text, 6, "Zone id of the destination side."),
     column(
         "tgw_pair_attachment_id",

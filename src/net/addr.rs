@@ -120,12 +120,14 @@ const DOCUMENTATION_V4: [(u32, u32); 3] = [
     (0xCB00_7100, 0xCB00_71FF), // 203.0.113.0/24
 ];
 
-/// (first, last) of the other reserved IPv4 ranges.
-const RESERVED_V4: [(u32, u32); 6] = [
+/// (first, last) of the other reserved IPv4 ranges. In 192.0.0.0/24, IANA's registry of special-purpose addresses lets 192.0.0.9
+/// and 192.0.0.10 be reached globally.
+const RESERVED_V4: [(u32, u32); 7] = [
     (0x0000_0000, 0x00FF_FFFF), // 0.0.0.0/8
     (0x7F00_0000, 0x7FFF_FFFF), // 127.0.0.0/8
     (0xA9FE_0000, 0xA9FE_FFFF), // 169.254.0.0/16
-    (0xC000_0000, 0xC000_00FF), // 192.0.0.0/24
+    (0xC000_0000, 0xC000_0008), // 192.0.0.0/24 up to 192.0.0.8
+    (0xC000_000B, 0xC000_00FF), // and from 192.0.0.11 on
     (0xC612_0000, 0xC613_FFFF), // 198.18.0.0/15
     (0xE000_0000, 0xFFFF_FFFF), // 224.0.0.0/4 and 240.0.0.0/4
 ];
@@ -134,14 +136,12 @@ fn within(ranges: &[(u32, u32)], addr: u32) -> bool {
     ranges.iter().any(|&(first, last)| addr >= first && addr <= last)
 }
 
-/// The class of an IPv4 address, an IPv6 address, or an IPv4 address mapped into IPv6 (which counts as IPv4).
+/// The class of an address. An IPv4 address mapped into IPv6 (`::ffff:10.0.0.1`) is an IPv6 address here as everywhere: one
+/// that stands on no wire, and is reserved.
 pub fn class(addr: &IpAddr) -> AddressClass {
     match addr {
         IpAddr::V4(v4) => class_v4(u32::from(*v4)),
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => class_v4(u32::from(v4)),
-            None => class_v6(u128::from(*v6)),
-        },
+        IpAddr::V6(v6) => class_v6(u128::from(*v6)),
     }
 }
 
@@ -165,14 +165,26 @@ fn class_v6(addr: u128) -> AddressClass {
         || top(10) == 0xFEC0 >> 6                 // fec0::/10 site-local, deprecated by RFC 3879
         || top(8) == 0xFF                         // ff00::/8 multicast
         || documentation_v6(addr)
-        || top(64) == 0x0100_0000_0000_0000       // 100::/64 discard-only
+        || top(63) == 0x0100_0000_0000_0000 >> 1  // 100::/64 discard-only, 100:0:0:1::/64 dummy, RFC 9780
         || top(48) == 0x0064_FF9B_0001            // 64:ff9b:1::/48 local translation, RFC 8215
-        || top(48) == 0x2001_0002_0000            // 2001:2::/48 benchmarking
-        || top(28) == 0x0200_1001                 // 2001:10::/28 ORCHID, deprecated
-        || top(28) == 0x0200_1002                 // 2001:20::/28 ORCHIDv2
+        || protocol_assignment_v6(addr)
         || top(16) == 0x5F00                      // 5f00::/16 segment routing, RFC 9602
-        || top(32) == 0; // the rest of ::/32, IPv4-compatible and never assigned
+        || top(32) == 0; // the rest of ::/32: IPv4-compatible, IPv4-mapped, and what was never assigned
     if reserved { AddressClass::Reserved } else { AddressClass::Public }
+}
+
+/// 2001::/23 without what IANA's registry lets be reached globally, and without 2001::/32: Teredo hosts are reached over the
+/// internet by relays.
+fn protocol_assignment_v6(addr: u128) -> bool {
+    let top = |bits: u32| addr >> (128 - bits);
+    let anycast = top(32) == 0x2001_0001 && matches!(addr as u64, 1..=3) && (addr >> 64) as u32 == 0;
+    let reached = top(32) == 0x2001_0000 // Teredo
+        || anycast                       // 2001:1::1, 2001:1::2, 2001:1::3: port control, TURN, service registration
+        || top(32) == 0x2001_0003        // 2001:3::/32 automatic multicast tunnelling
+        || top(48) == 0x2001_0004_0112   // 2001:4:112::/48 AS112
+        || top(28) == 0x0200_1002        // 2001:20::/28 ORCHIDv2
+        || top(28) == 0x0200_1003; // 2001:30::/28 drones, RFC 9374
+    top(23) == 0x2001_0000 >> 9 && !reached
 }
 
 fn documentation_v6(addr: u128) -> bool {
@@ -196,9 +208,9 @@ pub fn is_public(addr: &IpAddr) -> bool {
 
 /// The ranges set aside for examples: RFC 5737, RFC 3849, RFC 9637.
 pub fn is_documentation(addr: &IpAddr) -> bool {
-    match addr.to_canonical() {
-        IpAddr::V4(v4) => within(&DOCUMENTATION_V4, u32::from(v4)),
-        IpAddr::V6(v6) => documentation_v6(u128::from(v6)),
+    match addr {
+        IpAddr::V4(v4) => within(&DOCUMENTATION_V4, u32::from(*v4)),
+        IpAddr::V6(v6) => documentation_v6(u128::from(*v6)),
     }
 }
 
@@ -229,7 +241,6 @@ mod tests {
             "100.127.255.255",
             "fc00::1",
             "fdff:ffff::1",
-            "::ffff:10.0.0.1",
         ] {
             assert_eq!(class(&ip(text)), AddressClass::Private, "{text}");
         }
@@ -261,9 +272,18 @@ mod tests {
             "2001:db8::1",
             "3fff:0fff::1",
             "100::1",
+            "100:0:0:1::1",
+            "192.0.0.11",
+            "2001:1::",
+            "2001:1::4",
+            "2001:1:0:1::1",
             "2001:2::1",
-            "2001:2f::1",
+            "2001:4:111::1",
             "2001:1f::1",
+            "2001:40::1",
+            "2001:1ff:ffff::1",
+            "::ffff:10.0.0.1",
+            "::ffff:8.8.8.8",
             "64:ff9b:1::1",
             "5f00::1",
             "::10.0.0.1",
@@ -292,6 +312,18 @@ mod tests {
             "2600:1f18::1",
             "2001:4860::8888",
             "64:ff9b::1",
+            "100:0:0:2::1",
+            "192.0.0.9",
+            "192.0.0.10",
+            "2001::1",
+            "2001:1::1",
+            "2001:1::2",
+            "2001:1::3",
+            "2001:3::1",
+            "2001:4:112::1",
+            "2001:2f::1",
+            "2001:3f::1",
+            "2001:200::1",
             "2001:db9::1",
             "3fff:1000::1",
         ] {
@@ -303,10 +335,10 @@ mod tests {
     fn documentation_stands_for_the_internet() {
         assert!(
             is_internet(&ip("198.51.100.7"))
-                && is_internet(&ip("::ffff:198.51.100.7"))
                 && is_internet(&ip("2001:db8::7"))
                 && is_internet(&ip("1.1.1.1"))
         );
+        assert!(!is_internet(&ip("::ffff:198.51.100.7")));
         assert!(!is_internet(&ip("10.0.0.1")) && !is_internet(&ip("169.254.169.254")));
     }
 

@@ -8,7 +8,7 @@ pub enum LogFormatError {
     /// No name in it.
     #[error("the log format names no field (copy it from `aws ec2 describe-flow-logs`, LogFormat)")]
     Empty,
-    /// A name that no flow log has.
+    /// A name that no flow log has and that is like one which they have, or that cannot be one.
     #[error("unknown flow log field `{name}`{}", hint(.nearest))]
     Unknown {
         /// As given.
@@ -57,24 +57,40 @@ pub fn kind_of_fields<S: AsRef<str>>(fields: &[S]) -> LogKind {
     if tgw { LogKind::TransitGateway } else { LogKind::Flow }
 }
 
+/// Whether a name may be that of a field which came after this version of flowq.
+fn may_be_new(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_ascii_lowercase())
+        && token.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_'))
+}
+
+/// The names of a field list that flowq does not know; their values end in `extra`.
+pub fn unknown_fields(fields: &[String]) -> impl Iterator<Item = &str> {
+    fields.iter().map(String::as_str).filter(|name| known_name(name).is_none())
+}
+
 /// Reads a `--log-format`: field names with spaces or commas between them, bare or as `${name}`, as a header line or
-/// `describe-flow-logs` gives them, in quotes or not.
+/// `describe-flow-logs` gives them, in quotes or not. Names that are not known are kept where others are and they are not
+/// likely to be mistyped.
 pub fn parse_log_format(text: &str) -> Result<Vec<String>, LogFormatError> {
     let separator = |c: char| c.is_whitespace() || matches!(c, ',' | '"' | '\'' | '`');
     // `${a}${b}` without a space between is taken too.
     let text = text.replace("${", " ").replace('}', " ");
     let mut fields: Vec<String> = Vec::new();
     for token in text.split(separator).filter(|token| !token.is_empty()) {
-        let Some(name) = known_name(token) else {
-            return Err(LogFormatError::Unknown { name: token.to_owned(), nearest: nearest(token) });
-        };
+        let known = known_name(token);
+        let nearest = nearest(token).filter(|_| known.is_none());
+        if known.is_none() && (nearest.is_some() || !may_be_new(token)) {
+            return Err(LogFormatError::Unknown { name: token.to_owned(), nearest });
+        }
+        let name = known.unwrap_or(token);
         if fields.iter().any(|field| field == name) {
             return Err(LogFormatError::Duplicate { name: name.to_owned() });
         }
         fields.push(name.to_owned());
     }
-    if fields.is_empty() {
-        return Err(LogFormatError::Empty);
+    let Some(first) = fields.first() else { return Err(LogFormatError::Empty) };
+    if unknown_fields(&fields).count() == fields.len() {
+        return Err(LogFormatError::Unknown { name: first.clone(), nearest: None });
     }
     let vpc = fields.iter().find(|name| only_in(name, LogKind::Flow));
     let tgw = fields.iter().find(|name| only_in(name, LogKind::TransitGateway));
@@ -88,7 +104,7 @@ fn nearest(token: &str) -> Option<&'static str> {
     let token = token.to_ascii_lowercase();
     let names = flow::COLUMNS.iter().chain(tgw::COLUMNS).map(|column| column.log_name);
     let (distance, name) = names.map(|name| (strsim::damerau_levenshtein(&token, name), name)).min()?;
-    (distance <= 1 + token.chars().count() / 3).then_some(name)
+    (distance <= 2.min(1 + token.chars().count() / 4)).then_some(name)
 }
 
 #[cfg(test)]
@@ -116,9 +132,19 @@ mod tests {
         assert_eq!(unknown, LogFormatError::Unknown { name: "dstadr".into(), nearest: Some("dstaddr") });
         assert_eq!(unknown.to_string(), "unknown flow log field `dstadr` (did you mean `dstaddr`?)");
         assert_eq!(error("xxxxxxxxx"), LogFormatError::Unknown { name: "xxxxxxxxx".into(), nearest: None });
+        assert!(matches!(error("srcaddr flow-directoin"), LogFormatError::Unknown { nearest: Some(_), .. }));
+        assert!(matches!(error("srcaddr SELECT"), LogFormatError::Unknown { nearest: None, .. }));
+        assert!(matches!(error("srcaddr new-field new-field"), LogFormatError::Duplicate { .. }));
         assert_eq!(error(" '' "), LogFormatError::Empty);
         assert!(matches!(error("start start"), LogFormatError::Duplicate { .. }));
         assert!(matches!(error("vpc-id tgw-id"), LogFormatError::Mixed { .. }));
+    }
+
+    #[test]
+    fn fields_of_later_versions_are_kept() {
+        let fields = parse_log_format("${srcaddr} ${bytes} ${new-field}").unwrap();
+        assert_eq!(fields, ["srcaddr", "bytes", "new-field"]);
+        assert_eq!(unknown_fields(&fields).collect::<Vec<_>>(), ["new-field"]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use extent::{Extent, is_fuller};
 pub use gzip::Ending;
 pub use keys::{KeyDate, KeyKind, ObjectKey};
 pub use locate::{Found, LocateError, Located, SkipReason, Skipped, locate};
-pub use log_format::{LogFormatError, kind_of_fields, parse_log_format};
+pub use log_format::{LogFormatError, kind_of_fields, parse_log_format, unknown_fields};
 pub use recognise::{JsonKind, Recognition, recognise, recognise_line};
 pub use shared::SharedText;
 pub use strip::{Stripped, strip_export_time};

@@ -30,7 +30,7 @@ use super::errors::nearest;
 pub enum OutputFormat {
     /// Aligned columns for people; may be cut to the terminal.
     Table,
-    /// Comma-separated, RFC 4180, with a header line. NULL is empty, an empty text is `""`; in a result of one column NULL is
+    /// Comma-separated, RFC 4180, with a header line; lists and maps as JSON. NULL is empty, an empty text is `""`; in a result of one column NULL is
     /// `""` as well, since readers leave blank lines out.
     Csv,
     /// Tab-separated with a header line; tabs, line ends and backslashes are escaped. NULL is empty.
@@ -124,6 +124,14 @@ pub enum OutputError {
     /// The Parquet file could not be written.
     #[error(transparent)]
     Parquet(#[from] ParquetError),
+    /// The Parquet file would need a type that there is not.
+    #[error(
+        "{column} is an interval, for which parquet has no type (write cast({column} as text) as {column})"
+    )]
+    Interval {
+        /// The column.
+        column: String,
+    },
     /// There is no such format.
     #[error("no output format {given:?}; {hint}")]
     UnknownFormat {
@@ -204,6 +212,10 @@ impl<W: Write + Send> ResultWriter<W> {
             OutputFormat::Json => Inner::Json(json.build(out)),
             OutputFormat::Ndjson => Inner::Ndjson(json.build(out)),
             OutputFormat::Parquet => {
+                let is_interval = |field: &&Arc<Field>| matches!(field.data_type(), DataType::Interval(_));
+                if let Some(field) = schema.fields().iter().find(is_interval) {
+                    return Err(OutputError::Interval { column: field.name().clone() });
+                }
                 let properties = WriterProperties::builder()
                     .set_compression(Compression::ZSTD(ZstdLevel::try_new(1)?))
                     .build();

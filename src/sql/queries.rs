@@ -8,6 +8,7 @@
 //! -- purpose: Which addresses send the most.     a sentence or two; required
 //! -- needs: flow_logs(srcaddr, bytes)            a table and its columns; once for each table
 //! -- param: limit int = 20 "how many rows"       name, type, default, meaning; without a default it must be given
+//! -- param: action text = null "which" one of ACCEPT, REJECT          a text that is one of these, in any case
 //! -- origin: flowq                               where the question comes from
 //! ```
 //!
@@ -180,6 +181,8 @@ pub struct Param {
     pub default: ParamDefault,
     /// What it means.
     pub doc: String,
+    /// The texts that it may be; empty where any will do.
+    pub choices: Vec<String>,
 }
 
 /// A table that a query reads, and the columns without which it is meaningless.
@@ -267,6 +270,20 @@ pub enum QueryError {
         /// The parameter's type.
         expected: ParamType,
     },
+    /// A value is none of those that its parameter may be.
+    #[error("parameter {name} of {query} has no value {value:?}{}", hint(.near.as_deref(), .known))]
+    UnknownChoice {
+        /// The query.
+        query: String,
+        /// The parameter.
+        name: String,
+        /// The value given.
+        value: String,
+        /// The nearest value.
+        near: Option<String>,
+        /// The values that it may be, as a hint.
+        known: String,
+    },
     /// A parameter without a default was not given.
     #[error("{query} needs the parameter {name} ({doc}): give --{name} with {}", .expected.expected())]
     Missing {
@@ -325,7 +342,7 @@ impl Query {
         }
         for param in &self.params {
             let text = match (text_of(&param.name), &param.default) {
-                (Some(text), _) => Some(text),
+                (Some(text), _) => Some(self.chosen(param, text)?),
                 (None, ParamDefault::Value(text)) => Some(text.as_str()),
                 (None, ParamDefault::Null) => None,
                 (None, ParamDefault::Required) => {
@@ -340,6 +357,22 @@ impl Query {
             values.push((param.name.clone(), self.value(&param.name, param.ty, text)?));
         }
         Ok(values.into())
+    }
+
+    /// The text as the parameter's list of choices writes it, where it has one.
+    fn chosen<'t>(&self, param: &'t Param, text: &'t str) -> Result<&'t str, QueryError> {
+        if param.choices.is_empty() {
+            return Ok(text);
+        }
+        let choices = || param.choices.iter().map(String::as_str);
+        let found = choices().find(|choice| choice.eq_ignore_ascii_case(text.trim()));
+        found.ok_or_else(|| QueryError::UnknownChoice {
+            query: self.name.clone(),
+            name: param.name.clone(),
+            value: text.to_owned(),
+            near: nearest(text, choices()).map(str::to_owned),
+            known: format!("it may be {}", param.choices.join(", ")),
+        })
     }
 
     fn value(&self, name: &str, ty: ParamType, text: Option<&str>) -> Result<ScalarValue, QueryError> {

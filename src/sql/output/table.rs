@@ -12,7 +12,8 @@ use super::{OutputError, TableLimits};
 
 /// Rows whose cells decide the widths of columns; later ones are written as they come, so that memory stays bounded.
 const MEASURED_ROWS: usize = 10_000;
-/// No column is made narrower than this to fit the terminal.
+/// No column of text is made narrower than this to fit the terminal; numbers and times are shown whole, since half of one is
+/// another.
 const NARROWEST: usize = 6;
 const GAP: usize = 2;
 
@@ -26,10 +27,29 @@ pub(super) struct TableWriter<W: Write> {
     taken: usize,
 }
 
-/// The columns shown: position, width, and whether numbers stand in it.
+/// The columns shown.
 struct Layout {
-    columns: Vec<(usize, usize, bool)>,
+    columns: Vec<Shown>,
     hidden: usize,
+}
+
+/// A column that is shown.
+#[derive(Clone, Copy)]
+struct Shown {
+    /// Its place in the result.
+    at: usize,
+    width: usize,
+    /// Whether numbers stand in it.
+    numeric: bool,
+    /// Whether its values are of no use where they are cut.
+    whole: bool,
+}
+
+impl Shown {
+    /// How wide it is where text may be so wide.
+    fn within(&self, cap: usize) -> usize {
+        if self.whole { self.width } else { self.width.min(cap) }
+    }
 }
 
 impl<W: Write> TableWriter<W> {
@@ -85,7 +105,7 @@ impl<W: Write> TableWriter<W> {
     }
 
     fn measure(&self) -> Layout {
-        let mut columns: Vec<(usize, usize, bool)> = self
+        let mut columns: Vec<Shown> = self
             .schema
             .fields()
             .iter()
@@ -93,7 +113,9 @@ impl<W: Write> TableWriter<W> {
             .map(|(at, field)| {
                 let cells = self.waiting.iter().filter_map(|row| row.get(at));
                 let width = cells.map(|cell| cell.chars().count()).max().unwrap_or(0);
-                (at, width.max(visible(field.name()).chars().count()), field.data_type().is_numeric())
+                let width = width.max(visible(field.name()).chars().count());
+                let numeric = field.data_type().is_numeric();
+                Shown { at, width, numeric, whole: numeric || field.data_type().is_temporal() }
             })
             .collect();
         let all = columns.len();
@@ -108,7 +130,7 @@ impl<W: Write> TableWriter<W> {
         let Some(layout) = &self.layout else { return Ok(()) };
         let mut line = String::new();
         let last = layout.columns.len().saturating_sub(1);
-        for (position, (at, width, numeric)) in layout.columns.iter().enumerate() {
+        for (position, Shown { at, width, numeric, .. }) in layout.columns.iter().enumerate() {
             let cell = cells.get(*at).map_or("", String::as_str);
             let cut = cut(cell, *width, self.limits.width.is_some());
             let pad = width.saturating_sub(cut.chars().count());
@@ -130,7 +152,7 @@ impl<W: Write> TableWriter<W> {
 
     fn rule(&mut self) -> Result<(), OutputError> {
         let Some(layout) = &self.layout else { return Ok(()) };
-        let rules: Vec<String> = layout.columns.iter().map(|(_, width, _)| "─".repeat(*width)).collect();
+        let rules: Vec<String> = layout.columns.iter().map(|column| "─".repeat(column.width)).collect();
         let line = format!("{}\n", rules.join(&" ".repeat(GAP)));
         Ok(self.out.write_all(line.as_bytes())?)
     }
@@ -162,16 +184,21 @@ impl<W: Write> TableWriter<W> {
     }
 }
 
-/// Makes the widest columns narrower until all fit, and leaves out the last ones where even that does not help.
-fn fit(columns: &mut Vec<(usize, usize, bool)>, width: usize) {
-    let total = |columns: &[(usize, usize, bool)], cap: usize| {
-        let cells: usize = columns.iter().map(|(_, width, _)| (*width).min(cap)).sum();
+/// Makes the widest columns of text narrower until all fit, and leaves out the last columns where even that does not help.
+fn fit(columns: &mut Vec<Shown>, width: usize) {
+    let total = |columns: &[Shown], cap: usize| {
+        let cells: usize = columns.iter().map(|column| column.within(cap)).sum();
         cells.saturating_add(columns.len().saturating_sub(1).saturating_mul(GAP))
     };
     while columns.len() > 1 && total(columns, NARROWEST) > width {
         columns.pop();
     }
-    let widest = columns.iter().map(|(_, width, _)| *width).max().unwrap_or(0);
+    // One that does not fit alone is cut whatever it holds.
+    if let [only] = columns.as_mut_slice() {
+        only.width = only.width.min(width);
+        return;
+    }
+    let widest = columns.iter().map(|column| column.width).max().unwrap_or(0);
     let floor = NARROWEST.min(width).max(1);
     // The largest cap under which all fit: the total grows with the cap.
     let (mut low, mut high) = (floor, widest.max(floor));
@@ -179,8 +206,8 @@ fn fit(columns: &mut Vec<(usize, usize, bool)>, width: usize) {
         let middle = low.saturating_add(high.saturating_sub(low).div_ceil(2));
         if total(columns, middle) <= width { low = middle } else { high = middle.saturating_sub(1) }
     }
-    for (_, column, _) in columns.iter_mut() {
-        *column = (*column).min(low);
+    for column in columns.iter_mut() {
+        column.width = column.within(low);
     }
 }
 

@@ -117,12 +117,19 @@ fn tables_fit_the_terminal() {
     let fitted = |width, rows| {
         written(OutputFormat::Table, &[sample()], TableLimits { width: Some(width), rows: Some(rows) })
     };
-    insta::assert_snapshot!(fitted(44, 2), @r#"
-    start        port  agent       action  ratio
-    ───────────  ────  ──────────  ──────  ─────
-    2026-01-15…   443  a,"b"|c\td  ACCEPT    0.5
-    2026-01-15…  8080              REJECT    2.0
-    (3 rows, 2 shown; csv and json show everything)
+    insta::assert_snapshot!(fitted(44, 1), @r#"
+    start                 port  agent     action
+    ────────────────────  ────  ────────  ──────
+    2026-01-15T10:30:00Z   443  a,"b"|c…  ACCEPT
+    (3 rows, 1 shown, 4 of 5 columns shown; csv and json show everything)
+    "#);
+    insta::assert_snapshot!(fitted(54, 9), @r#"
+    start                     port  agent    action  ratio
+    ────────────────────────  ────  ───────  ──────  ─────
+    2026-01-15T10:30:00Z       443  a,"b"|…  ACCEPT    0.5
+    2026-01-15T10:30:00.250Z  8080           REJECT    2.0
+    NULL                      NULL  NULL     NULL     NULL
+    (3 rows)
     "#);
 }
 
@@ -239,8 +246,40 @@ fn lists_and_booleans() {
     let batch =
         RecordBatch::try_from_iter([("l", Arc::new(lists) as ArrayRef), ("b", Arc::new(flags))]).unwrap();
     let text = |format| written(format, std::slice::from_ref(&batch), TableLimits::default());
-    assert_eq!(text(OutputFormat::Csv), "l,b\n\"[1, ]\",true\n,\n");
+    assert_eq!(text(OutputFormat::Csv), "l,b\n\"[1,null]\",true\n,\n");
     assert_eq!(text(OutputFormat::Ndjson), "{\"l\":[1,null],\"b\":true}\n{\"l\":null,\"b\":null}\n");
+}
+
+#[test]
+fn what_separates_the_items_of_a_list_is_told_from_what_stands_in_them() {
+    let mut lists = arrow::array::ListBuilder::new(arrow::array::StringBuilder::new());
+    lists.append_value([Some("a\"b"), None, Some("c,d")]);
+    lists.append_value([Some("null"), Some("x\ny"), Some("")]);
+    lists.append_value(Vec::<Option<&str>>::new());
+    let batch = RecordBatch::try_from_iter([("l", Arc::new(lists.finish()) as ArrayRef)]).unwrap();
+    let text = |format| written(format, std::slice::from_ref(&batch), TableLimits::default());
+    insta::assert_snapshot!(text(OutputFormat::Csv), @r#"
+    l
+    "[""a\""b"",null,""c,d""]"
+    "[""null"",""x\ny"",""""]"
+    []
+    "#);
+    insta::assert_snapshot!(text(OutputFormat::Tsv), @r#"
+    l
+    ["a\\"b",null,"c,d"]
+    ["null","x\\ny",""]
+    []
+    "#);
+}
+
+#[test]
+fn an_interval_has_no_type_in_parquet() {
+    let interval = arrow::array::IntervalMonthDayNanoArray::from(vec![None]);
+    let batch = RecordBatch::try_from_iter([("age", Arc::new(interval) as ArrayRef)]).unwrap();
+    let written =
+        write_all(OutputFormat::Parquet, &batch.schema(), &[batch], Vec::new(), TableLimits::default());
+    let said = written.unwrap_err().to_string();
+    assert_eq!(said, "age is an interval, for which parquet has no type (write cast(age as text) as age)");
 }
 
 #[test]

@@ -8,6 +8,8 @@ use arrow::array::{
 };
 use arrow::datatypes::{DataType, SchemaRef};
 use arrow::error::ArrowError;
+use arrow::json::LineDelimitedWriter;
+use arrow::json::writer::WriterBuilder;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::OutputError;
@@ -75,6 +77,9 @@ impl<W: Write> TextWriter<W> {
                     Cells::Text(texts) => put(self.style, &mut self.line, at, Some(texts.value(row))),
                     Cells::Int(numbers) => self.number(at, numbers.value(row).into()),
                     Cells::Long(numbers) => self.number(at, numbers.value(row)),
+                    Cells::Nested(texts) => {
+                        put(self.style, &mut self.line, at, texts.get(row).map(String::as_str));
+                    }
                     Cells::Other(cells) => {
                         self.cell.clear();
                         // Writing into a string fails only where the value has no text.
@@ -108,6 +113,8 @@ enum Cells<'a> {
     Text(&'a StringArray),
     Int(&'a Int32Array),
     Long(&'a Int64Array),
+    /// Lists, maps and structs as JSON: what separates their items stands in items as well.
+    Nested(Vec<String>),
     Other(ArrayFormatter<'a>),
 }
 
@@ -118,9 +125,25 @@ impl<'a> Cells<'a> {
             DataType::Utf8 => Cells::Text(column.as_string()),
             DataType::Int32 => Cells::Int(column.as_primitive()),
             DataType::Int64 => Cells::Long(column.as_primitive()),
+            nested if nested.is_nested() => match json(column) {
+                Some(texts) => Cells::Nested(texts),
+                None => Cells::Other(ArrayFormatter::try_new(column.as_ref(), options)?),
+            },
             _ => Cells::Other(ArrayFormatter::try_new(column.as_ref(), options)?),
         })
     }
+}
+
+/// Each value as JSON; `None` where some type in it has none.
+fn json(column: &ArrayRef) -> Option<Vec<String>> {
+    let batch = RecordBatch::try_from_iter_with_nullable([("v", ArrayRef::clone(column), true)]).ok()?;
+    let mut writer: LineDelimitedWriter<Vec<u8>> =
+        WriterBuilder::new().with_explicit_nulls(true).build(Vec::new());
+    writer.write(&batch).ok()?;
+    writer.finish().ok()?;
+    let lines = String::from_utf8(writer.into_inner()).ok()?;
+    let value = |line: &str| Some(line.strip_prefix("{\"v\":")?.strip_suffix('}')?.to_owned());
+    lines.lines().map(value).collect()
 }
 
 /// A number as text, written from its last digit on.

@@ -139,16 +139,25 @@ fn need(text: &str) -> Result<Need, String> {
     Ok(Need { table, columns })
 }
 
-/// `name type = default "meaning"`.
+/// `name type = default "meaning" one of A, B`.
 fn param(text: &str) -> Result<Param, String> {
-    let (declared, doc) = match text.split_once('"') {
+    let (declared, doc, rest) = match text.split_once('"') {
         Some((declared, doc)) => {
-            let doc = doc
-                .strip_suffix('"')
+            let (doc, rest) = doc
+                .rsplit_once('"')
                 .ok_or_else(|| format!("the meaning in {text:?} has no closing quote"))?;
-            (declared, doc)
+            (declared, doc, rest.trim())
         }
-        None => (text, ""),
+        None => (text, "", ""),
+    };
+    let choices: Vec<String> = match (rest, rest.strip_prefix("one of ")) {
+        ("", _) => Vec::new(),
+        (_, Some(choices)) => choices.split(',').map(|choice| choice.trim().to_owned()).collect(),
+        _ => {
+            return Err(format!(
+                "{rest:?} is not expected behind the meaning; write `one of A, B` or nothing"
+            ));
+        }
     };
     let (named, default) = match declared.split_once('=') {
         Some((named, default)) => (named, Some(default.trim())),
@@ -178,7 +187,7 @@ fn param(text: &str) -> Result<Param, String> {
             ParamDefault::Value(value.to_owned())
         }
     };
-    Ok(Param { name: name.to_owned(), ty, default, doc: doc.to_owned() })
+    Ok(Param { name: name.to_owned(), ty, default, doc: doc.to_owned(), choices })
 }
 
 /// The names after `$` in a statement, outside of quotes and comments.
