@@ -3,10 +3,11 @@
 mod plans;
 mod said;
 
+use std::collections::HashSet;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -29,6 +30,7 @@ use crate::sql::config_tables::ConfigTables;
 use crate::sql::functions::Enrichment;
 use crate::sql::memory;
 use crate::sql::output::OutputFormat;
+use crate::sql::queries::{Need, Query};
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Scanned, Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
@@ -106,6 +108,8 @@ pub struct Engine {
     strict: bool,
     /// How many rows the last result had.
     rows_given: AtomicU64,
+    /// What has been said of logs that lack a field: once is enough.
+    said: Mutex<HashSet<String>>,
 }
 
 /// How a statement ended.
@@ -152,6 +156,7 @@ impl Drop for Engine {
 impl Engine {
     /// Opens the engine over the store, or over the raw files of `--from`.
     pub fn open(args: &EngineArgs, global: &Global, printer: &Printer) -> anyhow::Result<Engine> {
+        args.options.input.warn_of_unknown_fields(printer);
         let network = network(&args.options, global, printer)?;
         Engine::with_network(args, global, network)
     }
@@ -221,6 +226,7 @@ impl Engine {
             raw,
             strict: args.input.strict,
             rows_given: AtomicU64::new(0),
+            said: Mutex::default(),
         })
     }
 
@@ -260,7 +266,22 @@ impl Engine {
 
     /// Runs every statement of a text and prints its results; says what is wrong where one fails.
     /// The exit code is 0 where all have run.
-    pub fn run(&self, sql: &str, parameters: Option<&ParamValues>, printer: &Printer) -> anyhow::Result<u8> {
+    pub fn run(&self, sql: &str, printer: &Printer) -> anyhow::Result<u8> {
+        self.run_all(sql, None, None, printer)
+    }
+
+    /// The same of a named query with these values.
+    pub fn run_query(&self, query: &Query, values: &ParamValues, printer: &Printer) -> anyhow::Result<u8> {
+        self.run_all(&query.sql, Some(values), Some(&query.needs), printer)
+    }
+
+    fn run_all(
+        &self,
+        sql: &str,
+        parameters: Option<&ParamValues>,
+        needs: Option<&[Need]>,
+        printer: &Printer,
+    ) -> anyhow::Result<u8> {
         let statements = match self.session.statements(sql) {
             Ok(statements) => statements,
             Err(error) => return self.failed(error, sql, printer),
@@ -269,7 +290,7 @@ impl Engine {
             match self.run_one(statement, parameters.cloned(), printer) {
                 Ok(Ran::Cancelled) => return Ok(exit::INTERRUPTED),
                 Ok(Ran::Done(_, scanned) | Ran::Nothing(scanned)) => {
-                    self.warn_of_missing_columns(&scanned, printer);
+                    self.warn_of_missing_columns(&scanned, needs, printer);
                 }
                 Err(error) => match error.downcast::<SessionError>() {
                     Ok(error) => return self.failed(error, sql, printer),
@@ -278,6 +299,11 @@ impl Engine {
             }
         }
         Ok(self.report_refused(printer))
+    }
+
+    /// Whether this is said for the first time.
+    fn is_new(&self, text: &str) -> bool {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned())
     }
 
     /// How many rows the last result had.
@@ -308,6 +334,7 @@ impl Engine {
         printer: &Printer,
     ) -> anyhow::Result<Ran> {
         let begun = Instant::now();
+        self.forget_read();
         self.waiter.block_on(async {
             let work = async {
                 let mut answer = self.session.run(statement, parameters).await?;

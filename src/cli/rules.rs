@@ -126,7 +126,7 @@ fn named(
         }
     };
     let engine = logs.open(global, printer)?;
-    let code = engine.run(&query.sql, Some(&values), printer)?;
+    let code = engine.run_query(query, &values, printer)?;
     if let Some(summary) = engine.usage().summary() {
         say(&summary, printer);
     }

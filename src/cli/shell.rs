@@ -26,7 +26,7 @@ use super::printer::{self, Printer, Sink};
 use super::sql;
 use crate::sql::errors::Names;
 use crate::sql::output::OutputFormat;
-use crate::sql::queries::Library;
+use crate::sql::queries::{Library, Need};
 use crate::sql::session::SessionError;
 use commands::Command;
 use complete::Vocabulary;
@@ -111,6 +111,8 @@ struct Shell<'l> {
     /// The results written to the file of `.output`.
     written: usize,
     functions: Vec<String>,
+    /// The files that are being read, each by the one before.
+    reading: Vec<PathBuf>,
 }
 
 impl Shell<'_> {
@@ -120,7 +122,16 @@ impl Shell<'_> {
         let functions = Names::of(engine.session.context()).functions;
         let printer = printer.clone();
         let file = printer.file.clone();
-        let mut shell = Shell { engine, library, printer, screen: None, timer: true, written: 0, functions };
+        let mut shell = Shell {
+            engine,
+            library,
+            printer,
+            screen: None,
+            timer: true,
+            written: 0,
+            functions,
+            reading: Vec::new(),
+        };
         shell.output(file.as_deref())?;
         Ok(shell)
     }
@@ -147,7 +158,7 @@ impl Shell<'_> {
     /// Does what was entered: a command, or statements.
     fn enter(&mut self, text: &str, depth: usize) -> Next {
         if !lexer::is_command(text) {
-            return self.statements(text, None);
+            return self.statements(text, None, None);
         }
         let done = commands::parse(text)
             .map_err(anyhow::Error::from)
@@ -168,7 +179,7 @@ impl Shell<'_> {
         Next::Failed
     }
 
-    fn statements(&mut self, sql: &str, parameters: Option<&ParamValues>) -> Next {
+    fn statements(&mut self, sql: &str, parameters: Option<&ParamValues>, needs: Option<&[Need]>) -> Next {
         // What others have ingested meanwhile is seen by what is entered now.
         self.engine.session.tables().refresh();
         let statements = match self.engine.session.statements(sql) {
@@ -198,7 +209,7 @@ impl Shell<'_> {
             if self.timer {
                 self.printer.note(&self.printer.dim(&time(elapsed)));
             }
-            self.engine.warn_of_missing_columns(&scanned, &self.printer);
+            self.engine.warn_of_missing_columns(&scanned, needs, &self.printer);
         }
         self.engine.report_refused(&self.printer);
         Next::Prompt
@@ -308,7 +319,7 @@ impl Shell<'_> {
             Command::Run(name, parameters) => {
                 let query = self.library.get(&name)?;
                 let values = query.bind(&sql::parameters(&parameters)?)?;
-                Ok(self.statements(&query.sql, Some(&values)))
+                Ok(self.statements(&query.sql, Some(&values), Some(&query.needs)))
             }
             Command::Functions(text) => self.batch(&sql::function_list(text.as_deref().unwrap_or(""))?),
             Command::Mode(None) => self.text(&format!("{}\n", self.printer.format())),
@@ -355,7 +366,16 @@ impl Shell<'_> {
 
     /// Runs the statements and commands of a file, up to the first that fails.
     fn read(&mut self, path: &Path, depth: usize) -> anyhow::Result<Next> {
-        anyhow::ensure!(depth < DEEPEST_READ, "{} is read by files that it reads", path.display());
+        anyhow::ensure!(depth < DEEPEST_READ, "files are read by files more than {DEEPEST_READ} deep");
+        let file = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        anyhow::ensure!(!self.reading.contains(&file), "{} is read by files that it reads", path.display());
+        self.reading.push(file);
+        let read = self.read_lines(path, depth);
+        self.reading.pop();
+        read
+    }
+
+    fn read_lines(&mut self, path: &Path, depth: usize) -> anyhow::Result<Next> {
         let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut entry = String::new();
         for (number, line) in text.lines().enumerate() {

@@ -132,7 +132,7 @@ pub fn sql(args: &SqlArgs, global: &Global, printer: &Printer) -> anyhow::Result
         return Ok(exit::USAGE);
     }
     for text in &texts {
-        let code = engine.run(text, None, printer)?;
+        let code = engine.run(text, printer)?;
         if code != 0 {
             return Ok(code);
         }
@@ -217,7 +217,7 @@ pub fn run(args: &RunArgs, global: &Global, printer: &Printer) -> anyhow::Result
         }
     };
     let Some(engine) = open(&args.logs.engine(), global, printer)? else { return Ok(exit::USAGE) };
-    let code = engine.run(&query.sql, Some(&values), printer)?;
+    let code = engine.run_query(&query, &values, printer)?;
     if let Some(limit) = limit(&values).filter(|limit| *limit > 0 && *limit == engine.rows_given()) {
         printer.note(&format!("the first {limit} rows; there may be more (--limit N)"));
     }

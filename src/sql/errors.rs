@@ -5,6 +5,7 @@ mod names;
 mod places;
 mod rules;
 
+pub(in crate::sql) use rules::type_in_words;
 use std::{fmt, io};
 
 use arrow::error::ArrowError;
@@ -113,7 +114,12 @@ pub fn explain(error: &DataFusionError, sql: &str, names: &Names) -> SqlError {
         DataFusionError::ResourcesExhausted(message) => plain(
             SqlErrorKind::Memory,
             &format!("out of memory: {message}"),
-            Some("give more with --memory-limit, or group and sort less at once"),
+            Some(if message.contains("HashJoin") {
+                "give more with --memory-limit, put the smaller side of the join first, or let joins sort and spill: \
+                 set datafusion.optimizer.prefer_hash_join = false"
+            } else {
+                "give more with --memory-limit, or group and sort less at once"
+            }),
         ),
         DataFusionError::IoError(error) => of_files(error),
         DataFusionError::ArrowError(arrow, _) => match arrow.as_ref() {
@@ -220,6 +226,7 @@ fn lowered(message: &str) -> String {
 fn of_names(message: &str, sql: &str, names: &Names) -> Option<SqlError> {
     if let Some(name) = between(message, "Invalid function '", "'") {
         let hint = match nearest(name, names.functions.iter().map(String::as_str)) {
+            _ if names::otherwise(name).is_some() => names::otherwise(name).unwrap_or_default().to_owned(),
             Some(near) => format!("did you mean {near}?"),
             None => {
                 "`flowq functions` lists the functions of networks; `show functions` all of them".to_owned()
@@ -230,6 +237,9 @@ fn of_names(message: &str, sql: &str, names: &Names) -> Option<SqlError> {
     if let Some(full) = between(message, "table '", "' not found") {
         let name = full.rsplit('.').next().unwrap_or(full);
         let hint = match nearest(name, names.tables.iter().map(String::as_str)) {
+            _ if names::other_table(name).is_some() => {
+                names::other_table(name).map(|table| format!("it is called {table} here"))
+            }
             Some(near) => Some(format!("did you mean {near}?")),
             None if names.tables.is_empty() => None,
             None => Some(format!("there are {}", names.tables.join(", "))),

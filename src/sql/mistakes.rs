@@ -7,10 +7,11 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Between, Expr, Like, LogicalPlan, expr::InList};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, LogicalPlan, Operator, expr::InList};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::errors::as_written;
+use crate::format::LogKind;
 
 /// A column used as what it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,7 @@ impl ExprPlanner for OperatorCheck {
                 calculated(&expr.right, &op, &expr.left, &ty)?;
             }
             Some(Use::Match) => matched(&expr.left, &op, &ty)?,
+            Some(Use::Shift) => shifted(&expr.left, &op, &expr.right, &ty)?,
             None => {}
         }
         Ok(PlannerResult::Original(expr))
@@ -79,6 +81,12 @@ pub fn check(plan: &LogicalPlan) -> Result<()> {
                     }
                     Expr::InList(InList { expr, list, .. }) => {
                         list.iter().try_for_each(|other| compared(expr, "=", other, &ty))?;
+                        list.iter().try_for_each(|other| spelled(node, expr, other))?;
+                    }
+                    Expr::ScalarFunction(call) if call.name() == "to_char" => formatted(&call.args, &ty)?,
+                    Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq | Operator::NotEq, right }) => {
+                        spelled(node, left, right)?;
+                        spelled(node, right, left)?;
                     }
                     Expr::Like(Like { expr, .. }) | Expr::SimilarTo(Like { expr, .. }) => {
                         matched(expr, "like", &ty)?;
@@ -97,19 +105,22 @@ enum Use {
     Compare,
     Calculate,
     Match,
+    /// PostgreSQL's test whether an address is inside a prefix.
+    Shift,
 }
 
 fn use_of(op: &BinaryOperator) -> Option<Use> {
     use BinaryOperator::{
-        Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, PGILikeMatch, PGLikeMatch,
-        PGNotILikeMatch, PGNotLikeMatch, PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch, PGRegexNotMatch,
-        Plus,
+        Divide, Eq, Gt, GtEq, Lt, LtEq, Minus, Modulo, Multiply, NotEq, PGBitwiseShiftLeft, PGILikeMatch,
+        PGLikeMatch, PGNotILikeMatch, PGNotLikeMatch, PGRegexIMatch, PGRegexMatch, PGRegexNotIMatch,
+        PGRegexNotMatch, Plus,
     };
     Some(match op {
         Eq | NotEq | Lt | LtEq | Gt | GtEq => Use::Compare,
         Plus | Minus | Multiply | Divide | Modulo => Use::Calculate,
         PGRegexMatch | PGRegexIMatch | PGRegexNotMatch | PGRegexNotIMatch | PGLikeMatch | PGILikeMatch
         | PGNotLikeMatch | PGNotILikeMatch => Use::Match,
+        PGBitwiseShiftLeft => Use::Shift,
         _ => return None,
     })
 }
@@ -267,6 +278,72 @@ fn calculated(column: &Expr, op: &str, other: &Expr, ty: Types<'_>) -> Result<()
     };
     let said = format!("{name} is {}, and {op} with a number needs a number", family.words());
     Err(Mistake { said, hint, name: name.to_owned() }.into())
+}
+
+/// Columns of the logs that hold one of few texts, with these.
+const SPELLINGS: [(&str, &[&str]); 6] = [
+    ("action", &["ACCEPT", "REJECT"]),
+    ("log_status", &["OK", "NODATA", "SKIPDATA"]),
+    ("flow_direction", &["ingress", "egress"]),
+    ("type", &["IPv4", "IPv6", "EFA"]),
+    ("verdict", &["NACL", "SECURITY_GROUP", "NACL_AND_SECURITY_GROUP", "STALE_CONNECTION", "UNDETERMINED"]),
+    ("confidence", &["PROVEN", "STRONG", "WEAK", "NONE"]),
+];
+
+/// Whether a column of the logs, below a filter, is compared with a text that differs from one of its own by case.
+fn spelled(node: &LogicalPlan, column: &Expr, other: &Expr) -> Result<()> {
+    let LogicalPlan::Filter(filter) = node else { return Ok(()) };
+    let scan = match filter.input.as_ref() {
+        LogicalPlan::SubqueryAlias(alias) => alias.input.as_ref(),
+        input => input,
+    };
+    let LogicalPlan::TableScan(scan) = scan else { return Ok(()) };
+    let table = scan.table_name.table();
+    let (Expr::Column(column), Expr::Literal(value, _)) = (column, other) else { return Ok(()) };
+    let of_logs = LogKind::from_table(table).is_some() || table == "reject_attribution";
+    let Some(Some(text)) = value.try_as_str().filter(|_| of_logs) else { return Ok(()) };
+    let known = SPELLINGS.iter().find(|(name, _)| *name == column.name).map_or(&[][..], |(_, known)| known);
+    match known.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {
+        Some(known) => Err(Mistake {
+            said: format!("no {} is '{text}'", column.name),
+            hint: format!("it is written '{known}'"),
+            name: text.to_owned(),
+        }
+        .into()),
+        None => Ok(()),
+    }
+}
+
+/// Whether a form of `to_char` is one for times: PostgreSQL's comes out as it went in.
+fn formatted(args: &[Expr], ty: Types<'_>) -> Result<()> {
+    let [column, form] = args else { return Ok(()) };
+    let Some((name, _, Family::Time | Family::Date)) = column_of(column, ty) else { return Ok(()) };
+    let Expr::Literal(value, _) = form else { return Ok(()) };
+    match value.try_as_str() {
+        Some(Some(text)) if !text.contains('%') => Err(Mistake {
+            said: format!("'{text}' holds no part of a time"),
+            hint: format!("write to_char({}, '%Y-%m-%d %H:%M:%S')", as_written(name)),
+            name: text.to_owned(),
+        }
+        .into()),
+        _ => Ok(()),
+    }
+}
+
+/// Whether a text is shifted: what PostgreSQL does with addresses.
+fn shifted(column: &Expr, op: &str, other: &Expr, ty: Types<'_>) -> Result<()> {
+    match column_of(column, ty) {
+        Some((name, _, Family::Text)) => {
+            let prefix = literal(other).map_or_else(|| "'10.0.0.0/8'".to_owned(), |(.., written)| written);
+            Err(Mistake {
+                said: format!("{name} is text, and {op} shifts integers"),
+                hint: format!("write ip_in({}, {prefix})", as_written(name)),
+                name: name.to_owned(),
+            }
+            .into())
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether a column can be matched with a pattern.

@@ -33,6 +33,7 @@ use super::coded::rule::CodedRows;
 use super::cooperative::CooperativeJoins;
 use super::copy;
 use super::dialect::FlowqDialect;
+use super::distinct::DistinctByGroups;
 use super::functions;
 use super::guard::{self, Forbidden, Owner};
 use super::kept;
@@ -131,6 +132,7 @@ impl Session {
             .with_runtime_env(runtime)
             .with_expr_planners(vec![Arc::new(OperatorCheck)])
             .with_default_features()
+            .with_optimizer_rule(Arc::new(DistinctByGroups))
             .with_physical_optimizer_rule(Arc::new(CodedRows))
             .with_physical_optimizer_rule(Arc::new(CooperativeJoins))
             .build();
@@ -225,7 +227,14 @@ async fn start(
     statement: Statement,
     parameters: Option<ParamValues>,
 ) -> Result<Answer, SessionError> {
-    let mut plan = planned(&context, statement.clone()).await?;
+    let mut plan = match planned(&context, statement.clone()).await {
+        // Whatever else is wrong with its rows: they cannot be added there.
+        Err(_) if inserts_into_logs(&statement, &tables) => {
+            let table = statements::inserted_into(&statement).unwrap_or_default();
+            return Err(Forbidden::Logs { statement: "INSERT", table }.into());
+        }
+        planned => planned?,
+    };
     guard::check(&plan, allow_write, &|table| tables.owner(table))?;
     mistakes::check(&plan)?;
     if let LogicalPlan::Dml(change) = &plan
@@ -257,8 +266,27 @@ async fn start(
     Ok(Answer { stream: apart(stream), plan, scanned })
 }
 
+fn inserts_into_logs(statement: &Statement, tables: &Tables) -> bool {
+    let table = statements::inserted_into(statement);
+    table.is_some_and(|table| tables.owner(&table.into()) == Owner::Logs)
+}
+
+/// Plans a statement with the columns of its result named as they are written.
+async fn planned(context: &SessionContext, statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+    let mut named = statement.clone();
+    statements::name_as_written(&mut named);
+    match planned_with_unique_names(context, named).await {
+        // What cannot be named so, or is wrong, is planned, or said, as it was typed.
+        Err(_) => planned_with_unique_names(context, statement).await,
+        planned => planned,
+    }
+}
+
 /// Plans a statement; where columns of it have one name, with names of their own.
-async fn planned(context: &SessionContext, mut statement: Statement) -> Result<LogicalPlan, DataFusionError> {
+async fn planned_with_unique_names(
+    context: &SessionContext,
+    mut statement: Statement,
+) -> Result<LogicalPlan, DataFusionError> {
     let state = context.state();
     match state.statement_to_plan(statement.clone()).await {
         Err(error) if statements::has_repeated_names(&error) => {

@@ -5,9 +5,9 @@
 //! store becomes [`StoredFile`]s is [`TableSource`](super::catalog::TableSource)'s business.
 
 use std::any::Any;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -32,6 +32,7 @@ use object_store::path::Path;
 
 use super::coded::scan::{CodedFile, CodedTable};
 use super::functions;
+use super::lacking::Lacking;
 use super::schema;
 use crate::format;
 
@@ -49,9 +50,9 @@ pub fn coded(table: &dyn TableProvider) -> Option<CodedTable> {
     (table as &dyn Any).downcast_ref::<StoredTable>()?.coded()
 }
 
-/// The columns that some file of a store's table has, for which it may have values: all that it names, if `by_name`, else
-/// those that are not null in all rows. `None` where there are no files, or one says nothing of its columns.
-pub fn carried(table: &dyn TableProvider, by_name: bool) -> Option<Vec<String>> {
+/// The columns of a store's table that some file has values for. `None` where there are no files, or one says nothing of
+/// its columns.
+pub fn carried(table: &dyn TableProvider) -> Option<Vec<String>> {
     let table = (table as &dyn Any).downcast_ref::<StoredTable>()?;
     let mut carried = Vec::new();
     for file in &table.files {
@@ -59,10 +60,62 @@ pub fn carried(table: &dyn TableProvider, by_name: bool) -> Option<Vec<String>> 
             return None;
         }
         let known = file.ranges.iter().filter(|(_, range)| range.nulls.is_some());
-        let some = known.filter(|(_, range)| by_name || range.nulls != file.rows);
-        carried.extend(some.map(|(name, _)| name.clone()));
+        carried.extend(known.filter(|(_, range)| range.nulls != file.rows).map(|(name, _)| name.clone()));
     }
     (!table.files.is_empty()).then_some(carried)
+}
+
+/// Forgets which files of a store's table statements have read.
+pub fn forget_read(table: &dyn TableProvider) {
+    if let Some(table) = (table as &dyn Any).downcast_ref::<StoredTable>() {
+        table.lock_read().clear();
+    }
+}
+
+/// How many of the records in the files that statements have read come from logs without these columns; of all files
+/// where none was read, and for the columns of time, by which files are left out. `None` where a file says nothing of its columns.
+pub fn lacking(table: &dyn TableProvider, columns: &BTreeSet<String>) -> Option<Lacking> {
+    let table = (table as &dyn Any).downcast_ref::<StoredTable>()?;
+    let read = table.lock_read();
+    let mut lacking = Lacking::new("records");
+    for column in columns {
+        let (mut without, mut total) = (0u64, 0u64);
+        for (place, file) in table.files.iter().enumerate() {
+            if !read.is_empty() && !is_time(column) && !read.contains(&place) {
+                continue;
+            }
+            let rows = file.rows.filter(|_| !file.ranges.is_empty())?;
+            total = total.saturating_add(rows);
+            without = without.saturating_add(file.without(column, rows));
+        }
+        lacking.add(column, without, total);
+    }
+    Some(lacking)
+}
+
+fn is_time(column: &str) -> bool {
+    ["start", "end", format::EVENT_DATE].contains(&column)
+}
+
+/// Columns that have a value in every record of a log that carries them, but for records without data.
+const ALWAYS: [&str; 8] =
+    ["srcaddr", "dstaddr", "protocol", "packets", "bytes", "action", "flow_direction", "pkt_srcaddr"];
+
+impl StoredFile {
+    fn nulls(&self, column: &str) -> Option<u64> {
+        self.ranges.iter().find(|(name, _)| name == column)?.1.nulls
+    }
+
+    /// How many of its rows come from logs without a column. Of a file that was merged of several that can only be told
+    /// of columns that are always filled, where one of them was in all of these logs.
+    fn without(&self, column: &str, rows: u64) -> u64 {
+        let Some(nulls) = self.nulls(column) else { return rows };
+        if !ALWAYS.contains(&column) {
+            return 0;
+        }
+        let without_data = ALWAYS.iter().filter_map(|column| self.nulls(column)).min().unwrap_or(nulls);
+        nulls - without_data.min(nulls)
+    }
 }
 
 /// The least and greatest value of a column in a file.
@@ -103,6 +156,8 @@ pub struct StoredTable {
     files: Vec<StoredFile>,
     /// The column whose date is `event_date`.
     time_column: Option<&'static str>,
+    /// The files that have been read since this was last forgotten, by their places.
+    read: Mutex<BTreeSet<usize>>,
 }
 
 impl fmt::Debug for StoredTable {
@@ -133,7 +188,11 @@ impl StoredTable {
             }
             _ => TableSchema::from(seen),
         };
-        StoredTable { table_schema, object_store, files, time_column }
+        StoredTable { table_schema, object_store, files, time_column, read: Mutex::default() }
+    }
+
+    fn lock_read(&self) -> MutexGuard<'_, BTreeSet<usize>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The files as such, for a scan that leaves text as dictionaries; `None` where they do not lie in the local file
@@ -155,9 +214,9 @@ impl StoredTable {
         !self.table_schema.table_partition_cols().is_empty()
     }
 
-    /// The files that may hold rows for which all of `filters` are true.
-    fn may_match(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&StoredFile>> {
-        let all = || self.files.iter().collect();
+    /// The places of the files that may hold rows for which all of `filters` are true.
+    fn may_match(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<usize>> {
+        let all = || (0..self.files.len()).collect();
         let pruning = filters.iter().map(functions::pruning_filter);
         let Some(filter) = conjunction(pruning) else { return Ok(all()) };
         let schema = self.table_schema.table_schema();
@@ -167,7 +226,21 @@ impl StoredTable {
         let builder = PruningPredicateBuilder::new().with_file_schema(Arc::clone(schema));
         let Some(predicate) = builder.build(filter) else { return Ok(all()) };
         let kept = predicate.prune(&FileRanges { table: self })?;
-        Ok(self.files.iter().zip(kept).filter(|(_, kept)| *kept).map(|(file, _)| file).collect())
+        Ok(kept.into_iter().enumerate().filter(|(_, kept)| *kept).map(|(place, _)| place).collect())
+    }
+
+    /// Notes which files were read, or would have been if their logs had the columns that leave them out: those that the
+    /// conditions on time allow.
+    fn note_read(&self, state: &dyn Session, filters: &[Expr], kept: &[usize], taken: usize) -> Result<()> {
+        let of_time = |filter: &&Expr| filter.column_refs().iter().all(|column| is_time(&column.name));
+        let of_time: Vec<Expr> = filters.iter().filter(of_time).cloned().collect();
+        if of_time.len() == filters.len() {
+            self.lock_read().extend(kept.iter().take(taken));
+        } else {
+            let places = self.may_match(state, &of_time)?;
+            self.lock_read().extend(places);
+        }
+        Ok(())
     }
 
     /// What is known of a column of a file.
@@ -333,10 +406,12 @@ impl TableProvider for StoredTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut files = self.may_match(state, filters)?;
+        let places = self.may_match(state, filters)?;
+        let mut files: Vec<&StoredFile> = places.iter().filter_map(|place| self.files.get(*place)).collect();
         if filters.is_empty() {
             files = enough_for(files, limit);
         }
+        self.note_read(state, filters, &places, files.len())?;
         let statistics = self.statistics_of(&files);
         let options = state.default_table_options().parquet;
         // The footer of a file is read once, not by each thread that takes a piece of it.

@@ -244,7 +244,7 @@ fn a_raw_count_refuses_what_is_no_record_and_says_that_it_did_not_look_at_fields
     };
     let count = raw("select count(*) as n from flow_logs", &[]);
     assert_eq!(count.out, "n\n11\n");
-    assert!(count.err.contains("without looking at their fields"), "{}", count.err);
+    assert!(count.err.contains("without reading their fields"), "{}", count.err);
     assert!(count.err.contains("2 lines in 1 file could not be read"), "{}", count.err);
     assert_eq!(raw("select count(*) from flow_logs", &["-q"]).err, "");
     let ports = raw("select count(dstport) as n from flow_logs", &[]);

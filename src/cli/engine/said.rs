@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::common::DataFusionError;
+use indicatif::HumanCount;
 
 use super::super::{Printer, counted, exit};
 use super::Engine;
 use crate::format::{self, LogKind};
 use crate::sql::errors::{self, Names};
+use crate::sql::lacking::{Lacking, Without};
+use crate::sql::queries::Need;
 use crate::sql::raw::RefusedFile;
 use crate::sql::session::{Scanned, SessionError};
 use crate::sql::stored;
@@ -57,26 +60,67 @@ impl Engine {
         Ok(if error.is_users() { exit::USAGE } else { exit::FAILED })
     }
 
-    /// Says of a column that a statement has read and that no log carries, that this is why it is null.
-    pub fn warn_of_missing_columns(&self, scanned: &Scanned, printer: &Printer) {
+    /// Forgets what statements have read: what is said after the next is of that one alone.
+    pub fn forget_read(&self) {
+        if let Some(raw) = &self.raw {
+            raw.forget_read();
+        }
+        for table in LogKind::ALL.into_iter().filter_map(|kind| self.session.tables().opened(kind.table())) {
+            stored::forget_read(table.as_ref());
+        }
+    }
+
+    /// Says of columns that a statement has read and that some or all of the logs were written without that this is why
+    /// they are null. A named query can do without what is not among its `needs`.
+    pub fn warn_of_missing_columns(&self, scanned: &Scanned, needs: Option<&[Need]>, printer: &Printer) {
         for (table, columns) in scanned {
             let Some(kind) = LogKind::from_table(table) else { continue };
             // One row is what counting nothing gives.
             if self.rows_given() < 2 && self.lacks(kind) {
                 let among = if self.raw.is_some() { "among these files" } else { "in the store" };
-                printer.note(&format!("there are no {}s {among}", kind.title()));
+                let others: Vec<&str> = self.held().map(LogKind::table).collect();
+                let others = match others.as_slice() {
+                    [] => String::new(),
+                    others => format!(" (there are {})", others.join(", ")),
+                };
+                printer.note(&format!("there are no {}s {among}{others}", kind.title()));
                 continue;
             }
             // Everything was asked for: then nobody means one column in particular.
             if columns.len() >= kind.columns().len() {
                 continue;
             }
-            let Some(carried) = self.carried(kind) else { continue };
-            for column in columns.difference(&carried) {
-                if let Some(text) = errors::not_carried(kind, column) {
-                    printer.warn(&text);
-                }
+            if !matches!(kind, LogKind::Flow | LogKind::TransitGateway) {
+                let Some(carried) = self.carried(kind) else { continue };
+                let lacking = columns.difference(&carried);
+                lacking
+                    .filter_map(|column| errors::not_carried(kind, column))
+                    .for_each(|text| printer.warn(&text));
+                continue;
             }
+            let Some(lacking) = self.lacking(kind, columns) else { continue };
+            lacking.everywhere(kind).for_each(|text| printer.warn(&text));
+            let is_needed = |column: &str| {
+                let of_table = |need: &&Need| need.table == *table;
+                let has = |need: &Need| need.columns.iter().any(|needed| needed == column);
+                needs.is_none_or(|needs| needs.iter().filter(of_table).any(has))
+            };
+            let some = lacking.partly(kind, is_needed);
+            let said = partly(lacking.unit, &some);
+            if !some.is_empty() && self.is_new(&said) {
+                printer.warn(&said);
+            }
+        }
+    }
+
+    /// How much of what statements have read comes from flow logs without these columns.
+    fn lacking(&self, kind: LogKind, columns: &BTreeSet<String>) -> Option<Lacking> {
+        let own: BTreeSet<String> =
+            columns.iter().filter(|name| kind.column_index(name).is_some()).cloned().collect();
+        match &self.raw {
+            Some(raw) => Some(raw.lacking(kind, &own)),
+            // The table that the statement has opened: its files are those that were read.
+            None => stored::lacking(self.session.tables().opened(kind.table())?.as_ref(), &own),
         }
     }
 
@@ -89,7 +133,15 @@ impl Engine {
         }
     }
 
-    /// The columns that some log of a kind carries; `None` where that is not known.
+    /// The kinds of which there are logs, as far as is known.
+    fn held(&self) -> impl Iterator<Item = LogKind> + '_ {
+        LogKind::ALL.into_iter().filter(|kind| match &self.raw {
+            Some(raw) => raw.holds(*kind),
+            None => self.rows(kind.table()).is_some_and(|rows| rows > 0),
+        })
+    }
+
+    /// The columns that some log of a load balancer has values for; `None` where that is not known.
     fn carried(&self, kind: LogKind) -> Option<BTreeSet<String>> {
         if let Some(raw) = &self.raw {
             let carried = raw.carried(kind);
@@ -99,8 +151,7 @@ impl Engine {
         }
         // The table that the statement has opened: its files are those that were read.
         let table = self.session.tables().opened(kind.table())?;
-        let carried =
-            stored::carried(table.as_ref(), matches!(kind, LogKind::Flow | LogKind::TransitGateway))?;
+        let carried = stored::carried(table.as_ref())?;
         Some(with_provenance(carried.into_iter()))
     }
 
@@ -140,8 +191,8 @@ impl Engine {
         }
         if raw.take_unlooked() {
             printer.note(
-                "lines were counted without looking at their fields, and any that an ingest would refuse for one with them \
-                 (`select count(*) from quarantine` tells how many)",
+                "counted lines, without reading their fields: lines that cannot be read count as well \
+                 (`select count(*) from quarantine` tells how many there are)",
             );
         }
         let Some((file, line, reason)) = &summary.first else { return 0 };
@@ -152,6 +203,18 @@ impl Engine {
         ));
         0
     }
+}
+
+/// What to say where some logs lack these fields.
+fn partly(unit: &str, fields: &[(&str, Without)]) -> String {
+    let one = |(field, count): &(&str, Without)| {
+        format!("`{field}` ({} of {} {unit})", HumanCount(count.without), HumanCount(count.total))
+    };
+    let named = fields.iter().map(one).collect::<Vec<_>>().join(", ");
+    let (are, them) = if fields.len() == 1 { ("is", "it") } else { ("are", "them") };
+    format!(
+        "some of these flow logs were written without {named}, which {are} null there; add {them} to the log format"
+    )
 }
 
 /// A message about a file, which it names already or not.

@@ -90,6 +90,39 @@ pub fn as_written(name: &str) -> String {
     if name == "end" { "\"end\"".to_owned() } else { name.to_owned() }
 }
 
+/// What to write in the place of functions that there are not.
+pub(super) fn otherwise(function: &str) -> Option<&'static str> {
+    Some(match function.to_ascii_lowercase().as_str() {
+        "date_diff" | "datediff" | "timestampdiff" => {
+            "write date_part('epoch', later - earlier) for the seconds between two times"
+        }
+        "date_add" | "dateadd" => "write start + interval '1 hour'",
+        "date_sub" | "datesub" => "write start - interval '1 hour'",
+        "strptime" | "date_parse" => "write to_timestamp(text, '%Y-%m-%d %H:%M:%S')",
+        "mode" => "group by the value, order by count(*) desc and limit 1",
+        "format" | "printf" => "write concat(…), or a || b",
+        "inet" | "inet_aton" | "inet_contains" => "addresses are text: write ip_in(srcaddr, '10.0.0.0/8')",
+        "host" | "network" | "netmask" => "write ip_prefix(srcaddr, 24) for an address's network",
+        "json_extract" | "json_extract_string" | "json_value" => "write extra['name'] for a field of extra",
+        "quantile" | "percentile" => {
+            "write approx_percentile_cont(bytes, 0.95) or quantile_cont(bytes, 0.95)"
+        }
+        _ => return None,
+    })
+}
+
+/// The table that others call so.
+pub(super) fn other_table(name: &str) -> Option<&'static str> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "vpc_flow_logs" | "vpc_flow_log" | "vpcflowlogs" | "vpc_flows" | "vpc_logs" | "flows"
+        | "flowlogs" => "flow_logs",
+        "elb_logs" | "alb" | "alb_access_logs" | "elb" => "alb_logs",
+        "transit_gateway_flow_logs" | "tgw_logs" => "tgw_flow_logs",
+        "rejects" | "attribution" => "reject_attribution",
+        _ => return None,
+    })
+}
+
 /// Columns by the names that AWS's own Athena table definitions and older tools give them (documented).
 fn other_name(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {

@@ -17,8 +17,23 @@ use crate::sql::dialect::FlowqDialect;
 /// `{0:type}` for the type in it, `{0:line}` for its first line.
 struct Rule(&'static str, &'static str, &'static str);
 
-const RULES: [Rule; 32] = [
+const RULES: [Rule; 35] = [
     Rule("TOP", "there is no top", "write `limit N` at the end"),
+    Rule(
+        "unsupported SQL type inet…",
+        "there is no type inet",
+        "addresses are text: write ip_in(srcaddr, '10.0.0.0/8')",
+    ),
+    Rule(
+        "unsupported SQL type cidr…",
+        "there is no type cidr",
+        "addresses and prefixes are text: write ip_in(srcaddr, '10.0.0.0/8')",
+    ),
+    Rule(
+        "too many columns! The subquery should only return one column: …",
+        "a subquery in `in` gives one column, not {0:line}",
+        "write exists (select 1 from … where both are equal)",
+    ),
     Rule(
         "placeholder '…' was not provided a value for execution",
         "{0} has no value",
@@ -198,7 +213,7 @@ fn column(name: &str) -> &str {
 }
 
 /// A type as the engine writes it, in words.
-pub(super) fn type_in_words(name: &str) -> String {
+pub(in crate::sql) fn type_in_words(name: &str) -> String {
     const WORDS: [(&str, &str); 24] = [
         ("Utf8", "text"),
         ("LargeUtf8", "text"),

@@ -152,7 +152,8 @@ pub(super) static SPECS: &[Spec] = &[
         name: "ip_prefix",
         params: &[text("addr", "an IPv4 or IPv6 address"), int("n", "the length in bits, 0 to 128")],
         returns: DataType::Utf8View,
-        description: "the network of n bits that the address is in; NULL for an IPv4 address where n is above 32",
+        description: "the network of n bits that the address is in; NULL for an IPv4 address where n is above 32, and for a value \
+                      that is no address; a literal that is none is an error",
         example: "ip_prefix('10.12.200.1', 16)",
         result: "10.12.0.0/16",
         check: |_, literals| match literals.get(1) {
@@ -178,7 +179,8 @@ pub(super) static SPECS: &[Spec] = &[
         name: "ip_family",
         params: ADDRESS,
         returns: DataType::Int64,
-        description: "4 or 6; NULL for a text that is no address",
+        description: "4 or 6 (6 for an IPv4 address mapped into IPv6, ::ffff:10.0.0.1, too: here and for all functions it is \
+                      an IPv6 address, which is_reserved); NULL for a text that is no address",
         example: "ip_family('2001:db8::7')",
         result: "6",
         check: no_check,
@@ -192,7 +194,8 @@ pub(super) static SPECS: &[Spec] = &[
         params: ADDRESS,
         returns: DataType::Boolean,
         description: "whether the address belongs to private networks: 10/8, 172.16/12, 192.168/16 (RFC 1918), \
-                      100.64/10 (RFC 6598), fc00::/7 (unique local)",
+                      100.64/10 (RFC 6598), fc00::/7 (unique local); NULL for a value that is no address; a literal that is \
+                      none is an error",
         example: "is_private('172.31.0.9')",
         result: "true",
         check: check_one_address,
@@ -213,7 +216,8 @@ pub(super) static SPECS: &[Spec] = &[
         params: ADDRESS,
         returns: DataType::Boolean,
         description: "whether no network routes the address to a host: loopback, link-local, multicast, documentation, \
-                      benchmarking, 0/8, 240/4 and their IPv6 counterparts",
+                      benchmarking, 0/8, 240/4 and their IPv6 counterparts, and what else IANA lists as not globally \
+                      reachable",
         example: "is_reserved('169.254.169.254')",
         result: "true",
         check: check_one_address,
@@ -234,7 +238,8 @@ pub(super) static SPECS: &[Spec] = &[
         name: "ip_to_int",
         params: ADDRESS,
         returns: DataType::Int64,
-        description: "an IPv4 address as an integer; NULL for IPv6, which needs 128 bits: see ip_to_hex",
+        description: "an IPv4 address as an integer; NULL for IPv6, which needs 128 bits (see ip_to_hex), and for a value that is \
+                      no address; a literal that is none is an error",
         example: "ip_to_int('10.0.0.1')",
         result: "167772161",
         check: check_one_address,
@@ -247,7 +252,7 @@ pub(super) static SPECS: &[Spec] = &[
         name: "int_to_ip",
         params: &[int("n", "an IPv4 address as an integer, 0 to 4294967295")],
         returns: DataType::Utf8View,
-        description: "the IPv4 address of an integer; NULL for an integer out of range",
+        description: "the IPv4 address of an integer; NULL for a value out of range, an error for such a literal",
         example: "int_to_ip(167772161)",
         result: "10.0.0.1",
         check: |_, literals| match literals.first() {

@@ -79,6 +79,9 @@ fn registered_domain(name: &str) -> Option<String> {
     if name.is_empty() || crate::net::parse_ip_str(&name).is_some() {
         return (!name.is_empty()).then_some(name);
     }
+    if name.split('.').any(str::is_empty) {
+        return None;
+    }
     let dots: Vec<usize> = name.rmatch_indices('.').map(|(at, _)| at).collect();
     let suffix_of_two = dots
         .get(1)
@@ -188,6 +191,8 @@ mod tests {
             ("2001:db8::1", Some("2001:db8::1")),
             ("", None),
             ("..", None),
+            ("a..b", None),
+            (".example.com", None),
         ] {
             assert_eq!(registered_domain(name).as_deref(), domain, "{name}");
         }

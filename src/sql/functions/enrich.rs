@@ -229,13 +229,55 @@ fn needs_aws(enrichment: &Enrichment, _: &[Option<Literal>]) -> Result<()> {
     }
 }
 
-fn needs_geoip(enrichment: &Enrichment, _: &[Option<Literal>]) -> Result<()> {
+/// What a MaxMind database may hold, by the words of its type's name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Geo {
+    Countries,
+    Networks,
+}
+
+impl Geo {
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Geo::Countries => &["country", "city", "location", "enterprise"],
+            Geo::Networks => &["asn", "isp", "enterprise"],
+        }
+    }
+
+    /// Whether a database of that type may hold it: one of a type that says nothing of what is in it may.
+    fn may_be_in(self, database_type: &str) -> bool {
+        let name = database_type.to_ascii_lowercase();
+        let says = |geo: Geo| geo.words().iter().any(|word| name.contains(word));
+        says(self) || !(says(Geo::Countries) || says(Geo::Networks))
+    }
+}
+
+fn needs(enrichment: &Enrichment, wanted: Geo) -> Result<()> {
+    let types = || enrichment.geoip.iter().map(|reader| reader.metadata().database_type.as_str());
     if enrichment.geoip.is_empty() {
         return Err(user_error(
             "country, asn and as_org need a MaxMind database: give --geoip FILE.mmdb, once for each file",
         ));
     }
-    Ok(())
+    if types().any(|name| wanted.may_be_in(name)) {
+        return Ok(());
+    }
+    let (lacks, file) = match wanted {
+        Geo::Countries => ("countries", "GeoLite2-Country.mmdb"),
+        Geo::Networks => ("networks and their holders", "GeoLite2-ASN.mmdb"),
+    };
+    let given = types().collect::<Vec<_>>().join(", ");
+    Err(user_error(format!(
+        "no database of --geoip holds {lacks} ({given}); give one that does as well, such as --geoip {file}"
+    )))
+}
+
+fn needs_countries(enrichment: &Enrichment, _: &[Option<Literal>]) -> Result<()> {
+    needs(enrichment, Geo::Countries)
+}
+
+fn needs_networks(enrichment: &Enrichment, _: &[Option<Literal>]) -> Result<()> {
+    needs(enrichment, Geo::Networks)
 }
 
 fn address(input: &Input, row: usize) -> Option<IpAddr> {
@@ -298,7 +340,7 @@ pub(super) static SPECS: &[Spec] = &[
                       NULL where it has none",
         example: "country('10.0.0.1')",
         result: "NULL",
-        check: needs_geoip,
+        check: needs_countries,
         eval: |enrichment, inputs, rows| {
             let addr = input(inputs, 0)?;
             Ok(texts(rows, |row| enrichment.geo::<&str>(address(addr, row)?, COUNTRY)))
@@ -312,7 +354,7 @@ pub(super) static SPECS: &[Spec] = &[
                       with --geoip; NULL where it has none",
         example: "asn('10.0.0.1')",
         result: "NULL",
-        check: needs_geoip,
+        check: needs_networks,
         eval: |enrichment, inputs, rows| {
             let addr = input(inputs, 0)?;
             Ok(integers(rows, |row| enrichment.geo::<u32>(address(addr, row)?, ASN).map(i64::from)))
@@ -326,7 +368,7 @@ pub(super) static SPECS: &[Spec] = &[
                       with --geoip; NULL where it has none",
         example: "as_org('10.0.0.1')",
         result: "NULL",
-        check: needs_geoip,
+        check: needs_networks,
         eval: |enrichment, inputs, rows| {
             let addr = input(inputs, 0)?;
             Ok(texts(rows, |row| enrichment.geo::<&str>(address(addr, row)?, AS_ORG)))

@@ -20,6 +20,8 @@ use datafusion::logical_expr::{
     Volatility,
 };
 
+use crate::sql::errors::type_in_words;
+
 use super::enrich::Enrichment;
 
 /// What a parameter takes.
@@ -306,7 +308,8 @@ impl ScalarUDFImpl for Function {
             (Kind::Int, DataType::Dictionary(_, values)) if values.is_integer() => Ok(DataType::Int64),
             (kind, ty) => {
                 let wanted = if kind == Kind::Text { "text" } else { "an integer" };
-                plan_err!("{} of {} must be {wanted}, not {ty}", param.name, self.spec.syntax())
+                let given = type_in_words(&ty.to_string());
+                plan_err!("{} of {} must be {wanted}, not {given}", param.name, self.spec.syntax())
             }
         });
         coerced.collect()

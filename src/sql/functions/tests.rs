@@ -59,8 +59,12 @@ fn ip_ranges() -> tempfile::NamedTempFile {
     file
 }
 
-/// A MaxMind database of one node: addresses whose first bit is 0 have the record, others have none.
 fn mmdb() -> tempfile::NamedTempFile {
+    mmdb_of_type("Test")
+}
+
+/// A MaxMind database of one node: addresses whose first bit is 0 have the record, others have none.
+fn mmdb_of_type(database_type: &str) -> tempfile::NamedTempFile {
     fn text(out: &mut Vec<u8>, text: &str) {
         // Texts of 29 bytes and more carry the rest of their length in a byte of its own.
         match u8::try_from(text.len()).unwrap() {
@@ -99,7 +103,7 @@ fn mmdb() -> tempfile::NamedTempFile {
     text(&mut file, "ip_version");
     file.extend([0xA1, 4]);
     text(&mut file, "database_type");
-    text(&mut file, "Test");
+    text(&mut file, database_type);
     text(&mut file, "binary_format_major_version");
     file.extend([0xA1, 2]);
     text(&mut file, "binary_format_minor_version");
@@ -163,7 +167,7 @@ async fn literals_that_are_wrong_are_shown_with_a_hint() {
         ("select int_to_ip(-1)", ["-1 is no IPv4 address", "4294967295"]),
         ("select aws_service(a) from t", ["--aws-ip-ranges", "ip-ranges.json"]),
         ("select asn(a) from t", ["--geoip", ".mmdb"]),
-        ("select is_private(n) from t", ["addr of is_private(addr) must be text", "Int32"]),
+        ("select is_private(n) from t", ["addr of is_private(addr) must be text", "not an integer"]),
         ("select ip_in(a) from t", ["ip_in takes 2 arguments, not 1", "ip_in(addr, cidr)"]),
     ] {
         let said = refusal(&ctx, sql).await;
@@ -317,6 +321,28 @@ async fn maxmind_databases_answer() {
     assert_eq!(one(&ctx, "as_org('10.0.0.1')").await.as_deref(), Some("Example Networks"));
     assert_eq!(one(&ctx, "country('203.0.113.1')").await, None);
     assert_eq!(one(&ctx, "country('2001:db8::1')").await, None);
+}
+
+#[tokio::test]
+async fn what_no_database_holds_is_an_error_and_not_null() {
+    let of_types = |types: &[&str]| {
+        let files: Vec<_> = types.iter().map(|name| mmdb_of_type(name)).collect();
+        let paths: Vec<_> = files.iter().map(|file| file.path().to_owned()).collect();
+        session_with(Enrichment::load(None, &paths).unwrap())
+    };
+    let countries = of_types(&["GeoLite2-Country"]);
+    assert_eq!(one(&countries, "country('10.0.0.1')").await.as_deref(), Some("SE"));
+    for function in ["asn", "as_org"] {
+        let said = refusal(&countries, &format!("select {function}('10.0.0.1')")).await;
+        assert!(said.contains("holds networks") && said.contains("GeoLite2-ASN.mmdb"), "{said}");
+    }
+    let networks = of_types(&["DBIP-ASN-Lite (compat=GeoLite2-ASN)"]);
+    assert_eq!(one(&networks, "asn('10.0.0.1')").await.as_deref(), Some("64513"));
+    let said = refusal(&networks, "select country('10.0.0.1')").await;
+    assert!(said.contains("holds countries") && said.contains("GeoLite2-Country.mmdb"), "{said}");
+    let both = of_types(&["GeoLite2-City", "GeoLite2-ASN"]);
+    assert_eq!(one(&both, "asn('10.0.0.1')").await.as_deref(), Some("64513"));
+    assert_eq!(one(&both, "country('10.0.0.1')").await.as_deref(), Some("SE"));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::source::{
     ContentKind, ContentReader, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch,
     absolute_name, is_fuller, recognise,
 };
+use crate::sql::lacking::Lacking;
 use crate::store::may_be_copies;
 
 use super::checked::Checked;
@@ -187,6 +188,9 @@ pub struct Workspace {
     pub refused: Vec<Refusal>,
 }
 
+/// Files by the columns that lines of theirs carry.
+type ByFormat = Vec<(LogKind, Vec<usize>, BTreeSet<usize>)>;
+
 /// All files of a session.
 #[derive(Debug)]
 pub struct RawInput {
@@ -205,6 +209,7 @@ pub struct RawInput {
     limits: Limits,
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
+    read: Mutex<ByFormat>,
     workspaces: Mutex<Vec<Workspace>>,
 }
 
@@ -228,6 +233,7 @@ impl RawInput {
             limits,
             stdin: OnceLock::new(),
             carried: Mutex::default(),
+            read: Mutex::default(),
             workspaces: Mutex::default(),
         }
     }
@@ -246,8 +252,14 @@ impl RawInput {
         }
     }
 
-    /// Remembers which columns a file carries.
-    pub fn note_carried(&self, kind: LogKind, columns: &[usize]) {
+    /// Remembers which columns the file of this number carries.
+    pub fn note_carried(&self, number: usize, kind: LogKind, columns: &[usize]) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        match read.iter_mut().find(|(of, known, _)| *of == kind && known == columns) {
+            Some((_, _, files)) => drop(files.insert(number)),
+            None => read.push((kind, columns.to_vec(), BTreeSet::from([number]))),
+        }
+        drop(read);
         let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         if columns.iter().any(|column| !carried.contains(&(kind, *column))) {
             carried.extend(columns.iter().map(|column| (kind, *column)));
@@ -258,6 +270,28 @@ impl RawInput {
     pub fn carried(&self, kind: LogKind) -> Vec<usize> {
         let carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
         carried.range((kind, 0)..=(kind, usize::MAX)).map(|(_, column)| *column).collect()
+    }
+
+    /// Forgets which files statements have read.
+    pub fn forget_read(&self) {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
+    /// How many of the files that statements have read hold lines of a kind without these columns. A file with several
+    /// headers counts once for each set of fields.
+    pub fn lacking(&self, kind: LogKind, columns: &BTreeSet<String>) -> Lacking {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = |is_counted: &dyn Fn(&[usize]) -> bool| {
+            let counted = read.iter().filter(|(of, carried, _)| *of == kind && is_counted(carried));
+            counted.map(|(_, _, files)| files.len() as u64).sum::<u64>()
+        };
+        let mut lacking = Lacking::new("files");
+        let total = count(&|_| true);
+        for name in columns {
+            let Some(column) = kind.column_index(name) else { continue };
+            lacking.add(name, count(&|carried| !carried.contains(&column)), total);
+        }
+        lacking
     }
 
     /// Whether several read the file of this number together, if it can be read so. How long standard input is shows

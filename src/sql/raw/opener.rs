@@ -173,7 +173,7 @@ async fn read_file(
         long.join();
     }
     let buffers = Buffers { cells, refused };
-    let ended = read_lines(work, file, long, *decoder, buffers, giver).await;
+    let ended = read_lines(work, (number, file), long, *decoder, buffers, giver).await;
     let kinds = match (ended, long) {
         (Some(kinds), None) => Some(kinds),
         (Some(kinds), Some(long)) => long.end(&kinds),
@@ -231,7 +231,7 @@ struct Buffers<'a> {
 /// Reads the lines of one file; gives the kinds that it holds where it has been read to its end.
 async fn read_lines(
     work: &Work,
-    file: &RawFile,
+    (number, file): (usize, &RawFile),
     long: Option<&LongFile>,
     mut decoder: Decoder<'_>,
     Buffers { cells, refused }: Buffers<'_>,
@@ -243,6 +243,7 @@ async fn read_lines(
     let mut refused_lines = 0u64;
     let mut reported = decoder.report();
     let mut kinds: Vec<LogKind> = Vec::new();
+    let mut noted: Option<Vec<usize>> = None;
     let mut ended = false;
     // The line at which others last had the thread.
     let mut turn = 0;
@@ -261,7 +262,10 @@ async fn read_lines(
             if found != kind {
                 return Some(Wanted::new(found.columns().len(), &[], false));
             }
-            work.input.note_carried(kind, carried);
+            if noted.as_deref() != Some(carried) {
+                work.input.note_carried(number, kind, carried);
+                noted = Some(carried.to_vec());
+            }
             Some(work.columns.wanted().clone())
         };
         let cut = decoder.next_batch(&mut want, work.needle.as_ref(), work.batch_size, cells, refused);

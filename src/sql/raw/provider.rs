@@ -1,6 +1,6 @@
 //! The tables over raw files: which files a query has to open at all.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_optimizer::pruning::PruningPredicateBuilder;
 use datafusion::physical_plan::ExecutionPlan;
 
-use super::input::{RawFile, RawInput};
+use super::input::{Holds, RawFile, RawInput};
 use super::long::Part;
 use super::quarantine::Quarantine;
 use super::source::{LeftOut, RawSource};
@@ -29,6 +29,7 @@ use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
+use crate::sql::lacking::Lacking;
 use crate::sql::{memory, schema};
 use crate::store;
 
@@ -82,6 +83,16 @@ impl RawTables {
         self.input.carried(kind)
     }
 
+    /// Forgets which files statements have read.
+    pub fn forget_read(&self) {
+        self.input.forget_read();
+    }
+
+    /// How many of the files that statements have read hold lines of a kind without these columns.
+    pub fn lacking(&self, kind: LogKind, columns: &BTreeSet<String>) -> Lacking {
+        self.input.lacking(kind, columns)
+    }
+
     /// Whether, since this was asked before, a query has taken lines as rows without looking at any field of theirs, as
     /// `count(*)` does: what an ingest would refuse for a field is a row then.
     pub fn take_unlooked(&self) -> bool {
@@ -97,6 +108,11 @@ impl RawTables {
     pub fn lacks(&self, kind: LogKind) -> bool {
         let lacks = |file: &RawFile| file.is_known_to_lack(kind) || self.input.quarantine.is_copy(&file.path);
         self.input.files.iter().all(lacks)
+    }
+
+    /// Whether some file is known to begin with lines of a kind.
+    pub fn holds(&self, kind: LogKind) -> bool {
+        self.input.files.iter().any(|file| file.holds() == Some(&Holds::Log(kind)))
     }
 
     /// The number of files.
