@@ -114,8 +114,9 @@ const RST: u16 = 4;
 /// The index.
 #[derive(Debug, Default)]
 pub struct EvidenceIndex {
-    /// Hashes of what is wanted, until the filter is made of them.
-    hashes: Vec<u64>,
+    /// Hashes of what is wanted, until the filter is made of them: flows, and services with their time.
+    flow_hashes: Vec<u64>,
+    service_hashes: Vec<(u64, Timestamp, Timestamp)>,
     wanted: Arc<HashFilter>,
     names: HashMap<String, u32>,
     name_list: Vec<String>,
@@ -168,7 +169,7 @@ impl EvidenceIndex {
         EvidenceIndex { wanted, ..EvidenceIndex::default() }
     }
 
-    /// The hashes of what is wanted for a rejected record: its flow, its service, and that in its zone.
+    /// The hashes of what is wanted for a rejected record: its flow, and over its time its service and that in its zone.
     pub fn wanted_hashes(record: &Record<'_>, zone: Option<&str>) -> [Option<u64>; 3] {
         let (Some(id), Some(direction)) = (record.interface_id, record.direction) else { return [None; 3] };
         let interface = name_hash(id);
@@ -186,7 +187,10 @@ impl EvidenceIndex {
 
     /// First pass: a rejected record whose evidence will be asked for.
     pub fn want(&mut self, record: &Record<'_>, zone: Option<&str>) {
-        self.hashes.extend(EvidenceIndex::wanted_hashes(record, zone).into_iter().flatten());
+        let [flow, service, zone] = EvidenceIndex::wanted_hashes(record, zone);
+        self.flow_hashes.extend(flow);
+        let services = service.into_iter().chain(zone);
+        self.service_hashes.extend(services.map(|hash| (hash, record.start, record.end)));
         self.wanted = Arc::default();
     }
 
@@ -229,8 +233,13 @@ impl EvidenceIndex {
             return;
         }
         self.accepts_are_logged();
-        if self.wanted.is_empty() && !self.hashes.is_empty() {
-            self.wanted = Arc::new(HashFilter::of(&self.hashes));
+        if self.wanted.is_empty() && !(self.flow_hashes.is_empty() && self.service_hashes.is_empty()) {
+            let wanted = HashFilter::new(self.flow_hashes.len() + 2 * self.service_hashes.len());
+            self.flow_hashes.iter().for_each(|hash| wanted.insert(*hash));
+            for (hash, start, end) in &self.service_hashes {
+                wanted.want_over(*hash, *start, *end).for_each(|hash| wanted.insert(hash));
+            }
+            self.wanted = Arc::new(wanted);
         }
         self.keep(record, id, direction, zone, steady);
     }
@@ -260,8 +269,13 @@ impl EvidenceIndex {
         zone: Option<Zone<'_>>,
         steady: bool,
     ) {
-        let wanted = EvidenceIndex::wanted_hashes(record, zone.map(|zone| zone.name))
-            .map(|hash| hash.is_some_and(|hash| self.wanted.may_contain(hash)));
+        let [flow, service, in_zone] = EvidenceIndex::wanted_hashes(record, zone.map(|zone| zone.name));
+        let over = |hash: u64| self.wanted.may_contain_over(hash, record.start, record.end);
+        let wanted = [
+            flow.is_some_and(|hash| self.wanted.may_contain(hash)),
+            service.is_some_and(over),
+            in_zone.is_some_and(over),
+        ];
         if wanted.contains(&true) {
             let interface = self.name(id);
             self.keep_wanted(record, interface, direction, zone, steady, wanted);

@@ -4,9 +4,11 @@
 //! each record. What it lets through by accident is kept by the [index](super::EvidenceIndex) under its own key, where
 //! nobody looks for it; nothing that is wanted is ever held back.
 
+use crate::network::Timestamp;
 use crate::rules::Direction;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Odd constants without structure (digits of pi), as multipliers and to tell the kinds of keys apart.
 const SALT: [u64; 5] = [
@@ -78,6 +80,27 @@ pub fn zone_pair_hash(zone: u64, remote: u64) -> u64 {
     pair_hash(zone ^ SALT[4], remote)
 }
 
+/// Seconds of a stretch of time, as a power of two: an aggregation interval (60 or 600 s) touches one or two.
+const STRETCH: u32 = 9;
+
+/// Records over more stretches than this are wanted, or want, whatever the time. Aggregation makes none.
+const MOST_STRETCHES: i64 = 64;
+
+/// Stands for no stretch of time.
+const ANY_TIME: i64 = i64::MIN;
+
+/// The stretches that a record touches; `None` where there are too many.
+fn stretches(start: Timestamp, end: Timestamp) -> Option<RangeInclusive<i64>> {
+    let (first, last) = (start >> STRETCH, end.max(start) >> STRETCH);
+    (last - first <= MOST_STRETCHES).then_some(first..=last)
+}
+
+/// The hash of a service, or of one in a zone, within a stretch: its ACCEPTs bear on REJECTs that they overlap and on no others
+/// (spec 8.5).
+fn within(hash: u64, stretch: i64) -> u64 {
+    fold(hash ^ (stretch as u64).rotate_left(17), SALT[4])
+}
+
 /// Bits set for each hash.
 const BITS: u32 = 4;
 
@@ -85,12 +108,15 @@ const BITS: u32 = 4;
 #[derive(Debug, Default)]
 pub struct HashFilter {
     words: Vec<AtomicU64>,
+    /// Some hash was put in for any time.
+    any_time: AtomicBool,
 }
 
 impl HashFilter {
     /// With room for so many hashes; with more of them it lets through more than it should.
     pub fn new(hashes: usize) -> HashFilter {
-        HashFilter { words: (0..=hashes / 4).map(|_| AtomicU64::new(0)).collect() }
+        let words = (0..=hashes / 4).map(|_| AtomicU64::new(0)).collect();
+        HashFilter { words, any_time: AtomicBool::new(false) }
     }
 
     /// A filter of a tenth of the size, which stays in a cache, for hashes of which most are put in again and again.
@@ -103,6 +129,38 @@ impl HashFilter {
         let filter = HashFilter::new(hashes.len());
         hashes.iter().for_each(|hash| filter.insert(*hash));
         filter
+    }
+
+    /// What has to be [put in](HashFilter::insert) for a service that is wanted of records overlapping this time.
+    pub fn want_over(
+        &self,
+        hash: u64,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> impl Iterator<Item = u64> + use<> {
+        let over = stretches(start, end);
+        if over.is_none() {
+            self.any_time.store(true, Ordering::Relaxed);
+        }
+        let over = over.unwrap_or(ANY_TIME..=ANY_TIME);
+        over.map(move |stretch| within(hash, stretch))
+    }
+
+    /// What to ask for of a record's service: it is wanted where one of these [may be there](HashFilter::may_contain). `None` where
+    /// it lasted too long to tell, and may be wanted.
+    pub fn ask_over(
+        &self,
+        hash: u64,
+        start: Timestamp,
+        end: Timestamp,
+    ) -> Option<impl Iterator<Item = u64> + use<>> {
+        let any_time = self.any_time.load(Ordering::Relaxed).then_some(ANY_TIME);
+        Some(stretches(start, end)?.chain(any_time).map(move |stretch| within(hash, stretch)))
+    }
+
+    /// Whether a service is wanted of a record of this time; as [`may_contain`](HashFilter::may_contain).
+    pub fn may_contain_over(&self, hash: u64, start: Timestamp, end: Timestamp) -> bool {
+        self.ask_over(hash, start, end).is_none_or(|mut asked| asked.any(|hash| self.may_contain(hash)))
     }
 
     fn place(&self, hash: u64) -> (usize, u64) {
@@ -154,6 +212,31 @@ mod tests {
         assert!(others < 15_000, "{others} of a million");
         assert!(!HashFilter::default().may_contain(1), "an empty filter lets nothing through");
         assert!(!HashFilter::new(0).may_contain(1));
+    }
+
+    #[test]
+    fn a_service_is_wanted_of_records_that_overlap_however_long_they_are() {
+        let spans = [0, 1, 59, 511, 512, 600, 40_000, 400_000, i64::MAX].map(|length: i64| {
+            [-1_000_000_000, -600, -1, 0, 511, 512, 1_700_000_000, i64::MIN, i64::MAX - 5]
+                .map(|start: i64| (start, start.saturating_add(length)))
+        });
+        let spans: Vec<(i64, i64)> = spans.into_iter().flatten().collect();
+        for (start, end) in &spans {
+            let filter = HashFilter::new(1000);
+            filter.want_over(7, *start, *end).for_each(|hash| filter.insert(hash));
+            for (other_start, other_end) in spans.iter().filter(|other| other.0 <= *end && *start <= other.1)
+            {
+                assert!(
+                    filter.may_contain_over(7, *other_start, *other_end),
+                    "{start}..{end}, {other_start}..{other_end}"
+                );
+            }
+        }
+        let filter = HashFilter::new(1000);
+        filter.want_over(7, 1_700_000_000, 1_700_000_060).for_each(|hash| filter.insert(hash));
+        assert!(!filter.may_contain_over(7, 1_700_002_000, 1_700_002_060), "another time");
+        assert!(!filter.may_contain_over(8, 1_700_000_000, 1_700_000_060), "another service");
+        assert!(filter.may_contain_over(8, 0, i64::MAX), "which may be any");
     }
 
     #[test]

@@ -52,18 +52,45 @@ impl Sifter {
         let chosen = Bits::of(buffers.passed.iter().map(|(row, ..)| *row as usize), window.len());
         rows.keys_into(self.columns.src_port, window, Some(&chosen), &mut buffers.src_ports)?;
         rows.keys_into(self.columns.dst_port, window, Some(&chosen), &mut buffers.dst_ports)?;
+        rows.keys_into(self.columns.end, window, Some(&chosen), &mut buffers.ends)?;
         let Buffers {
-            hashes, tags, passed, hits, src, dst, packets, protocols, src_ports, dst_ports, ..
+            hashes,
+            tags,
+            passed,
+            hits,
+            src,
+            dst,
+            packets,
+            protocols,
+            src_ports,
+            dst_ports,
+            starts,
+            ends,
+            ..
         } = &mut *buffers;
         let keys = Asked { src, dst, packets, protocols, ports: [src_ports, dst_ports] };
+        let exact = &observer.wanted.exact;
         hashes.clear();
+        let mut long: Vec<usize> = Vec::new();
         for (nth, passed) in passed.iter().enumerate() {
             let Some(lane) = self.lanes.get(passed.1).filter(|lane| !lane.several) else { continue };
-            let wanted = self.hashes(lane, *passed, nth, &keys);
-            let tagged = (0u32..).zip(wanted).filter_map(|(kind, hash)| Some((hash?, nth as u32 * 4 + kind)));
-            hashes.extend(tagged);
+            let [flow, services @ ..] = self.hashes(lane, *passed, nth, &keys);
+            let tag = nth as u32 * 4;
+            hashes.extend(flow.map(|hash| (hash, tag)));
+            if services[0].is_none() {
+                continue;
+            }
+            let key = |keys: &[u32], at: usize| keys.get(at).copied().unwrap_or(NONE);
+            let start = self.starts.get(key(starts, passed.0 as usize) as usize).copied().unwrap_or_default();
+            let end = of(&self.ends, key(ends, nth)).flatten().unwrap_or(start);
+            for (tag, hash) in (tag + 1..).zip(services).filter_map(|(tag, hash)| Some((tag, hash?))) {
+                match exact.ask_over(hash, start, end) {
+                    Some(asked) => hashes.extend(asked.map(|hash| (hash, tag))),
+                    None => long.push(nth),
+                }
+            }
         }
-        probe(&observer.wanted.exact, hashes, tags);
+        probe(exact, hashes, tags);
         let mut tags = tags.iter().peekable();
         for (nth, passed) in passed.iter().enumerate() {
             let mut wanted = [false; 3];
@@ -71,7 +98,7 @@ impl Sifter {
                 wanted.get_mut(*tag as usize % 4).into_iter().for_each(|wanted| *wanted = true);
             }
             // Whose own side may be shown by several addresses is told one by one.
-            let several = self.lanes.get(passed.1).is_some_and(|lane| lane.several);
+            let several = self.lanes.get(passed.1).is_some_and(|lane| lane.several) || long.contains(&nth);
             match several {
                 true => hits.push((*passed, None)),
                 false if wanted.contains(&true) => hits.push((*passed, Some(wanted))),

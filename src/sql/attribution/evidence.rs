@@ -118,7 +118,8 @@ impl Prepared {
         let own = Arc::new(own);
         // Flow and service of each, and the service in its zone where there may be one.
         let zoned = network.is_some() || passes.rejects.schema().column_with_name("subnet_id").is_some();
-        let hashes = kept.iter().map(Kept::rows).sum::<usize>().saturating_mul(if zoned { 3 } else { 2 });
+        // Records that cross from one stretch of time to the next want a service in both.
+        let hashes = kept.iter().map(Kept::rows).sum::<usize>().saturating_mul(if zoned { 7 } else { 5 }) / 2;
         let (exact, pairs) = (HashFilter::new(hashes), HashFilter::small(hashes));
         grow(&memory, exact.memory().saturating_add(pairs.memory()), &mut kept)?;
         let mut wanted = Wanted { exact: Arc::new(exact), pairs: Arc::new(pairs), zones: Arc::default() };
@@ -292,9 +293,11 @@ async fn want(
                     };
                     let [service, zone] = asks.unwrap_or([true; 2]);
                     let Some(place) = places.places.get(at) else { continue };
-                    let wanted = place.hashes(&columns, row, protocol, direction);
-                    let wanted = wanted.into_iter().zip([true, service, zone]);
-                    hashes.extend(wanted.filter_map(|(hash, asked)| hash.filter(|_| asked)));
+                    let [flow, of_service, in_zone] = place.hashes(&columns, row, protocol, direction);
+                    hashes.extend(flow);
+                    for hash in [of_service.filter(|_| service), in_zone.filter(|_| zone)] {
+                        hashes.extend(hash.into_iter().flat_map(|h| filters.exact.want_over(h, start, end)));
+                    }
                     if zone && let Some(zone) = place.zone_hash {
                         zones.insert(zone);
                     }

@@ -27,6 +27,9 @@ const WINDOW: usize = 32 * 1024;
 /// Stands for no key, and not for the lack of one either.
 const NOT_A_KEY: u32 = u32::MAX - 1;
 
+/// In the place of keys of an interface whose addresses the configuration has.
+const NOTHING_TO_LEARN: u32 = u32::MAX - 2;
+
 /// Learns each interface's own address; those of the configuration have theirs there.
 #[derive(Default)]
 struct Learner {
@@ -40,6 +43,8 @@ struct Learner {
     ends: [Option<Arc<Values>>; 2],
     /// How often the texts of the two ends have changed.
     era: u64,
+    /// By the keys of the interfaces, those of source and destination that mean its own address.
+    own_keys: Vec<[u32; 2]>,
 }
 
 /// What one interface's records have in common.
@@ -65,6 +70,8 @@ impl Learner {
             self.ends = ends.map(|end| end.cloned());
             self.era += 1;
         }
+        self.own_keys.clear();
+        self.own_keys.resize(interfaces.len(), [NOT_A_KEY; 2]);
     }
 
     fn take(&mut self, columns: &Columns) {
@@ -104,16 +111,14 @@ impl Learner {
         }
     }
 
-    /// An interface and the keys that mean its own address, if they are known.
-    #[inline]
-    fn own_keys(&self, interface: u32) -> ([u32; 3], bool) {
-        let at = self.by_key.get(interface as usize).and_then(|at| self.found.get(*at));
-        match at {
+    /// The keys that mean an interface's own address, as far as they are known.
+    fn own_keys(&self, interface: u32) -> [u32; 2] {
+        match self.by_key.get(interface as usize).and_then(|at| self.found.get(*at)) {
             Some(Some(found)) if found.era == self.era => {
-                let [src, dst] = found.own.map(|key| if key == NONE { NOT_A_KEY } else { key });
-                ([interface, src, dst], true)
+                found.own.map(|key| if key == NONE { NOT_A_KEY } else { key })
             }
-            _ => ([interface, NOT_A_KEY, NOT_A_KEY], false),
+            Some(None) => [NOTHING_TO_LEARN; 2],
+            _ => [NOT_A_KEY; 2],
         }
     }
 
@@ -182,15 +187,15 @@ impl Learner {
         }
         let [interfaces, sources, destinations, directions] = &*keys;
         let ends = sources.iter().zip(destinations).zip(directions);
-        // The interface of the record before, and keys that mean its own address: nearly every record is like it.
-        let mut last = ([NONE; 3], false);
         for (interface, ((src, dst), direction)) in interfaces.iter().zip(ends) {
-            let [known, own_src, own_dst] = last.0;
-            if *interface == known && last.1 && (*src == own_src || *dst == own_dst) {
+            // Of nearly every record one side is known to be its interface's own.
+            let Some([own_src, own_dst]) = self.own_keys.get(*interface as usize) else { continue };
+            if src == own_src || dst == own_dst || *own_src == NOTHING_TO_LEARN || *direction != NONE {
                 continue;
             }
             self.record([*interface, *src, *dst, *direction]);
-            last = self.own_keys(*interface);
+            let own = self.own_keys(*interface);
+            self.own_keys.get_mut(*interface as usize).into_iter().for_each(|place| *place = own);
         }
     }
 

@@ -174,7 +174,7 @@ pub(super) struct Accept {
 pub(super) type Wait = (Record<'static>, usize, Direction, [bool; 3]);
 
 /// So many records wait before a reader does.
-const MOST_WAITING: usize = 8 * 1024;
+const MOST_WAITING: usize = 1024;
 
 fn give(waiting: &mut Vec<Wait>, places: &mut [Place], mut index: MutexGuard<'_, EvidenceIndex>) {
     for (record, at, direction, wanted) in waiting.drain(..) {
@@ -223,6 +223,9 @@ impl<'n> Observer<'n> {
         let is_accept = columns.equal_to(Text::Action, "ACCEPT");
         let is_ok = columns.equal_to(Text::LogStatus, "OK");
         let (mut accepts, mut hashes) = (std::mem::take(&mut self.accepts), std::mem::take(&mut self.hashes));
+        let exact = Arc::clone(&self.wanted.exact);
+        // ACCEPTs that lasted too long to ask for their time.
+        let mut long: Vec<usize> = Vec::new();
         for (row, (is_accept, is_ok)) in is_accept.into_iter().zip(is_ok).enumerate() {
             let (places, found) = (&mut self.places, &mut self.found);
             let Some(start) = columns.start(row) else { continue };
@@ -260,14 +263,23 @@ impl<'n> Observer<'n> {
                 check(&mut place.consistency, &record, rules, engine);
             }
             if let Some(direction) = direction {
-                let wanted = place.hashes(&columns, row, protocol, Some(direction));
-                hashes.extend(wanted.into_iter().flatten().map(|hash| (hash, accepts.len())));
+                let [flow, service, in_zone] = place.hashes(&columns, row, protocol, Some(direction));
+                hashes.extend(flow.map(|hash| (hash, accepts.len())));
+                for hash in service.into_iter().chain(in_zone) {
+                    match exact.ask_over(hash, start, columns.end(row, start)) {
+                        Some(asked) => hashes.extend(asked.map(|hash| (hash, accepts.len()))),
+                        None => long.push(accepts.len()),
+                    }
+                }
                 accepts.push(Accept { row, at, direction, wanted: None });
             }
         }
-        let exact = &self.wanted.exact;
         let hits = hashes.iter().filter(|(hash, _)| exact.may_contain(*hash)).map(|(_, nth)| *nth);
         let mut hits: Vec<usize> = hits.collect();
+        if !long.is_empty() {
+            hits.append(&mut long);
+            hits.sort_unstable();
+        }
         hits.dedup();
         self.keep(&columns, hits.iter().filter_map(|nth| accepts.get(*nth)).copied());
         accepts.clear();

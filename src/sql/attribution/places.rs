@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::observe::{Consistency, Coverage};
 use crate::attribute::{
@@ -24,6 +24,16 @@ const TOLD_BY: [Text; 4] = [Text::Interface, Text::Subnet, Text::Vpc, Text::Acco
 
 type Keys = [u32; 4];
 type ViewKey = (usize, bool);
+
+/// Texts that tell a place, and its view, as they are looked up.
+#[derive(Hash)]
+struct Told<'a>(([Option<&'a str>; 4], ViewKey));
+
+impl Equivalent<([Option<String>; 4], ViewKey)> for Told<'_> {
+    fn equivalent(&self, (texts, view): &([Option<String>; 4], ViewKey)) -> bool {
+        self.0.1 == *view && self.0.0.iter().zip(texts).all(|(one, other)| *one == other.as_deref())
+    }
+}
 
 /// The surroundings of records.
 #[derive(Debug, Default)]
@@ -335,21 +345,30 @@ impl<'n> Places<'n> {
         view: Option<View>,
         view_key: ViewKey,
     ) -> usize {
-        let mut texts = TOLD_BY.map(|column| columns.text(column, row).map(str::to_owned));
+        let mut texts = TOLD_BY.map(|column| columns.text(column, row));
         if keys[0] == NONE {
             texts[0] = None;
         }
-        let at = match self.by_texts.get(&(texts.clone(), view_key)) {
-            Some(at) => *at,
-            None => {
-                let at = self.places.len();
-                let place = self.place(&texts, view);
-                self.places.push(place);
-                self.by_texts.insert((texts, view_key), at);
-                at
-            }
-        };
+        let at = self.of_texts_at(texts, view, view_key);
         self.by_keys.insert((keys, view_key), at);
+        at
+    }
+
+    /// The place of records with these texts of the columns that tell it.
+    pub(super) fn of_texts(&mut self, texts: [Option<&str>; 4], start: i64, end: i64) -> usize {
+        let (view, view_key) = self.view(start, end);
+        self.of_texts_at(texts, view, view_key)
+    }
+
+    fn of_texts_at(&mut self, texts: [Option<&str>; 4], view: Option<View>, view_key: ViewKey) -> usize {
+        if let Some(at) = self.by_texts.get(&Told((texts, view_key))) {
+            return *at;
+        }
+        let at = self.places.len();
+        let texts = texts.map(|text| text.map(str::to_owned));
+        let place = self.place(&texts, view);
+        self.places.push(place);
+        self.by_texts.insert((texts, view_key), at);
         at
     }
 

@@ -14,11 +14,11 @@ use super::ask::probe;
 use super::evidence::Reader;
 use super::lanes::{Check, NO_LANE, NOT_PLAIN};
 use super::observe::{Accept, Coverage, Found, Observer};
-use super::sifter::{Buffers, Kind, Sifter, of};
+use super::sifter::{Buffers, Kind, Sifter, Status, of};
 use crate::attribute::{pair_hash, zone_pair_hash};
 use crate::rules::{Direction, Engine};
 use crate::sql::coded::rowgroups::{KeyedRows, RowGroup, RowGroups};
-use crate::sql::records::{NONE, Text};
+use crate::sql::records::NONE;
 use crate::store::decode::Bits;
 
 /// Rows that are looked at together: their keys, and what is made of them, stay in a cache.
@@ -71,7 +71,7 @@ impl Sifter {
         buffers: &mut Buffers,
     ) -> Result<()> {
         self.read(rows, window, buffers)?;
-        self.meet(rows, window, observer, buffers)?;
+        self.meet(observer, buffers);
         let count = window.len();
         self.look(observer, buffers);
         let Buffers { hashes, tags, candidates, passed, .. } = buffers;
@@ -131,49 +131,46 @@ impl Sifter {
         for (row, (protocol, start)) in buffers.protocols.iter().zip(&buffers.starts).enumerate() {
             let key = |keys: &Vec<u32>| keys.get(row).copied().unwrap_or(NONE);
             let kind = of(&self.kinds.accepts, key(&buffers.actions)).unwrap_or(Kind::Special);
-            let is_ok = of(&self.kinds.is_ok, key(&buffers.statuses)).flatten().unwrap_or(true);
-            let known = of(&self.protocols, *protocol).flatten().is_some() && *start != NONE;
-            buffers.kinds.push(if is_ok && known { kind } else { Kind::Special });
+            let status = of(&self.kinds.statuses, key(&buffers.statuses)).unwrap_or(Status::Ok);
+            let known = of(&self.protocols, *protocol).flatten().is_some();
+            buffers.kinds.push(match (status, kind) {
+                _ if *start == NONE => Kind::Special,
+                (Status::Ok, kind) if known => kind,
+                (Status::NoData, Kind::Special) => Kind::Empty,
+                _ => Kind::Special,
+            });
         }
         Ok(())
     }
 
     /// Finds the places of interfaces that the row group has not had before.
-    fn meet(
-        &mut self,
-        rows: &mut KeyedRows,
-        window: &Range<usize>,
-        observer: &mut Observer<'_>,
-        buffers: &Buffers,
-    ) -> Result<()> {
+    fn meet(&mut self, observer: &mut Observer<'_>, buffers: &Buffers) {
         let mut last = NONE;
-        let mut new: Vec<(usize, u32)> = Vec::new();
         for (row, key) in buffers.interfaces.iter().enumerate() {
             if *key == last || self.lanes.of(*key) != NO_LANE {
                 last = *key;
                 continue;
             }
-            if buffers.kinds.get(row).is_some_and(|kind| *kind != Kind::Special) {
-                // Until its place has been found.
-                self.lanes.set(*key, NOT_PLAIN);
-                new.push((row, *key));
-                last = *key;
+            let is_special = buffers.kinds.get(row).is_none_or(|kind| *kind == Kind::Special);
+            let start = buffers.starts.get(row).and_then(|key| self.starts.get(*key as usize));
+            let Some(start) = start.filter(|_| !is_special) else { continue };
+            last = *key;
+            let keys = buffers.told.each_ref().map(|keys| keys.get(row).copied().unwrap_or(NONE));
+            let mut texts = [self.interfaces.text(*key), None, None, None];
+            for ((text, values), key) in texts.iter_mut().skip(1).zip(&self.told).zip(keys) {
+                let told = values.as_ref().and_then(|values| values.text(key));
+                *text = told.filter(|text| *text != "-");
+            }
+            // The row group lies within one view.
+            let at = observer.places.of_texts(texts, *start, *start);
+            match observer.places.places.get(at) {
+                Some(place) => {
+                    let hash = self.interfaces.hashes().get(*key as usize).copied().unwrap_or(0);
+                    self.lanes.add((*key, hash), (at, place), keys, &observer.wanted.zones);
+                }
+                None => self.lanes.set(*key, NOT_PLAIN),
             }
         }
-        if new.is_empty() {
-            return Ok(());
-        }
-        let chosen = Bits::of(new.iter().map(|(row, _)| *row), window.len());
-        let columns = observer.columns(&rows.batch(window, Some(&chosen))?)?;
-        for (nth, (row, key)) in new.iter().enumerate() {
-            let Some(start) = columns.start(nth) else { continue };
-            let at = observer.places.at(&columns, nth, start, columns.end(nth, start));
-            let Some(place) = observer.places.places.get(at) else { continue };
-            let told = buffers.told.each_ref().map(|keys| keys.get(*row).copied().unwrap_or(NONE));
-            let interface = (*key, columns.hash(Text::Interface, nth));
-            self.lanes.add(interface, (at, place), told, &observer.wanted.zones);
-        }
-        Ok(())
     }
 
     /// Looks at the rows: notes what they show of their interfaces, and finds the ACCEPTs whose remote address is wanted.
@@ -213,6 +210,10 @@ impl Sifter {
             };
             if !of_place {
                 buffers.special.push(row);
+                continue;
+            }
+            if *kind == Kind::Empty {
+                lane.first = lane.first.min(*start);
                 continue;
             }
             let is_accept = *kind == Kind::Accept;

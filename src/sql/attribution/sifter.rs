@@ -18,8 +18,19 @@ pub(super) enum Kind {
     Accept,
     /// Any other flow.
     Other,
+    /// No flow at all (NODATA): it shows that its interface was logged.
+    Empty,
     /// Looked at one by one.
     Special,
+}
+
+/// What `log-status` says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Status {
+    Ok,
+    NoData,
+    /// SKIPDATA, or what is not known.
+    Other,
 }
 
 /// Which columns of a row group are which.
@@ -51,6 +62,9 @@ pub(super) type Hit = (Passed, Option<[bool; 3]>);
 /// Looks at one row group.
 pub(super) struct Sifter {
     pub(super) columns: ColumnsAt,
+    pub(super) interfaces: Arc<Values>,
+    /// Subnet, VPC and account, where the file has them.
+    pub(super) told: [Option<Arc<Values>>; 3],
     pub(super) src: Arc<Values>,
     pub(super) dst: Arc<Values>,
     pub(super) packets: [Option<Arc<Values>>; 2],
@@ -71,8 +85,8 @@ pub(super) struct Sifter {
 /// The kinds of rows by action and status.
 pub(super) struct Kinds {
     pub(super) accepts: Vec<Kind>,
-    /// Whether the status is that of a flow; `None` where there is no status.
-    pub(super) is_ok: Vec<Option<bool>>,
+    /// That of rows without one tells no more than the action.
+    pub(super) statuses: Vec<Status>,
 }
 
 /// Keys and rows of a window, kept for the next.
@@ -170,6 +184,11 @@ impl Sifter {
         let (actions, statuses) =
             (values(columns.action, Text::Action)?, values(columns.status, Text::LogStatus)?);
         let directions = values(columns.direction, Text::Direction)?;
+        let told = [
+            values(columns.told[0], Text::Subnet)?,
+            values(columns.told[1], Text::Vpc)?,
+            values(columns.told[2], Text::Account)?,
+        ];
         let each = |values: &Option<Arc<Values>>| {
             let texts: Vec<String> =
                 values.iter().flat_map(|values| values.each()).map(str::to_owned).collect();
@@ -180,12 +199,15 @@ impl Sifter {
             "REJECT" => Kind::Other,
             _ => Kind::Special,
         });
-        let is_ok = each(&statuses).into_iter().map(|text| match text.as_str() {
-            "-" => None,
-            text => Some(text == "OK"),
+        let statuses = each(&statuses).into_iter().map(|text| match text.as_str() {
+            "-" | "OK" => Status::Ok,
+            "NODATA" => Status::NoData,
+            _ => Status::Other,
         });
-        let kinds =
-            Kinds { accepts: accepts.chain([Kind::Special]).collect(), is_ok: is_ok.chain([None]).collect() };
+        let kinds = Kinds {
+            accepts: accepts.chain([Kind::Special]).collect(),
+            statuses: statuses.chain([Status::Ok]).collect(),
+        };
         let directions = each(&directions).into_iter().map(|text| match text.as_str() {
             "ingress" => Some(Direction::Ingress),
             "egress" => Some(Direction::Egress),
@@ -207,6 +229,8 @@ impl Sifter {
         let lanes = Lanes::new(&interfaces);
         Ok(Some(Sifter {
             columns,
+            interfaces,
+            told,
             src,
             dst,
             packets,
