@@ -72,7 +72,64 @@ pub fn parse_v6(text: &[u8]) -> Option<u128> {
     if text.len() < 2 || text.len() > 45 || !text.contains(&b':') {
         return None;
     }
-    std::str::from_utf8(text).ok()?.parse::<Ipv6Addr>().ok().map(u128::from)
+    if text.contains(&b'.') {
+        return std::str::from_utf8(text).ok()?.parse::<Ipv6Addr>().ok().map(u128::from);
+    }
+    parse_groups(text)
+}
+
+/// An IPv6 address that is made of groups alone.
+fn parse_groups(text: &[u8]) -> Option<u128> {
+    let mut bits: u128 = 0;
+    let mut groups = 0u32;
+    // So many groups stand before `::`.
+    let mut gap: Option<u32> = None;
+    let (mut group, mut digits, mut colons) = (0u128, 0u8, 0u8);
+    let mut add = |group: u128| {
+        bits = bits << 16 | group;
+        groups += 1;
+        (groups <= 8).then_some(groups)
+    };
+    let mut before = 0;
+    for &byte in text {
+        if byte == b':' {
+            if digits > 0 {
+                before = add(group)?;
+                (group, digits, colons) = (0, 0, 0);
+            }
+            colons += 1;
+            if colons == 2 && gap.replace(before).is_some() || colons > 2 {
+                return None;
+            }
+            continue;
+        }
+        let digit = match byte {
+            b'0'..=b'9' => byte - b'0',
+            b'a'..=b'f' => byte - b'a' + 10,
+            b'A'..=b'F' => byte - b'A' + 10,
+            _ => return None,
+        };
+        let after_a_lone_first_colon = colons == 1 && before == 0;
+        if digits == 4 || after_a_lone_first_colon {
+            return None;
+        }
+        group = group << 4 | u128::from(digit);
+        (digits, colons) = (digits + 1, 0);
+    }
+    match digits {
+        0 if colons == 2 => {}
+        0 => return None,
+        _ => before = add(group)?,
+    }
+    let Some(gap) = gap else { return (before == 8).then_some(bits) };
+    let behind = before.checked_sub(gap)?;
+    // `::` stands for one group at least.
+    if before > 7 {
+        return None;
+    }
+    let head = bits.checked_shr(16 * behind).unwrap_or(0).checked_shl(16 * (8 - gap)).unwrap_or(0);
+    let tail = if behind == 0 { 0 } else { bits & (u128::MAX >> (128 - 16 * behind)) };
+    Some(head | tail)
 }
 
 /// An address of either family.
@@ -355,6 +412,22 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn parsing_agrees_with_std_on_what_looks_like_ipv6(
+            text in "([0-9a-fA-F]{0,5}:{0,3}){0,10}(1\\.2\\.3\\.4)?[g%]?", v6 in any::<u128>(), zeros in any::<u128>(),
+            cut in 0usize..40, with in "[:0-9a-f.]{0,2}",
+        ) {
+            // Groups of zeros, and an address with something put in.
+            let groups = (0..8).fold(v6, |v6, at| if zeros >> at & 1 == 1 { v6 & !(0xffff << (16 * at)) } else { v6 });
+            let written = Ipv6Addr::from(groups).to_string();
+            let cut = cut.min(written.len());
+            let mutated = format!("{}{with}{}", &written[..cut], &written[cut..]);
+            for text in [text, written, mutated] {
+                let std = text.parse::<Ipv6Addr>().ok().map(u128::from);
+                prop_assert_eq!(parse_v6(text.as_bytes()), std, "{}", text);
+            }
+        }
+
         #[test]
         fn parsing_agrees_with_std_on_addresses(v4 in any::<u32>(), v6 in any::<u128>()) {
             let (v4, v6) = (Ipv4Addr::from(v4), Ipv6Addr::from(v6));

@@ -258,6 +258,7 @@ async fn take_groups(
                     texts.iter().flat_map(|texts| texts.each()).map(|text| u8::from(text == "REJECT"));
                 let of_key: Vec<u8> = of_key.collect();
                 let mut keys = Vec::new();
+                let names_reasons = rows.column("reject_reason").is_some();
                 learner.take_keyed(&mut rows, &mut coder, |rows, window| {
                     let Some(action) = action else { return Ok(()) };
                     rows.keys_into(Some(action), &window, None, &mut keys)?;
@@ -266,7 +267,9 @@ async fn take_groups(
                     let chosen = Bits::of(places.map(|(place, _)| place), window.len());
                     if chosen.ones() > 0 {
                         let batch = rows.batch(&window, Some(&chosen))?;
-                        named_versions(&rejected.columns(&batch)?, &mut versions);
+                        if names_reasons {
+                            named_versions(&rejected.columns(&batch)?, &mut versions);
+                        }
                         kept.push(batch)?;
                     }
                     Ok(())
