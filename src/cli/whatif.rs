@@ -4,22 +4,34 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context;
-use arrow::array::{ArrayRef, Int32Array, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, Int32Array, StringArray};
 use clap::Args;
 
-use super::config::{print, text_column};
+use super::config::{print, text_column, time_column as times, time_text};
 use super::logs::LogArgs;
+use super::printer::counted;
 use super::rules::say_window;
 use super::{Global, Printer, exit};
 use crate::net::protocol_name;
 use crate::network::{Changed, Network, Timestamp};
+use crate::rules::Direction;
 use crate::sql::attribution::{Proposal, read_proposal};
+use crate::sql::output::OutputFormat;
 use crate::usage::{Effect, Outcome, Plan, WhatIf, what_if};
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code 1 where traffic that was accepted would be blocked, 0 where none would: a gate for changes."
-)]
+#[command(after_help = "\
+Exit code 1, a gate for changes: where traffic that was accepted would be blocked; where it cannot be told whether some would \
+(what the change says is known only after the apply, or a group or list is missing), or the logs hold no conversation \
+to test, unless --allow-unknown; else 0.
+
+Only filters are followed: security groups, network ACLs, prefix lists, and which interface carries which groups. Other changes of a \
+plan that bear on traffic (routes, addresses, gateways, what is deleted with its interfaces) are named, as not_looked_at, and \
+make no difference to the exit code.
+
+A conversation is all the connections between one remote address and one port of a service at one interface, while the configuration \
+of now stays the same. established: connections that are up when the rules change are kept (the groups track them) or cut (a \
+network ACL sees every packet, and what a group lets pass untracked is not remembered).")]
 pub struct WhatIfArgs {
     /// The proposed configuration: files or folders in any form that `flowq config import` reads, which replace the
     /// objects that they name and leave the others; or Terraform plans (terraform show -json), which are applied
@@ -27,6 +39,9 @@ pub struct WhatIfArgs {
     change: Vec<PathBuf>,
     #[command(flatten)]
     logs: LogArgs,
+    /// Let the change pass where it cannot be told what becomes of accepted traffic, or where there is none to test
+    #[arg(long)]
+    allow_unknown: bool,
     /// So many rows
     #[arg(long, default_value_t = 1000, value_name = "N")]
     limit: usize,
@@ -59,26 +74,7 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
         // As above: a path that was mistyped proposes nothing, and would always pass.
         anyhow::bail!("--change holds no configuration: no object that flowq reads is in it");
     }
-    for id in &changed.lacking {
-        printer.warn(&format!(
-            "{id}: the plan changes a part of it, and the configuration does not hold the rest, so that this is left out \
-             (flowq config import)"
-        ));
-    }
-    if changed.objects.is_empty() && changed.removed.is_empty() {
-        let names = match (changed.same > 0, changed.lacking.is_empty()) {
-            (true, _) => "it is as it was",
-            (false, true) => "it names no object",
-            (false, false) => "it names no object that the configuration holds",
-        };
-        printer.warn(&format!("the proposed configuration changes nothing: {names}"));
-    } else {
-        let gone = match changed.removed.as_slice() {
-            [] => String::new(),
-            removed => format!("; removes {}", removed.join(", ")),
-        };
-        printer.note(&format!("changes {}{gone}", changed.objects.join(", ")));
-    }
+    say_changes(&changed, printer);
     let plan = Arc::new(Plan::new(before, Some(&after)));
     let context = engine.session.context();
     let work = engine.usage().traffic(context, plan, window);
@@ -88,12 +84,51 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
         Err(error) => return engine.failed(error.into(), "", printer),
     };
     let found = what_if(&traffic, &after)?;
-    print_effects(&found, args.limit, printer)?;
+    print_effects(&found, &changed.not_followed, args.limit, printer)?;
     let refused = engine.report_refused(printer);
     say_window(found.window, traffic.counts(), printer);
-    summary(&found, printer);
-    let blocked = found.count(Outcome::NewlyBlocked) > 0;
-    Ok(if blocked { exit::FINDINGS } else { refused })
+    let fails = summary(&found, args, printer);
+    Ok(if fails { exit::FINDINGS } else { refused })
+}
+
+/// What the proposal changes, and what of it is left out.
+fn say_changes(changed: &Changed, printer: &Printer) {
+    for id in &changed.lacking {
+        printer.warn(&format!(
+            "{id}: the plan changes a part of it, and the configuration does not hold the rest, so that this is left out \
+             (flowq config import)"
+        ));
+    }
+    for rule in &changed.missing {
+        printer.warn(&format!(
+            "{rule}: the plan takes it away, and the configuration does not hold it: they are of different times (flowq \
+             config import)"
+        ));
+    }
+    if !changed.not_followed.is_empty() {
+        printer.warn(&format!(
+            "not looked at, since only filters are followed here: {}",
+            changed.not_followed.join(", ")
+        ));
+    }
+    if changed.objects.is_empty() && changed.removed.is_empty() {
+        let names = match (changed.same > 0, changed.lacking.is_empty()) {
+            _ if !changed.not_followed.is_empty() => " that filters",
+            (true, _) => ": it is as it was",
+            (false, true) => ": it names no object",
+            (false, false) => ": it names no object that the configuration holds",
+        };
+        printer.warn(&format!("the proposed configuration changes nothing{names}"));
+        return;
+    }
+    // What has a Terraform address and no id yet is carried by no interface that was logged.
+    let named = |id: &String| if id.starts_with("aws_") { format!("{id} (new)") } else { id.clone() };
+    let list = |verb: &str, ids: &[String]| {
+        let ids: Vec<String> = ids.iter().map(named).collect();
+        (!ids.is_empty()).then(|| format!("{verb} {}", ids.join(", ")))
+    };
+    let parts = [list("changes", &changed.objects), list("removes", &changed.removed)];
+    printer.note(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
 }
 
 fn apply(before: &Network, proposal: &Proposal) -> (Network, Changed) {
@@ -105,19 +140,18 @@ fn apply(before: &Network, proposal: &Proposal) -> (Network, Changed) {
         changed.removed.extend(more.removed);
         changed.same = changed.same.saturating_add(more.same);
         changed.lacking.extend(more.lacking);
+        changed.missing.extend(more.missing);
+        changed.not_followed.extend(more.not_followed);
     }
-    changed.objects.sort();
-    changed.objects.dedup();
+    for list in [&mut changed.objects, &mut changed.not_followed] {
+        list.sort();
+        list.dedup();
+    }
     (network, changed)
 }
 
 fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {
     super::config::count_column(values.map(|value| usize::try_from(value).unwrap_or(usize::MAX)))
-}
-
-fn times(values: impl Iterator<Item = Timestamp>) -> ArrayRef {
-    let micros = values.map(|at| at.checked_mul(1_000_000));
-    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
 /// `198.51.100.7, 198.51.100.8 and 12 more`.
@@ -127,43 +161,136 @@ fn remotes(effect: &Effect) -> String {
     if more > 0 { format!("{} and {more} more", some.join(", ")) } else { some.join(", ") }
 }
 
-fn print_effects(found: &WhatIf, limit: usize, printer: &Printer) -> anyhow::Result<()> {
+fn print_effects(
+    found: &WhatIf,
+    not_followed: &[String],
+    limit: usize,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let more = found.effects.len().saturating_sub(limit);
+    if printer.format() == OutputFormat::Table {
+        let shown = found.effects.iter().take(limit).map(effect_text);
+        let rest = not_followed.iter().map(|change| format!("{NOT_LOOKED_AT}  {change}\n"));
+        printer.data(&shown.chain(rest).collect::<String>())?;
+        return left_out(more, printer);
+    }
     let effects = || found.effects.iter().take(limit);
-    let protocol = |effect: &Effect| {
-        protocol_name(effect.protocol).map_or_else(|| effect.protocol.to_string(), str::to_owned)
+    // What was not looked at stands last, in a row of its own each, so that no reader of the rows takes them for all there is.
+    let rest = || not_followed.iter();
+    let text = |of: &dyn Fn(&Effect) -> Option<String>| -> ArrayRef {
+        Arc::new(effects().map(of).chain(rest().map(|_| None)).collect::<StringArray>())
     };
-    let established = effects().map(|effect| effect.established.map(|one| one.to_string()));
+    let count = |of: &dyn Fn(&Effect) -> u64| numbers(effects().map(of).chain(rest().map(|_| 0)));
+    let time = |of: &dyn Fn(&Effect) -> Timestamp| {
+        times(effects().map(|one| Some(of(one))).chain(rest().map(|_| None)))
+    };
+    let outcomes = effects().map(|effect| effect.outcome.to_string());
+    let port = effects().map(|effect| effect.port.map(i32::from)).chain(rest().map(|_| None));
+    let then = effects().map(|effect| effect.after.clone()).chain(rest().cloned());
     let columns: Vec<(&str, ArrayRef)> = vec![
-        ("outcome", text_column(effects().map(|effect| effect.outcome.to_string()))),
-        ("interface_id", text_column(effects().map(|effect| &effect.interface_id))),
-        ("direction", text_column(effects().map(|effect| effect.direction.to_string()))),
-        ("protocol", text_column(effects().map(protocol))),
-        ("port", Arc::new(effects().map(|effect| effect.port.map(i32::from)).collect::<Int32Array>())),
-        ("remotes", text_column(effects().map(remotes))),
-        ("conversations", numbers(effects().map(|effect| effect.conversations))),
-        ("records", numbers(effects().map(|effect| effect.totals.records))),
-        ("bytes", numbers(effects().map(|effect| effect.totals.bytes))),
-        ("now", text_column(effects().map(|effect| &effect.before))),
-        ("then", text_column(effects().map(|effect| &effect.after))),
-        ("established", Arc::new(established.collect::<StringArray>())),
-        ("first_seen", times(effects().map(|effect| effect.totals.first))),
-        ("last_seen", times(effects().map(|effect| effect.totals.last))),
+        ("outcome", text_column(outcomes.chain(rest().map(|_| NOT_LOOKED_AT.to_owned())))),
+        ("interface_id", text(&|effect| Some(effect.interface_id.clone()))),
+        ("direction", text(&|effect| Some(effect.direction.to_string()))),
+        ("protocol", text(&|effect| Some(protocol(effect)))),
+        ("port", Arc::new(port.collect::<Int32Array>())),
+        ("remotes", text(&|effect| Some(remotes(effect)))),
+        ("conversations", count(&|effect| effect.conversations)),
+        ("records", count(&|effect| effect.totals.records)),
+        ("bytes", count(&|effect| effect.totals.bytes)),
+        ("now", text(&|effect| Some(effect.before.clone()))),
+        ("then", text_column(then)),
+        ("established", text(&|effect| effect.established.map(|one| one.to_string()))),
+        ("first_seen", time(&|effect| effect.totals.first)),
+        ("last_seen", time(&|effect| effect.totals.last)),
     ];
-    print(columns, printer).context("cannot write the effects")
+    print(columns, printer).context("cannot write the effects")?;
+    left_out(more, printer)
 }
 
-fn summary(found: &WhatIf, printer: &Printer) {
+fn left_out(more: usize, printer: &Printer) -> anyhow::Result<()> {
+    if more > 0 {
+        printer.note(&format!("{more} more rows are left out (--limit)"));
+    }
+    Ok(())
+}
+
+fn protocol(effect: &Effect) -> String {
+    protocol_name(effect.protocol).map_or_else(|| effect.protocol.to_string(), str::to_owned)
+}
+
+/// One effect for people: what is long has a line of its own.
+fn effect_text(effect: &Effect) -> String {
+    let port = effect.port.map(|port| format!(" {port}")).unwrap_or_default();
+    let of = if effect.direction == Direction::Ingress { "from" } else { "to" };
+    let mut text = format!(
+        "{}  {} {} {}{port} {of} {}\n  {}, {}, {}, {} to {}\n  now   {}\n  then  {}\n",
+        effect.outcome,
+        effect.interface_id,
+        effect.direction,
+        protocol(effect),
+        remotes(effect),
+        counted(effect.conversations, "conversation"),
+        counted(effect.totals.records, "record"),
+        counted(effect.totals.bytes, "byte"),
+        time_text(effect.totals.first),
+        time_text(effect.totals.last),
+        effect.before,
+        effect.after
+    );
+    if let Some(established) = effect.established {
+        text.push_str(&format!("  connections that are up: {established}\n"));
+    }
+    text.push('\n');
+    text
+}
+
+const NOT_LOOKED_AT: &str = "not_looked_at";
+
+/// Says what comes of it all, and whether that fails the gate.
+fn summary(found: &WhatIf, args: &WhatIfArgs, printer: &Printer) -> bool {
     let words = [
         "would be newly blocked",
         "would live on connection tracking alone, until they have to begin again",
         "cannot be told",
         "would be newly allowed",
         "would pass by another rule",
-        "stay as they are",
     ];
-    let told = found.conversations.iter().zip(words).filter(|(count, _)| **count > 0);
-    let told: Vec<String> = told.map(|(count, words)| format!("{count} {words}")).collect();
-    if !told.is_empty() {
-        printer.note(&format!("of the conversations, {}", told.join("; ")));
+    let counts = found.conversations.iter();
+    let mut told: Vec<String> = (counts.clone().zip(words))
+        .filter(|(count, _)| **count > 0)
+        .map(|(count, words)| format!("{count} {words}"))
+        .collect();
+    if let Some(count) = counts.last().filter(|count| **count > 0) {
+        told.push(format!("{count} {}", if *count == 1 { "stays as it is" } else { "stay as they are" }));
     }
+    if found.unexplained > 0 {
+        printer.warn(&format!(
+            "{} of {} accepted conversations are against the rules of now: the configuration given was not in force then, \
+             and what the change does to them is not known (flowq attribute shows where)",
+            found.unexplained, found.accepted
+        ));
+    }
+    if told.is_empty() {
+        let text = "no conversation of the logs was tested, so that nothing can be said of the change";
+        if args.allow_unknown {
+            printer.warn(text)
+        } else {
+            printer.error(&format!("{text} (--allow-unknown)"))
+        }
+        return !args.allow_unknown;
+    }
+    printer.note(&format!("of the conversations, {}", told.join("; ")));
+    if found.accepted == 0 {
+        printer.warn("none of these was accepted: what the change would block does not show in such logs");
+    }
+    let blocked = found.count(Outcome::NewlyBlocked) > 0;
+    if found.accepted_unknown > 0 && !blocked && !args.allow_unknown {
+        printer.error(&format!(
+            "it cannot be told whether {} that {} accepted would pass (--allow-unknown lets the change through)",
+            counted(found.accepted_unknown, "conversation"),
+            if found.accepted_unknown == 1 { "was" } else { "were" }
+        ));
+        return true;
+    }
+    blocked
 }

@@ -3,6 +3,8 @@
 //! A configuration replaces the objects that it names, whole; what it does not name stays as it is. A Terraform plan is
 //! applied as the difference between its two sides, since it often holds only some of an object's rules.
 
+mod plan;
+
 use super::history::{Observation, Origin, Timeline, Timestamp, View};
 use super::model::*;
 use super::store::{Kind, Network};
@@ -18,6 +20,11 @@ pub struct Changed {
     pub same: usize,
     /// Objects that a plan changes only a part of, and that this network does not hold: that part was left out.
     pub lacking: Vec<String>,
+    /// Rules and entries that a plan takes away and that this network does not hold, in words: it is of another time than the
+    /// plan.
+    pub missing: Vec<String>,
+    /// Changes of a plan that bear on traffic and that no filter shows, as `aws_route.r (delete)`.
+    pub not_followed: Vec<String>,
 }
 
 const NEWEST: View = View { at: Timestamp::MAX, after: false };
@@ -137,129 +144,6 @@ impl Network {
             self.acls.put(id, Timeline::always(acl));
         }
     }
-
-    /// This network with a plan applied: `prior` is what the plan starts from, `planned` what it ends with.
-    pub fn with_plan(&self, prior: &Network, planned: &Network) -> (Network, Changed) {
-        let mut network = self.clone();
-        let mut changed = Changed::default();
-        network.plan_groups(prior, planned, &mut changed);
-        network.plan_acls(prior, planned, &mut changed);
-        network.plan_lists(prior, planned, &mut changed);
-        network.plan_interfaces(prior, planned, &mut changed);
-        network.finish();
-        (network, changed)
-    }
-
-    fn plan_groups(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
-        for (id, group) in present(&planned.groups) {
-            let before = held(&prior.groups, id).map(|found| found.rules).unwrap_or_default();
-            let Some(known) = held(&self.groups, id) else {
-                changed.put(&mut self.groups, id, group.clone());
-                continue;
-            };
-            let value = SecurityGroup {
-                rules: difference(&known.rules, &before, &group.rules, SecurityGroupRule::means),
-                ..known
-            };
-            changed.put(&mut self.groups, id, value);
-        }
-        for (id, group) in present(&prior.groups) {
-            if planned.groups.get(id, NEWEST).is_some() {
-                continue;
-            }
-            // Rule resources without their group: the rules go and the group stays.
-            if group.name.is_some() || group.vpc_id.is_some() {
-                changed.remove(&mut self.groups, id);
-            } else if let Some(known) = held(&self.groups, id) {
-                let rules = difference(&known.rules, &group.rules, &[], SecurityGroupRule::means);
-                changed.put(&mut self.groups, id, SecurityGroup { rules, ..known });
-            }
-        }
-    }
-
-    fn plan_acls(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
-        let mut taken = Vec::new();
-        let mut keepers = Vec::new();
-        for (id, acl) in present(&planned.acls) {
-            let before = held(&prior.acls, id).unwrap_or_default();
-            let new = acl.subnet_ids.iter().filter(|subnet| !before.subnet_ids.contains(subnet));
-            let Some(known) = held(&self.acls, id) else {
-                if acl.is_part() {
-                    changed.lacking.push(id.to_owned());
-                    continue;
-                }
-                changed.put(&mut self.acls, id, acl.clone());
-                taken.extend(acl.subnet_ids.iter().cloned());
-                keepers.push(id.to_owned());
-                continue;
-            };
-            taken.extend(new.cloned());
-            keepers.push(id.to_owned());
-            changed.put(&mut self.acls, id, list_after(known, &before, acl));
-        }
-        for (id, acl) in present(&prior.acls) {
-            if planned.acls.get(id, NEWEST).is_some() {
-                continue;
-            }
-            // Entries without their list: they go and the list stays.
-            match held(&self.acls, id) {
-                Some(known) if acl.is_part() => {
-                    changed.put(&mut self.acls, id, list_after(known, acl, &NetworkAcl::default()));
-                }
-                None if acl.is_part() => changed.lacking.push(id.to_owned()),
-                _ => changed.remove(&mut self.acls, id),
-            }
-        }
-        self.move_subnets(&taken, |id| keepers.iter().any(|keeper| keeper == id));
-    }
-
-    fn plan_lists(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
-        for (id, list) in present(&planned.prefix_lists) {
-            let before = held(&prior.prefix_lists, id).and_then(|found| found.entries);
-            let value = match (held(&self.prefix_lists, id), &list.entries) {
-                (Some(known), Some(entries)) => {
-                    let old = known.entries.clone().unwrap_or_default();
-                    let entries = difference(&old, &before.unwrap_or_default(), entries, PartialEq::eq);
-                    PrefixList { entries: Some(entries), ..known }
-                }
-                _ => list.clone(),
-            };
-            changed.put(&mut self.prefix_lists, id, value);
-        }
-    }
-
-    fn plan_interfaces(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
-        for (id, interface) in present(&planned.interfaces) {
-            let before = held(&prior.interfaces, id).map(|found| found.group_ids);
-            match held(&self.interfaces, id) {
-                None if interface.is_part() => changed.lacking.push(id.to_owned()),
-                None => changed.put(&mut self.interfaces, id, interface.clone()),
-                Some(known) if interface.groups_known && before.as_ref() != Some(&interface.group_ids) => {
-                    let old = match before {
-                        Some(before) => before,
-                        // A group is attached beside those that it has.
-                        None if interface.is_part() => Vec::new(),
-                        None => known.group_ids.clone(),
-                    };
-                    let group_ids = difference(&known.group_ids, &old, &interface.group_ids, PartialEq::eq);
-                    changed.put(&mut self.interfaces, id, NetworkInterface { group_ids, ..known });
-                }
-                Some(_) => changed.same = changed.same.saturating_add(1),
-            }
-        }
-        for (id, interface) in present(&prior.interfaces) {
-            if !interface.is_part() || planned.interfaces.get(id, NEWEST).is_some() {
-                continue;
-            }
-            match held(&self.interfaces, id) {
-                Some(known) => {
-                    let group_ids = difference(&known.group_ids, &interface.group_ids, &[], PartialEq::eq);
-                    changed.put(&mut self.interfaces, id, NetworkInterface { group_ids, ..known });
-                }
-                None => changed.lacking.push(id.to_owned()),
-            }
-        }
-    }
 }
 
 /// The newest version of an object.
@@ -270,21 +154,6 @@ fn held<T: Clone + PartialEq>(kind: &Kind<T>, id: &str) -> Option<T> {
 /// The objects that there are in the newest version.
 fn present<T>(kind: &Kind<T>) -> impl Iterator<Item = (&str, &T)> {
     newest(kind).filter_map(|(id, value)| Some((id, value?)))
-}
-
-/// A list that turns from `before` into `after` as far as a plan manages it. A number stands once in each direction, so that
-/// an entry is the same whatever else of it changes.
-fn list_after(known: NetworkAcl, before: &NetworkAcl, after: &NetworkAcl) -> NetworkAcl {
-    fn of<'a>(list: &'a NetworkAcl, entry: &NaclEntry) -> Option<&'a NaclEntry> {
-        list.entries.iter().find(|other| (other.number, other.egress) == (entry.number, entry.egress))
-    }
-    let untouched = known.entries.iter().filter(|entry| of(before, entry) == of(after, entry));
-    let new = after.entries.iter().filter(|entry| of(before, entry) != Some(*entry));
-    NetworkAcl {
-        entries: untouched.chain(new).cloned().collect(),
-        subnet_ids: difference(&known.subnet_ids, &before.subnet_ids, &after.subnet_ids, PartialEq::eq),
-        ..known
-    }
 }
 
 /// What is known, without what the plan takes away and with what it adds.
@@ -298,6 +167,12 @@ fn difference<T: Clone>(known: &[T], before: &[T], after: &[T], same: impl Fn(&T
         }
     }
     result
+}
+
+/// `inbound tcp 443 from 0.0.0.0/0`.
+fn rule_words(rule: &SecurityGroupRule) -> String {
+    let (way, word) = if rule.egress { ("outbound", "to") } else { ("inbound", "from") };
+    format!("{way} {} {word} {}", rule.traffic, rule.remote)
 }
 
 /// Rules that are known keep what is known of them.

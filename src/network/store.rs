@@ -123,6 +123,9 @@ pub struct Network {
     pub disagreements: Vec<RuleDisagreement>,
     /// Which subnet is associated with which network ACL, where it is told apart from the lists.
     pub acl_associations: Kind<AclAssociation>,
+    /// Changes of the Terraform plan that this is the end of, which bear on traffic and which no filter shows:
+    /// `aws_route.r (delete)`.
+    pub not_followed: Vec<String>,
     /// Objects of which an input says two things at once.
     pub contradictions: Vec<Contradiction>,
     boundaries: Boundaries,

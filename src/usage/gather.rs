@@ -22,6 +22,8 @@ pub struct Counts {
     pub outside: u64,
     /// Records whose direction is not known.
     pub undirected: u64,
+    /// Records that tell of skipped data.
+    pub skipped: u64,
 }
 
 /// Gathers records; one for each thread.
@@ -104,6 +106,7 @@ impl Gatherer {
     /// Takes a record in; `skipped` says that it tells of skipped data (`SKIPDATA`).
     pub fn observe(&mut self, record: &Record<'_>, skipped: bool) {
         self.counts.records = self.counts.records.saturating_add(1);
+        self.counts.skipped = self.counts.skipped.saturating_add(skipped.into());
         self.presence.window(record.start, record.end);
         let Some(interface) = record.interface_id.and_then(|id| self.plan.number(id)) else {
             self.counts.outside = self.counts.outside.saturating_add(1);
@@ -120,7 +123,8 @@ impl Gatherer {
             return;
         }
         let view = View { at: record.start, after: false };
-        let (epoch, _) = self.plan.network().view_key(view);
+        // A capture in the midst of the logs that finds everything as before makes no conversation two.
+        let (epoch, _) = self.plan.network().version_key(view);
         let Some(version) = self.version(interface, epoch, view) else {
             self.counts.outside = self.counts.outside.saturating_add(1);
             return;

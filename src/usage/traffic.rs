@@ -51,6 +51,7 @@ impl Traffic {
             counts.records = counts.records.saturating_add(one.counts.records);
             counts.outside = counts.outside.saturating_add(one.counts.outside);
             counts.undirected = counts.undirected.saturating_add(one.counts.undirected);
+            counts.skipped = counts.skipped.saturating_add(one.counts.skipped);
         }
         let open = match spilled {
             true => Sorted::Runs(open_runs),

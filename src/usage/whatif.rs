@@ -7,12 +7,12 @@ mod change;
 
 use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
-use super::judge::rules_for;
+use super::judge::{acl_denies, groups, rules_for};
 use super::plan::Plan;
 use super::role::Side;
 use super::traffic::Traffic;
 use crate::network::{Network, Timestamp};
-use crate::rules::{Direction, Engine};
+use crate::rules::{Decision, Direction, Engine};
 use change::{Change, accepted, rejected};
 use hashbrown::HashMap;
 use std::fmt;
@@ -130,6 +130,12 @@ pub struct WhatIf {
     pub effects: Vec<Effect>,
     /// Conversations by outcome, in the order of [`Outcome::ALL`].
     pub conversations: [u64; 6],
+    /// Conversations of which something was accepted.
+    pub accepted: u64,
+    /// Of these, the ones of which it cannot be told whether they would pass.
+    pub accepted_unknown: u64,
+    /// Accepted ones that the configuration of now does not explain: it was not in force then (spec 8.10).
+    pub unexplained: u64,
     /// First and last second of the logs.
     pub window: Option<(Timestamp, Timestamp)>,
 }
@@ -174,6 +180,9 @@ struct Comparer<'n> {
     after: Engine<'n>,
     effects: HashMap<EffectKey, Tally>,
     conversations: [u64; 6],
+    accepted: u64,
+    accepted_unknown: u64,
+    unexplained: u64,
 }
 
 /// Compares what the plan's network and a proposed one do to this traffic. The plan has to have been made for both.
@@ -188,11 +197,18 @@ pub fn what_if(traffic: &Traffic, proposed: &Network) -> io::Result<WhatIf> {
         after: Engine::new(proposed),
         effects: HashMap::new(),
         conversations: [0; 6],
+        accepted: 0,
+        accepted_unknown: 0,
+        unexplained: 0,
     };
     let compared = traffic.each(new, Comparer::compare)?;
     let mut effects: HashMap<EffectKey, Tally> = HashMap::new();
     let mut conversations = [0u64; 6];
+    let (mut accepted, mut accepted_unknown, mut unexplained) = (0u64, 0u64, 0u64);
     for one in compared {
+        accepted = accepted.saturating_add(one.accepted);
+        accepted_unknown = accepted_unknown.saturating_add(one.accepted_unknown);
+        unexplained = unexplained.saturating_add(one.unexplained);
         for (key, tally) in one.effects {
             match effects.get_mut(&key) {
                 Some(known) => known.merge(tally),
@@ -227,24 +243,41 @@ pub fn what_if(traffic: &Traffic, proposed: &Network) -> io::Result<WhatIf> {
         remotes: tally.remotes.count(),
         some_remotes: tally.some,
     });
-    Ok(WhatIf { effects: effects.collect(), conversations, window: traffic.presence().span() })
+    Ok(WhatIf {
+        effects: effects.collect(),
+        conversations,
+        accepted,
+        accepted_unknown,
+        unexplained,
+        window: traffic.presence().span(),
+    })
 }
 
 impl Comparer<'_> {
     fn compare(&mut self, conversation: Conversation<'_>) {
         let Some(before) = rules_for(&mut self.before, self.plan, &conversation) else { return };
         let id = self.plan.interface_id(conversation.key.interface);
+        let passed = conversation.parts.iter().any(|part| !part.is_rejected());
+        if passed {
+            self.accepted = self.accepted.saturating_add(1);
+            let against = groups(&before, &conversation).decision == Decision::Deny;
+            self.unexplained =
+                self.unexplained.saturating_add((against || acl_denies(&before, &conversation)).into());
+        }
         let Some(after) = self.after.interface(id, before.view) else {
             let gone = Change {
                 outcome: Outcome::CannotTell,
                 after: "the interface is gone".to_owned(),
                 ..Change::unchanged()
             };
+            self.accepted_unknown = self.accepted_unknown.saturating_add(passed.into());
             self.add(&conversation, gone, |_| true);
             return;
         };
-        if conversation.parts.iter().any(|part| !part.is_rejected()) {
+        if passed {
             let change = accepted(&conversation, &before, &after);
+            let unknown = change.outcome == Outcome::CannotTell;
+            self.accepted_unknown = self.accepted_unknown.saturating_add(unknown.into());
             self.add(&conversation, change, |part| !part.is_rejected());
         }
         for side in [Side::Request, Side::Reply] {

@@ -213,3 +213,26 @@ fn groups_are_what_their_members_make_them() {
         ["newly_blocked ingress 6 5432 10.0.1.20 | no inbound rule of sg-1, sg-2 allows it | kept"]
     );
 }
+
+#[test]
+fn accepted_icmp_whose_rule_is_replaced_cannot_be_told() {
+    // It was of type 8, since nothing else lets ICMP in; a log does not show types (spec 4.7), and type 3 is another one.
+    let lines = "eni-a in 198.51.100.7 icmp ACCEPT";
+    let found = effects("sg-1 in icmp 8 0.0.0.0/0", "sg-1 in icmp 3 0.0.0.0/0", lines);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].starts_with("cannot_tell ingress 1"), "{found:?}");
+    // With another rule beside it that stays, or the same one, nothing changes.
+    let both = "sg-1 in icmp 8 0.0.0.0/0\nsg-1 in icmp 3 0.0.0.0/0";
+    assert_eq!(effects("sg-1 in icmp 8 0.0.0.0/0", both, lines), Vec::<String>::new());
+}
+
+#[test]
+fn what_contradicts_the_rules_of_now_is_counted() {
+    // 443 was accepted, and no rule of now lets it in: these were not in force (spec 8.10).
+    let before = Fixture::new(&format!("{BASE}\nsg-1 in tcp 22 10.0.0.0/8")).network();
+    let (after, _) = before.with_objects(&Fixture::new("sg-1 in tcp 25 10.0.0.0/8").network());
+    let lines =
+        "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2\neni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2";
+    let found = what_if(&traffic(before, Some(&after), lines), &after).unwrap();
+    assert_eq!((found.accepted, found.unexplained, found.accepted_unknown), (2, 1, 0));
+}

@@ -7,7 +7,7 @@ mod show;
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use clap::{Args, Subcommand};
 
@@ -97,6 +97,12 @@ fn span_text(first: Option<Timestamp>, last: Option<Timestamp>) -> String {
 
 pub(super) fn text_column<T: AsRef<str>>(values: impl IntoIterator<Item = T>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
+}
+
+/// Seconds since 1970 as timestamps.
+pub(super) fn time_column(values: impl Iterator<Item = Option<Timestamp>>) -> ArrayRef {
+    let micros = values.map(|at| at?.checked_mul(1_000_000));
+    Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
 }
 
 pub(super) fn count_column(values: impl IntoIterator<Item = usize>) -> ArrayRef {

@@ -36,6 +36,8 @@ pub struct TargetGroup {
     pub load_balancer_ids: Vec<String>,
     /// What it forwards to.
     pub targets: Vec<Target>,
+    /// Ports at which the listeners of a Classic load balancer take what they forward to it.
+    pub listener_ports: Vec<u16>,
     /// `preserve_client_ip.enabled`.
     pub preserve_client_ip: Option<bool>,
 }

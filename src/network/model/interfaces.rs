@@ -127,6 +127,8 @@ pub struct Instance {
     pub vpc_id: Option<String>,
     /// Subnet.
     pub subnet_id: Option<String>,
+    /// Whether Windows runs on it, by `Platform` and `PlatformDetails`.
+    pub is_windows: Option<bool>,
 }
 
 impl Instance {

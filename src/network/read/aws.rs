@@ -338,6 +338,7 @@ impl NetworkBuilder {
             instance_type: node.text("InstanceType"),
             vpc_id: node.text("VpcId"),
             subnet_id: node.text("SubnetId"),
+            is_windows: is_windows(node),
             id: id.clone(),
         };
         record(&mut self.instances, context, id, false, Some(instance));
@@ -508,4 +509,14 @@ fn interface_type(text: String) -> String {
         snake.push(letter.to_ascii_lowercase());
     }
     snake
+}
+
+/// Whether an instance runs Windows: `Platform` says so of these alone, and `PlatformDetails` of all.
+fn is_windows(instance: Node<'_>) -> Option<bool> {
+    let is = |key: &str| {
+        instance
+            .text(key)
+            .map(|text| text.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("windows")))
+    };
+    is("Platform").filter(|windows| *windows).or_else(|| is("PlatformDetails"))
 }

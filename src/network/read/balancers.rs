@@ -49,6 +49,7 @@ impl NetworkBuilder {
             target_type: node.text("TargetType"),
             load_balancer_ids: node.texts("LoadBalancerArns"),
             targets: Vec::new(),
+            listener_ports: Vec::new(),
             preserve_client_ip: None,
             id: id.clone(),
         };
@@ -112,7 +113,9 @@ pub(super) fn classic_groups(
             continue;
         };
         let id = format!("elb/{balancer}/{port}");
-        if found.iter().any(|group| group.id == id) {
+        let taken = self::port(*listener, "LoadBalancerPort").or_else(|| self::port(*listener, "lb_port"));
+        if let Some(group) = found.iter_mut().find(|group| group.id == id) {
+            group.listener_ports.extend(taken);
             continue;
         }
         let target = |id: &String| Target { id: id.clone(), port: None, health: None };
@@ -123,6 +126,7 @@ pub(super) fn classic_groups(
             target_type: Some("instance".to_string()),
             load_balancer_ids: vec![balancer.to_string()],
             targets: instances.iter().map(target).collect(),
+            listener_ports: taken.into_iter().collect(),
             ..TargetGroup::default()
         });
     }

@@ -2,6 +2,7 @@
 //! known then, and whoever asks for it has to say so in the object.
 
 use super::node::Node;
+use super::terraform_plan;
 use super::{Context, NetworkBuilder};
 
 /// Whether AWS always writes a list.
@@ -27,6 +28,8 @@ impl NetworkBuilder {
             Some(found) if found.0.is_array() => return Some(node.list(key).collect()),
             None if need == Need::Optional => return Some(Vec::new()),
             None => "is missing",
+            // What a plan knows only after the apply is nothing to mend; what depends on it is said where it matters.
+            Some(found) if terraform_plan::is_unknown(found) => return None,
             Some(_) => "is no list",
         };
         self.problem(context, object, format!("{key} {problem}; what it would hold is not known"));

@@ -16,6 +16,7 @@ mod node;
 mod terraform;
 mod terraform_balancers;
 mod terraform_network;
+mod terraform_plan;
 mod terraform_rules;
 #[cfg(test)]
 mod tests;
@@ -104,6 +105,14 @@ pub enum ReadError {
         file: String,
         /// The version.
         version: String,
+    },
+    /// A Terraform plan that was not made to its end.
+    #[error(
+        "{file}: the plan broke off with an error, so that changes may be missing in it; mend that and plan again"
+    )]
+    BrokenPlan {
+        /// The file.
+        file: String,
     },
     /// Entries of a prefix list without the list's id.
     #[error(
@@ -270,6 +279,8 @@ pub struct NetworkBuilder {
     /// Resources that AWS Config stopped recording: type, id, when.
     unrecorded: Vec<(String, String, Timestamp)>,
     problems: Vec<Problem>,
+    /// Changes of a Terraform plan that no filter shows.
+    not_followed: Vec<String>,
     /// Elements of the file being read that have no id.
     unnamed: usize,
 }
@@ -409,6 +420,7 @@ impl NetworkBuilder {
         }
         network.disagreements = disagreements;
         network.contradictions = contradictions;
+        network.not_followed = self.not_followed;
         network.finish();
         (network, self.problems)
     }

@@ -4,6 +4,7 @@
 //! Values that are unknown until an apply become [`Remote::Unreadable`] or [`Traffic::Unreadable`], which may match.
 
 use super::node::Node;
+use super::terraform_plan::{Gone, completed, not_followed};
 use super::{Context, Document, NetworkBuilder, PlanSide, ReadError, ReadOptions};
 use crate::network::history::Origin;
 use serde_json::Value;
@@ -36,6 +37,12 @@ impl NetworkBuilder {
         if !is_plan && !is_state && !is_raw {
             return Ok(None);
         }
+        let proposed = is_plan && options.compared && options.plan_side == PlanSide::Planned;
+        if proposed && node.flag("errored") == Some(true) {
+            return Err(ReadError::BrokenPlan { file: context.file.clone() });
+        }
+        let whole = proposed.then(|| completed(node.0));
+        let node = whole.as_ref().map_or(node, Node);
         let refuse = |version: String| ReadError::TerraformVersion { file: context.file.clone(), version };
         let mut resources = Vec::new();
         let document = if is_raw {
@@ -75,7 +82,11 @@ impl NetworkBuilder {
             if is_plan { Document::TerraformPlan } else { Document::TerraformState }
         };
         let context = Context { origin: Some(Origin::Terraform), ..context.clone() };
-        self.terraform_resources(&resources, &context, options.compared);
+        let gone = if proposed { NetworkBuilder::gone(node, &context) } else { Gone::default() };
+        if proposed {
+            self.not_followed.extend(not_followed(node));
+        }
+        self.terraform_resources(&resources, &context, options.compared, &gone);
         Ok(Some(document))
     }
 }
@@ -85,7 +96,7 @@ fn root(values: Option<Node<'_>>) -> Option<Node<'_>> {
 }
 
 /// Modules nest as deep as the configuration; anything deeper than this is not written by Terraform.
-const DEEPEST_MODULE: usize = 64;
+pub(super) const DEEPEST_MODULE: usize = 64;
 
 fn module_resources<'a>(module: Node<'a>, depth: usize, into: &mut Vec<Resource<'a>>) {
     for resource in module.list("resources") {

@@ -64,6 +64,7 @@ impl NetworkBuilder {
                     target_type: values.text("target_type"),
                     load_balancer_ids: self.members(values, "load_balancer_arns", &id, context).0,
                     targets: Vec::new(),
+                    listener_ports: Vec::new(),
                     preserve_client_ip: values.flag("preserve_client_ip"),
                 };
                 into.groups.insert(group.id.clone(), group);

@@ -8,6 +8,7 @@ use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::terraform_balancers::Balancing;
 use super::terraform_network::Plumbing;
+use super::terraform_plan::Gone;
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
@@ -30,18 +31,22 @@ struct Gathered {
 }
 
 impl NetworkBuilder {
-    /// `compared`: see [`ReadOptions::compared`](super::ReadOptions::compared).
+    /// `compared`: see [`ReadOptions::compared`](super::ReadOptions::compared). `gone` is what other resources still hold of
+    /// those that a plan takes away.
     pub(super) fn terraform_resources(
         &mut self,
         resources: &[Resource<'_>],
         context: &Context,
         compared: bool,
+        gone: &Gone,
     ) {
         let mut gathered = Gathered::default();
         for resource in resources {
-            self.terraform_resource(resource, context, &mut gathered);
+            self.terraform_resource(resource, context, &mut gathered, gone);
         }
+        gathered.interfaces.values_mut().for_each(|interface| gone.keep_groups(interface));
         for mut acl in gathered.acls {
+            gone.keep_entries(&mut acl);
             acl.entries.extend(gathered.acl_entries.remove(&acl.id).unwrap_or_default());
             self.settle_numbers(&mut acl.entries, &acl.id.clone(), context);
             acl.is_default |= gathered.default_acls.contains(&acl.id);
@@ -111,7 +116,13 @@ impl NetworkBuilder {
         }
     }
 
-    fn terraform_resource(&mut self, resource: &Resource<'_>, context: &Context, gathered: &mut Gathered) {
+    fn terraform_resource(
+        &mut self,
+        resource: &Resource<'_>,
+        context: &Context,
+        gathered: &mut Gathered,
+        gone: &Gone,
+    ) {
         let (id, values) = (resource.id(), resource.values);
         match resource.kind.as_str() {
             "aws_security_group" | "aws_default_security_group" => {
@@ -124,12 +135,15 @@ impl NetworkBuilder {
                         None => rules.push(unreadable_rule(egress, format!("no readable {list}"))),
                     }
                 }
+                gone.keep_rules(&id, &mut rules);
                 if !rules.is_empty() {
                     gathered.inline_groups.push((id.clone(), rules.clone()));
                 }
+                // Its name is the same everywhere, and known only after the apply where a plan adopts it.
+                let default = (resource.kind == "aws_default_security_group").then(|| "default".to_string());
                 let group = SecurityGroup {
                     id: id.clone(),
-                    name: values.text("name"),
+                    name: values.text("name").or(default),
                     vpc_id: values.text("vpc_id"),
                     owner_id: values.text("owner_id"),
                     rules,
@@ -174,7 +188,8 @@ impl NetworkBuilder {
                 } else {
                     Remote::Unreadable("known after apply".to_string())
                 };
-                let rule_id = values.text("security_group_rule_id");
+                let own_id = || values.text("id").filter(|id| id.starts_with("sgr-"));
+                let rule_id = values.text("security_group_rule_id").or_else(own_id);
                 let rule = SecurityGroupRule {
                     rule_id,
                     egress,
@@ -241,10 +256,14 @@ impl NetworkBuilder {
                 let pair = (values.text("network_interface_id"), values.text("security_group_id"));
                 match pair {
                     (Some(interface), Some(group)) => gathered.interface_groups.push((interface, group)),
-                    _ => self.problem(
+                    // Beside the others stands one that nobody knows yet.
+                    (Some(interface), None) => {
+                        gathered.interface_groups.push((interface, resource.address.clone()));
+                    }
+                    (None, _) => self.problem(
                         context,
                         &resource.address,
-                        "attachment of a group known only after apply",
+                        "attachment of a group to an interface known only after apply",
                     ),
                 }
             }
@@ -255,6 +274,7 @@ impl NetworkBuilder {
                     instance_type: values.text("instance_type"),
                     vpc_id: None,
                     subnet_id: values.text("subnet_id"),
+                    is_windows: None,
                 };
                 if let Some(interface_id) = values.text("primary_network_interface_id") {
                     let mut interface =
@@ -301,7 +321,10 @@ impl NetworkBuilder {
                     Some(entries) => {
                         gathered.lists.entry(id.clone()).or_insert_with(|| Some(Vec::new()));
                         for entry in entries {
-                            self.terraform_list_entry(entry, id.clone(), context, gathered);
+                            let cidr = entry.text("cidr").and_then(|text| text.parse().ok());
+                            if !cidr.is_some_and(|cidr| gone.takes(&id, &cidr)) {
+                                self.terraform_list_entry(entry, id.clone(), context, gathered);
+                            }
                         }
                     }
                     None => {

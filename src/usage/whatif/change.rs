@@ -6,8 +6,8 @@ use super::super::role::{Certainty, Side};
 use super::{Established, Outcome};
 use crate::attribute::is_untracked;
 use crate::net::{TCP, UDP};
-use crate::network::{Remote, SecurityGroup, SecurityGroupRule};
-use crate::rules::{Decision, InterfaceRules, Matching, Packet, entry_text, rule_text};
+use crate::network::{NaclEntry, Remote, SecurityGroup, SecurityGroupRule};
+use crate::rules::{AclVerdict, Decision, InterfaceRules, Matching, Packet, entry_text, rule_text};
 use std::sync::Arc;
 
 /// What one kind of packets of a conversation meets.
@@ -42,6 +42,12 @@ pub(super) fn accepted(
             (Decision::Deny, _) => continue,
             (_, Decision::Deny) => Outcome::NewlyBlocked,
             (Decision::Allow | Decision::NotApplicable, Decision::Unknown) => Outcome::CannotTell,
+            // It passed by one of those that may match; which of them is left is what counts.
+            (Decision::Unknown, Decision::Unknown)
+                if may_decide(before, &packet, &was) != may_decide(after, &packet, &would) =>
+            {
+                Outcome::CannotTell
+            }
             _ => continue,
         };
         let text = |rules: &InterfaceRules, entry| {
@@ -83,7 +89,13 @@ fn by_groups(conversation: &Conversation<'_>, before: &InterfaceRules, after: &I
                 if tracked && began_before { Outcome::KeptByTracking } else { Outcome::NewlyBlocked };
             Change { outcome, before: was, after: no_rule(after, &packet), established: Some(established) }
         }
-        (Decision::Allow | Decision::NotApplicable, Decision::Unknown) => Change {
+        // It passed by one of the rules that may match, or by a group that is not known: where all of these stay, so does it.
+        (Decision::Unknown, Decision::Unknown)
+            if keeps_all((before, judged.passed_by()), (after, &matching)) =>
+        {
+            Change::unchanged()
+        }
+        (_, Decision::Unknown) => Change {
             outcome: Outcome::CannotTell,
             before: was,
             after: first_rule(after, &matching).unwrap_or_else(|| "a group that is not known".to_owned()),
@@ -182,6 +194,33 @@ fn shares_rule(
             known_group.id == group.id && known.traffic == rule.traffic && remote
         })
     })
+}
+
+/// Whether every rule that it may have passed by lets the like of it pass on the other side too, as surely as before.
+fn keeps_all(
+    (before, was): (&InterfaceRules, &[(usize, usize)]),
+    (after, would): (&InterfaceRules, &Matching),
+) -> bool {
+    let unknown = |rules: &InterfaceRules| {
+        let missing = rules.groups.as_ref().map(|groups| groups.missing.clone()).unwrap_or_default();
+        (rules.groups_known, missing)
+    };
+    let left: Vec<(usize, usize)> = would.sure.iter().chain(&would.perhaps).copied().collect();
+    unknown(before) == unknown(after)
+        && was.iter().all(|one| shares_rule((before, std::slice::from_ref(one)), (after, &left)))
+}
+
+/// The entries of the lists that may decide about a packet, in their order.
+fn may_decide(rules: &InterfaceRules, packet: &Packet, verdict: &AclVerdict<'_>) -> Vec<NaclEntry> {
+    let Some(acl) = &rules.acl else { return Vec::new() };
+    let lists = verdict.scope.lists.iter().flatten();
+    let deciding = lists.flat_map(|list| {
+        let entries = acl.list(list.direction, packet.family());
+        let check = rules.explain_acl(packet, list);
+        let deciding = check.map(|check| check.deciding).unwrap_or_default();
+        deciding.into_iter().filter_map(|at| entries.get(at).cloned())
+    });
+    deciding.collect()
 }
 
 /// Whether groups keep state for a flow that begins with this packet (spec 2.2).

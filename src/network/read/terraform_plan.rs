@@ -1,0 +1,318 @@
+//! What a Terraform plan says besides its two sides (spec 6.9): values that are known only after the apply, resources that it
+//! forgets and does not delete, rules that go with their own resources, and changes that no filter shows.
+
+use super::node::Node;
+use super::terraform::Resource;
+use super::{Context, NetworkBuilder};
+use crate::net::Prefix;
+use crate::network::model::*;
+use hashbrown::HashMap;
+use serde_json::{Map, Value};
+
+/// Types that hold a piece of an object which another resource holds too: a refresh writes the pieces to that one as well,
+/// and a plan leaves them there when the piece's resource goes.
+const PIECES: &[&str] = &[
+    "aws_security_group_rule",
+    "aws_vpc_security_group_ingress_rule",
+    "aws_vpc_security_group_egress_rule",
+    "aws_network_acl_rule",
+    "aws_network_acl_association",
+    "aws_network_interface_sg_attachment",
+    "aws_ec2_managed_prefix_list_entry",
+];
+
+/// Types whose changes are followed whatever they are.
+const FOLLOWED: &[&str] = &[
+    "aws_security_group",
+    "aws_default_security_group",
+    "aws_network_acl",
+    "aws_default_network_acl",
+    "aws_ec2_managed_prefix_list",
+];
+
+/// Types of which the groups are followed where they are updated, and nothing else.
+const CARRIERS: &[&str] = &["aws_instance", "aws_network_interface"];
+
+/// Beginnings of the names of types that bear on whether traffic arrives.
+const BEARS_ON_TRAFFIC: &[&str] = &[
+    "aws_route_table",
+    "aws_main_route_table",
+    "aws_default_route_table",
+    "aws_default_subnet",
+    "aws_default_vpc",
+    "aws_eip",
+    "aws_nat_gateway",
+    "aws_internet_gateway",
+    "aws_egress_only",
+    "aws_vpc",
+    "aws_vpn_",
+    "aws_subnet",
+    "aws_ec2_transit_gateway",
+    "aws_networkfirewall_",
+    "aws_network_interface_attachment",
+    "aws_lb",
+    "aws_alb",
+    "aws_elb",
+    "aws_dx_",
+    "aws_customer_gateway",
+];
+
+/// Of these, the ones that bear on traffic of now where they are created: what else is new has none.
+const NEW_ON_THE_WAY: &[&str] = &[
+    "aws_route_table_association",
+    "aws_main_route_table_association",
+    "aws_vpc_endpoint",
+    "aws_vpc_block_public_access",
+    "aws_eip_association",
+];
+
+/// Of these, the ones that do not.
+const BEARS_NOT: &[&str] = &["aws_vpc_dhcp", "aws_vpc_ipam", "aws_default_vpc_dhcp"];
+
+/// Pieces whose resources a plan deletes or changes, by the object that they are pieces of.
+#[derive(Debug, Default)]
+pub(super) struct Gone {
+    rules: HashMap<String, Vec<SecurityGroupRule>>,
+    acls: HashMap<String, Vec<NetworkAcl>>,
+    groups: HashMap<String, Vec<String>>,
+    list_entries: HashMap<String, Vec<Prefix>>,
+}
+
+impl Gone {
+    /// The rules of a group that stay.
+    pub(super) fn keep_rules(&self, group: &str, rules: &mut Vec<SecurityGroupRule>) {
+        if let Some(gone) = self.rules.get(group) {
+            rules.retain(|rule| !gone.iter().any(|one| one.means(rule)));
+        }
+    }
+
+    /// The entries and subnets of a list that stay.
+    pub(super) fn keep_entries(&self, acl: &mut NetworkAcl) {
+        for gone in self.acls.get(&acl.id).into_iter().flatten() {
+            let place = |entry: &NaclEntry| (entry.number, entry.egress);
+            acl.entries.retain(|entry| !gone.entries.iter().any(|one| place(one) == place(entry)));
+            acl.subnet_ids.retain(|subnet| !gone.subnet_ids.contains(subnet));
+        }
+    }
+
+    /// The groups of an interface that stay.
+    pub(super) fn keep_groups(&self, interface: &mut NetworkInterface) {
+        if let Some(gone) = self.groups.get(&interface.id) {
+            interface.group_ids.retain(|group| !gone.contains(group));
+        }
+    }
+
+    /// Whether an entry of a prefix list goes.
+    pub(super) fn takes(&self, list: &str, entry: &Prefix) -> bool {
+        self.list_entries.get(list).is_some_and(|gone| gone.contains(entry))
+    }
+}
+
+fn actions(change: Node<'_>) -> Vec<String> {
+    change.get("change").map(|change| change.texts("actions")).unwrap_or_default()
+}
+
+/// Managed resources that the plan lists, with what it does to them.
+fn changes<'a>(plan: Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
+    plan.list("resource_changes").filter(|one| one.text("mode").as_deref() == Some("managed"))
+}
+
+/// Whether a resource leaves the state while what it stands for stays.
+fn is_forgotten(change: Node<'_>) -> bool {
+    actions(change).iter().any(|action| action == "forget")
+}
+
+impl NetworkBuilder {
+    /// The pieces that a plan takes away or changes.
+    pub(super) fn gone(plan: Node<'_>, context: &Context) -> Gone {
+        let taken = changes(plan).filter(|one| {
+            let actions = actions(*one);
+            actions.iter().any(|action| action == "delete" || action == "update")
+        });
+        let resources: Vec<Resource<'_>> = taken
+            .filter_map(|one| {
+                let kind = one.text("type").filter(|kind| PIECES.contains(&kind.as_str()))?;
+                let values = one.get("change")?.get("before")?;
+                Some(Resource { address: one.text("address").unwrap_or_default(), kind, values })
+            })
+            .collect();
+        let mut read = NetworkBuilder::new();
+        read.terraform_resources(&resources, context, true, &Gone::default());
+        let mut gone = Gone::default();
+        for piece in read.rule_pieces {
+            gone.rules.entry(piece.id).or_default().push(piece.value);
+        }
+        for (id, readings) in read.acls {
+            gone.acls.entry(id).or_default().extend(readings.into_iter().filter_map(|one| one.seen.value));
+        }
+        for (id, readings) in read.interfaces {
+            let groups = readings.into_iter().filter_map(|one| one.seen.value);
+            gone.groups.entry(id).or_default().extend(groups.flat_map(|one| one.group_ids));
+        }
+        for piece in read.list_pieces {
+            gone.list_entries.entry(piece.id).or_default().extend(piece.value.into_iter().flatten());
+        }
+        gone
+    }
+}
+
+/// The plan with what its planned side leaves out: an attribute that is known only after the apply is there and has no
+/// readable value, so that no reader takes it for an empty one; a resource that is forgotten stays as it was.
+pub(super) fn completed(plan: &Value) -> Value {
+    let mut plan = plan.clone();
+    let mut unknown: HashMap<String, Vec<String>> = HashMap::new();
+    let mut forgotten: Vec<Value> = Vec::new();
+    let listed = plan.get_mut("resource_changes").and_then(Value::as_array_mut);
+    for resource in listed.into_iter().flatten() {
+        let node = Node(resource);
+        let address = node.text("address").unwrap_or_default();
+        if is_forgotten(node) {
+            let before =
+                node.get("change").and_then(|change| change.get("before")).map(|node| node.0.clone());
+            let mut whole = resource.clone();
+            if let (Some(object), Some(before)) = (whole.as_object_mut(), before) {
+                object.insert("values".to_string(), before.clone());
+                forgotten.push(whole);
+                // One that is made anew beside it has an end of its own.
+                let change = resource.get_mut("change").and_then(Value::as_object_mut);
+                if let Some(change) = change.filter(|change| change.get("after").is_none_or(Value::is_null)) {
+                    change.insert("after".to_string(), before);
+                    continue;
+                }
+            }
+        }
+        let node = Node(resource);
+        let told = node.get("change").and_then(|change| change.get("after_unknown"));
+        let keys = told.and_then(|told| told.0.as_object());
+        let keys = keys.into_iter().flatten().filter(|(_, value)| **value == Value::Bool(true));
+        let keys: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+        let after = resource.get_mut("change").and_then(|change| change.get_mut("after"));
+        after.and_then(Value::as_object_mut).into_iter().for_each(|after| mark(after, &keys));
+        unknown.insert(address, keys);
+    }
+    if let Some(root) = plan.get_mut("planned_values").and_then(|planned| planned.get_mut("root_module")) {
+        mark_module(root, &unknown, 0);
+        match root.get_mut("resources").and_then(Value::as_array_mut) {
+            Some(resources) => resources.extend(forgotten),
+            None => {
+                if let Some(root) = root.as_object_mut() {
+                    root.insert("resources".to_string(), Value::Array(forgotten));
+                }
+            }
+        }
+    }
+    plan
+}
+
+/// The only member of what stands for a value that is known only after the apply: an object, which is no text, number, flag, address
+/// or list. Terraform's own values have no such member.
+const KNOWN_AFTER_APPLY: &str = "(known after apply)";
+
+/// Whether this stands for a value that is known only after the apply.
+pub(super) fn is_unknown(value: Node<'_>) -> bool {
+    value.0.as_object().is_some_and(|object| object.contains_key(KNOWN_AFTER_APPLY))
+}
+
+fn mark(values: &mut Map<String, Value>, keys: &[String]) {
+    for key in keys {
+        if values.get(key).is_none_or(Value::is_null) {
+            let unknown = [(KNOWN_AFTER_APPLY.to_string(), Value::Bool(true))];
+            values.insert(key.clone(), Value::Object(unknown.into_iter().collect()));
+        }
+    }
+}
+
+fn mark_module(module: &mut Value, unknown: &HashMap<String, Vec<String>>, depth: usize) {
+    for resource in module.get_mut("resources").and_then(Value::as_array_mut).into_iter().flatten() {
+        let keys = Node(resource).text("address").and_then(|address| unknown.get(&address));
+        if let (Some(keys), Some(values)) = (keys, resource.get_mut("values").and_then(Value::as_object_mut))
+        {
+            mark(values, keys);
+        }
+    }
+    if depth < super::terraform::DEEPEST_MODULE {
+        let children = module.get_mut("child_modules").and_then(Value::as_array_mut);
+        children.into_iter().flatten().for_each(|child| mark_module(child, unknown, depth + 1));
+    }
+}
+
+/// The changes of a plan that bear on traffic and that no filter shows, as `aws_route.r (delete)`.
+pub(super) fn not_followed(plan: Node<'_>) -> Vec<String> {
+    let mut found: Vec<String> = changes(plan)
+        .filter_map(|one| {
+            let (kind, actions) = (one.text("type")?, actions(one));
+            let idle = actions.iter().all(|action| matches!(action.as_str(), "no-op" | "read" | "forget"));
+            if idle || FOLLOWED.contains(&kind.as_str()) || PIECES.contains(&kind.as_str()) {
+                return None;
+            }
+            let change = one.get("change")?;
+            let is_update = actions == ["update"];
+            if is_update && only_tags(change) {
+                return None;
+            }
+            let is_new = actions == ["create"];
+            let carrier = CARRIERS.contains(&kind.as_str());
+            let listed = |list: &[&str]| list.iter().any(|start| kind.starts_with(start));
+            let bears = match carrier {
+                // What is new has no traffic yet, and updates of its groups are followed.
+                true => actions.iter().any(|action| action == "delete"),
+                false => {
+                    kind == "aws_route"
+                        || (is_new && listed(NEW_ON_THE_WAY))
+                        || (!is_new && listed(BEARS_ON_TRAFFIC) && !listed(BEARS_NOT))
+                        || changes_groups(change)
+                }
+            };
+            bears.then(|| {
+                format!("{} ({})", one.text("address").unwrap_or_else(|| kind.clone()), actions.join(", "))
+            })
+        })
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Whether an update touches nothing but tags.
+fn only_tags(change: Node<'_>) -> bool {
+    let is_tag = |key: &str| key == "tags" || key == "tags_all";
+    let object = |key: &str| change.get(key).and_then(|node| node.0.as_object());
+    let (Some(before), Some(after)) = (object("before"), object("after")) else { return false };
+    let unknown = object("after_unknown").into_iter().flatten();
+    let untold = unknown.filter(|(key, value)| !is_tag(key) && holds_true(value)).count();
+    let differs = |key: &String| !is_tag(key) && before.get(key) != after.get(key);
+    untold == 0 && !before.keys().chain(after.keys()).any(differs)
+}
+
+/// Whether anything in it is known only after the apply.
+fn holds_true(value: &Value) -> bool {
+    match value {
+        Value::Bool(flag) => *flag,
+        Value::Array(list) => list.iter().any(holds_true),
+        Value::Object(object) => object.values().any(holds_true),
+        Value::Null | Value::Number(_) | Value::String(_) => false,
+    }
+}
+
+/// Whether the groups that something carries, which holds its interfaces where no plan names them (a database, a function),
+/// change. What is created has no traffic yet.
+fn changes_groups(change: Node<'_>) -> bool {
+    let Some(before) = change.get("before").map(|node| groups_in(node.0)) else { return false };
+    let after = change.get("after").map(|node| groups_in(node.0)).unwrap_or_default();
+    let unknown = change.get("after_unknown").map(|node| groups_in(node.0)).unwrap_or_default();
+    before != after || unknown.into_iter().any(holds_true)
+}
+
+/// The members of it, however deep, that are named after groups.
+fn groups_in(value: &Value) -> Vec<&Value> {
+    match value {
+        Value::Array(list) => list.iter().flat_map(groups_in).collect(),
+        Value::Object(object) => (object.iter())
+            .flat_map(|(key, value)| match key.contains("security_group") {
+                true => vec![value],
+                false => groups_in(value),
+            })
+            .collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+    }
+}
