@@ -190,7 +190,7 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
         } else if entry.is_default()
             && let Some(other) = allows_other_family(compiled, &packet)
         {
-            let (number, only) = (other.number, Mismatch::Family.beside(&packet));
+            let (number, only) = (other.number, Mismatch::Family.beside(false, &packet));
             sentences.push(format!("rule {number} would allow it but is {only}"));
         }
     }
@@ -209,14 +209,15 @@ fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet)
         false => "which groups the interface carries is not in the configuration".to_owned(),
     }];
     if let Some(check) = check {
-        // The nearest miss fails last in the order in which rules are checked by hand.
         let nearest = check.checks.iter().filter_map(|(group, check)| {
             let (group, rule) = named(&groups.groups, *group, check.index)?;
             let mismatch = check.mismatch?;
-            Some((mismatch.closeness(rule.remote.is_everyone())?, group, rule, mismatch))
+            let everyone = rule.remote.is_everyone();
+            let close = mismatch.closeness(check.elsewhere, everyone, &rule.traffic, packet)?;
+            Some((close, group, rule, mismatch.beside(check.elsewhere, packet)))
         });
-        if let Some((_, group, rule, mismatch)) = nearest.max_by_key(|(closeness, ..)| *closeness) {
-            sentences.push(format!("nearest: {} ({})", rule_text(group, rule), mismatch.beside(packet)));
+        if let Some((_, group, rule, why)) = nearest.max_by_key(|(closeness, ..)| *closeness) {
+            sentences.push(format!("nearest: {} ({why})", rule_text(group, rule)));
         }
         let uncertain: Vec<String> = check
             .perhaps

@@ -1,7 +1,7 @@
 //! Rule by rule: what each entry and each rule makes of a packet. Slower than the compiled form, and the truth it is held to.
 
 use super::compiled::CompiledAcl;
-use super::matching::{Mismatch, fits_other_family, match_entry, match_traffic};
+use super::matching::{Mismatch, entry_elsewhere, fits_other_family, match_entry, match_traffic};
 use super::owners::{Identity, is_stale};
 use super::packet::{Decision, Packet, Ternary};
 use crate::net::{Family, Prefix};
@@ -20,6 +20,15 @@ pub struct RuleCheck {
     pub matched: Ternary,
     /// Beside a No: why.
     pub mismatch: Option<Mismatch>,
+    /// Beside another protocol, port or type: the remote is not one of the rule's either.
+    pub elsewhere: bool,
+}
+
+impl RuleCheck {
+    /// Why it does not match, in words.
+    pub fn because(&self) -> Option<String> {
+        self.mismatch.map(|mismatch| mismatch.words(self.elsewhere))
+    }
 }
 
 /// A network ACL's decision.
@@ -65,7 +74,8 @@ pub fn check_acl(list: &[NaclEntry], packet: &Packet) -> AclCheck {
     let (mut may_allow, mut may_deny) = (false, false);
     for (index, entry) in list.iter().enumerate() {
         let (matched, mismatch) = match_entry(entry, packet);
-        checks.push(RuleCheck { index, matched, mismatch });
+        let elsewhere = of_traffic(mismatch) && entry_elsewhere(entry, packet);
+        checks.push(RuleCheck { index, matched, mismatch, elsewhere });
         if matched == Ternary::No {
             continue;
         }
@@ -135,7 +145,9 @@ pub fn check_groups<'n>(
                 continue;
             }
             let (matched, mismatch) = match_rule(rule, packet, identity, &lists);
-            check.checks.push((at, RuleCheck { index, matched, mismatch }));
+            let elsewhere =
+                of_traffic(mismatch) && remote_holds(rule, packet, identity, &lists) == Some(Ternary::No);
+            check.checks.push((at, RuleCheck { index, matched, mismatch, elsewhere }));
             match matched {
                 Ternary::Yes => check.matching.push((at, index)),
                 Ternary::Maybe => check.perhaps.push((at, index)),
@@ -153,6 +165,38 @@ pub fn check_groups<'n>(
     check
 }
 
+/// Whether it was the traffic that differs, so that addresses were not asked.
+fn of_traffic(mismatch: Option<Mismatch>) -> bool {
+    matches!(mismatch, Some(Mismatch::Protocol | Mismatch::Port | Mismatch::IcmpType))
+}
+
+/// Whether the packet's remote is one of a rule's; `None` where they are of two families.
+fn remote_holds<'n>(
+    rule: &SecurityGroupRule,
+    packet: &Packet,
+    identity: &Identity<'_>,
+    lists: &impl Fn(&str) -> Option<Found<'n, PrefixList>>,
+) -> Option<Ternary> {
+    Some(match &rule.remote {
+        Remote::Unreadable(_) => Ternary::Maybe,
+        Remote::Cidr(cidr) if cidr.family() != packet.family() => return None,
+        Remote::Cidr(cidr) => Ternary::from(cidr.contains(&packet.remote)),
+        Remote::PrefixList(id) => {
+            let list = lists(id);
+            let list = list.as_ref().map(|list| list.value.as_ref());
+            match list.and_then(|list| list.entries.as_ref()) {
+                Some(entries) => Ternary::from(entries.iter().any(|entry| entry.contains(&packet.remote))),
+                None if list.and_then(|list| list.family).is_some_and(|family| family != packet.family()) => {
+                    return None;
+                }
+                None => Ternary::Maybe,
+            }
+        }
+        Remote::Group(reference) if is_stale(reference) => Ternary::No,
+        Remote::Group(reference) => identity.carries(reference),
+    })
+}
+
 fn match_rule<'n>(
     rule: &SecurityGroupRule,
     packet: &Packet,
@@ -168,27 +212,11 @@ fn match_rule<'n>(
     if traffic == Ternary::No {
         return (Ternary::No, mismatch);
     }
-    let address = match &rule.remote {
-        Remote::Unreadable(_) => Ternary::Maybe,
-        Remote::Cidr(cidr) if cidr.family() != packet.family() => {
-            return (Ternary::No, Some(Mismatch::Family));
-        }
-        Remote::Cidr(cidr) => Ternary::from(cidr.contains(&packet.remote)),
-        Remote::PrefixList(id) => {
-            let list = lists(id);
-            let list = list.as_ref().map(|list| list.value.as_ref());
-            match list.and_then(|list| list.entries.as_ref()) {
-                Some(entries) => Ternary::from(entries.iter().any(|entry| entry.contains(&packet.remote))),
-                None if list.and_then(|list| list.family).is_some_and(|family| family != packet.family()) => {
-                    return (Ternary::No, Some(Mismatch::Family));
-                }
-                None => Ternary::Maybe,
-            }
-        }
-        Remote::Group(reference) if is_stale(reference) => {
-            return (Ternary::No, Some(Mismatch::StaleReference));
-        }
-        Remote::Group(reference) => identity.carries(reference),
+    if rule.remote.group().is_some_and(is_stale) {
+        return (Ternary::No, Some(Mismatch::StaleReference));
+    }
+    let Some(address) = remote_holds(rule, packet, identity, lists) else {
+        return (Ternary::No, Some(Mismatch::Family));
     };
     match address {
         Ternary::No => (Ternary::No, Some(Mismatch::Address)),

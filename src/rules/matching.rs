@@ -1,7 +1,7 @@
 //! Matching one rule against one packet, and writing a rule as one line.
 
 use super::packet::{Direction, Packet, Ternary};
-use crate::net::{Family, Prefix};
+use crate::net::{Family, Prefix, TCP, UDP};
 use crate::network::{NaclEntry, NetworkAcl, SecurityGroup, SecurityGroupRule, Traffic};
 use std::fmt;
 
@@ -39,29 +39,61 @@ impl fmt::Display for Mismatch {
 }
 
 impl Mismatch {
-    /// How near a rule comes that fails by this, `None` where it has nothing to do with the packet: what one checks last by
-    /// hand is nearest. `everyone` says that the rule is for every address of its family: forgotten for the other one.
-    pub fn closeness(self, everyone: bool) -> Option<u8> {
+    /// How near a rule for this traffic comes that fails by this, `None` where it has nothing to do with the packet: a rule that
+    /// differs in one thing is nearer than one that differs in two (spec 8.9), and then what one checks last by hand is nearest.
+    /// `elsewhere` says that its addresses are others too; `everyone` that it is for every address of its family: forgotten
+    /// for the other one.
+    pub fn closeness(
+        self,
+        elsewhere: bool,
+        everyone: bool,
+        traffic: &Traffic,
+        packet: &Packet,
+    ) -> Option<u8> {
+        const ONE_THING: u8 = 10;
+        let close = match self {
+            Mismatch::Protocol if elsewhere || !is_twin(traffic, packet) => return None,
+            Mismatch::Protocol => 0,
+            Mismatch::IcmpType => 1,
+            Mismatch::Port => 2,
+            Mismatch::StaleReference => 3,
+            Mismatch::Family if !everyone => 4,
+            Mismatch::Address => 5,
+            Mismatch::Family => 6,
+            Mismatch::ReferenceLost => 7,
+        };
+        Some(if elsewhere { close } else { close + ONE_THING })
+    }
+
+    /// In words; `elsewhere` says that the addresses are others too.
+    pub fn words(self, elsewhere: bool) -> String {
         match self {
-            Mismatch::Protocol => None,
-            Mismatch::IcmpType => Some(1),
-            Mismatch::Port => Some(2),
-            Mismatch::StaleReference => Some(3),
-            Mismatch::Family if !everyone => Some(4),
-            Mismatch::Address => Some(5),
-            Mismatch::Family => Some(6),
-            Mismatch::ReferenceLost => Some(7),
+            Mismatch::Port | Mismatch::IcmpType if elsewhere => format!("{self} and address"),
+            _ => self.to_string(),
         }
     }
 
     /// In words, beside the rule that comes nearest to a packet.
-    pub fn beside(self, packet: &Packet) -> String {
+    pub fn beside(self, elsewhere: bool, packet: &Packet) -> String {
         match (self, packet.family()) {
             (Mismatch::Family, Family::V4) => "for IPv6 only; the packet is IPv4".to_string(),
             (Mismatch::Family, Family::V6) => "for IPv4 only; the packet is IPv6".to_string(),
-            _ => self.to_string(),
+            _ => self.words(elsewhere),
         }
     }
+}
+
+/// Whether a rule would match if the packet were of the other of TCP and UDP: the usual slip.
+fn is_twin(traffic: &Traffic, packet: &Packet) -> bool {
+    let Traffic::Ports { protocol, ports } = traffic else { return false };
+    *protocol != packet.protocol
+        && matches!(packet.protocol, TCP | UDP)
+        && packet.port.is_some_and(|port| ports.contains(port))
+}
+
+/// Whether an entry whose traffic is another is for other addresses too.
+pub fn entry_elsewhere(entry: &NaclEntry, packet: &Packet) -> bool {
+    entry.cidr.is_some_and(|cidr| !cidr.contains(&packet.remote))
 }
 
 /// Whether a rule of the other family would let the like of the packet pass: ICMP and ICMPv6 number their types differently,

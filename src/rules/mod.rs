@@ -27,7 +27,9 @@ mod twin;
 pub use compiled::{CompiledAcl, CompiledGroups, Matching};
 pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
 pub use explain::{AclCheck, GroupCheck, RuleCheck, acl_list, allows_other_family, check_acl, check_groups};
-pub use matching::{Mismatch, entry_text, fits_other_family, match_entry, match_traffic, rule_text};
+pub use matching::{
+    Mismatch, entry_elsewhere, entry_text, fits_other_family, match_entry, match_traffic, rule_text,
+};
 pub use numbers::{free_number, taken_numbers};
 pub(crate) use owners::is_stale;
 pub use owners::{Identity, Owners};

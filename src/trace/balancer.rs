@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::filters::SERVICES;
+use super::mend::group_of_peer;
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::net::{TCP, UDP};
@@ -22,6 +23,11 @@ struct Target {
     local: Local,
 }
 
+/// Whether the target sees the clients' own addresses and ports.
+fn keeps_clients(balancer: &LoadBalancer, target: &Target) -> bool {
+    balancer.kind == "network" && target.group.preserve_client_ip == Some(true)
+}
+
 impl Walk<'_> {
     /// The stages from a load balancer to its targets and back, where the flow ends at one.
     pub(super) fn balanced(&mut self, source: &End, target: &End) {
@@ -37,8 +43,23 @@ impl Walk<'_> {
             ));
             return;
         };
-        let targets = self.targets(&balancer);
+        let mut targets = self.targets(&balancer);
         let name = balancer.name.clone();
+        if let (true, Some(port)) = (balancer.kind == "classic", self.flow.dst_port) {
+            let groups = self.network.target_groups.all(self.view);
+            let groups = groups.filter(|found| found.value.is_of(&balancer.id));
+            let mut ports: Vec<u16> = groups.flat_map(|found| found.value.listener_ports.clone()).collect();
+            ports.sort_unstable();
+            ports.dedup();
+            if !ports.is_empty() && !ports.contains(&port) {
+                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+                let reason = format!("it has no listener on port {port}, only on {}", ports.join(", "));
+                self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Deny, reason));
+                return;
+            }
+            let takes = |ports: &[u16]| ports.is_empty() || ports.contains(&port);
+            targets.retain(|target| takes(&target.group.listener_ports));
+        }
         if targets.is_empty() {
             let reason =
                 "no target of it is in the configuration (describe-target-groups, describe-target-health)";
@@ -46,11 +67,18 @@ impl Walk<'_> {
             return;
         }
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
-        let reason = format!(
-            "it opens connections of its own, from ports 1024-65535, to one of {} targets: {}",
-            names.len(),
-            names.join(", ")
-        );
+        let keeps = |target: &Target| keeps_clients(&balancer, target);
+        let what = match (targets.iter().all(keeps), targets.iter().any(keeps)) {
+            (true, _) => "it keeps the clients' addresses and ports, and sends",
+            (false, false) => "it opens connections of its own, from ports 1024-65535,",
+            (false, true) => {
+                "it keeps the clients' addresses to some, opens connections of its own to the others, and sends"
+            }
+        };
+        let reason = match names.as_slice() {
+            [name] => format!("{what} to its target {name}"),
+            names => format!("{what} to one of {} targets: {}", names.len(), names.join(", ")),
+        };
         self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Allow, reason));
         self.not_checked.push(format!(
             "which listener and rule of {} forwards to which target group, and the other interfaces of the load balancer",
@@ -137,7 +165,7 @@ impl Walk<'_> {
             Some("TCP_UDP" | "TCP_QUIC") => self.flow.protocol,
             _ => TCP,
         };
-        let preserves = balancer.kind == "network" && target.group.preserve_client_ip == Some(true);
+        let preserves = keeps_clients(balancer, target);
         if balancer.kind == "network" && target.group.preserve_client_ip.is_none() {
             self.not_checked.push(format!(
                 "whether {} keeps the clients' addresses (describe-target-group-attributes): its own were taken",
@@ -154,7 +182,9 @@ impl Walk<'_> {
         self.route(Way::There, node, local.own, Some(local));
         let into = packet(Direction::Ingress, client, port);
         self.acl(Way::There, local, &into, &[]);
+        self.peer_group = if preserves { None } else { group_of_peer(&node.rules, &local.rules) };
         self.groups(Way::There, &local.rules, &into);
+        self.peer_group = None;
         let ports = if preserves { self.client_ports(source) } else { vec![SERVICES] };
         self.state(&local.rules, Direction::Egress);
         self.acl(Way::Back, local, &packet(Direction::Egress, client, None), &ports);

@@ -107,7 +107,7 @@ fn a_target_that_is_shut_stops_it_only_alone() {
     assert_eq!(blockers, ["eni-shut"]);
     let fix = alone.blockers().next().unwrap().fix.as_ref().unwrap();
     assert!(
-        fix.command.contains("FromPort=8080,ToPort=8080") && fix.command.contains("10.0.1.5/32"),
+        fix.command.contains("FromPort=8080,ToPort=8080") && fix.command.contains("{GroupId=sg-lb}"),
         "{}",
         fix.command
     );

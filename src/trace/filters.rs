@@ -1,13 +1,14 @@
 //! The stages that filter: network ACLs and security groups, rule by rule.
 
+use super::mend::by_reference;
 use super::walk::{End, Local, Walk};
 use super::{ClientLine, Layer, RuleLine, Stage, Way};
 use crate::attribute::{group_fix, list_fix};
-use crate::net::{TCP, UDP};
+use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{NaclEntry, RuleAction, Traffic};
 use crate::rules::{
     Decision, Direction, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
-    check_acl, entry_text, match_entry, rule_text,
+    check_acl, entry_elsewhere, entry_text, match_entry, rule_text,
 };
 
 /// The ports that a kind of client may have (spec 3.3): whose they are, and the first and last.
@@ -28,16 +29,27 @@ const TRANSLATED: ClientPorts = ClientPorts { first: 1024, last: 65535, whose: "
 
 impl Walk<'_> {
     /// Which ports the client's answers go to, by kind of client; none where one was given or the protocol has none.
-    pub(super) fn client_ports(&self, source: &End) -> Vec<ClientPorts> {
+    pub(super) fn client_ports(&mut self, source: &End) -> Vec<ClientPorts> {
         if self.flow.src_port.is_some() || !matches!(self.flow.protocol, TCP | UDP) {
             return Vec::new();
         }
-        let Some(local) = &source.local else { return vec![LINUX, WINDOWS, TRANSLATED] };
+        let Some(local) = &source.local else {
+            // What is in one of our VPCs is no client behind an address translation.
+            return match self.engine.owners(self.view).in_some_vpc(&source.seen) {
+                true => vec![LINUX, WINDOWS],
+                false => vec![LINUX, WINDOWS, TRANSLATED],
+            };
+        };
         let interface = &local.rules.interface;
         let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
         let is_service = balancer
             || ["nat_gateway", "lambda", "network_load_balancer"].iter().any(|kind| interface.is_type(kind));
-        if is_service { vec![SERVICES] } else { vec![LINUX, WINDOWS] }
+        match local.rules.instance.as_ref().and_then(|instance| instance.is_windows) {
+            _ if is_service => vec![SERVICES],
+            Some(true) => vec![WINDOWS],
+            Some(false) => vec![LINUX],
+            None => vec![LINUX, WINDOWS],
+        }
     }
 
     /// Which ports a NAT gateway's answers go to.
@@ -111,6 +123,14 @@ impl Walk<'_> {
                 .collect();
             reason = format!("{reason}, for ports {}", whose.join(", "));
         }
+        if verdict.direction != packet.direction {
+            // Row c of spec 1.2.
+            reason = format!(
+                "{reason}; the {} list is asked as well, on the interface's own address, {}",
+                verdict.direction.rule_word(),
+                scope_text(scope.reason)
+            );
+        }
         let mut nearest: Option<(u8, String)> = None;
         for list in scope.lists.iter().flatten() {
             let seen = Packet { direction: list.direction, remote: list.address, ..asked };
@@ -125,12 +145,24 @@ impl Walk<'_> {
                     && verdict.decision == Decision::Deny
                 {
                     reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
+                    // Nothing is nearer than what matches.
+                    let later = || format!("{} (comes later)", entry_text(&compiled.acl, entry));
+                    if nearest.as_ref().is_none_or(|(close, _)| *close < u8::MAX) {
+                        nearest = Some((u8::MAX, later()));
+                    }
                 }
-                if entry.action == Some(RuleAction::Allow) && list.direction == verdict.direction {
-                    nearer(&mut nearest, mismatch, false, &seen, || entry_text(&compiled.acl, entry));
+                let elsewhere = entry_elsewhere(entry, &seen);
+                if let Some(mismatch) = mismatch
+                    && entry.action == Some(RuleAction::Allow)
+                    && list.direction == verdict.direction
+                {
+                    let close =
+                        mismatch.closeness(elsewhere_of(mismatch, elsewhere), false, &entry.traffic, &seen);
+                    let why = mismatch.beside(elsewhere, &seen);
+                    nearer(&mut nearest, close, why, || entry_text(&compiled.acl, entry));
                 }
                 let because = match mismatch {
-                    Some(mismatch) => Some(mismatch.to_string()),
+                    Some(mismatch) => Some(mismatch.words(elsewhere)),
                     None => (!reached).then(|| "not reached".to_owned()),
                 };
                 stage.rules.push(RuleLine { text: entry_text(&compiled.acl, entry), matched, because });
@@ -140,7 +172,8 @@ impl Walk<'_> {
             {
                 let everyone = entry.cidr.is_some_and(|cidr| cidr.is_any());
                 let text = || entry_text(&compiled.acl, entry);
-                nearer(&mut nearest, Some(Mismatch::Family), everyone, &seen, text);
+                let close = Mismatch::Family.closeness(false, everyone, &entry.traffic, &seen);
+                nearer(&mut nearest, close, Mismatch::Family.beside(false, &seen), text);
             }
             // To a transit gateway both lists have to let it pass (row c of spec 1.2).
             let check = check_acl(entries, &seen);
@@ -202,16 +235,52 @@ impl Walk<'_> {
                 let Some(group) = groups.groups.get(*group) else { continue };
                 let Some(rule) = group.rules.get(check.index) else { continue };
                 let text = rule_text(group, rule);
-                let because = check.mismatch.map(|mismatch| mismatch.to_string());
-                nearer(&mut nearest, check.mismatch, rule.remote.is_everyone(), packet, || text.clone());
+                // References hold for private addresses only (spec 2.4).
+                let carries = |to: &str| {
+                    let holders = self.network.holders(&packet.remote, self.view);
+                    holders.iter().any(|(one, public)| *public && one.group_ids.iter().any(|id| id == to))
+                };
+                let lost = (check.mismatch == Some(Mismatch::Address))
+                    .then(|| rule.remote.group())
+                    .flatten()
+                    .filter(|to| carries(&to.group_id))
+                    .map(|_| {
+                        "a member, seen by its public address, for which references do not hold".to_owned()
+                    });
+                if let Some(mismatch) = check.mismatch {
+                    let everyone = rule.remote.is_everyone();
+                    let close = mismatch.closeness(check.elsewhere, everyone, &rule.traffic, packet);
+                    let why = lost.clone().unwrap_or_else(|| mismatch.beside(check.elsewhere, packet));
+                    nearer(&mut nearest, close, why, || text.clone());
+                }
+                let because = lost.or_else(|| check.because());
                 stage.rules.push(RuleLine { text, matched: check.matched, because });
             }
         }
         if verdict.decision == Decision::Deny {
             stage.nearest = nearest.map(|(_, text)| text);
-            stage.fix = group_fix(rules, packet);
+            let fix = group_fix(rules, packet).map(|mut fix| {
+                // An ICMP error is answered by nothing.
+                if !self.has_answer() {
+                    fix.text = fix.text.split(';').next().unwrap_or_default().to_owned();
+                }
+                fix
+            });
+            stage.fix = match (fix, &self.peer_group) {
+                (Some(fix), Some(peer)) => Some(by_reference(fix, &packet.remote, peer)),
+                (fix, _) => fix,
+            };
         }
         self.stages.push(stage);
+    }
+
+    /// Whether what is asked about has an answer: of ICMP only echo does.
+    fn has_answer(&self) -> bool {
+        match (self.flow.protocol, self.flow.icmp) {
+            (ICMP, Some((kind, _))) => kind == 8,
+            (ICMPV6, Some((kind, _))) => kind == 128,
+            _ => true,
+        }
     }
 
     /// Answers: the groups let them pass because they let the flow pass.
@@ -230,18 +299,16 @@ impl Walk<'_> {
 }
 
 /// Takes a rule that comes nearer than what was found before.
-fn nearer(
-    nearest: &mut Option<(u8, String)>,
-    mismatch: Option<Mismatch>,
-    everyone: bool,
-    packet: &Packet,
-    text: impl FnOnce() -> String,
-) {
-    let Some(mismatch) = mismatch else { return };
-    let Some(close) = mismatch.closeness(everyone) else { return };
+fn nearer(nearest: &mut Option<(u8, String)>, close: Option<u8>, why: String, text: impl FnOnce() -> String) {
+    let Some(close) = close else { return };
     if nearest.as_ref().is_none_or(|(best, _)| close > *best) {
-        *nearest = Some((close, format!("{} ({})", text(), mismatch.beside(packet))));
+        *nearest = Some((close, format!("{} ({why})", text())));
     }
+}
+
+/// Whether other addresses are a second thing in which an entry differs, and not the only one.
+fn elsewhere_of(mismatch: Mismatch, elsewhere: bool) -> bool {
+    elsewhere && mismatch != Mismatch::Address
 }
 
 fn client_line(range: ClientPorts, stretches: &[(u16, u16, Decision)]) -> ClientLine {
@@ -255,11 +322,12 @@ fn client_line(range: ClientPorts, stretches: &[(u16, u16, Decision)]) -> Client
     let mut decisions = stretches.iter().map(|(.., decision)| *decision);
     let first = decisions.next().unwrap_or(Decision::Unknown);
     let outcome = if decisions.all(|decision| decision == first) { first } else { Decision::Unknown };
-    ClientLine { clients: range.whose, first: range.first, last: range.last, outcome, dropped }
+    let is_settled = stretches.iter().all(|(.., decision)| *decision != Decision::Unknown);
+    ClientLine { clients: range.whose, first: range.first, last: range.last, outcome, dropped, is_settled }
 }
 
 fn client_text(line: &ClientLine) -> String {
-    let ClientLine { clients, first, last, outcome, dropped } = line;
+    let ClientLine { clients, first, last, outcome, dropped, .. } = line;
     let at: Vec<String> = dropped.iter().map(|(first, last)| format!("{first}-{last}")).collect();
     let what = match outcome {
         Decision::Allow | Decision::NotApplicable => "pass".to_owned(),

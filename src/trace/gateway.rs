@@ -80,10 +80,14 @@ impl Walk<'_> {
                         self.public_access(Way::There, &nat, hop, true);
                     }
                 }
-                None => self.not_checked.push(format!(
-                    "the subnet of {id}: its network ACL, its route and Block Public Access (its interface is not in the \
-                     configuration)"
-                )),
+                None => {
+                    let reason = "its interface is not in the configuration (describe-network-interfaces): it may be gone";
+                    self.stages.push(Stage::new(Way::There, Layer::Gateway, id, Decision::Unknown, reason));
+                    self.not_checked.push(format!(
+                        "the subnet of {id}: its network ACL, its route and Block Public Access (its interface is not in the \
+                         configuration)"
+                    ));
+                }
             },
             Hop::Transit(id) => {
                 let packet = self.packet(Direction::Ingress, source.own);

@@ -7,6 +7,7 @@ use super::walk::{Local, Walk};
 use crate::attribute::{Fix, quoted, resource};
 use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, Route, RouteTable};
+use crate::rules::InterfaceRules;
 
 /// What a route could lead to, and to which block.
 struct Carrier {
@@ -145,6 +146,43 @@ impl Walk<'_> {
             words.split_whitespace().find(|word| word.starts_with("nat-")).map(str::to_owned)
         });
         described.or_else(|| routed("nat-"))
+    }
+}
+
+/// The group by which a rule had better name what is at the other end: the nodes of a load balancer and the interfaces of
+/// endpoints and functions come and go with their addresses (spec 5.5), and references hold within a VPC (spec 2.4).
+pub(super) fn group_of_peer(peer: &InterfaceRules, own: &InterfaceRules) -> Option<String> {
+    let interface = &peer.interface;
+    let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
+    let managed = balancer || interface.is_endpoint() || interface.is_type("lambda");
+    let same = interface.vpc_id.is_some() && interface.vpc_id == own.interface.vpc_id;
+    interface.group_ids.first().filter(|_| managed && same).cloned()
+}
+
+/// A group's fix that refers to the peer's group instead of its address.
+pub(super) fn by_reference(fix: Fix, remote: &IpAddr, peer: &str) -> Fix {
+    let host = Prefix::host(*remote);
+    let by_address = match remote {
+        IpAddr::V4(_) => format!("IpRanges=[{{CidrIp={host}}}]"),
+        IpAddr::V6(_) => format!("Ipv6Ranges=[{{CidrIpv6={host}}}]"),
+    };
+    let by_group = format!("UserIdGroupPairs=[{{GroupId={peer}}}]");
+    let mut lines = fix.terraform.lines();
+    let header = lines.next().unwrap_or_default();
+    let arguments: Vec<(&str, String)> = lines
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| match key.trim() {
+            "cidr_ipv4" | "cidr_ipv6" => ("referenced_security_group_id", quoted(peer)),
+            key => (key, value.trim().to_owned()),
+        })
+        .collect();
+    let width = arguments.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
+    let arguments: String =
+        arguments.iter().map(|(key, value)| format!("  {key:width$} = {value}\n")).collect();
+    Fix {
+        text: format!("{}, for {peer}, which what connects carries", fix.text),
+        command: fix.command.replace(&by_address, &by_group),
+        terraform: format!("{header}\n{arguments}}}"),
     }
 }
 

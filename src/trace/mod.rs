@@ -25,6 +25,8 @@ mod mend_tests;
 #[cfg(test)]
 mod regressions;
 #[cfg(test)]
+mod regressions_answers;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -201,6 +203,25 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Whether it is known of every client's port what becomes of its answers, and some are dropped.
+    fn is_partial(&self) -> bool {
+        let told = |line: &ClientLine| line.outcome != Decision::Unknown || line.is_settled;
+        self.clients.iter().any(|line| !line.dropped.is_empty()) && self.clients.iter().all(told)
+    }
+
+    /// The ports at which answers are dropped, as `32768-49151 (Linux clients)`.
+    fn dropped(&self) -> String {
+        let lines = self.clients.iter().filter(|line| !line.dropped.is_empty());
+        let text = lines.map(|line| {
+            let at: Vec<String> =
+                line.dropped.iter().map(|(first, last)| format!("{first}-{last}")).collect();
+            format!("{} ({})", at.join(", "), line.clients)
+        });
+        text.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// Answers to one kind of client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientLine {
@@ -214,6 +235,8 @@ pub struct ClientLine {
     pub outcome: Decision,
     /// The ports at which they are dropped.
     pub dropped: Vec<(u16, u16)>,
+    /// Whether it is known of every port.
+    pub is_settled: bool,
 }
 
 /// The whole way.
@@ -239,6 +262,22 @@ impl Trace {
     /// The stages that drop it, in order: the first is the first blocker.
     pub fn blockers(&self) -> impl Iterator<Item = &Stage> {
         self.stages.iter().filter(|stage| stage.outcome == Decision::Deny)
+    }
+
+    /// The stages that drop it and that no change of a rule or route mends: whatever else is changed, it does not pass.
+    pub fn unmended(&self) -> impl Iterator<Item = &Stage> {
+        self.blockers().filter(|stage| stage.fix.is_none())
+    }
+
+    /// The stages that drop the answers to some ports of clients for certain, and let those to the others pass.
+    pub fn partial(&self) -> impl Iterator<Item = &Stage> {
+        self.stages.iter().filter(|stage| stage.outcome == Decision::Unknown && stage.is_partial())
+    }
+
+    /// Whether nothing else is open but the client's port, at which the flow then passes or not.
+    pub fn depends_on_port(&self) -> bool {
+        let mut open = self.stages.iter().filter(|stage| stage.outcome == Decision::Unknown);
+        self.outcome() == Decision::Unknown && open.all(Stage::is_partial)
     }
 
     /// Whether flow and answers pass: deny where a stage drops them, unknown where one cannot be told.

@@ -22,15 +22,34 @@ impl Trace {
         let name =
             protocol_name(flow.protocol).map_or_else(|| format!("protocol {}", flow.protocol), str::to_owned);
         let port = |port: Option<u16>| port.map(|port| format!(" port {port}")).unwrap_or_default();
-        let icmp = flow.icmp.map(|(kind, _)| format!(" type {kind}")).unwrap_or_default();
+        let icmp = flow.icmp.map(|(kind, code)| {
+            let code = code.map(|code| format!(" code {code}")).unwrap_or_default();
+            format!(" type {kind}{code}")
+        });
+        let icmp = icmp.unwrap_or_default();
         format!("{name}{icmp} {}{} to {}{}", flow.src, port(flow.src_port), flow.dst, port(flow.dst_port))
+    }
+
+    /// Whether it passes, in words.
+    fn headline(&self) -> String {
+        let ports: Vec<String> = self.partial().map(Stage::dropped).collect();
+        match self.outcome() {
+            Decision::Unknown if !ports.is_empty() => {
+                let rest = match self.depends_on_port() {
+                    true => "passes for the others",
+                    false => "whether it passes for the others cannot be told from the configuration",
+                };
+                format!("blocked for some client ports, {}; {rest}", ports.join(", "))
+            }
+            outcome => verdict(outcome).to_owned(),
+        }
     }
 
     /// One stage after the other, what is in the way, and what to do about it.
     pub fn text(&self) -> String {
         let mut out = String::new();
         // Writing to a string does not fail.
-        let _ = writeln!(out, "{}: {}", self.subject(), verdict(self.outcome()));
+        let _ = writeln!(out, "{}: {}", self.subject(), self.headline());
         for (at, stage) in self.stages.iter().enumerate() {
             let direction =
                 stage.direction.map(|direction| format!(" {}", direction.rule_word())).unwrap_or_default();
@@ -67,6 +86,22 @@ impl Trace {
             if let Some(nearest) = &stage.nearest {
                 let _ = writeln!(out, "  nearest: {nearest}");
             }
+        }
+        if self.blockers().next().is_none() {
+            for (at, stage) in self.partial().enumerate() {
+                let name = if at == 0 { "first blocker" } else { "would also block" };
+                let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+                let (layer, place, ports) = (stage.layer, &stage.at, stage.dropped());
+                let _ = writeln!(out, "{name}, for some client ports: {layer} at {place}: {ports}{rule}");
+            }
+        }
+        let fixed = self.stages.iter().any(|stage| stage.fix.is_some());
+        for stage in self.unmended().filter(|_| fixed) {
+            let _ = writeln!(
+                out,
+                "what follows does not suffice alone: there is no fix here for {} at {}: {}",
+                stage.layer, stage.at, stage.reason
+            );
         }
         for stage in &self.stages {
             if let Some(fix) = &stage.fix {
@@ -112,6 +147,9 @@ impl Trace {
             "icmp_type": flow.icmp.map(|(kind, _)| kind),
             "icmp_code": flow.icmp.and_then(|(_, code)| code),
             "outcome": self.outcome().to_string(),
+            "blocked_client_ports": self.partial().flat_map(|stage| &stage.clients).flat_map(|line| &line.dropped)
+                .collect::<std::collections::BTreeSet<_>>(),
+            "fixes_suffice": self.unmended().next().is_none(),
             "first_blocker": self.stages.iter().position(|stage| stage.outcome == Decision::Deny),
             "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
             "logs": self.logged.as_ref().map(|logged| json!({

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
+use crate::attribute::Fix;
 use crate::net::is_internet;
 use crate::network::{Destination, Route, RouteTable};
 use crate::rules::Decision;
@@ -30,6 +31,18 @@ pub(super) struct Best {
     pub(super) route: Option<(Route, String)>,
     /// Routes that are not known, or lead to lists whose entries are not.
     pub(super) unknown: Vec<String>,
+}
+
+/// What lets an appliance's interface take packets for others. Its Terraform resource is there already, so that only the argument is
+/// shown.
+fn unchecked(interface: &str) -> Fix {
+    Fix {
+        text: format!("let {interface} take packets for others, as an appliance has to"),
+        command: format!(
+            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --no-source-dest-check"
+        ),
+        terraform: "source_dest_check = false".to_owned(),
+    }
 }
 
 impl Walk<'_> {
@@ -67,7 +80,12 @@ impl Walk<'_> {
             };
             for block in blocks.into_iter().filter(|block| block.contains(&remote)) {
                 if best.as_ref().is_none_or(|(length, ..)| block.prefix_len() > *length) {
-                    best = Some((block.prefix_len(), route, block.to_string()));
+                    let shown = match &route.destination {
+                        Destination::Cidr(_) => block.to_string(),
+                        // What the route table shows is the list.
+                        Destination::PrefixList(id) => format!("{id} ({block})"),
+                    };
+                    best = Some((block.prefix_len(), route, shown));
                 }
             }
         }
@@ -111,6 +129,9 @@ impl Walk<'_> {
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
         if outcome == Decision::Deny && self.is_dead(&route) {
             stage.mended(self.mend_route(local, remote, far, &table, Some(&route)));
+        }
+        if outcome == Decision::Deny && route.target.starts_with("eni-") && self.checks(&route.target) {
+            stage.fix = Some(unchecked(&route.target));
         }
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);
@@ -218,14 +239,18 @@ impl Walk<'_> {
         }
     }
 
-    /// An interface that packets for others are sent to.
-    pub(super) fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
-        let checks = self.network.interfaces.all(self.view).any(|found| {
+    /// Whether an interface, or one of an instance, drops packets for others.
+    fn checks(&self, target: &str) -> bool {
+        self.network.interfaces.all(self.view).any(|found| {
             let interface = found.value;
             (interface.id == target || interface.instance_id.as_deref() == Some(target))
                 && interface.source_dest_check == Some(true)
-        });
-        if checks {
+        })
+    }
+
+    /// An interface that packets for others are sent to.
+    pub(super) fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
+        if self.checks(target) {
             let reason = format!("{target} checks source and destination, so it drops what is for others");
             return (Decision::Deny, reason, Hop::Other);
         }

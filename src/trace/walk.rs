@@ -4,7 +4,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gateway::Nat;
-use super::route::Hop;
+use super::mend::group_of_peer;
+use super::route::{Best, Hop};
 use super::{Flow, Layer, Stage, Trace, TraceError, Way};
 use crate::attribute::AddedEntries;
 use crate::net::{ICMP, ICMPV6, is_internet};
@@ -60,6 +61,8 @@ pub(super) struct Walk<'n> {
     pub(super) over_internet: bool,
     /// The entries that the fixes add.
     pub(super) added: AddedEntries,
+    /// The group by which a rule for the other end had better name it.
+    pub(super) peer_group: Option<String>,
 }
 
 /// Traces a flow through the configuration of a moment.
@@ -78,6 +81,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         nat: None,
         over_internet: false,
         added: AddedEntries::default(),
+        peer_group: None,
     };
     let (mut source, mut target) = walk.ends(src, dst);
     if source.local.is_none() && target.local.is_none() {
@@ -111,6 +115,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
     walk.balanced(&source, &target);
     walk.back(&source, &target);
     walk.rest(&source, &target);
+    walk.no_fix_before_an_address();
     let Walk { flow, stages, not_checked, nat, .. } = walk;
     let translated = nat.is_some();
     Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, logged: None })
@@ -139,6 +144,11 @@ impl Walk<'_> {
                 None => (Decision::Unknown, format!("no interface of the configuration holds the {name}")),
             };
             self.stages.push(Stage::new(Way::There, Layer::Address, end.seen.to_string(), outcome, reason));
+            if outcome == Decision::Unknown {
+                let other: &End = if name == "source" { &*target } else { &*source };
+                let vpc = other.local.as_ref().and_then(|other| other.rules.interface.vpc_id.clone());
+                self.unchecked_list(end.seen, vpc.as_deref());
+            }
         }
         let is_outside = self.comes_from_internet(source, target);
         // Flow logs show private addresses, so people ask about these: then the public address is meant.
@@ -161,6 +171,20 @@ impl Walk<'_> {
                 ),
             };
             self.stages.push(Stage::new(Way::There, Layer::Address, local.own.to_string(), outcome, reason));
+        }
+        if is_outside
+            && let Some(local) = target.local.clone()
+            && local.own.is_ipv6()
+            && let Some(Best { table, route: Some((route, block)), .. }) =
+                self.best_route(&local, source.seen)
+            && route.target.starts_with("eigw-")
+        {
+            // Before any filter: packets reach the subnet by way of its gateway only.
+            let reason = "an egress-only internet gateway is its way to the internet, which lets in nothing that begins outside";
+            let mut stage =
+                Stage::new(Way::There, Layer::Address, local.own.to_string(), Decision::Deny, reason);
+            stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
+            self.stages.push(stage);
         }
         if is_outside
             && let Some(local) = &target.local
@@ -205,6 +229,27 @@ impl Walk<'_> {
         target.local = None;
     }
 
+    /// Names the network ACL of the subnet in which an address lies that no interface holds.
+    fn unchecked_list(&mut self, addr: IpAddr, vpc: Option<&str>) {
+        let network = self.network;
+        let mut lists: Vec<String> = Vec::new();
+        for found in network.subnets.all(self.view) {
+            let subnet = found.value;
+            let is_there = subnet.cidrs.iter().any(|block| block.contains(&addr));
+            if !is_there || (vpc.is_some() && subnet.vpc_id.as_deref() != vpc) {
+                continue;
+            }
+            let list = network.acl_of(&subnet.id, subnet.vpc_id.as_deref(), self.view);
+            let list =
+                list.map_or("its network ACL".to_owned(), |acl| format!("network ACL {}", acl.value.id));
+            lists.push(format!(
+                "{list} of {}, in which {addr} lies, inbound and outbound, and the groups of what holds it",
+                subnet.id
+            ));
+        }
+        self.not_checked.append(&mut lists);
+    }
+
     /// Whether an end that is nobody's of ours is on the internet, as the other end's subnet routes to it.
     fn is_outside(&mut self, end: &End, other: &End) -> bool {
         match &other.local {
@@ -240,7 +285,10 @@ impl Walk<'_> {
             }
             let packet = self.packet(Direction::Ingress, source.seen);
             self.acl(Way::There, local, &packet, &[]);
+            let peer = source.local.as_ref().filter(|peer| peer.own == source.seen);
+            self.peer_group = peer.and_then(|peer| group_of_peer(&peer.rules, &local.rules));
             self.groups(Way::There, &local.rules, &packet);
+            self.peer_group = None;
             if local.rules.interface.is_endpoint() {
                 let id = &local.rules.interface.id;
                 self.not_checked
@@ -289,6 +337,16 @@ impl Walk<'_> {
             self.back_over_nat(local, target, answer(Direction::Ingress, target.seen), &far, &near);
             self.acl(Way::Back, local, &answer(Direction::Ingress, target.seen), &near);
             self.state(&local.rules, Direction::Ingress);
+        }
+    }
+
+    /// What comes in by no way needs no rule: no fix is offered for the filters behind an address that nothing reaches.
+    fn no_fix_before_an_address(&mut self) {
+        let unreachable = |stage: &Stage| {
+            stage.layer == Layer::Address && stage.outcome == Decision::Deny && stage.rule.is_some()
+        };
+        if self.stages.iter().any(unreachable) {
+            self.stages.iter_mut().for_each(|stage| stage.fix = None);
         }
     }
 
