@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use async_trait::async_trait;
 use clap::Args;
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::datatypes::Int64Type;
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, ParamValues};
 use datafusion::sql::parser::Statement;
@@ -23,7 +24,7 @@ use tokio::runtime::Runtime;
 use super::ingest::InputArgs;
 use super::{Global, Printer, exit};
 use crate::source::locate;
-use crate::sql::attribution::report::{ReportOptions, report};
+use crate::sql::attribution::report::{Made, ReportOptions, report};
 use crate::sql::attribution::{AttributionTables, NetworkSource, read_network};
 use crate::sql::catalog::TableSource;
 use crate::sql::config_tables::ConfigTables;
@@ -243,10 +244,7 @@ impl Engine {
     }
 
     /// The report of `flowq attribute`.
-    pub fn attribution_report(
-        &self,
-        options: &ReportOptions<'_>,
-    ) -> Result<Vec<RecordBatch>, DataFusionError> {
+    pub fn attribution_report(&self, options: &ReportOptions<'_>) -> Result<Made, DataFusionError> {
         self.handle.block_on(async {
             let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
             let table = self.attribution.table().await?.ok_or_else(missing)?;
@@ -304,6 +302,18 @@ impl Engine {
     /// Whether this is said for the first time.
     fn is_new(&self, text: &str) -> bool {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).insert(text.to_owned())
+    }
+
+    /// The number that a query of one number gives; `None` where it fails.
+    pub fn count(&self, sql: &str, parameters: &ParamValues) -> Option<u64> {
+        self.handle.block_on(async {
+            let statement = self.session.statements(sql).ok()?.into_iter().next()?;
+            let answer = self.session.run(statement, Some(parameters.clone())).await.ok()?;
+            let batches = answer.collect().await.ok()?;
+            let column = batches.iter().find(|batch| batch.num_rows() > 0)?.columns().first()?.clone();
+            let counts = column.as_primitive_opt::<Int64Type>()?;
+            u64::try_from(counts.value(0)).ok()
+        })
     }
 
     /// How many rows the last result had.

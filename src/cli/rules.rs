@@ -6,8 +6,9 @@ use std::sync::Arc;
 use arrow::array::{BooleanArray, Float64Array};
 use clap::{Args, Subcommand};
 
-use super::config::{count_column, held, parse_time, print, text_column, time_text};
+use super::config::{count_column, held, parse_time, print, text_column, time_column as times, time_text};
 use super::logs::{LogArgs, span};
+use super::printer::counted;
 use super::{Global, Printer, exit};
 use crate::audit::shadowed;
 use crate::network::{Timestamp, View};
@@ -118,6 +119,12 @@ fn named(
     let mut values: Vec<(String, String)> =
         given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     values.extend(logs.parameters());
+    let limit = values.iter().find(|(name, _)| name == "limit").and_then(|(_, limit)| limit.parse().ok());
+    let limit: u64 = limit.unwrap_or(u64::MAX);
+    // Counted anew only where rows may be missing; the logs are not read again for it.
+    let given_all: Vec<(String, String)> = (values.iter().cloned())
+        .map(|(name, value)| if name == "limit" { (name, i64::MAX.to_string()) } else { (name, value) })
+        .collect();
     let values = match query.bind(&values) {
         Ok(values) => values,
         Err(error) => {
@@ -127,6 +134,15 @@ fn named(
     };
     let engine = logs.open(global, printer)?;
     let code = engine.run_query(query, &values, printer)?;
+    if code == 0 && engine.rows_given() >= limit {
+        let all = query.bind(&given_all)?;
+        let counted =
+            format!("select count(*) as found from (\n{}\n)", query.sql.trim().trim_end_matches(';'));
+        let more = engine.count(&counted, &all).unwrap_or(0).saturating_sub(engine.rows_given());
+        if more > 0 {
+            printer.note(&format!("{more} more rows are left out (--limit)"));
+        }
+    }
     if let Some(summary) = engine.usage().summary() {
         say(&summary, printer);
     }
@@ -157,7 +173,19 @@ pub fn say_window(window: Option<(Timestamp, Timestamp)>, counts: Counts, printe
         printer.warn("the logs hold no record in the window");
         return;
     };
-    printer.note(&format!("{} records from {} to {}", counts.records, time_text(first), time_text(last)));
+    printer.note(&format!(
+        "{} {} from {} to {}",
+        counts.records,
+        if counts.records == 1 { "record" } else { "records" },
+        time_text(first),
+        time_text(last)
+    ));
+    if counts.skipped > 0 {
+        printer.warn(&format!(
+            "{} of these say that records were skipped (SKIPDATA), so that traffic may be missing here",
+            counts.skipped
+        ));
+    }
     if last.saturating_sub(first) < SHORT {
         printer.warn(
             "the logs span less than a week: what happens once a week or a month does not show in them",
@@ -193,22 +221,43 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
         Ok(None) => return Ok(exit::INTERRUPTED),
         Err(error) => return engine.failed(error.into(), "", printer),
     };
+    let span = traffic.presence().span();
+    let short = span.is_some_and(|(first, last)| last.saturating_sub(first) < SHORT);
     let wanted = |rule: &Rule| args.object.as_ref().is_none_or(|id| rule.object_id() == id);
     let mut found = tighten(&traffic)?;
     found.narrower.retain(|one| wanted(&one.rule));
-    found.narrower.truncate(args.limit);
     found.left_alone.retain(|one| wanted(&one.rule));
+    let more = |count: usize| count.saturating_sub(args.limit);
+    let cut = more(found.narrower.len()).saturating_add(more(found.left_alone.len()));
+    found.narrower.truncate(args.limit);
     found.left_alone.truncate(args.limit);
     match printer.format() {
         OutputFormat::Table => {
             let left = found.left_alone.iter().map(left_text);
-            printer.data(&found.narrower.iter().map(tightening_text).chain(left).collect::<String>())?;
+            // Beside the commands themselves, wherever they are copied from.
+            let caution = span.filter(|_| short && !found.narrower.is_empty()).map(|(first, last)| {
+                let (first, last) = (time_text(first), time_text(last));
+                format!(
+                    "# by the logs from {first} to {last} alone, less than a week: what happens once a week or a month would \
+                     be cut\n\n"
+                )
+            });
+            let texts = found.narrower.iter().map(tightening_text).chain(left);
+            printer.data(&caution.into_iter().chain(texts).collect::<String>())?;
         }
-        _ => tightening_rows(&found, printer)?,
+        _ => tightening_rows(&found, span, printer)?,
+    }
+    if cut > 0 {
+        printer.note(&format!("{cut} more rules are left out (--limit)"));
     }
     let refused = engine.report_refused(printer);
     say_window(traffic.presence().span(), traffic.counts(), printer);
-    printer.note(&format!("{} rules of groups are wider than their use", found.narrower.len()));
+    let (count, are) = (found.narrower.len(), if found.narrower.len() == 1 { "is" } else { "are" });
+    let rules = if count == 1 { "rule" } else { "rules" };
+    printer.note(&format!(
+        "{count} {rules} of groups {are} wider than {} use",
+        if count == 1 { "its" } else { "their" }
+    ));
     if !found.left_alone.is_empty() {
         printer.note(&format!(
             "{} more may be, and are left alone: of no conversation is it sure that they let it pass (logs with tcp_flags \
@@ -220,7 +269,7 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
 }
 
 /// `4,500 times`, in as many digits as mean something.
-fn times(narrower: f64) -> String {
+fn factor(narrower: f64) -> String {
     if narrower < 10.0 { format!("{narrower:.1} times") } else { format!("{narrower:.0} times") }
 }
 
@@ -231,9 +280,9 @@ fn proposals(one: &Tightening) -> Vec<String> {
 fn tightening_text(one: &Tightening) -> String {
     let mut text = format!("{}\n", one.rule.text);
     text.push_str(&format!(
-        "  {} conversations; would do, {} narrower, cutting {} of what was seen:\n",
-        one.conversations,
-        times(one.narrower),
+        "  {}; would do, {} narrower, cutting {} of what was seen:\n",
+        counted(one.conversations, "conversation"),
+        factor(one.narrower),
         if one.cut_seen == 0 { "nothing".to_owned() } else { format!("{} uses", one.cut_seen) }
     ));
     if one.cuts_untracked {
@@ -260,14 +309,19 @@ fn tightening_text(one: &Tightening) -> String {
 
 fn left_text(one: &LeftAlone) -> String {
     format!(
-        "{}\n  left alone: it may have let {} conversations pass, and none surely (the other end may have begun, or several \
+        "{}\n  left alone: it may have let {} pass, and none surely (the other end may have begun, or several \
          rules may match)\n\n",
-        one.rule.text, one.conversations
+        one.rule.text,
+        counted(one.conversations, "conversation")
     )
 }
 
 /// Rules that are left alone are rows without a proposal.
-fn tightening_rows(found: &Tightenings, printer: &Printer) -> anyhow::Result<()> {
+fn tightening_rows(
+    found: &Tightenings,
+    span: Option<(Timestamp, Timestamp)>,
+    printer: &Printer,
+) -> anyhow::Result<()> {
     let count = |value: u64| usize::try_from(value).unwrap_or(usize::MAX);
     let direction = |rule: &Rule| if rule.is_egress() { "egress" } else { "ingress" };
     let wide: Vec<(&Rule, u64, u64, Option<&Tightening>)> = (found.narrower.iter())
@@ -293,6 +347,8 @@ fn tightening_rows(found: &Tightenings, printer: &Printer) -> anyhow::Result<()>
         ("cuts_untracked", Arc::new(BooleanArray::from(untracked))),
         ("commands", text(&|one| one.commands().join("\n"))),
         ("terraform", text(&Tightening::terraform)),
+        ("observed_from", times(wide.iter().map(|_| span.map(|(first, _)| first)))),
+        ("observed_to", times(wide.iter().map(|_| span.map(|(_, last)| last)))),
     ];
     print(columns, printer)
 }

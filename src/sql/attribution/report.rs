@@ -2,13 +2,17 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
 use super::RejectAttribution;
+use crate::network::{NACL_DEFAULT_V4, NACL_DEFAULT_V6, Network, Timestamp, View};
+use crate::rules::entry_text;
 
 /// The names of the tables that a report makes for itself; they are gone afterwards.
 const JUDGED: &str = "attributed_rejects";
@@ -46,19 +50,91 @@ pub struct ReportOptions<'a> {
     pub limit: usize,
 }
 
+/// A report.
+#[derive(Debug)]
+pub struct Made {
+    /// Its rows.
+    pub batches: Vec<RecordBatch>,
+    /// Sections of which rows were left out, and how many; by its own name where the report is one table.
+    pub left_out: Vec<(String, u64)>,
+    /// Subjects of the section `rule` with the rule in words, as far as the configuration of now holds it.
+    pub rules: Vec<(String, String)>,
+}
+
+/// The column in which each row carries how many rows its section has.
+const OF_ALL: &str = "of_all";
+
 /// Makes the report. Sections: `accepts` (worst explained first), `verdict`, `rule`, `interface`, `remote`, `undecided`,
 /// `capture`.
 pub async fn report(
     context: &SessionContext,
     table: &RejectAttribution,
     options: &ReportOptions<'_>,
-) -> Result<Vec<RecordBatch>> {
+) -> Result<Made> {
     let made = [JUDGED, COUNTED, REMOTES, TRUST];
     let result = sections(context, table, options).await;
     for name in made {
         context.deregister_table(name)?;
     }
-    result
+    let mut made = settled(result?)?;
+    let named = |subject: String| Some((rule_words(table.network()?, &subject)?, subject));
+    made.rules = std::mem::take(&mut made.rules)
+        .into_iter()
+        .filter_map(|(subject, _)| named(subject).map(|(words, subject)| (subject, words)))
+        .collect();
+    Ok(made)
+}
+
+/// An entry in words, or the names of groups.
+fn rule_words(network: &Network, subject: &str) -> Option<String> {
+    const NEWEST: View = View { at: Timestamp::MAX, after: false };
+    let Some((list, number)) = subject.split_once(" rule ") else {
+        let names = subject.split(", ").map(|id| {
+            let name = network.groups.get(id, NEWEST).and_then(|group| group.value.name.clone())?;
+            Some(format!("{id} ({name})"))
+        });
+        return Some(names.collect::<Option<Vec<String>>>()?.join(", "));
+    };
+    let number: u32 = number.parse().ok()?;
+    if number == NACL_DEFAULT_V4 || number == NACL_DEFAULT_V6 {
+        return Some(format!("{list} rule * (default deny)"));
+    }
+    let acl = network.acls.get(list, NEWEST)?.value;
+    let mut entries = acl.entries.iter().filter(|entry| entry.number == number);
+    // A number may stand in both directions.
+    entries.next().filter(|_| entries.next().is_none()).map(|entry| entry_text(acl, entry))
+}
+
+/// Takes the counts of rows out of the batches.
+fn settled(batches: Vec<RecordBatch>) -> Result<Made> {
+    let mut shown: Vec<(String, u64, u64)> = Vec::new();
+    let mut found = Vec::with_capacity(batches.len());
+    let mut rules: Vec<(String, String)> = Vec::new();
+    for batch in batches {
+        let subject =
+            batch.column_by_name("subject").map(|column| cast(column, &DataType::Utf8)).transpose()?;
+        let subject = subject.as_ref().and_then(|column| column.as_string_opt::<i32>());
+        let of_all = batch.column_by_name(OF_ALL).and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let section = batch.column_by_name("section");
+        let section = section.map(|column| cast(column, &DataType::Utf8)).transpose()?;
+        let section = section.as_ref().and_then(|column| column.as_string_opt::<i32>());
+        for row in 0..batch.num_rows() {
+            let name = section.map_or("", |section| section.value(row));
+            if let (Some(subject), "rule") = (subject, name) {
+                rules.push((subject.value(row).to_owned(), String::new()));
+            }
+            let all = of_all.map_or(0, |of_all| u64::try_from(of_all.value(row)).unwrap_or(0));
+            match shown.iter_mut().find(|(known, ..)| known == name) {
+                Some((_, count, _)) => *count = count.saturating_add(1),
+                None => shown.push((name.to_owned(), 1, all)),
+            }
+        }
+        let schema = batch.schema();
+        let kept = (0..schema.fields().len()).filter(|at| schema.field(*at).name() != OF_ALL);
+        found.push(batch.project(&kept.collect::<Vec<usize>>())?);
+    }
+    let left_out = shown.into_iter().map(|(name, count, all)| (name, all.saturating_sub(count)));
+    Ok(Made { batches: found, left_out: left_out.filter(|(_, more)| *more > 0).collect(), rules })
 }
 
 async fn sections(
@@ -109,7 +185,7 @@ fn by_sql(by: By, filter: &str, limit: usize) -> String {
     // What a network ACL or a group did is a row of its own; the others show every verdict beside the key.
     format!(
         "select {keys}, verdict, count(*) as records, sum(packets) as packets, count(distinct remote) as remotes, \
-           min(start) as first_seen, max(\"end\") as last_seen \
+           min(start) as first_seen, max(\"end\") as last_seen, count(*) over () as {OF_ALL} \
          from (select {of}{REMOTE} as remote, verdict, packets, start, \"end\" from {JUDGED} {filter}) \
          group by {keys}, verdict order by records desc, {keys}, verdict limit {limit}"
     )
@@ -121,7 +197,8 @@ fn report_sql(limit: usize) -> String {
         format!(
             "(select {order} as place, '{name}' as section, {subject} as subject, {detail} as detail, \
                cast(sum(records) as bigint) as records, \
-               round(100.0 * sum(records) / (select sum(records) from {COUNTED}), 1) as percent \
+               round(100.0 * sum(records) / (select sum(records) from {COUNTED}), 1) as percent, \
+               count(*) over () as {OF_ALL} \
              from {counted} where {keep} group by 3, 4 order by records desc, subject, detail limit {limit})"
         )
     };
@@ -130,7 +207,8 @@ fn report_sql(limit: usize) -> String {
         when verdict = 'SECURITY_GROUP' and groups <> '' then groups else 'no rule' end";
     let capture = "coalesce(cast(captured_at as varchar), \
         case when hours_away is null then 'no configuration used' else 'configuration without a time' end)";
-    let away = "coalesce(cast(hours_away as varchar) || ' h away', '')";
+    let away = "case when hours_away = 0 then 'less than an hour away' \
+        else coalesce(cast(hours_away as varchar) || ' h away', '') end";
     let undecided = "coalesce(would_decide, 'unknown')";
     let parts = [
         section(2, "verdict", "verdict", "confidence", "true"),
@@ -141,8 +219,9 @@ fn report_sql(limit: usize) -> String {
         section(7, "capture", capture, away, "true"),
     ];
     format!(
-        "select section, subject, detail, records, percent from ( \
-           (select 1 as place, 'accepts' as section, subject, detail, contradicted as records, percent from {TRUST} \
+        "select section, subject, detail, records, percent, {OF_ALL} from ( \
+           (select 1 as place, 'accepts' as section, subject, detail, contradicted as records, percent, \
+              count(*) over () as {OF_ALL} from {TRUST} \
             order by contradicted desc, subject limit {limit}) \
            union all {}) order by place, records desc, subject, detail",
         parts.join(" union all ")

@@ -419,7 +419,7 @@ async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     let raw = context.table_provider("flow_logs").await.unwrap();
     let table = RejectAttribution::new(raw, Some(Arc::new(network())));
     let options = report::ReportOptions { filter: None, by: None, limit: 10 };
-    let batches = report::report(&context, &table, &options).await.unwrap();
+    let batches = report::report(&context, &table, &options).await.unwrap().batches;
     let mut lines: Vec<Vec<String>> = Vec::new();
     for batch in &batches {
         let columns: Vec<ArrayRef> =
@@ -442,7 +442,7 @@ async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     assert_eq!(of("remote")[0][1], "203.0.113.99");
     assert_eq!(of("capture").len(), 1);
     let by = report::ReportOptions { filter: Some("srcport = 443"), by: Some(report::By::Nacl), limit: 10 };
-    let batches = report::report(&context, &table, &by).await.unwrap();
+    let batches = report::report(&context, &table, &by).await.unwrap().batches;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1, "the partner API's answers");
 }
 
