@@ -7,10 +7,13 @@ use arrow::datatypes::DataType;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{Column, DFSchema, DataFusionError, ExprSchema, Result, ScalarValue};
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion::logical_expr::{Between, BinaryExpr, Expr, Like, LogicalPlan, Operator, expr::InList};
+use datafusion::logical_expr::{
+    Between, BinaryExpr, Expr, ExprSchemable, Like, LogicalPlan, Operator, expr::InList,
+};
 use datafusion::sql::sqlparser::ast::BinaryOperator;
 
 use super::errors::as_written;
+use super::synonyms::completed;
 use crate::format::LogKind;
 
 /// A column used as what it is not.
@@ -43,12 +46,18 @@ impl From<Mistake> for DataFusionError {
 pub struct OperatorCheck;
 
 impl ExprPlanner for OperatorCheck {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(
+        &self,
+        mut expr: RawBinaryExpr,
+        schema: &DFSchema,
+    ) -> Result<PlannerResult<RawBinaryExpr>> {
         let ty =
             |column: &Column| schema.field_from_column(column).ok().map(|field| field.data_type().clone());
         let op = expr.op.to_string().to_lowercase();
         match use_of(&expr.op) {
             Some(Use::Compare) => {
+                complete_time(&expr.left, &mut expr.right, schema);
+                complete_time(&expr.right, &mut expr.left, schema);
                 let mirrored = mirrored(&op);
                 compared(&expr.left, &op, &expr.right, &ty)?;
                 compared(&expr.right, mirrored, &expr.left, &ty)?;
@@ -62,6 +71,15 @@ impl ExprPlanner for OperatorCheck {
             None => {}
         }
         Ok(PlannerResult::Original(expr))
+    }
+}
+
+/// Gives a time without seconds that a timestamp is compared with its seconds.
+fn complete_time(time: &Expr, literal: &mut Expr, schema: &DFSchema) {
+    let Expr::Literal(value, _) = literal else { return };
+    let Some(Some(whole)) = value.try_as_str().map(|text| text.and_then(completed)) else { return };
+    if matches!(time.get_type(schema), Ok(DataType::Timestamp(..))) {
+        *value = ScalarValue::Utf8(Some(whole));
     }
 }
 

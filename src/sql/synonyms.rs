@@ -10,12 +10,14 @@ use datafusion::sql::sqlparser::parser::Parser;
 use super::dialect::FlowqDialect;
 
 /// Functions that differ in their names only, as DuckDB, PostgreSQL, Athena and Spark have them.
-const NAMES: [(&str, &str); 14] = [
+const NAMES: [(&str, &str); 16] = [
     ("approx_count_distinct", "approx_distinct"),
     ("approx_percentile", "approx_percentile_cont"),
     ("arbitrary", "any_value"),
+    ("first", "first_value"),
     ("from_iso8601_timestamp", "to_timestamp"),
     ("group_concat", "string_agg"),
+    ("last", "last_value"),
     ("len", "length"),
     ("list", "array_agg"),
     ("listagg", "string_agg"),
@@ -142,17 +144,22 @@ fn literal_with_seconds(expr: &mut Expr) {
     }
 }
 
-/// `2026-01-15 10:30` as `2026-01-15 10:30:00`.
 fn with_seconds(value: &mut ValueWithSpan) {
     let Value::SingleQuotedString(text) = &mut value.value else { return };
+    if let Some(whole) = completed(text) {
+        *text = whole;
+    }
+}
+
+/// `2026-01-15 10:30` as `2026-01-15 10:30:00`; `None` for any other text.
+pub(super) fn completed(text: &str) -> Option<String> {
     let (time, zone) = match text.strip_suffix('Z') {
         Some(time) => (time, "Z"),
-        None => (text.as_str(), ""),
+        None => (text, ""),
     };
     let forms = ["%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M"];
-    if forms.iter().any(|form| chrono::NaiveDateTime::parse_from_str(time, form).is_ok()) {
-        *text = format!("{time}:00{zone}");
-    }
+    let is_one = forms.iter().any(|form| chrono::NaiveDateTime::parse_from_str(time, form).is_ok());
+    is_one.then(|| format!("{time}:00{zone}"))
 }
 
 #[cfg(test)]

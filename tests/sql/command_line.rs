@@ -518,3 +518,27 @@ fn columns_without_a_name_are_called_as_they_are_written() {
     let kept = "create table t as select action, count(*) from flow_logs group by 1; select sum(\"count(*)\") from t";
     assert_eq!(header(kept), "\"sum(\"\"count(*)\"\")\"");
 }
+
+#[test]
+fn a_dash_stands_for_standard_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = flowq_in(folder.path(), &["sql", "select 1 as one", "--format", "csv", "-o", "-"]);
+    assert_eq!(out(ran), "one\n1\n");
+    assert!(!folder.path().join("-").exists());
+}
+
+#[test]
+fn a_log_format_of_a_later_version_is_read_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x.log"), "10.0.0.1 5 weird\n").unwrap();
+    let format = "${srcaddr} ${bytes} ${new-field}";
+    let sql = "select srcaddr, bytes, extra['new-field'] as extra from flow_logs";
+    let ran =
+        flowq_in(folder.path(), &["sql", "--from", "x.log", "--log-format", format, "--format", "csv", sql]);
+    assert!(err(&ran).contains("flowq knows no field `new-field`"), "{}", err(&ran));
+    assert_eq!(out(ran), "srcaddr,bytes,extra\n10.0.0.1,5,weird\n");
+    let ran = flowq_in(folder.path(), &["ingest", "x.log", "--log-format", format]);
+    assert!(err(&ran).contains("flowq knows no field `new-field`"), "{}", err(&ran));
+    let ran = flowq_in(folder.path(), &["sql", "--format", "csv", sql]);
+    assert_eq!(out(ran), "srcaddr,bytes,extra\n10.0.0.1,5,weird\n");
+}

@@ -95,3 +95,35 @@ fn a_limit_that_was_reached_is_said() {
     assert!(err(&run("2")).contains("the first 2 rows; there may be more (--limit N)"));
     assert!(!err(&run("20")).contains("--limit"));
 }
+
+#[test]
+fn a_parameter_with_a_list_of_values_takes_no_other() {
+    let folder = logs(&[("x.log", IPV6)]);
+    let verdict = |value: &str| {
+        flowq_in(folder.path(), &["run", "reject_attribution", "--raw", "in", "--verdict", value])
+    };
+    let said = err(&verdict("NACK"));
+    assert!(said.contains("has no value \"NACK\"; did you mean NACL?"), "{said}");
+    let said = err(&verdict("none of them"));
+    assert!(said.contains("it may be NACL, SECURITY_GROUP, NACL_AND_SECURITY_GROUP"), "{said}");
+    assert_eq!(verdict("none of them").status.code(), Some(2));
+    assert_eq!(verdict("security_group").status.code(), Some(0));
+}
+
+#[test]
+fn the_reason_of_failed_health_checks_is_the_most_frequent_one() {
+    let line = |second: u32, status: &str, reason: &str| {
+        format!("http 2026-01-15T10:00:{second:02}.000000Z 0.1 10.0.0.1:80 shop-web {status} 200 {reason}\n")
+    };
+    let text: String = [
+        line(0, "FAIL", "AlphabeticallyFirst"),
+        line(10, "FAIL", "RequestTimedOut"),
+        line(20, "FAIL", "RequestTimedOut"),
+        line(30, "PASS", "-"),
+    ]
+    .concat();
+    let folder = logs(&[("x.log", &text)]);
+    let rows = run(folder.path(), &["elb_backend_health"]);
+    assert_eq!(rows.len(), 1, "{rows:?}");
+    assert!(rows[0].contains(",4,3,75.0,RequestTimedOut,"), "{rows:?}");
+}

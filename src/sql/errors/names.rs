@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use datafusion::common::SchemaError;
-use datafusion::sql::sqlparser::ast::{BinaryOperator, Expr, Ident, visit_expressions};
+use datafusion::sql::sqlparser::ast::{
+    BinaryOperator, Expr, Ident, Select, SelectItem, Visit, Visitor, visit_expressions,
+};
 use datafusion::sql::sqlparser::parser::Parser;
 
 use super::places::at_word;
@@ -37,6 +39,11 @@ fn meant(name: &str, known: &[&str], sql: &str) -> Option<String> {
     if let Some(other) = other_name(name).filter(|other| known.contains(other)) {
         return Some(format!("it is called {} here", as_written(other)));
     }
+    if is_alias(sql, name) {
+        return Some(
+            "names of the selection are not known in where: write there what it stands for".to_owned(),
+        );
+    }
     let near = nearest(name, known.iter().copied());
     let as_text = value(sql, name).map(|ident| {
         let like_text = ident.quote_style.is_some() || ident.value.chars().any(char::is_uppercase);
@@ -51,6 +58,28 @@ fn meant(name: &str, known: &[&str], sql: &str) -> Option<String> {
         }
         (None, None) => Some(format!("there are {}", known.join(", "))),
     }
+}
+
+/// Whether something that is selected is called so.
+fn is_alias(sql: &str, name: &str) -> bool {
+    struct Aliases<'a>(&'a str);
+    impl Visitor for Aliases<'_> {
+        type Break = ();
+
+        fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+            let is_it = |item: &SelectItem| match item {
+                SelectItem::ExprWithAlias { alias, .. } => alias.value.eq_ignore_ascii_case(self.0),
+                _ => false,
+            };
+            if select.projection.iter().any(is_it) {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        }
+    }
+    let Ok(statements) = Parser::parse_sql(&FlowqDialect, sql) else { return false };
+    statements.visit(&mut Aliases(name)).is_break()
 }
 
 /// The name as it was typed, where it is what something is compared with.
@@ -99,6 +128,10 @@ pub(super) fn otherwise(function: &str) -> Option<&'static str> {
         "date_add" | "dateadd" => "write start + interval '1 hour'",
         "date_sub" | "datesub" => "write start - interval '1 hour'",
         "strptime" | "date_parse" => "write to_timestamp(text, '%Y-%m-%d %H:%M:%S')",
+        "approx_top_k" | "topk" => "group by the value, order by count(*) desc and limit N",
+        "pg_size_pretty" | "format_bytes" | "formatreadablesize" => {
+            "write round(sum(bytes) / 1e9, 1) for gigabytes"
+        }
         "mode" => "group by the value, order by count(*) desc and limit 1",
         "format" | "printf" => "write concat(…), or a || b",
         "inet" | "inet_aton" | "inet_contains" => "addresses are text: write ip_in(srcaddr, '10.0.0.0/8')",

@@ -17,7 +17,17 @@ use crate::sql::dialect::FlowqDialect;
 /// `{0:type}` for the type in it, `{0:line}` for its first line.
 struct Rule(&'static str, &'static str, &'static str);
 
-const RULES: [Rule; 35] = [
+const RULES: [Rule; 37] = [
+    Rule(
+        "table function '…' not found",
+        "there is no table function {0}",
+        "raw logs are read with `flowq sql --from PATH`, other files by create external table (--allow-write)",
+    ),
+    Rule(
+        "could not find config namespace for key \"…\"",
+        "there is no setting {0}",
+        "threads, memory and time are bounded by --threads, --memory-limit and --timeout",
+    ),
     Rule("TOP", "there is no top", "write `limit N` at the end"),
     Rule(
         "unsupported SQL type inet…",
