@@ -6,6 +6,7 @@
 mod agreement;
 mod command_line;
 mod explained;
+mod lacking;
 mod logic;
 mod mistakes;
 mod named;
