@@ -410,7 +410,12 @@ impl<'r> Layers<'r> {
         };
         let blocks = match rules.bpa_mode.as_deref() {
             Some("block-bidirectional") => true,
-            Some("block-ingress" | ALLOW_EGRESS) => direction == Direction::Ingress,
+            Some(ALLOW_EGRESS) => direction == Direction::Ingress,
+            // What begins inside passes through NAT and egress-only gateways alone (spec 5.1).
+            Some("block-ingress") => {
+                direction == Direction::Ingress
+                    || (!rules.interface.is_type("nat_gateway") && rules.is_by_internet_gateway(&self.remote))
+            }
             _ => false,
         };
         if let Some(confidence) = elimination

@@ -196,3 +196,80 @@ fn block_public_access_does_not_reach_what_is_inside() {
         with(network, &outside, "VPC_BPA STRONG BY_ELIMINATION"); // 22
     }
 }
+
+#[test]
+fn a_reference_goes_by_the_path_that_the_routes_take() {
+    // 2.4: over a transit gateway with unknown settings maybe, not supported no, supported by it and both attachments yes; a
+    // peering connection that no route uses says nothing.
+    let network = |lines: &str, both: &str| {
+        let mut fixture = Fixture::new(&format!(
+            "vpc vpc-1 10.0.0.0/16
+             vpc vpc-2 10.1.0.0/16
+             subnet subnet-1 vpc-1 10.0.1.0/24
+             subnet subnet-2 vpc-2 10.1.2.0/24
+             eni eni-b subnet-1 10.0.1.20 groups=sg-b
+             eni eni-c subnet-2 10.1.2.30 groups=sg-c
+             sg-c
+             nacl acl-1 vpc-1 subnet-1
+             acl-1 in 100 allow all 0.0.0.0/0
+             acl-1 out 100 allow all 0.0.0.0/0
+             peering pcx-1 vpc-1 vpc-2
+             attachment tgw-attach-1 tgw-1 vpc-1 subnet-1
+             attachment tgw-attach-2 tgw-1 vpc-2 subnet-2
+             sg-b in tcp 443 sg-c
+             {lines}"
+        ));
+        for attachment in fixture.attachments.values_mut() {
+            attachment.security_group_referencing = Some("enable".to_owned());
+            attachment.gateway_referencing = Some(both.to_owned()).filter(|both| !both.is_empty());
+        }
+        fixture.network()
+    };
+    let there = "route subnet-2 10.0.0.0/16 tgw-1";
+    let syn = "> eni-b in tcp 10.1.2.30:51000 10.0.1.20:443 2 REJECT 0";
+    let back = "route subnet-1 10.1.0.0/16 tgw-1";
+    among(&network(&format!("{there}\n{back}"), ""), syn, "SECURITY_GROUP WEAK BY_ELIMINATION");
+    among(&network(&format!("{there}\n{back}"), "disable"), syn, "SECURITY_GROUP PROVEN SG_NO_MATCHING_RULE");
+    among(&network(&format!("{there}\n{back}"), "enable"), syn, "CONFIG_MISMATCH WEAK");
+    // By the peering connection it is a member.
+    let peered = "route subnet-2 10.0.0.0/16 pcx-1\nroute subnet-1 10.1.0.0/16 pcx-1";
+    among(&network(peered, ""), syn, "CONFIG_MISMATCH WEAK");
+    // Where only the way back is known nothing is sure.
+    among(&network(back, ""), syn, "SECURITY_GROUP WEAK BY_ELIMINATION");
+}
+
+#[test]
+fn what_begins_inside_is_blocked_at_an_internet_gateway_too() {
+    // 5.1: block-ingress still lets what begins inside pass through NAT and egress-only gateways, and through nothing else.
+    let network = |target: &str| {
+        two(&format!("{ALL_OPEN}bpa subnet-2 block-ingress\nroute subnet-2 0.0.0.0/0 {target}"))
+    };
+    let syn = "> eni-b out tcp 10.0.2.20:51000 198.51.100.7:443 2 REJECT 0";
+    with(&network("igw-1"), syn, "VPC_BPA STRONG BY_ELIMINATION");
+    with(&network("nat-1"), syn, "CONFIG_MISMATCH WEAK");
+}
+
+#[test]
+fn what_is_recorded_once_a_day_proves_nothing() {
+    // 6.8: DAILY hides intermediate states; 8.1: PROVEN needs a configuration known to be in force.
+    let mut network = Fixture::new(&two(ALL_OPEN)).network();
+    let closed = Fixture::new("sg-b in tcp 22 0.0.0.0/0").groups.remove("sg-b").unwrap();
+    let put = |network: &mut Network, daily| {
+        let reading = |at| Observation {
+            at: Some(super::tests::NOON + at),
+            sequence: 0,
+            origin: Origin::History,
+            reduced: false,
+            part: false,
+            daily,
+            value: Some(closed.clone()),
+        };
+        network.groups.put("sg-b".into(), Timeline::new(vec![reading(-90_000), reading(40_000)]));
+        network.finish();
+    };
+    let syn = "> eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 REJECT 0";
+    put(&mut network, false);
+    among(&network, syn, "SECURITY_GROUP PROVEN SG_NO_MATCHING_RULE");
+    put(&mut network, true);
+    among(&network, syn, "SECURITY_GROUP STRONG SG_NO_MATCHING_RULE");
+}

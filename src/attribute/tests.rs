@@ -204,6 +204,8 @@ pub(super) fn with_history(before: &str, after: &str) -> Network {
             sequence: 0,
             origin: Origin::History,
             reduced: false,
+            part: false,
+            daily: false,
             value: Some(group),
         }
     };

@@ -55,7 +55,7 @@ pub(super) fn tracked_at_start(
     let [view] = engine.views(began, began)[..] else { return None };
     let then = engine.interface(record.interface_id?, view)?;
     let intended_only = matches!(then.provenance.origin, Origin::Undated | Origin::Terraform);
-    if intended_only || then.provenance.distance(began).0 != 0 {
+    if intended_only || then.provenance.daily || then.provenance.distance(began).0 != 0 {
         return None;
     }
     let remote = record.remotes(direction).0?;

@@ -192,7 +192,8 @@ fn cap(
     };
     let intended_only =
         found.iter().any(|rules| matches!(rules.provenance.origin, Origin::Undated | Origin::Terraform));
-    if !in_force || intended_only {
+    let daily = found.iter().any(|rules| rules.provenance.daily);
+    if !in_force || intended_only || daily {
         attribution.confidence = attribution.confidence.min(Confidence::Strong);
     }
     // A mismatch is what a failed check shows; it need not be doubted for that.

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Finding, Severity, plural, world};
-use crate::network::{Network, NetworkInterface, Origin, Remote, RuleDisagreement, SecurityGroup, View};
+use crate::network::{Network, NetworkInterface, Remote, RuleDisagreement, SecurityGroup, View};
 
 pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) {
     let mut carriers: HashMap<&str, Vec<&NetworkInterface>> = HashMap::new();
@@ -22,9 +22,6 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
             }
         }
     }
-    // Without interfaces in the configuration every group would look unused, and a Terraform state does not hold those that
-    // services make (spec 6.9).
-    let captured = network.interfaces.all(view).any(|found| found.version.origin != Origin::Terraform);
     for found in network.groups.all(view) {
         let group = found.value;
         let carried = carriers.get(group.id.as_str()).map(Vec::as_slice).unwrap_or_default();
@@ -32,7 +29,10 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
         let mut balancers = network.load_balancers.all(view);
         let balanced = balancers.any(|balancer| balancer.value.group_ids.contains(&group.id));
         // A default group cannot be deleted.
-        if carried.is_empty() && !balanced && captured && group.name.as_deref() != Some("default") {
+        let is_default = group.name.as_deref() == Some("default");
+        // Without all interfaces in the configuration every group would look unused.
+        let captured = || network.interfaces_whole(group.vpc_id.as_deref());
+        if carried.is_empty() && !balanced && !is_default && captured() {
             unused(group, referenced.contains(group.id.as_str()), findings);
         }
         // Of another capture it says nothing about this one.

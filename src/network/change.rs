@@ -40,6 +40,8 @@ fn gone<T: PartialEq>() -> Timeline<T> {
         sequence: 0,
         origin: Origin::History,
         reduced: false,
+        part: false,
+        daily: false,
         value: None,
     }])
 }

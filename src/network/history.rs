@@ -40,8 +40,28 @@ pub struct Version<T> {
     pub captured_at: Option<Timestamp>,
     /// How it is known.
     pub origin: Origin,
+    /// The first and the last capture of all there is of its kind in its VPC that showed it: what such a capture does not hold
+    /// was not there. `None` where only captures of a part did.
+    pub whole: Option<(Timestamp, Timestamp)>,
+    /// Recorded once a day, so that states in between may be hidden (spec 6.8).
+    pub daily: bool,
     /// `None`: the object did not exist (deleted).
     pub value: Option<Arc<T>>,
+}
+
+impl<T> Version<T> {
+    /// Whether captures of all there is of its kind in its VPC cover the moment.
+    pub fn covers(&self, at: Timestamp) -> bool {
+        self.whole.is_some_and(|(from, to)| from <= at && at <= to)
+    }
+
+    /// Another reading of the same contents.
+    fn add<U>(&mut self, reading: &Observation<U>, at: Timestamp) {
+        self.daily |= reading.daily;
+        if !reading.part {
+            self.whole = Some(self.whole.map_or((at, at), |(from, to)| (from.min(at), to.max(at))));
+        }
+    }
 }
 
 /// One reading of an object in an input.
@@ -55,6 +75,10 @@ pub struct Observation<T> {
     pub origin: Origin,
     /// A reduced form (an interface nested in an instance): used only where no full reading exists.
     pub reduced: bool,
+    /// The capture may lack others of its kind in the same VPC: a page, what a filter left, what changed.
+    pub part: bool,
+    /// Recorded once a day.
+    pub daily: bool,
     /// `None`: deleted.
     pub value: Option<T>,
 }
@@ -116,6 +140,8 @@ impl<T: PartialEq> Timeline<T> {
                     to: Timestamp::MAX,
                     captured_at: None,
                     origin: reading.origin,
+                    whole: (!reading.part).then_some((Timestamp::MIN, Timestamp::MAX)),
+                    daily: reading.daily,
                     value,
                 };
                 versions = vec![version];
@@ -129,11 +155,14 @@ impl<T: PartialEq> Timeline<T> {
                 if same && captures && absences.get(next).is_some_and(|absence| *absence < at) {
                     let value = last.value.clone();
                     let (captured_at, origin) = (Some(at), reading.origin);
-                    versions.push(Version { from: at, to: at, captured_at, origin, value });
+                    let whole = (!reading.part).then_some((at, at));
+                    let daily = reading.daily;
+                    versions.push(Version { from: at, to: at, captured_at, origin, whole, daily, value });
                     continue;
                 }
                 if same {
                     last.to = last.to.max(if lasts { Timestamp::MAX } else { at });
+                    last.add(&reading, at);
                     if reading.origin > last.origin {
                         last.origin = reading.origin;
                     }
@@ -149,6 +178,8 @@ impl<T: PartialEq> Timeline<T> {
                 if last.to >= at {
                     let lag = if last.origin == Origin::History { HISTORY_LAG } else { 0 };
                     last.to = at.saturating_sub(1).saturating_sub(lag).max(last.from);
+                    let end = last.to;
+                    last.whole = last.whole.map(|(from, to)| (from.min(end), to.min(end)));
                 }
                 if last.from == at {
                     versions.pop();
@@ -159,6 +190,8 @@ impl<T: PartialEq> Timeline<T> {
                 to: if lasts { Timestamp::MAX } else { at },
                 captured_at: Some(at),
                 origin: reading.origin,
+                whole: (!reading.part).then_some((at, if lasts { Timestamp::MAX } else { at })),
+                daily: reading.daily,
                 value: reading.value.map(Arc::new),
             });
         }
@@ -174,6 +207,8 @@ impl<T> Timeline<T> {
             to: Timestamp::MAX,
             captured_at: None,
             origin: Origin::History,
+            whole: Some((Timestamp::MIN, Timestamp::MAX)),
+            daily: false,
             value: Some(Arc::new(value)),
         };
         Timeline { versions: vec![version], absences: Vec::new() }
@@ -350,7 +385,7 @@ mod tests {
     use super::*;
 
     fn read(at: Option<i64>, origin: Origin, value: Option<&'static str>) -> Observation<&'static str> {
-        Observation { at, sequence: 0, origin, reduced: false, value }
+        Observation { at, sequence: 0, origin, reduced: false, part: false, daily: false, value }
     }
 
     fn at(timeline: &Timeline<&'static str>, at: i64, after: bool) -> Option<(&'static str, i64)> {

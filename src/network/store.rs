@@ -1,7 +1,8 @@
 //! The network as a whole: every object's timeline, and look-ups that follow identifiers at a moment.
 
-use super::history::{Boundaries, Found, Timeline, Timestamp, View};
+use super::history::{Boundaries, Found, Origin, Timeline, Timestamp, View};
 use super::model::*;
+use super::read::Problem;
 use crate::net::Prefix;
 use hashbrown::HashMap;
 use std::net::IpAddr;
@@ -128,6 +129,10 @@ pub struct Network {
     pub not_followed: Vec<String>,
     /// Objects of which an input says two things at once.
     pub contradictions: Vec<Contradiction>,
+    /// Files that hold a part of what there is, with what to fetch.
+    pub part_captures: Vec<Problem>,
+    /// Some input holds a part of the interfaces of some VPC, or those of some VPCs.
+    pub(super) interfaces_in_part: bool,
     boundaries: Boundaries,
     interface_boundaries: Boundaries,
     acl_of_subnet: HashMap<String, Vec<String>>,
@@ -138,6 +143,9 @@ pub struct Network {
     table_of_subnet: HashMap<String, Vec<String>>,
     main_table_of_vpc: HashMap<String, Vec<String>>,
     interfaces_of_subnet: HashMap<String, Vec<String>>,
+    /// The VPCs of known interfaces, and whether all of their interfaces were captured at some time.
+    whole_vpcs: HashMap<String, bool>,
+    some_whole: bool,
 }
 
 fn note(map: &mut HashMap<String, Vec<String>>, key: &str, id: &str) {
@@ -209,8 +217,16 @@ impl Network {
                 }
             }
         }
+        self.whole_vpcs.clear();
+        self.some_whole = false;
         for (id, timeline) in &self.interfaces.timelines {
-            for (_, interface) in timeline.known() {
+            for (version, interface) in timeline.known() {
+                // A Terraform state does not hold those that services make (spec 6.9).
+                let whole = version.whole.is_some() && version.origin != Origin::Terraform;
+                self.some_whole |= whole;
+                if let Some(vpc) = &interface.vpc_id {
+                    *self.whole_vpcs.entry_ref(vpc.as_str()).or_default() |= whole;
+                }
                 if let Some(subnet) = &interface.subnet_id {
                     note(&mut self.interfaces_of_subnet, subnet, id);
                 }
@@ -248,12 +264,12 @@ impl Network {
         found
     }
 
-    /// The stretches in which some interface of a VPC is known, VPC by VPC: then an address of none belongs to nobody.
+    /// The stretches for which captures of all interfaces of a VPC are known, VPC by VPC: then an address of none belongs to nobody.
     fn covered(&self) -> Vec<(Timestamp, Timestamp)> {
         let mut of_vpc: HashMap<&str, Vec<(Timestamp, Timestamp)>> = HashMap::new();
         for (version, interface) in self.interfaces.timelines.iter().flat_map(|(_, line)| line.known()) {
-            if let Some(vpc) = &interface.vpc_id {
-                of_vpc.entry(vpc.as_str()).or_default().push((version.from, version.to));
+            if let (Some(vpc), Some(stretch)) = (&interface.vpc_id, version.whole) {
+                of_vpc.entry(vpc.as_str()).or_default().push(stretch);
             }
         }
         let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
@@ -365,7 +381,9 @@ impl Network {
                 return None;
             }
             let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
-            defaults.filter_map(|id| self.acls.get(id, view)).find(|acl| acl.value.is_default)
+            // Only a capture of all lists shows that none of the others is the subnet's.
+            let known = defaults.filter_map(|id| self.acls.get(id, view));
+            known.filter(|acl| acl.version.whole.is_some()).find(|acl| acl.value.is_default)
         })
     }
 
@@ -386,6 +404,15 @@ impl Network {
             let mains = self.main_table_of_vpc.get(vpc).into_iter().flatten();
             mains.filter_map(|id| self.route_tables.get(id, view)).find(|table| table.value.is_main)
         })
+    }
+
+    /// Whether an interface that no input holds is not there: all interfaces of the VPC were captured at some time. For a VPC without
+    /// a known interface, whether all were captured wherever some were.
+    pub fn interfaces_whole(&self, vpc: Option<&str>) -> bool {
+        match vpc.and_then(|vpc| self.whole_vpcs.get(vpc)) {
+            Some(whole) => *whole,
+            None => !self.interfaces_in_part && self.some_whole,
+        }
     }
 
     /// The interfaces in a subnet.

@@ -54,6 +54,8 @@ struct GroupKey {
 pub struct Provenance {
     /// The weakest origin among the objects used.
     pub origin: Origin,
+    /// Some object was recorded once a day, which hides states in between (spec 6.8).
+    pub daily: bool,
     captured_at: Option<Timestamp>,
     /// The object that is known from the latest moment on, and when it was captured.
     latest: (Timestamp, Option<Timestamp>),
@@ -340,12 +342,13 @@ impl Provenance {
     fn of<T>(found: &Found<'_, T>) -> Provenance {
         let (version, captured_at) = (found.version, found.version.captured_at);
         let (latest, earliest) = ((version.from, captured_at), (version.to, captured_at));
-        Provenance { origin: version.origin, captured_at, latest, earliest }
+        Provenance { origin: version.origin, daily: version.daily, captured_at, latest, earliest }
     }
 
     fn add<T>(&mut self, found: &Found<'_, T>) {
         let other = Provenance::of(found);
         self.origin = self.origin.min(other.origin);
+        self.daily |= other.daily;
         if other.latest.0 > self.latest.0 {
             self.latest = other.latest;
         }
@@ -504,6 +507,11 @@ impl InterfaceRules {
         is_internet(remote)
             && !self.owners.is_inside(remote)
             && !by_route().is_some_and(RouteKind::is_private)
+    }
+
+    /// Whether the subnet's routes lead to an address by an internet gateway; not where they are not known.
+    pub fn is_by_internet_gateway(&self, remote: &IpAddr) -> bool {
+        self.surroundings.routes().is_some_and(|routes| routes.kind_to(remote) == RouteKind::Internet)
     }
 
     /// Whether connections with this packet's remote are tracked whatever the rules say (spec 2.2): by the interface, or by the

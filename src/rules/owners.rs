@@ -33,12 +33,14 @@ pub struct Owners {
     peerings_known: bool,
     /// Pairs of VPCs joined by an active peering connection between Regions, both ways: references do not cross it.
     far_peered: HashSet<(String, String)>,
-    /// By VPC: its transit gateways, and whether the attachment surely does not support references to groups.
-    transit: HashMap<String, Vec<(String, bool)>>,
+    /// By VPC: its transit gateways, and whether the attachment and the gateway support references to groups, as far as known.
+    transit: HashMap<String, Vec<(String, Option<bool>)>>,
     /// Blocks behind peering connections, which may hold addresses that look public.
     peer_blocks: Vec<Prefix>,
     /// By subnet: its routes, where one of them leads through a middlebox.
     diverting: HashMap<String, Routes>,
+    /// By subnet: its routes, where one of them leads over a transit gateway.
+    transiting: HashMap<String, Routes>,
 }
 
 /// Who asks whose address a remote is.
@@ -135,9 +137,14 @@ impl Owners {
                 && !subnets.contains(subnet.as_str())
             {
                 let routes = Routes::of_subnet(network, subnet, interface.vpc_id.as_deref(), view);
-                owners
-                    .diverting
-                    .extend(routes.filter(Routes::has_middlebox).map(|routes| (subnet.clone(), routes)));
+                if let Some(routes) = routes {
+                    if routes.has_transit() {
+                        owners.transiting.insert(subnet.clone(), routes.clone());
+                    }
+                    if routes.has_middlebox() {
+                        owners.diverting.insert(subnet.clone(), routes);
+                    }
+                }
                 subnets.insert(subnet.as_str());
             }
             for addr in &interface.addresses {
@@ -151,7 +158,7 @@ impl Owners {
             }
             if let Some(vpc) = &interface.vpc_id {
                 // Terraform knows only the interfaces that it made, so it never covers a VPC.
-                let covers = found.distance == 0 && found.version.origin != Origin::Terraform;
+                let covers = found.version.covers(view.at) && found.version.origin != Origin::Terraform;
                 let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
                 known.covered |= covers;
                 if interface.more_addresses || lacks_v4(network, interface, view) {
@@ -185,8 +192,11 @@ impl Owners {
         }
         for found in network.transit_attachments.all(view) {
             if let (Some(vpc), Some(gateway)) = (&found.value.vpc_id, &found.value.gateway_id) {
-                let disabled = found.value.security_group_referencing.as_deref() == Some("disable");
-                owners.transit.entry_ref(vpc.as_str()).or_default().push((gateway.clone(), disabled));
+                owners
+                    .transit
+                    .entry_ref(vpc.as_str())
+                    .or_default()
+                    .push((gateway.clone(), found.value.supports_references()));
             }
         }
         owners
@@ -198,9 +208,41 @@ impl Owners {
         let (Some(ours), Some(theirs)) = (self.transit.get(one), self.transit.get(other)) else {
             return false;
         };
-        ours.iter().all(|(gateway, disabled)| {
-            theirs.iter().all(|(their, their_disabled)| their != gateway || *disabled || *their_disabled)
+        let lacks = |supports: &Option<bool>| *supports == Some(false);
+        ours.iter().all(|(gateway, supports)| {
+            theirs.iter().all(|(their, theirs)| their != gateway || lacks(supports) || lacks(theirs))
         })
+    }
+
+    /// Whether every transit gateway between two VPCs surely lets inbound rules refer to groups: it and both attachments do.
+    fn transit_allows(&self, one: &str, other: &str) -> bool {
+        let (Some(ours), Some(theirs)) = (self.transit.get(one), self.transit.get(other)) else {
+            return false;
+        };
+        let pairs = || ours.iter().flat_map(|one| theirs.iter().map(move |other| (one, other)));
+        let mut common = pairs().filter(|(one, other)| one.0 == other.0).peekable();
+        common.peek().is_some() && common.all(|(one, other)| one.1 == Some(true) && other.1 == Some(true))
+    }
+
+    /// Whether packets between the asker and a holder of `remote` take a transit gateway: the sender's routes decide, and where
+    /// these are not known those of the answers leave it open.
+    fn over_transit(&self, asker: &Asker<'_>, remote: &IpAddr, holder: &NetworkInterface) -> Ternary {
+        let kind = |routes: &Routes, to: &IpAddr| routes.kind_to(to);
+        let outward = asker.routes.map(|routes| kind(routes, remote) == RouteKind::Transit);
+        // Of subnets whose routes lead over none it is only known that they lead over none.
+        let inward = || {
+            let routes = self.transiting.get(holder.subnet_id.as_ref()?)?;
+            Some(kind(routes, &asker.own(remote)?) == RouteKind::Transit)
+        };
+        match (asker.direction.is_egress(), outward) {
+            (true, Some(over)) => Ternary::from(over),
+            (true, None) => Ternary::No,
+            (false, outward) => match (inward(), outward) {
+                (Some(over), _) => Ternary::from(over),
+                (None, Some(true)) => Ternary::Maybe,
+                (None, _) => Ternary::No,
+            },
+        }
     }
 
     /// The groups that rules of `groups` refer to and whose members may have addresses that no input describes: those that the
@@ -311,15 +353,24 @@ impl Owners {
             (Some(vpc), Some(own)) => pairs.contains(&(own.to_string(), vpc.to_string())),
             _ => false,
         };
-        let peers = holders().filter(|owner| joined(&self.peered, owner.vpc()));
+        // Both ways may be there at once, and the routes choose (spec 2.4 goes by the path).
+        let over = |owner: &Owner| self.over_transit(asker, remote, &owner.interface);
+        let peers =
+            holders().filter(|owner| joined(&self.peered, owner.vpc()) && over(owner) != Ternary::Yes);
+        let unsure = peers.clone().any(|owner| over(owner) == Ternary::Maybe);
         if let Some(identity) = self.reached(asker, remote, peers) {
-            return identity;
+            return match identity {
+                Identity::Member(groups) if unsure => Identity::MaybeMember(groups),
+                identity => identity,
+            };
         }
         let mut groups: Vec<&str> = Vec::new();
-        let mut elsewhere = false;
+        let (mut elsewhere, mut sure) = (false, true);
         for owner in holders() {
             elsewhere = true;
-            let forbidden = self.peerings_known
+            // Without a look at the peering connections the way may be one of these, unless routes tell.
+            let by_transit = over(owner) == Ternary::Yes;
+            let forbidden = (self.peerings_known || by_transit)
                 && owner.vpc().zip(own_vpc).is_some_and(|(vpc, own)| self.transit_forbids(own, vpc));
             if forbidden
                 || joined(&self.far_peered, owner.vpc())
@@ -330,12 +381,17 @@ impl Owners {
             if !owner.interface.groups_known {
                 return Identity::Unknown;
             }
+            sure &= by_transit
+                && !owner.in_doubt
+                && owner.vpc().zip(own_vpc).is_some_and(|(vpc, own)| self.transit_allows(own, vpc));
             groups.extend(owner.groups());
         }
         if elsewhere {
             let only_transit = self.peerings_known && direction.is_egress();
             return if only_transit || groups.is_empty() {
                 Identity::Nobody
+            } else if sure && holders().nth(1).is_none() {
+                Identity::Member(groups)
             } else {
                 Identity::MaybeMember(groups)
             };

@@ -125,6 +125,11 @@ impl Routes {
         self.best(remote).is_some_and(|route| route.kind.is_middlebox() && !is_end(&route.target))
     }
 
+    /// Whether any route leads over a transit gateway.
+    pub(super) fn has_transit(&self) -> bool {
+        self.0.iter().any(|route| route.kind == RouteKind::Transit)
+    }
+
     /// Whether any route leads through a middlebox.
     pub(super) fn has_middlebox(&self) -> bool {
         self.0.iter().any(|route| route.kind.is_middlebox())

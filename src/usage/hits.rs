@@ -441,7 +441,8 @@ impl Logged {
 
     fn observed(&self, rule: &Rule, book: &RuleBook, traffic: &Traffic) -> Observed {
         let Some(interfaces) = book.interfaces.get(rule.object_id()) else {
-            return Observed { interfaces_complete: self.complete, ..Observed::default() };
+            let interfaces_complete = self.complete && is_whole(rule, traffic);
+            return Observed { interfaces_complete, ..Observed::default() };
         };
         let presence = traffic.presence();
         let actions = if rule.denies() { &self.rejects } else { &self.accepts };
@@ -454,9 +455,18 @@ impl Logged {
                 .iter()
                 .filter_map(|number| self.vpc_of.get(*number as usize))
                 .any(|vpc| actions.contains(vpc)),
-            interfaces_complete: self.complete,
+            interfaces_complete: self.complete && is_whole(rule, traffic),
         }
     }
+}
+
+/// Whether all interfaces of the VPC of a rule's group or list were captured.
+fn is_whole(rule: &Rule, traffic: &Traffic) -> bool {
+    let plan = traffic.plan();
+    let (network, id) = (plan.network(), rule.object_id());
+    let group = || network.groups.timeline(id)?.known().last()?.1.vpc_id.clone();
+    let acl = || network.acls.timeline(id)?.known().last()?.1.vpc_id.clone();
+    network.interfaces_whole(group().or_else(acl).as_deref())
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ fn everything_is_asked_kept_and_imported() {
         "ec2 describe-prefix-lists",
         "ec2 describe-instances",
         "ec2 describe-vpc-peering-connections",
+        "ec2 describe-transit-gateways",
         "ec2 describe-transit-gateway-vpc-attachments",
         "ec2 describe-security-group-vpc-associations",
         "ec2 describe-vpc-block-public-access-options",

@@ -281,6 +281,8 @@ fn known(captured: Vec<(i64, Fixture)>, origin: Origin) -> Network {
                         sequence: 0,
                         origin,
                         reduced: false,
+                        part: false,
+                        daily: false,
                         value: Some(object.clone()),
                     });
                 }

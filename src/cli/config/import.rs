@@ -105,17 +105,19 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
     })
 }
 
-/// Tells what the store now holds of one moment twice: only all files together show that. Gives how many objects it is.
+/// Tells what the store now holds of one moment twice, or in part: only all files together show that. Gives how many it is.
 fn contradictions(store: &Store, printer: &Printer) -> anyhow::Result<usize> {
-    let network = config::load(store.root())?;
-    let found = network.map(|network| network.contradictions).unwrap_or_default();
+    let Some(network) = config::load(store.root())? else { return Ok(0) };
+    // Pages that were imported one by one may be whole together.
+    tell(&network.part_captures, printer);
+    let found = network.contradictions;
     for one in found.iter().take(MOST_PROBLEMS) {
         let (object, when) = (&one.object, one.when());
         printer.warn(&format!(
             "{object}: two contents {when}; what they differ in is uncertain (flowq config check lists all)"
         ));
     }
-    Ok(found.len())
+    Ok(found.len().saturating_add(network.part_captures.len()))
 }
 
 fn take(

@@ -137,6 +137,20 @@ pub struct TransitGatewayAttachment {
     pub subnet_ids: Vec<String>,
     /// Security group referencing support: `enable`, `disable`.
     pub security_group_referencing: Option<String>,
+    /// That of the gateway itself.
+    pub gateway_referencing: Option<String>,
+}
+
+impl TransitGatewayAttachment {
+    /// Whether rules may refer to groups over it (spec 2.4: both the gateway and the attachment have to support it); `None`
+    /// where that is not known.
+    pub fn supports_references(&self) -> Option<bool> {
+        match (self.security_group_referencing.as_deref(), self.gateway_referencing.as_deref()) {
+            (Some("disable"), _) | (_, Some("disable")) => Some(false),
+            (Some("enable"), Some("enable")) => Some(true),
+            _ => None,
+        }
+    }
 }
 
 /// Block Public Access options of an account and Region.

@@ -38,6 +38,8 @@ pub(super) fn settle<T: Agree>(readings: &mut Vec<Reading<T>>) -> Vec<Option<Tim
             kept.push(reading);
             continue;
         };
+        one.seen.part &= reading.part;
+        one.seen.daily |= reading.daily;
         match (&mut one.seen.value, &reading.seen.value) {
             (Some(known), Some(other)) => {
                 // Only full readings can contradict each other: reduced ones leave out different things.

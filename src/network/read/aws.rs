@@ -1,7 +1,7 @@
 //! AWS CLI output: one top-level list per command, recognised by its key (spec 6.1 to 6.6). The same object readers serve
 //! AWS Config, whose objects have the same members in camelCase.
 
-use super::coverage::{self, Extent, Source};
+use super::coverage::{self, Asked, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
@@ -22,6 +22,7 @@ const READERS: &[(&str, Reader)] = &[
     ("Reservations", NetworkBuilder::reservation),
     ("RouteTables", NetworkBuilder::route_table),
     ("VpcPeeringConnections", NetworkBuilder::peering),
+    ("TransitGateways", NetworkBuilder::transit_gateway),
     ("TransitGatewayVpcAttachments", NetworkBuilder::transit_attachment),
     ("TransitGatewayAttachments", NetworkBuilder::transit_attachment),
     ("SecurityGroupVpcAssociations", NetworkBuilder::group_association),
@@ -40,7 +41,8 @@ impl NetworkBuilder {
         if node.get("Entries").is_some() {
             let id =
                 context.named("pl-").ok_or_else(|| ReadError::ListUnnamed { file: context.file.clone() })?;
-            self.list_entries(node, &id, context);
+            let source = self.of_command(node, &format!("Entries {id}"), context);
+            self.list_entries(node, &id, &Context { source: Some(source), ..context.clone() });
             return Ok(Document::AwsCli("Entries"));
         }
         if let Some(options) = node.get("VpcBlockPublicAccessOptions") {
@@ -56,19 +58,11 @@ impl NetworkBuilder {
             return Ok(Document::AwsCli("Attributes"));
         }
         let mut found = None;
-        let one_page = ["NextToken", "NextMarker"].iter().any(|key| node.text(key).is_some());
         for (key, read) in READERS {
             // The exact key: `subnets` in some other tool's file is not `Subnets`.
             let Some(list) = node.0.get(*key) else { continue };
             found = Some(Document::AwsCli(key));
-            let source = Source {
-                account: context.account.clone(),
-                region: context.region.clone(),
-                subject: format!("{} {key}", coverage::operation(&context.command).unwrap_or_default()),
-                at: context.at,
-                extent: if one_page { Extent::Part } else { coverage::extent_of(&context.command) },
-            };
-            let context = &Context { source: Some(self.source(source)), ..context.clone() };
+            let context = &Context { source: Some(self.of_command(node, key, context)), ..context.clone() };
             match list.as_array() {
                 Some(items) => items.iter().for_each(|item| read(self, Node(item), context)),
                 None => self.problem(context, key, "is no list; nothing was read from it"),
@@ -82,6 +76,23 @@ impl NetworkBuilder {
                 _ => "none".to_string(),
             };
             ReadError::Unknown { file: context.file.clone(), keys }
+        })
+    }
+
+    /// The source that an output of a command is.
+    fn of_command(&mut self, node: Node<'_>, key: &str, context: &Context) -> usize {
+        let Asked { extent, scope, late } = Asked::of(&context.command);
+        self.source(Source {
+            file: context.file.clone(),
+            account: context.account.clone(),
+            region: context.region.clone(),
+            subject: format!("{} {key}", coverage::operation(&context.command).unwrap_or("-")),
+            at: context.at,
+            extent,
+            scope,
+            more: ["NextToken", "NextMarker"].iter().any(|key| node.text(key).is_some()),
+            late,
+            changes: false,
         })
     }
 
@@ -315,7 +326,8 @@ impl NetworkBuilder {
         let moments = [context.at, context.held_until];
         let moments = moments.into_iter().enumerate().filter(|(at, moment)| *at == 0 || moment.is_some());
         for (_, at) in moments {
-            self.list_pieces.push(Piece { id: id.clone(), at, origin, value: value.clone() });
+            let source = context.source;
+            self.list_pieces.push(Piece { id: id.clone(), at, origin, source, value: value.clone() });
         }
     }
 
@@ -426,9 +438,18 @@ impl NetworkBuilder {
             security_group_referencing: node
                 .get("Options")
                 .and_then(|options| options.text("SecurityGroupReferencingSupport")),
+            gateway_referencing: None,
             id: id.clone(),
         };
         record(&mut self.transit_attachments, context, id, false, Some(attachment));
+    }
+
+    fn transit_gateway(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "TransitGatewayId", context) else { return };
+        let support = node.get("Options").and_then(|options| options.text("SecurityGroupReferencingSupport"));
+        if let Some(support) = support {
+            self.gateway_pieces.push(Piece::new(id, context, support));
+        }
     }
 
     /// AWS Config records these as CloudFormation describes them.
@@ -458,8 +479,7 @@ impl NetworkBuilder {
         for list in ["StaleIpPermissions", "StaleIpPermissionsEgress"] {
             let pairs = node.list(list).flat_map(|permission| permission.list("UserIdGroupPairs"));
             for reference in pairs.filter_map(group_reference) {
-                let piece =
-                    Piece { id: id.clone(), at: context.at, origin: context.origin(), value: reference };
+                let piece = Piece::new(id.clone(), context, reference);
                 self.stale_pieces.push(piece);
             }
         }

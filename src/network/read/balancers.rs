@@ -74,7 +74,7 @@ impl NetworkBuilder {
                 health: description.get("TargetHealth").and_then(|health| health.text("State")),
             })
         });
-        let piece = Piece { id, at: context.at, origin: context.origin(), value: targets.collect() };
+        let piece = Piece::new(id, context, targets.collect());
         self.health_pieces.push(piece);
     }
 
@@ -91,7 +91,7 @@ impl NetworkBuilder {
             );
             return;
         };
-        self.attribute_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
+        self.attribute_pieces.push(Piece::new(id, context, value));
     }
 }
 

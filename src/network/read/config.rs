@@ -20,6 +20,16 @@ impl NetworkBuilder {
             let last = items().filter_map(|item| item.time("configurationItemCaptureTime")).max();
             context.held_until = delivery.max(context.at).max(last);
         }
+        if node.text("NextToken").is_some() {
+            // A page of the API: the versions or resources of the others are missing.
+            self.source(Source {
+                file: context.file.clone(),
+                subject: "config configurationItems".to_owned(),
+                more: true,
+                changes: true,
+                ..Source::default()
+            });
+        }
         items().for_each(|item| self.config_item(item, &context));
     }
 
@@ -48,6 +58,7 @@ impl NetworkBuilder {
                 .or_else(|| file.account.clone()),
             region: item.text("awsRegion").or_else(|| file.region.clone()),
             held_until: file.held_until,
+            daily: item.text("recordingFrequency").as_deref() == Some("DAILY"),
             ..Context::default()
         };
         context.source = Some(self.source(Source {
@@ -56,6 +67,9 @@ impl NetworkBuilder {
             subject: kind.clone(),
             at: file.held_until,
             extent: if is_snapshot { Extent::Whole } else { Extent::Unknown },
+            // A history file holds what changed (spec 6.8), an answer of the API what was asked for.
+            changes: !is_snapshot,
+            ..Source::default()
         }));
         let status = item.text("configurationItemStatus").unwrap_or_default();
         if status.starts_with("ResourceDeleted") {

@@ -140,15 +140,14 @@ impl NetworkBuilder {
             description: node.text("Description"),
         };
         self.rule_files.entry((group.clone(), context.at)).or_insert_with(|| context.file.clone());
-        let origin = context.origin();
         if egress.is_none() {
             // A rule that may be of either direction is one that may match in both.
             self.problem(context, &group, "a rule without IsEgress may match in either direction");
             rule.traffic = Traffic::Unreadable("no IsEgress".to_string());
             let other = SecurityGroupRule { egress: true, ..rule.clone() };
-            self.rule_pieces.push(Piece { id: group.clone(), at: context.at, origin, value: other });
+            self.rule_pieces.push(Piece::new(group.clone(), context, other));
         }
-        self.rule_pieces.push(Piece { id: group, at: context.at, origin, value: rule });
+        self.rule_pieces.push(Piece::new(group, context, rule));
     }
 }
 

@@ -1,28 +1,28 @@
 //! Putting together what several outputs, or several resources of one, say about an object.
 
+use super::coverage::{Sources, same_capture};
 use super::{NetworkBuilder, Problem, Reading, node};
 use crate::net::Prefix;
 use crate::network::history::{Observation, Origin, Timestamp};
 use crate::network::model::*;
 use hashbrown::HashMap;
 
-/// Captures of one pull are seconds apart: pieces of an object within this many seconds belong together.
-const SAME_CAPTURE: i64 = 900;
-
 impl NetworkBuilder {
     /// `describe-security-group-rules` has the rule ids, so it stands in for the rules of a group's reading of the same
     /// capture (spec 6.3); a group without a reading of its own comes into being from its rules.
-    pub(super) fn join_rules(&mut self) -> Vec<RuleDisagreement> {
+    pub(super) fn join_rules(&mut self, sources: &Sources) -> Vec<RuleDisagreement> {
         let mut found: Vec<(RuleDisagreement, String)> = Vec::new();
-        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Vec<SecurityGroupRule>)> =
-            HashMap::new();
+        type Rules = (Origin, Vec<SecurityGroupRule>, bool);
+        let mut by_capture: HashMap<(String, Option<Timestamp>), Rules> = HashMap::new();
         for piece in std::mem::take(&mut self.rule_pieces) {
-            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Vec::new()));
+            let at = sources.capture(piece.source, piece.at);
+            let slot = by_capture.entry((piece.id, at)).or_insert((piece.origin, Vec::new(), false));
+            slot.2 |= sources.is_cut(piece.source);
             if !slot.1.contains(&piece.value) {
                 slot.1.push(piece.value);
             }
         }
-        for ((id, at), (origin, rules)) in by_capture {
+        for ((id, at), (origin, rules, in_part)) in by_capture {
             let readings = self.groups.entry(id.clone()).or_default();
             let mut joined = false;
             for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
@@ -36,16 +36,22 @@ impl NetworkBuilder {
                         if group.rules.iter().any(|rule| !matches!(rule.traffic, Traffic::Unreadable(_))) {
                             let file = self.rule_files.get(&(id.clone(), at));
                             let file = file.cloned().unwrap_or_else(|| "-".to_string());
-                            found.extend(disagreement(group, &rules, reading_at).map(|one| (one, file)));
+                            let differ = disagreement(group, &rules, reading_at, in_part);
+                            found.extend(differ.map(|one| (one, file)));
                         }
-                        group.rules.clone_from(&rules);
+                        // Of some of the rules it gives the ids, and says nothing of the rest.
+                        if in_part {
+                            add_resources(&mut group.rules, &rules);
+                        } else {
+                            group.rules.clone_from(&rules);
+                        }
                     }
                     joined = true;
                 }
             }
             if !joined {
                 // A state that manages rules of a group and not the group knows nothing of the group's other rules.
-                let partial = origin == Origin::Terraform;
+                let partial = origin == Origin::Terraform || in_part;
                 let group = SecurityGroup { id, rules, partial, ..SecurityGroup::default() };
                 readings.push(joined_alone(at, origin, group));
             }
@@ -61,12 +67,15 @@ impl NetworkBuilder {
     /// Entries come from other outputs than their lists. A reading of a list without entries takes those of another capture
     /// where the list's version says that they are the same, and does not know them where it says that they are not. Where no
     /// version tells, it says nothing of entries and would only hide those of the other captures.
-    pub(super) fn join_lists(&mut self) {
+    pub(super) fn join_lists(&mut self, sources: &Sources) {
         type Entries = Option<Vec<Prefix>>;
         let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Entries)> = HashMap::new();
         for piece in std::mem::take(&mut self.list_pieces) {
-            let slot = by_capture.entry((piece.id, piece.at)).or_insert((piece.origin, Some(Vec::new())));
-            slot.1 = slot.1.take().zip(piece.value).map(|(mut known, more)| {
+            let at = sources.capture(piece.source, piece.at);
+            let slot = by_capture.entry((piece.id, at)).or_insert((piece.origin, Some(Vec::new())));
+            // Without its other pages a list is one whose entries are not known: any address may be in it.
+            let value = piece.value.filter(|_| !sources.is_cut(piece.source));
+            slot.1 = slot.1.take().zip(value).map(|(mut known, more)| {
                 known.extend(more);
                 known
             });
@@ -134,6 +143,20 @@ impl NetworkBuilder {
         }
     }
 
+    /// An attachment takes its gateway's setting of the same capture.
+    pub(super) fn join_gateways(&mut self) {
+        for piece in std::mem::take(&mut self.gateway_pieces) {
+            let readings = self.transit_attachments.values_mut().flatten();
+            for attachment in
+                readings.filter(|r| same_capture(r.at, piece.at)).filter_map(|r| r.value.as_mut())
+            {
+                if attachment.gateway_id.as_ref() == Some(&piece.id) {
+                    attachment.gateway_referencing = Some(piece.value.clone());
+                }
+            }
+        }
+    }
+
     pub(super) fn join_targets(&mut self) {
         for piece in std::mem::take(&mut self.health_pieces) {
             let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();
@@ -154,7 +177,15 @@ impl NetworkBuilder {
 fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
     Reading {
         source: None,
-        seen: Observation { at, sequence: 0, origin, reduced: false, value: Some(value) },
+        seen: Observation {
+            at,
+            sequence: 0,
+            origin,
+            reduced: false,
+            part: false,
+            daily: false,
+            value: Some(value),
+        },
     }
 }
 
@@ -165,24 +196,20 @@ fn add_resources(inline: &mut Vec<SecurityGroupRule>, resources: &[SecurityGroup
     resources.iter().for_each(|rule| node::push_new(inline, Some(rule.clone())));
 }
 
-fn same_capture(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {
-    match (one, other) {
-        (Some(one), Some(other)) => one.saturating_sub(other).saturating_abs() <= SAME_CAPTURE,
-        (None, None) => true,
-        _ => false,
-    }
-}
-
 /// What two outputs of one capture say differently about one group (spec 6.3: they must agree).
 fn disagreement(
     group: &SecurityGroup,
     rules: &[SecurityGroupRule],
     at: Option<Timestamp>,
+    in_part: bool,
 ) -> Option<RuleDisagreement> {
     let missing = |from: &[SecurityGroupRule], of: &[SecurityGroupRule]| -> Vec<SecurityGroupRule> {
         of.iter().filter(|rule| !from.iter().any(|other| other.means(rule))).cloned().collect()
     };
-    let (only_in_group, only_in_rules) = (missing(rules, &group.rules), missing(&group.rules, rules));
+    let (mut only_in_group, only_in_rules) = (missing(rules, &group.rules), missing(&group.rules, rules));
+    if in_part {
+        only_in_group.clear();
+    }
     let agree = only_in_group.is_empty() && only_in_rules.is_empty();
     (!agree).then(|| RuleDisagreement { group_id: group.id.clone(), at, only_in_group, only_in_rules })
 }

@@ -23,6 +23,8 @@ mod tests;
 #[cfg(test)]
 mod tests_captures;
 #[cfg(test)]
+mod tests_parts;
+#[cfg(test)]
 mod tests_terraform;
 #[cfg(test)]
 mod tests_unknown;
@@ -35,7 +37,7 @@ use super::model::*;
 use super::store::{Contradiction, Kind, Network};
 use crate::net::Prefix;
 use agree::Agree;
-use coverage::{Captures, Source};
+use coverage::{Captures, Source, Sources};
 use hashbrown::HashMap;
 use node::Node;
 use serde_json::Value;
@@ -194,6 +196,8 @@ struct Context {
     source: Option<usize>,
     /// Until when at least what was captured was in force: the delivery of an AWS Config snapshot.
     held_until: Option<Timestamp>,
+    /// AWS Config recorded it once a day.
+    daily: bool,
 }
 
 impl Context {
@@ -245,7 +249,14 @@ struct Piece<T> {
     id: String,
     at: Option<Timestamp>,
     origin: Origin,
+    source: Option<usize>,
     value: T,
+}
+
+impl<T> Piece<T> {
+    fn new(id: String, context: &Context, value: T) -> Self {
+        Piece { id, at: context.at, origin: context.origin(), source: context.source, value }
+    }
 }
 
 /// Collects readings from any number of files and makes a [`Network`] of them.
@@ -273,6 +284,8 @@ pub struct NetworkBuilder {
     /// `None` where not all entries can be read.
     list_pieces: Vec<Piece<Option<Vec<Prefix>>>>,
     stale_pieces: Vec<Piece<GroupReference>>,
+    /// Whether transit gateways support references to groups.
+    gateway_pieces: Vec<Piece<String>>,
     health_pieces: Vec<Piece<Vec<Target>>>,
     attribute_pieces: Vec<Piece<bool>>,
     sources: Vec<Source>,
@@ -384,13 +397,17 @@ impl NetworkBuilder {
 
     /// Puts the readings together. What could not be joined is added to the problems returned.
     pub fn finish(mut self) -> (Network, Vec<Problem>) {
-        let disagreements = self.join_rules();
-        self.join_lists();
+        let sources = Sources::new(&self.sources);
+        let disagreements = self.join_rules(&sources);
+        self.join_lists(&sources);
         self.join_stale();
         self.join_targets();
+        self.join_gateways();
         self.stop_recording();
         let mut network = Network::default();
-        let mut filling = Filling { captures: Captures::new(&self.sources), contradictions: Vec::new() };
+        (network.part_captures, network.interfaces_in_part) = sources.tell(&self.sources);
+        let mut filling =
+            Filling { captures: Captures::new(&self.sources), sources, contradictions: Vec::new() };
         network.interfaces = filling.kind(self.interfaces);
         network.groups = filling.kind(self.groups);
         network.acls = filling.kind(self.acls);
@@ -436,7 +453,8 @@ fn record<T: Clone>(
     let (sequence, origin) = (context.sequence, context.origin());
     let observed = |at, value| Reading {
         source: context.source,
-        seen: Observation { at, sequence, origin, reduced, value },
+        // Whether it is a part of what there is can be told when all files have been read.
+        seen: Observation { at, sequence, origin, reduced, part: reduced, daily: context.daily, value },
     };
     let readings = readings.entry(id).or_default();
     if let Some(until) = context.held_until.filter(|until| context.at.is_some_and(|at| at < *until)) {
@@ -448,12 +466,14 @@ fn record<T: Clone>(
 /// Makes timelines of readings.
 struct Filling<'a> {
     captures: Captures<'a>,
+    sources: Sources,
     contradictions: Vec<Contradiction>,
 }
 
 impl Filling<'_> {
     fn kind<T: Agree>(&mut self, mut readings: Readings<T>) -> Kind<T> {
         for (id, readings) in &mut readings {
+            readings.iter_mut().for_each(|one| one.part |= self.sources.is_part(one.source));
             let found = agree::settle(readings);
             self.contradictions.extend(found.into_iter().map(|at| Contradiction { object: id.clone(), at }));
         }

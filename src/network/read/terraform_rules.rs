@@ -99,7 +99,7 @@ impl NetworkBuilder {
             record(&mut self.interfaces, context, id, false, Some(interface));
         }
         for (id, value) in gathered.lists {
-            self.list_pieces.push(Piece { id, at: context.at, origin: context.origin(), value });
+            self.list_pieces.push(Piece::new(id, context, value));
         }
         for (group, inline) in gathered.inline_groups {
             let pieces = self.rule_pieces.iter().filter(|piece| piece.id == group && piece.at == context.at);
@@ -373,7 +373,7 @@ impl NetworkBuilder {
     }
 
     fn rule_piece(&mut self, group: &str, rule: SecurityGroupRule, context: &Context) {
-        let piece = Piece { id: group.to_string(), at: context.at, origin: context.origin(), value: rule };
+        let piece = Piece::new(group.to_string(), context, rule);
         self.rule_pieces.push(piece);
     }
 

@@ -175,7 +175,8 @@ pub fn read_network(paths: &[PathBuf]) -> (Network, Vec<Problem>, Vec<ConfigErro
             errors.push(error);
         }
     }
-    let (network, problems) = builder.finish();
+    let (network, mut problems) = builder.finish();
+    problems.extend(network.part_captures.iter().cloned());
     (network, problems, errors)
 }
 
@@ -207,6 +208,7 @@ pub fn read_proposal(paths: &[PathBuf]) -> Proposal {
         }
     }
     let (objects, problems) = builder.finish();
+    proposal.problems.extend(objects.part_captures.iter().cloned());
     proposal.objects = objects;
     proposal.problems.extend(problems);
     proposal

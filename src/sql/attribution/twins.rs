@@ -163,6 +163,8 @@ fn network(changes: bool) -> Network {
             sequence: 0,
             origin: Origin::History,
             reduced: false,
+            part: false,
+            daily: false,
             value: Some(lines(entry).acls["acl-1"].clone()),
         });
         network.acls.put("acl-1".into(), Timeline::new(versions.into()));

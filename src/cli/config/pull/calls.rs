@@ -15,7 +15,7 @@ pub struct Call {
 
 /// What is asked once in each Region (semantics spec 6.1). The order is that of the objects' use: what filters comes first,
 /// so that these are captured closest to each other.
-const ONCE: [(&str, &str); 18] = [
+const ONCE: [(&str, &str); 19] = [
     ("ec2", "describe-vpcs"),
     ("ec2", "describe-subnets"),
     ("ec2", "describe-network-interfaces"),
@@ -27,6 +27,7 @@ const ONCE: [(&str, &str); 18] = [
     ("ec2", "describe-prefix-lists"),
     ("ec2", "describe-instances"),
     ("ec2", "describe-vpc-peering-connections"),
+    ("ec2", "describe-transit-gateways"),
     ("ec2", "describe-transit-gateway-vpc-attachments"),
     ("ec2", "describe-security-group-vpc-associations"),
     ("ec2", "describe-vpc-block-public-access-options"),
