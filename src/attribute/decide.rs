@@ -4,7 +4,7 @@ use super::consistency::is_unreadable;
 use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason, Role};
 use super::state::{Inputs, State, effective};
-use super::tracking::timeouts;
+use super::tracking::{is_untracked, timeouts};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
 use super::{versions, without};
 use crate::net::TCP;
@@ -88,6 +88,8 @@ pub(super) struct Layers<'r> {
     keys: KeysHold,
     /// The flow is known to have begun untracked: no state of it can have ended.
     untracked: bool,
+    /// The rules given leave the flow untracked, so that it has no idle timeout.
+    timeless: bool,
 }
 
 impl<'r> Layers<'r> {
@@ -137,6 +139,13 @@ impl<'r> Layers<'r> {
             acl_passes: acl.decision.passes(),
             tracked,
         });
+        let timeless = record.protocol == TCP
+            && facts.idle() == Idle::Yes
+            && rules.groups.as_ref().is_some_and(|groups| {
+                let leaves =
+                    |packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet);
+                leaves(&packet) || leaves(&record.mirror_packet(direction, remote))
+            });
         let open = acl.decision == Decision::Unknown || state == State::Unknown;
         let unreadable = open && is_unreadable(&packet, &acl, new_flow, engine, rules);
         Some(Layers {
@@ -151,6 +160,7 @@ impl<'r> Layers<'r> {
             unreadable,
             keys,
             untracked: tracked == Some(false),
+            timeless,
         })
     }
 
@@ -343,7 +353,7 @@ impl<'r> Layers<'r> {
             (Decision::Unknown, State::Ended) => {
                 Attribution::undetermined(&[Cause::Nacl, Cause::StaleConnection]).because(self.ended_reason()) // 20
             }
-            (Decision::Unknown, State::Unknown) => self.both_open(record), // 21
+            (Decision::Unknown, State::Unknown) => self.both_open(record, direction, rules), // 21
             _ => self.neither_denies(record, direction, rules, midstream_tcp),
         }
     }
@@ -377,7 +387,7 @@ impl<'r> Layers<'r> {
         }
     }
 
-    fn both_open(&self, record: &Record<'_>) -> Attribution {
+    fn both_open(&self, record: &Record<'_>, direction: Direction, rules: &InterfaceRules) -> Attribution {
         let is_icmp = matches!(record.protocol, 1 | 58);
         let mirror_first = self.facts.mirror().is_some_and(|mirror| mirror.start <= record.start);
         if is_icmp && mirror_first && !self.facts.own_accept() {
@@ -390,7 +400,14 @@ impl<'r> Layers<'r> {
         if self.facts.evidence.intra_subnet {
             found.candidates = found.candidates.without(Cause::Nacl).with(Cause::ScopeException);
         }
-        found.because(ReasonCode::ConfigMissing)
+        // What no log and no configuration holds is not missing in it.
+        let complete = rules.acl.is_some()
+            && rules.groups_known
+            && rules.groups.as_ref().is_none_or(|groups| groups.missing.is_empty())
+            && !matches!(self.scope, ScopeReason::GatewayUnsure | ScopeReason::SubnetUnknown)
+            && !rules.hangs_on_others(&record.packet(direction, self.remote));
+        let unshown = is_icmp || (matches!(record.protocol, 6 | 17) && !record.ports_known());
+        if complete && unshown { found } else { found.because(ReasonCode::ConfigMissing) }
     }
 
     /// Rows 22 to 29: no layer denies.
@@ -445,7 +462,8 @@ impl<'r> Layers<'r> {
             if facts.closed() {
                 return stale(Confidence::Strong, ReasonCode::AfterClose); // 24
             }
-            if facts.idle() == Idle::Yes {
+            // An untracked flow has no timeout that could have passed (spec 2.2).
+            if facts.idle() == Idle::Yes && !self.timeless {
                 return stale(Confidence::Strong, ReasonCode::IdleTimeout); // 25
             }
             return stale(Confidence::Weak, ReasonCode::OutOfState).or_else(&[Cause::ConfigMismatch]); // 26

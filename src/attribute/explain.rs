@@ -1,15 +1,16 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
+use super::captured::{capture_sentence, change_sentences, later_allows};
 use super::evidence::{Evidence, Facts, Timeouts};
-use super::fix::{AddedEntries, Fix, group_fix, list_fix};
+use super::fix::{AddedEntries, Fix, exclusion_fix, group_fix, list_fix};
 use super::record::{Record, RejectReason, Role};
-use super::tracking::{is_untracked, timeouts};
-use super::verdict::{Attribution, Blocker, Cause, CauseSet, ReasonCode, Verdict};
+use super::tracking::{is_untracked, timeouts, tracked_when_it_began};
+use super::verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
-use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, number_text};
+use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
 use crate::rules::{
-    Decision, Direction, Engine, InterfaceRules, ListVerdict, Mismatch, Packet, Ternary, allows_other_family,
-    entry_text, match_entry, rule_text,
+    Decision, Direction, Engine, InterfaceRules, ListVerdict, Mismatch, Packet, ScopeReason, Ternary,
+    allows_other_family, entry_text, match_entry, rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,23 +42,64 @@ pub fn explain(
         }
         return explanation;
     };
-    let rules = engine.zip(attribution.rules.clone());
+    let by_log = attribution.reason() == Some(ReasonCode::LogReasonField);
+    let mut rules = engine.and_then(|engine| {
+        let rules = attribution.rules.clone().or_else(|| {
+            // What the log names alone needs no rules for the verdict, only for what to do.
+            let view = View { at: record.start, after: false };
+            engine.interface(record.interface_id.filter(|_| by_log)?, view)
+        })?;
+        Some((engine, rules))
+    });
     let subject = subject(record, direction);
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
     if let (Verdict::OtherReason, RejectReason::Named(reason)) = (attribution.verdict, record.reject_reason) {
         sentences.push(format!("reject-reason {reason}"));
     }
-    if let (Some((engine, rules)), Some(remote)) = (&rules, record.remotes(direction).0) {
+    if let (Some((engine, rules)), Some(remote)) = (&mut rules, record.remotes(direction).0) {
         let packet = record.packet(direction, remote);
         if attribution.blocking_set.contains(Blocker::Nacl) {
             sentences.extend(acl_sentences(attribution, rules, &packet));
             let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow)
                 || is_answer(record, evidence);
-            explanation.fixes.extend(acl_fixes(attribution, rules, &packet, answers));
+            match later_allows(engine, rules, &packet, false) {
+                Some(text) => sentences.push(text),
+                None => explanation.fixes.extend(acl_fixes(attribution, rules, &packet, answers)),
+            }
         }
         if attribution.blocking_set.contains(Blocker::SecurityGroup) {
             sentences.extend(group_sentences(engine, rules, &packet));
-            explanation.fixes.extend(group_fix(rules, &packet));
+            if is_answer(record, evidence) {
+                // Spec 8.9: no rule for the response is needed, and none for what nobody asked for.
+                let text = match direction {
+                    Direction::Egress => {
+                        "a response needs no outbound rule: the one that lets its request in does"
+                    }
+                    Direction::Ingress => {
+                        "a response needs no inbound rule, and one that nobody asked for none either"
+                    }
+                };
+                sentences.push(text.to_owned());
+            } else {
+                match later_allows(engine, rules, &packet, true) {
+                    Some(text) => sentences.push(text),
+                    None => explanation.fixes.extend(group_fix(rules, &packet)),
+                }
+            }
+        }
+        if !explanation.fixes.is_empty() && direction == Direction::Ingress && rules.is_on_internet(&remote) {
+            // Scans of the internet are the most common REJECT (spec 8.9).
+            sentences.push("fix it only if this traffic is wanted: scans need no rule".to_owned());
+        }
+        sentences.extend(rule_sentences(attribution, record, rules, &packet));
+        if attribution.verdict == Verdict::VpcBpa {
+            sentences.extend(rules.bpa_mode.as_ref().map(|mode| format!("its mode is {mode}")));
+            let starts_inside = direction == Direction::Egress && record.role() != Role::Responder;
+            let subnet = rules.interface.subnet_id.as_deref();
+            explanation.fixes.extend(subnet.map(|subnet| exclusion_fix(subnet, starts_inside)));
+        }
+        if attribution.reasons.contains(ReasonCode::ConfigChangedInWindow) {
+            sentences.extend(change_sentences(record, engine.network(), rules));
         }
     }
     if attribution.verdict == Verdict::ConfigMismatch
@@ -71,16 +113,36 @@ pub fn explain(
         }
     }
     if attribution.verdict == Verdict::StaleConnection {
+        let began =
+            rules.as_mut().and_then(|(engine, _)| tracked_when_it_began(record, direction, engine, evidence));
         let rules = rules.as_ref().map(|(_, rules)| rules.as_ref());
-        sentences.extend(stale_sentence(record, direction, rules, evidence));
+        sentences.extend(stale_sentence(attribution, record, direction, rules, evidence, began));
+    }
+    if attribution.verdict == Verdict::Nacl
+        && attribution.reason() == Some(ReasonCode::ResponseOfAcceptedFlow)
+        && attribution.rules.is_none()
+    {
+        let list = direction.rule_word();
+        sentences.push(match record.ports_known() {
+            true => format!(
+                "look at the {list} list of its subnet, which has to allow port {}, of the ephemeral ports 1024-65535",
+                record.dst_port
+            ),
+            false => format!("look at the {list} list of its subnet"),
+        });
+        if record.role() == Role::Responder && evidence.mirror.is_none() {
+            sentences.push("or its SYN came in through another interface".to_owned());
+        }
     }
     if !attribution.candidates.is_empty() {
         let names: Vec<&str> = attribution.candidates.iter().map(Cause::as_str).collect();
-        sentences.push(format!("also possible: {}", names.join(", ")));
+        sentences.push(match (attribution.verdict, names.as_slice()) {
+            (Verdict::Undetermined, [one, other]) => format!("either {one} or {other}"),
+            (Verdict::Undetermined, names) => format!("possible: {}", names.join(", ")),
+            (_, names) => format!("also possible: {}", names.join(", ")),
+        });
     }
-    if let (Some(distance @ 1..), Some(_)) = (attribution.capture_distance, attribution.captured_at) {
-        sentences.push(format!("the configuration used was captured {distance} s away from the record"));
-    }
+    sentences.extend(capture_sentence(attribution, record));
     explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
     if let (Verdict::Undetermined, Some(datum)) = (attribution.verdict, &explanation.would_decide) {
         sentences.push(format!("would decide: {datum}"));
@@ -115,6 +177,11 @@ fn subject(record: &Record<'_>, direction: Direction) -> String {
 fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
     let reason = attribution.reason();
     match (attribution.verdict, reason) {
+        (Verdict::Nacl, Some(ReasonCode::ResponseOfAcceptedFlow))
+            if attribution.candidates.contains(Cause::SecurityGroup) =>
+        {
+            "a response of an accepted flow was dropped, which groups let pass by their state"
+        }
         (Verdict::Nacl, Some(ReasonCode::ResponseOfAcceptedFlow)) => {
             "a response of an accepted flow was dropped, and only a network ACL drops responses"
         }
@@ -137,8 +204,14 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
             "the connection's tracking state had timed out"
         }
         (Verdict::StaleConnection, _) => "the packets belong to no connection that is still tracked",
+        (Verdict::ConfigMismatch, Some(ReasonCode::ConfigChangedInWindow)) if attribution.rules.is_none() => {
+            "the interface accepted the same traffic as a new connection then, so that its rules changed around the record"
+        }
         (Verdict::ConfigMismatch, Some(ReasonCode::ConfigChangedInWindow)) => {
             "the configuration changed around the record and its versions disagree"
+        }
+        (Verdict::ConfigMismatch, _) if attribution.confidence == Confidence::Weak => {
+            "the configuration given lets it pass, so that it may not have been the one in force"
         }
         (Verdict::ConfigMismatch, _) => "the configuration given was not the one in force",
         (Verdict::OtherReason, _) => "the log names another reason",
@@ -171,6 +244,7 @@ fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Pac
         let kind = if compiled.acl.is_default { "the VPC's default list" } else { "a custom list" };
         sentences.push(format!("{} ({kind})", entry_text(&compiled.acl, entry)));
         let before = list.iter().take(at.unwrap_or(0));
+        let before = before.filter(|one| one.action != Some(RuleAction::Allow));
         let perhaps = before.filter(|one| match_entry(one, &packet).0 == Ternary::Maybe);
         let perhaps: Vec<String> = perhaps.map(NaclEntry::number_text).collect();
         if !perhaps.is_empty() {
@@ -236,6 +310,46 @@ fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet)
     sentences
 }
 
+/// Why the rules give no better verdict, or what they say against it.
+fn rule_sentences(
+    attribution: &Attribution,
+    record: &Record<'_>,
+    rules: &InterfaceRules,
+    packet: &Packet,
+) -> Vec<String> {
+    let mut sentences = Vec::new();
+    if let Some(service) = rules.unfiltered(&packet.remote) {
+        sentences.push(format!("neither security groups nor network ACLs filter {service}"));
+    }
+    if attribution.verdict == Verdict::ConfigMismatch
+        && attribution.reason() == Some(ReasonCode::ConfigNotInForce)
+    {
+        let own = record.local(packet.direction).filter(|own| rules.interface.owns(own));
+        let (acl, groups) = (rules.acl_verdict(packet, own), rules.group_verdict(packet));
+        let entry = acl.entry.filter(|_| acl.decision == Decision::Allow).zip(rules.acl.as_ref());
+        let entry = entry.map(|(entry, compiled)| entry_text(&compiled.acl, entry));
+        let rule = groups.rule.filter(|_| groups.decision == Decision::Allow);
+        let lets: Vec<String> =
+            entry.into_iter().chain(rule.map(|(group, rule)| rule_text(group, rule))).collect();
+        if !lets.is_empty() {
+            sentences.push(format!("it is let pass by {}", lets.join(" and ")));
+        }
+    }
+    if attribution.candidates.contains(Cause::Nacl) {
+        match rules.scope(packet, None).reason {
+            _ if rules.acl.is_none() => {
+                sentences.push("its subnet's network ACL is not in the configuration".to_owned());
+            }
+            ScopeReason::GatewayUnsure => sentences.push(
+                "whether the network ACL applies hangs on the route table, which is not in the configuration"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+    }
+    sentences
+}
+
 fn named(
     groups: &[Arc<SecurityGroup>],
     group: usize,
@@ -246,10 +360,12 @@ fn named(
 }
 
 fn stale_sentence(
+    attribution: &Attribution,
     record: &Record<'_>,
     direction: Direction,
     rules: Option<&InterfaceRules>,
     evidence: &Evidence,
+    tracked_then: Option<bool>,
 ) -> Option<String> {
     let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
     let facts = Facts::new(record, evidence, timeouts);
@@ -265,7 +381,12 @@ fn stale_sentence(
         TCP => format!("{} to {} s", timeouts.tcp_least, timeouts.tcp_most),
         _ => format!("{} s", facts.window()),
     };
-    parts.push(format!("the timeout is {timeout}"));
+    let by_time = attribution.reason() == Some(ReasonCode::IdleTimeout);
+    // A connection that was closed needs no timeout to end, and where nothing was seen before none tells anything.
+    let may_be_idle = !facts.closed() && facts.idle_gap().is_some_and(|gap| gap > timeouts.tcp_least);
+    if by_time || (record.protocol == TCP && may_be_idle) {
+        parts.push(format!("the timeout is {timeout}"));
+    }
     let packets = record
         .remotes(direction)
         .0
@@ -276,11 +397,25 @@ fn stale_sentence(
         let untracked = packets
             .iter()
             .any(|packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet));
-        parts.push(if untracked { "the rules leave it untracked" } else { "it is tracked" }.to_owned());
+        let text = match (tracked_then, untracked) {
+            (Some(false), _) => "the rules of its first packet left it untracked",
+            (_, true) => "the rules given leave it untracked",
+            (Some(true), false) => "it is tracked",
+            (None, false) => "by the rules given it is tracked",
+        };
+        parts.push(text.to_owned());
     }
-    parts.push(
-        "no rule change helps; use keepalives below the timeout or raise TcpEstablishedTimeout".to_string(),
-    );
+    let advice = match (attribution.reason(), record.protocol) {
+        (Some(ReasonCode::IdleTimeout), TCP) => {
+            "no rule change helps; use keepalives below the timeout or raise TcpEstablishedTimeout"
+        }
+        (Some(ReasonCode::IdleTimeout), _) => "no rule change helps; send within the timeout or raise it",
+        (Some(ReasonCode::AfterClose), _) => {
+            "no rule change helps: what comes after the end of a connection is dropped, so look at who goes on sending"
+        }
+        _ => "no rule change helps",
+    };
+    parts.push(advice.to_owned());
     Some(parts.join(", "))
 }
 
@@ -295,11 +430,25 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         Some(ReasonCode::DirectionUnknown) => {
             "flow-direction in the log format, or the interface's configuration"
         }
+        _ if is_unfiltered(attribution, record) => {
+            "nothing that logs or configuration hold: neither layer filters this service"
+        }
+        _ if attribution.candidates.contains(Cause::Nacl) && lacks_routes(attribution, record) => {
+            "describe-route-tables at that time: whether the way leads to the gateway in the subnet"
+        }
+        _ if attribution.candidates.contains(Cause::Nacl)
+            && attribution.rules.as_ref().is_some_and(|rules| rules.acl.is_none()) =>
+        {
+            "describe-network-acls at that time: the subnet's network ACL"
+        }
         Some(ReasonCode::ConfigMissing) if attribution.nacl_id().is_none() => {
             "the configuration at that time: describe-network-interfaces, describe-network-acls, describe-security-groups"
         }
         Some(ReasonCode::ConfigMissing) => {
             "what the configuration lacks or could not be read of: flowq config check names it"
+        }
+        _ if matches!(record.protocol, TCP | UDP) && !record.ports_known() => {
+            "the ports, which fragments do not have: a packet capture or traffic mirroring"
         }
         _ if attribution.candidates == CauseSet::of(&[Cause::SourceDestCheck]) => {
             "describe-network-interfaces at that time: the interface's addresses and its source/destination check"
@@ -311,6 +460,25 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         _ => "complete logs of the interface that reach back further, and the configuration's history",
     };
     Some(text)
+}
+
+/// The remote as the rules of the attribution see it.
+fn remote_packet(attribution: &Attribution, record: &Record<'_>) -> Option<Packet> {
+    let direction = attribution.direction?;
+    Some(record.packet(direction, record.remotes(direction).0?))
+}
+
+fn is_unfiltered(attribution: &Attribution, record: &Record<'_>) -> bool {
+    let packet = remote_packet(attribution, record);
+    let rules = attribution.rules.as_ref();
+    rules.zip(packet).is_some_and(|(rules, packet)| rules.unfiltered(&packet.remote).is_some())
+}
+
+fn lacks_routes(attribution: &Attribution, record: &Record<'_>) -> bool {
+    let packet = remote_packet(attribution, record);
+    let scope =
+        attribution.rules.as_ref().zip(packet).map(|(rules, packet)| rules.scope(&packet, None).reason);
+    scope == Some(ScopeReason::GatewayUnsure)
 }
 
 /// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.

@@ -77,7 +77,8 @@ pub(crate) fn quoted(value: impl std::fmt::Display) -> String {
 
 fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
     match (packet.protocol, packet.port) {
-        (TCP | UDP, _) if is_response => Some((1024, 65535)),
+        // Clients of old protocols use ports below 1024.
+        (TCP | UDP, port) if is_response => Some((port.map_or(1024, |port| port.min(1024)), 65535)),
         (TCP | UDP, Some(port)) => Some((port, port)),
         _ => None,
     }
@@ -175,6 +176,23 @@ pub(crate) fn list_fix(
     );
     added.0.push((wanted, number));
     Some(Fix { text, command, terraform })
+}
+
+/// The exclusion that takes a subnet out of Block Public Access; what begins inside needs no more than being let out.
+pub(super) fn exclusion_fix(subnet: &str, starts_inside: bool) -> Fix {
+    let mode = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
+    Fix {
+        text: format!("exclude {subnet}, or its VPC, from Block Public Access ({mode})"),
+        command: format!(
+            "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
+             --internet-gateway-exclusion-mode {mode}"
+        ),
+        terraform: resource(
+            "aws_vpc_block_public_access_exclusion",
+            subnet,
+            &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(mode))],
+        ),
+    }
 }
 
 /// The rule to add to a group of the interface.

@@ -4,6 +4,7 @@
 //! about the same flow; it reads nothing and keeps nothing. [`EvidenceIndex`] gathers the evidence from records in any order.
 //! Texts and fixes are made on demand by [`explain`], since most callers show only a few of them.
 
+mod captured;
 mod consistency;
 mod decide;
 mod direction;
@@ -24,6 +25,8 @@ mod without;
 mod regressions;
 #[cfg(test)]
 mod regressions_configuration;
+#[cfg(test)]
+mod regressions_texts;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -51,18 +51,38 @@ pub(super) fn tracked_at_start(
     if !may_be_under_way || !matches!(record.protocol, TCP | UDP) {
         return None;
     }
-    let began = evidence.first_accept?;
-    let [view] = engine.views(began, began)[..] else { return None };
-    let then = engine.interface(record.interface_id?, view)?;
-    let intended_only = matches!(then.provenance.origin, Origin::Undated | Origin::Terraform);
-    if intended_only || then.provenance.daily || then.provenance.distance(began).0 != 0 {
-        return None;
-    }
     let remote = record.remotes(direction).0?;
     let packet = record.packet(direction, remote);
     if now.iter().all(|rules| rules.group_verdict(&packet).decision == Decision::Allow) {
         return None;
     }
+    tracked_when_it_began(record, direction, engine, evidence)
+}
+
+/// Whether the rules of the time at which the flow was first seen had it tracked; `None` where they are not known. Of the
+/// interface only the groups' own versions have to be of that time: that it carried the same groups is taken from the capture
+/// at hand, as for every verdict.
+pub(super) fn tracked_when_it_began(
+    record: &Record<'_>,
+    direction: Direction,
+    engine: &mut Engine<'_>,
+    evidence: &Evidence,
+) -> Option<bool> {
+    let began = evidence.first_accept.filter(|_| matches!(record.protocol, TCP | UDP))?;
+    let [view] = engine.views(began, began)[..] else { return None };
+    let then = engine.interface(record.interface_id?, view)?;
+    let network = engine.network();
+    let is_known = |id: &String| {
+        network.groups.get(id, view).is_some_and(|group| {
+            let intended_only = matches!(group.version.origin, Origin::Undated | Origin::Terraform);
+            !intended_only && !group.version.daily && group.distance == 0
+        })
+    };
+    if !then.groups_known || !then.interface.group_ids.iter().all(is_known) {
+        return None;
+    }
+    let remote = record.remotes(direction).0?;
+    let packet = record.packet(direction, remote);
     let groups = &then.groups.as_ref()?.groups;
     let untracked =
         is_untracked(groups, &packet) || is_untracked(groups, &record.mirror_packet(direction, remote));

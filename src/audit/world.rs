@@ -21,6 +21,22 @@ const ADMINISTRATION: [(u16, &str); 9] = [
     (10250, "kubelet"),
 ];
 
+/// TCP ports of data stores and of cluster control, which are seldom meant for everybody.
+const DATA: [(u16, &str); 12] = [
+    (1433, "SQL Server"),
+    (1521, "Oracle"),
+    (2379, "etcd"),
+    (3306, "MySQL"),
+    (5432, "PostgreSQL"),
+    (5439, "Redshift"),
+    (6379, "Redis"),
+    (6443, "Kubernetes API"),
+    (9042, "Cassandra"),
+    (9200, "Elasticsearch"),
+    (11211, "Memcached"),
+    (27017, "MongoDB"),
+];
+
 /// What no packet of the internet comes from: private and reserved blocks of IPv4 (RFC 6890), and all of IPv6 but 2000::/3, out
 /// of which all global unicast addresses are assigned.
 const NOT_INTERNET: [([u8; 4], u8); 10] = [
@@ -170,12 +186,34 @@ fn world_open(
     carried: &[&NetworkInterface],
     findings: &mut Vec<Finding>,
 ) {
-    let Some(open) = administration(&rule.traffic) else { return };
+    let Some(open) = administration(&rule.traffic) else {
+        data_open(group, rule, findings);
+        return;
+    };
     let family = match &rule.remote {
         Remote::Cidr(cidr) => Some(cidr.family()),
         _ => None,
     };
     report(group, &rule_text(group, rule), "opens", &open, family, carried, findings);
+}
+
+/// A note on a rule that opens ports of data stores: some are meant to be open.
+fn data_open(group: &SecurityGroup, rule: &SecurityGroupRule, findings: &mut Vec<Finding>) {
+    let Traffic::Ports { protocol: TCP, ports } = &rule.traffic else { return };
+    let open: Vec<String> = (DATA.iter())
+        .filter(|(port, _)| ports.contains(*port))
+        .map(|(port, name)| format!("{name} ({port})"))
+        .collect();
+    if open.is_empty() {
+        return;
+    }
+    findings.push(Finding {
+        severity: Severity::Info,
+        check: "world_open",
+        object: group.id.clone(),
+        finding: format!("{} opens {} to everybody", rule_text(group, rule), open.join(", ")),
+        advice: "allow only the addresses that use it".to_owned(),
+    });
 }
 
 /// `what` opens `open` of the group to everybody of a family, or of any.

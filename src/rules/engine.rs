@@ -9,8 +9,8 @@ use super::routes::RouteKind;
 use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
 use crate::net::is_internet;
 use crate::network::{
-    Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, SecurityGroup, SecurityGroupRule,
-    Subnet, Timestamp, View, Vpc,
+    Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, RuleAction, SecurityGroup,
+    SecurityGroupRule, Subnet, Timestamp, View, Vpc,
 };
 use hashbrown::HashMap;
 use std::net::IpAddr;
@@ -411,6 +411,18 @@ impl InterfaceRules {
         if verdict.scope.applies == Ternary::Maybe && verdict.decision == Decision::Deny {
             verdict.decision = Decision::Unknown;
         }
+        // Where it is open, what lets the packet pass is not what may drop it.
+        if verdict.decision == Decision::Unknown
+            && verdict.entry.is_some_and(|entry| entry.action == Some(RuleAction::Allow))
+            && let Some(list) = lists.into_iter().flatten().find(|list| list.direction == verdict.direction)
+        {
+            let asked = Packet { direction: list.direction, remote: list.address, ..*packet };
+            let entries = acl.list(list.direction, asked.family());
+            let check = check_acl(entries, &asked);
+            let mut deciding = check.deciding.iter().rev().filter_map(|at| entries.get(*at));
+            let denies = deciding.find(|entry| entry.action != Some(RuleAction::Allow));
+            verdict.entry = denies.or(verdict.entry);
+        }
         // Of several that decide alike, some only perhaps, the one that surely matches is named (spec 8.3).
         if matches!(verdict.decision, Decision::Allow | Decision::Deny)
             && let Some(list) = lists.into_iter().flatten().find(|list| list.direction == verdict.direction)
@@ -428,6 +440,17 @@ impl InterfaceRules {
     /// Whether packets are shown to the list of their own direction and no other: no gateway's interface is in the subnet.
     pub fn has_one_list(&self) -> bool {
         self.surroundings.has_one_list()
+    }
+
+    /// Whether a rule that may match the packet looks at a group or a prefix list, so that what it does depends on what
+    /// the configuration holds of these.
+    pub fn hangs_on_others(&self, packet: &Packet) -> bool {
+        let Some(groups) = &self.groups else { return false };
+        let found = groups.matching(packet, || self.identity(packet));
+        found.perhaps.iter().any(|(group, rule)| {
+            let rule = groups.groups.get(*group).and_then(|group| group.rules.get(*rule));
+            rule.is_some_and(|rule| !matches!(rule.remote, Remote::Cidr(_)))
+        })
     }
 
     /// Each list of the network ACL that the packet passes, one by one, where [`acl_verdict`](Self::acl_verdict) puts

@@ -67,6 +67,16 @@ pub fn acl_list(acl: &NetworkAcl, egress: bool, family: Family) -> Vec<NaclEntry
     entries
 }
 
+/// The entries as an input has them, and the denies that close each list where it leaves them out (spec 6.4: Terraform does).
+pub fn closed_entries(acl: &NetworkAcl) -> Vec<NaclEntry> {
+    let mut entries = acl.entries.clone();
+    for (egress, family) in [false, true].into_iter().flat_map(|e| [(e, Family::V4), (e, Family::V6)]) {
+        let list = acl_list(acl, egress, family);
+        entries.extend(list.into_iter().filter(|entry| entry.is_default() && !acl.entries.contains(entry)));
+    }
+    entries
+}
+
 /// First match decides; an entry that may match leaves the decision open unless what follows decides alike (spec 8.3).
 pub fn check_acl(list: &[NaclEntry], packet: &Packet) -> AclCheck {
     let mut checks = Vec::new();

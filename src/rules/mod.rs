@@ -26,7 +26,9 @@ mod twin;
 
 pub use compiled::{CompiledAcl, CompiledGroups, Matching};
 pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
-pub use explain::{AclCheck, GroupCheck, RuleCheck, acl_list, allows_other_family, check_acl, check_groups};
+pub use explain::{
+    AclCheck, GroupCheck, RuleCheck, acl_list, allows_other_family, check_acl, check_groups, closed_entries,
+};
 pub use matching::{
     Mismatch, entry_elsewhere, entry_text, fits_other_family, match_entry, match_traffic, rule_text,
 };

@@ -39,8 +39,8 @@ pub struct Owners {
     peer_blocks: Vec<Prefix>,
     /// By subnet: its routes, where one of them leads through a middlebox.
     diverting: HashMap<String, Routes>,
-    /// By subnet: its routes, where one of them leads over a transit gateway.
-    transiting: HashMap<String, Routes>,
+    /// By subnet whose routes are known: these, where one of them leads over a transit gateway.
+    transiting: HashMap<String, Option<Routes>>,
 }
 
 /// Who asks whose address a remote is.
@@ -138,9 +138,8 @@ impl Owners {
             {
                 let routes = Routes::of_subnet(network, subnet, interface.vpc_id.as_deref(), view);
                 if let Some(routes) = routes {
-                    if routes.has_transit() {
-                        owners.transiting.insert(subnet.clone(), routes.clone());
-                    }
+                    let transiting = routes.has_transit().then(|| routes.clone());
+                    owners.transiting.insert(subnet.clone(), transiting);
                     if routes.has_middlebox() {
                         owners.diverting.insert(subnet.clone(), routes);
                     }
@@ -229,10 +228,9 @@ impl Owners {
     fn over_transit(&self, asker: &Asker<'_>, remote: &IpAddr, holder: &NetworkInterface) -> Ternary {
         let kind = |routes: &Routes, to: &IpAddr| routes.kind_to(to);
         let outward = asker.routes.map(|routes| kind(routes, remote) == RouteKind::Transit);
-        // Of subnets whose routes lead over none it is only known that they lead over none.
-        let inward = || {
-            let routes = self.transiting.get(holder.subnet_id.as_ref()?)?;
-            Some(kind(routes, &asker.own(remote)?) == RouteKind::Transit)
+        let inward = || match self.transiting.get(holder.subnet_id.as_ref()?)? {
+            None => Some(false),
+            Some(routes) => Some(kind(routes, &asker.own(remote)?) == RouteKind::Transit),
         };
         match (asker.direction.is_egress(), outward) {
             (true, Some(over)) => Ternary::from(over),

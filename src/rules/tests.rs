@@ -183,7 +183,10 @@ fn references_follow_the_path() {
     assert_eq!(across("peering pcx-1 vpc-1 vpc-9", far), "D D");
     // A transit gateway: outbound never; inbound where the gateway, whose setting no input has, and both attachments allow.
     assert_eq!(across("route subnet-1 10.9.0.0/16 tgw-1", keep), "U D");
-    assert_eq!(across("route subnet-1 10.0.0.0/8 tgw-1\npeering pcx-1 vpc-1 vpc-9", keep), "A D");
+    // Beside a peering connection the routes of the sender decide, and those of the other end are not known here.
+    assert_eq!(across("route subnet-1 10.0.0.0/8 tgw-1\npeering pcx-1 vpc-1 vpc-9", keep), "U D");
+    let back = "route subnet-9 10.0.0.0/16 pcx-1\npeering pcx-1 vpc-1 vpc-9";
+    assert_eq!(across(&format!("route subnet-1 10.0.0.0/8 tgw-1\n{back}"), keep), "A D");
     let attached = "peering pcx-1 vpc-1 vpc-7
         attachment tgw-attach-1 tgw-1 vpc-1 subnet-1
         attachment tgw-attach-9 tgw-1 vpc-9 subnet-9";

@@ -262,7 +262,7 @@ fn network_acls(network: &Network) -> Result<RecordBatch> {
 }
 
 fn network_acl_entries(network: &Network) -> Result<RecordBatch> {
-    let rows = rows(&network.acls, |acl| acl.entries.iter().collect());
+    let rows = rows(&network.acls, crate::rules::closed_entries);
     let mut columns = vec![
         ("nacl_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
         ("direction", text(&rows, |(_, _, entry)| direction(entry.egress))),
@@ -375,6 +375,22 @@ mod tests {
             lines(&network, "security_groups"),
             vec![format!("sg-1|web|111122223333|vpc-1|4|1|{times}")]
         );
+    }
+
+    #[test]
+    fn the_denies_that_close_a_list_are_rows_where_an_input_leaves_them_out() {
+        let network = network(r#"{"NetworkAcls":[{"NetworkAclId":"acl-1","Associations":[],"Entries":[]}]}"#);
+        let mut rows = lines(&network, "network_acl_entries");
+        rows.sort();
+        let starts: Vec<String> =
+            rows.iter().map(|row| row.split('|').take(4).collect::<Vec<_>>().join(" ")).collect();
+        let wanted = [
+            "acl-1 egress 32767 deny",
+            "acl-1 egress 32768 deny",
+            "acl-1 ingress 32767 deny",
+            "acl-1 ingress 32768 deny",
+        ];
+        assert_eq!(starts, wanted);
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub struct Rule {
     pub valid_to: Option<Timestamp>,
     /// The newest version of its object has it.
     pub current: bool,
-    /// The last second at which its object is known to have been without it, before it had it.
+    /// The last second at which its object may have been without it, where a version before its first had not it.
     pub absent_until: Option<Timestamp>,
 }
 
@@ -106,9 +106,11 @@ fn within<T>(
 ) -> impl Iterator<Item = (&Version<T>, Known)> {
     let versions = timeline.versions();
     versions.iter().enumerate().filter_map(move |(at, version)| {
-        // From the version before it to the one behind it either may hold.
+        // From the version before it to the one behind it either may hold. Between two captures it may have begun at any time,
+        // so it is only known to be there since its own.
         let last = at.checked_sub(1).and_then(|at| versions.get(at)).map(|one| one.to);
         let before = last.unwrap_or(Timestamp::MIN);
+        let last = last.map(|_| version.from.saturating_sub(1));
         let after = versions.get(at.saturating_add(1)).map_or(Timestamp::MAX, |one| one.from);
         let newest = at.saturating_add(1) == versions.len();
         (before < window.1 && after > window.0).then_some((version, (version.from, version.to, newest, last)))

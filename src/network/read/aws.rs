@@ -5,7 +5,7 @@ use super::coverage::{self, Asked, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record};
+use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record, unknown};
 use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
@@ -68,15 +68,12 @@ impl NetworkBuilder {
                 None => self.problem(context, key, "is no list; nothing was read from it"),
             }
         }
-        found.ok_or_else(|| {
-            let keys = match node.0.as_object() {
-                Some(object) if !object.is_empty() => {
-                    object.keys().take(6).cloned().collect::<Vec<_>>().join(", ")
-                }
-                _ => "none".to_string(),
-            };
-            ReadError::Unknown { file: context.file.clone(), keys }
-        })
+        // The CLI writes `{}` where some answers hold nothing.
+        let is_empty = node.0.as_object().is_some_and(serde_json::Map::is_empty);
+        if is_empty && coverage::operation(&context.command).is_some() {
+            return Ok(Document::AwsCli("an empty answer"));
+        }
+        found.ok_or_else(|| unknown(node.0, context))
     }
 
     /// The source that an output of a command is.
@@ -242,7 +239,10 @@ impl NetworkBuilder {
 
     /// The groups that an interface carries; `None` where they are not given, or not all of them can be read.
     fn group_ids(&mut self, node: Node<'_>, interface: &str, context: &Context) -> Option<Vec<String>> {
-        node.get("Groups")?;
+        if node.get("Groups").is_none() {
+            self.problem(context, interface, "Groups is missing; which groups it carries is not known");
+            return None;
+        }
         let listed = self.elements(node, "Groups", Need::Optional, interface, context)?;
         let found: Option<Vec<String>> = listed.into_iter().map(|group| group.text("GroupId")).collect();
         if found.is_none() {

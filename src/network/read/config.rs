@@ -33,7 +33,7 @@ impl NetworkBuilder {
         items().for_each(|item| self.config_item(item, &context));
     }
 
-    fn config_item(&mut self, item: Node<'_>, file: &Context) {
+    pub(super) fn config_item(&mut self, item: Node<'_>, file: &Context) {
         let Some(kind) = item.text("resourceType") else {
             self.problem(file, "-", "a configuration item without resourceType was left out");
             return;

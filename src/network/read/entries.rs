@@ -53,6 +53,10 @@ impl NetworkBuilder {
         let icmp = node.pair("IcmpTypeCode", "Type", "Code");
         let traffic = ports.and_then(|(from, to)| {
             let (kind, code) = icmp?;
+            // AWS always writes the ports of an entry for TCP or UDP: without them something left them out.
+            if from.is_none() && to.is_none() && matches!(protocol.as_str(), "6" | "17" | "tcp" | "udp") {
+                return Err("PortRange is missing".to_string());
+            }
             acl_traffic(&protocol, from, to, kind, code, cidr.as_ref())
         });
         let mut traffic = self.acl_traffic_or_any(traffic, &named, acl, context);

@@ -5,13 +5,20 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Number, Value};
 use std::fmt;
 
-/// Parses a document. Lists of one name are joined, of other members the last counts; the names that occur twice are given, too.
-pub(super) fn parse(text: &[u8]) -> Result<(Value, Vec<String>), serde_json::Error> {
-    let mut twice = Vec::new();
+/// Parses a document, or several one after the other (`jq -c`, files put together). Lists of one name are
+/// joined, of other members the last counts; the names that occur twice are given, too.
+pub(super) fn parse(text: &[u8]) -> Result<(Vec<Value>, Vec<String>), serde_json::Error> {
+    let (mut twice, mut values) = (Vec::new(), Vec::new());
     let mut input = serde_json::Deserializer::from_slice(text);
-    let value = Reader { twice: &mut twice }.deserialize(&mut input)?;
-    input.end()?;
-    Ok((value, twice))
+    loop {
+        values.push(Reader { twice: &mut twice }.deserialize(&mut input)?);
+        let Err(error) = input.end() else { break };
+        // Only what is an object or a list can be followed by another document.
+        if !values.last().is_some_and(|value| value.is_object() || value.is_array()) {
+            return Err(error);
+        }
+    }
+    Ok((values, twice))
 }
 
 struct Reader<'a> {
@@ -98,7 +105,7 @@ mod tests {
     fn every_kind_of_value() {
         let text = r#"{"a":[1,-2,2.5,"x\n",true,null,{}],"big":99999999999999999999}"#;
         let (value, twice) = parse(text.as_bytes()).unwrap();
-        assert_eq!(value, serde_json::from_str::<Value>(text).unwrap());
+        assert_eq!(value, vec![serde_json::from_str::<Value>(text).unwrap()]);
         assert_eq!(twice, Vec::<String>::new());
         assert!(parse(b"{} x").is_err() && parse(b"{").is_err());
     }
@@ -108,7 +115,7 @@ mod tests {
         let (value, twice) = parse(br#"{"Vpcs":[1],"n":1,"Vpcs":[2],"n":2}"#).unwrap();
         assert_eq!(
             (value, twice),
-            (json!({"Vpcs": [1, 2], "n": 2}), vec!["Vpcs".to_owned(), "n".to_owned()])
+            (vec![json!({"Vpcs": [1, 2], "n": 2})], vec!["Vpcs".to_owned(), "n".to_owned()])
         );
     }
 }

@@ -308,12 +308,17 @@ impl NetworkBuilder {
     pub fn read(&mut self, name: &str, text: &[u8], options: &ReadOptions) -> Result<Document, ReadError> {
         self.unnamed = 0;
         let text = plain_text(text);
-        let (value, twice) = json::parse(&text).map_err(|error| ReadError::Json {
+        let is_blank = text.iter().all(u8::is_ascii_whitespace);
+        let (values, twice) = json::parse(&text).map_err(|error| ReadError::Json {
             file: name.to_string(),
             line: error.line(),
             column: error.column(),
             detail: error.to_string().split(" at line ").next().unwrap_or_default().to_string(),
-            hint: if error.is_eof() { "the file is cut off; fetch it again" } else { "is it JSON output?" },
+            hint: match (is_blank, error.is_eof()) {
+                (true, _) => "the file is empty; fetch it again",
+                (false, true) => "the file is cut off; fetch it again",
+                (false, false) => "is it JSON output?",
+            },
         })?;
         let context = Context { file: name.to_string(), at: options.captured_at, ..Context::default() };
         for member in twice {
@@ -321,7 +326,13 @@ impl NetworkBuilder {
                 "occurs twice in one object: lists were joined, of anything else the last was taken";
             self.problem(&context, &member, message);
         }
-        self.document(&value, context, options)
+        // What they are together is told of the first.
+        let mut found = None;
+        for value in &values {
+            let document = self.document(value, context.clone(), options)?;
+            found.get_or_insert(document);
+        }
+        found.ok_or_else(|| unknown(&Value::Null, &context))
     }
 
     fn document(
@@ -361,6 +372,12 @@ impl NetworkBuilder {
         }
         if node.get("configurationItems").is_some() || node.get("baseConfigurationItems").is_some() {
             self.config_items(node, &context);
+            return Ok(Document::AwsConfig);
+        }
+        // What a notification carries, or `jq` picked out of a history.
+        let item = node.get("configurationItem").unwrap_or(node);
+        if item.get("configurationItemCaptureTime").is_some() && item.get("resourceType").is_some() {
+            self.config_item(item, &context);
             return Ok(Document::AwsConfig);
         }
         if let Some(found) = self.terraform(node, &context, options)? {
@@ -441,6 +458,20 @@ impl NetworkBuilder {
         network.finish();
         (network, self.problems)
     }
+}
+
+/// Why a document is of no known form.
+fn unknown(value: &Value, context: &Context) -> ReadError {
+    let keys = match value {
+        Value::Object(object) if !object.is_empty() => {
+            object.keys().take(6).cloned().collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(_) => {
+            "none: a bare list; keep the command's own output, without --query or jq".to_owned()
+        }
+        _ => "none".to_owned(),
+    };
+    ReadError::Unknown { file: context.file.clone(), keys }
 }
 
 fn record<T: Clone>(

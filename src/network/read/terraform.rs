@@ -34,6 +34,16 @@ impl NetworkBuilder {
         let is_plan = node.get("planned_values").is_some() || node.get("resource_changes").is_some();
         let is_state = node.get("values").is_some_and(|values| values.get("root_module").is_some());
         let is_raw = node.get("terraform_version").is_some() && node.get("resources").is_some();
+        // States of Terraform 0.11 and older.
+        let is_old = node.get("modules").is_some()
+            && node.get("serial").is_some()
+            && node.get("terraform_version").is_some();
+        let refuse = |version: String| ReadError::TerraformVersion { file: context.file.clone(), version };
+        if is_old {
+            let version =
+                node.integer("version").map_or("(missing)".to_owned(), |version| version.to_string());
+            return Err(refuse(format!("{version} of a state")));
+        }
         if !is_plan && !is_state && !is_raw {
             return Ok(None);
         }
@@ -43,7 +53,6 @@ impl NetworkBuilder {
         }
         let whole = proposed.then(|| completed(node.0));
         let node = whole.as_ref().map_or(node, Node);
-        let refuse = |version: String| ReadError::TerraformVersion { file: context.file.clone(), version };
         let mut resources = Vec::new();
         let document = if is_raw {
             match node.integer("version") {

@@ -126,7 +126,7 @@ fn network_acls_of_the_cli() {
           {"RuleNumber":90,"Egress":false,"Protocol":"-1","RuleAction":"deny","CidrBlock":"198.51.100.7/24"},
           {"RuleNumber":110,"Egress":false,"Protocol":"1","RuleAction":"allow","CidrBlock":"10.0.0.0/8","IcmpTypeCode":{"Type":8,"Code":-1},"PortRange":{"From":0,"To":0}},
           {"RuleNumber":120,"Egress":false,"Protocol":"58","RuleAction":"allow","CidrBlock":"10.0.0.0/8","IcmpTypeCode":{"Type":8,"Code":-1}},
-          {"RuleNumber":130,"Egress":true,"Protocol":"6","RuleAction":"allow","CidrBlock":"10.0.0/8"},
+          {"RuleNumber":130,"Egress":true,"Protocol":"6","RuleAction":"allow","CidrBlock":"10.0.0/8","PortRange":{"From":0,"To":65535}},
           {"RuleNumber":32768,"Egress":true,"Protocol":"-1","RuleAction":"deny","Ipv6CidrBlock":"::/0"}]}]}"#,
     )]);
     assert_eq!(

@@ -120,8 +120,8 @@ fn pages_that_are_whole_together_count_as_whole() {
     assert_eq!(of(&[("a/1.json", first.clone()), ("a/2.json", last.clone())]), (Decision::Deny, 0));
     assert_eq!(
         of(&[("a/1.json", first.clone()), ("b/2.json", last.clone())]),
-        (Decision::Unknown, 1),
-        "of another folder"
+        (Decision::Deny, 1),
+        "what tells of no other page is whole"
     );
     let command = "aws ec2 describe-network-interfaces --next-token abc";
     assert_eq!(of(&[("a/2.json", by(command, interfaces()))]), (Decision::Unknown, 1), "the last page alone");
@@ -249,4 +249,76 @@ fn without_all_interfaces_no_group_is_unused() {
     let others = || json!({"NetworkInterfaces": [eni("eni-1", "10.0.1.10", "sg-9")]});
     assert!(unused(others()));
     assert!(!unused(with_token(others())));
+}
+
+#[test]
+fn documents_of_one_file_are_all_read() {
+    // `jq -c` and files put together.
+    let text = format!("{}\n{}", interfaces(), reference());
+    let mut builder = NetworkBuilder::new();
+    builder.read("a.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+    let (network, _) = builder.finish();
+    assert_eq!((network.interfaces.len(), network.groups.len()), (1, 1));
+    let told = |text: &str| {
+        NetworkBuilder::new()
+            .read("a.json", text.as_bytes(), &ReadOptions::default())
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(told(" \n").contains("the file is empty"));
+    assert!(told("[{\"GroupId\":\"sg-1\"}]").contains("without --query"));
+    assert!(told("{\"Vpcs\": []} x").contains("trailing") || told("{\"Vpcs\": []} x").contains("expected"));
+    let old = told(r#"{"modules":[],"serial":1,"terraform_version":"0.11.1","version":3}"#);
+    assert!(old.contains("3 of a state"), "{old}");
+}
+
+#[test]
+fn one_item_of_aws_config_is_read() {
+    let group = reference()["SecurityGroups"][0].clone();
+    let file = config("history", &[("AWS::EC2::SecurityGroup", group)]);
+    let item = &file["configurationItems"][0];
+    for text in [item.to_string(), json!({"configurationItem": item, "messageType": "x"}).to_string()] {
+        let mut builder = NetworkBuilder::new();
+        builder.read("a.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+        assert_eq!(builder.finish().0.groups.len(), 1);
+    }
+}
+
+#[test]
+fn an_entry_without_its_ports_may_be_for_any() {
+    let mut list = acl("acl-1", false, &["subnet-1"]);
+    list["Entries"][0]["Protocol"] = json!("6");
+    let files =
+        |list: Value| [("a/enis.json", interfaces()), ("a/acls.json", json!({"NetworkAcls": [list]}))];
+    // AWS writes PortRange for TCP and UDP; without it entry 90 may or may not match before the default.
+    list["Entries"]
+        .as_array_mut()
+        .unwrap()
+        .push(json!({"RuleNumber": 100, "Egress": false, "Protocol": "-1",
+        "RuleAction": "allow", "CidrBlock": "0.0.0.0/0"}));
+    assert_eq!(judged(&files(list.clone())).1, Decision::Unknown);
+    list["Entries"][0]["PortRange"] = json!({"From": 0, "To": 65535});
+    assert_eq!(judged(&files(list)).1, Decision::Deny);
+}
+
+#[test]
+fn an_interface_without_its_list_of_groups_is_told() {
+    let mut one = eni("eni-1", "10.0.1.10", "sg-1");
+    one.as_object_mut().unwrap().remove("Groups");
+    let mut builder = NetworkBuilder::new();
+    let text = json!({"NetworkInterfaces": [one]}).to_string();
+    builder.read("a.json", text.as_bytes(), &ReadOptions::default()).unwrap();
+    assert!(builder.problems()[0].message.starts_with("Groups is missing"));
+}
+
+#[test]
+fn a_configuration_without_interfaces_or_lists_is_no_clear_one() {
+    let mut builder = NetworkBuilder::new();
+    builder.read("a.json", reference().to_string().as_bytes(), &ReadOptions::default()).unwrap();
+    let network = builder.finish().0;
+    let found = crate::audit::check(&network, View { at: NOON, after: false });
+    let advice: Vec<&str> = found.iter().map(|one| one.advice.as_str()).collect();
+    for command in ["describe-network-interfaces", "describe-network-acls"] {
+        assert!(advice.iter().any(|one| one.ends_with(command)), "{advice:?}");
+    }
 }

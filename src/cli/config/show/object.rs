@@ -2,7 +2,7 @@
 
 use super::known;
 use crate::network::{Destination, Found, Network, View};
-use crate::rules::{entry_text, rule_text};
+use crate::rules::{closed_entries, entry_text, rule_text};
 
 type Lines = Vec<(String, String)>;
 
@@ -89,9 +89,9 @@ fn acl(network: &Network, id: &str, view: View) -> Option<Lines> {
     opt(&mut lines, "vpc", acl.vpc_id.as_deref());
     add(&mut lines, "default of its VPC", if acl.is_default { "yes" } else { "no" });
     add(&mut lines, "subnets", joined(&acl.subnet_ids));
-    let mut entries: Vec<_> = acl.entries.iter().collect();
+    let mut entries = closed_entries(acl);
     entries.sort_by_key(|entry| (entry.egress, entry.number));
-    for entry in entries {
+    for entry in &entries {
         add(&mut lines, "entry", entry_text(acl, entry));
     }
     Some(lines)

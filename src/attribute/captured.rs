@@ -1,0 +1,108 @@
+//! Which capture of the configuration a verdict rests on, and what its other versions say: sentences for explanations.
+
+use super::decide::AROUND;
+use super::record::Record;
+use super::verdict::Attribution;
+use crate::network::{Network, Timeline, Timestamp, View};
+use crate::rules::{Decision, Engine, InterfaceRules, Packet, entry_text, rule_text};
+use std::sync::Arc;
+
+/// A moment as AWS writes it.
+pub(super) fn time_text(at: Timestamp) -> Option<String> {
+    Some(chrono::DateTime::from_timestamp(at, 0)?.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// The capture used, and how far from the record it was made.
+pub(super) fn capture_sentence(attribution: &Attribution, record: &Record<'_>) -> Option<String> {
+    let at = attribution.captured_at?;
+    let time = time_text(at)?;
+    Some(match attribution.capture_distance {
+        Some(distance @ 1..) => {
+            let side = if at > record.start { "after" } else { "before" };
+            format!(
+                "the configuration used was captured {distance} s away from the record, {side} it, at {time}"
+            )
+        }
+        _ => format!("by the configuration captured at {time}"),
+    })
+}
+
+/// When the versions of an object were captured that may have been in force, and the one of a view.
+fn versions<T>(
+    timeline: Option<&Timeline<T>>,
+    views: &[View],
+    used: View,
+) -> Option<(Vec<Timestamp>, Timestamp)> {
+    let timeline = timeline?;
+    let captured = |view: &View| timeline.pick(*view)?.version.captured_at;
+    let mut all: Vec<Timestamp> = views.iter().filter_map(captured).collect();
+    all.sort_unstable();
+    all.dedup();
+    Some((all, captured(&used)?)).filter(|(all, _)| all.len() > 1)
+}
+
+/// Which objects changed around a record, and which of their versions the verdict is of (row 7 of spec 8.7).
+pub(super) fn change_sentences(
+    record: &Record<'_>,
+    network: &Network,
+    rules: &InterfaceRules,
+) -> Vec<String> {
+    let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
+    let views = network.views(from, to);
+    let interface = &rules.interface;
+    let mut changed = Vec::new();
+    changed.extend(
+        versions(network.interfaces.timeline(&interface.id), &views, rules.view)
+            .map(|found| (interface.id.clone(), found)),
+    );
+    for group in &interface.group_ids {
+        let found = versions(network.groups.timeline(group), &views, rules.view);
+        changed.extend(found.map(|found| (group.clone(), found)));
+    }
+    if let Some(acl) = &rules.acl {
+        let found = versions(network.acls.timeline(&acl.acl.id), &views, rules.view);
+        changed.extend(found.map(|found| (acl.acl.id.clone(), found)));
+    }
+    let text = |(id, (all, used)): (String, (Vec<Timestamp>, Timestamp))| {
+        let times: Vec<String> = all.into_iter().filter_map(time_text).collect();
+        Some(format!(
+            "{id} has versions captured at {}: this is of the version of {}",
+            times.join(" and "),
+            time_text(used)?
+        ))
+    };
+    changed.into_iter().filter_map(text).collect()
+}
+
+/// Since when the last versions of an object have something; `None` where they always had.
+fn since<T>(timeline: Option<&Timeline<T>>, has: impl Fn(&T) -> bool) -> Option<String> {
+    let versions = timeline?.versions().iter().rev();
+    let having = versions.take_while(|version| version.value.as_deref().is_some_and(&has));
+    having.last().map(|version| version.from).and_then(time_text)
+}
+
+/// That the newest version of the groups, or of the list, lets the packet pass: what would be added is there already.
+pub(super) fn later_allows(
+    engine: &mut Engine<'_>,
+    rules: &Arc<InterfaceRules>,
+    packet: &Packet,
+    by_groups: bool,
+) -> Option<String> {
+    let newest = engine.interface(&rules.interface.id, View { at: Timestamp::MAX, after: false })?;
+    let network = engine.network();
+    let (text, since) = if by_groups {
+        let found = newest.group_verdict(packet);
+        let (group, rule) = found.rule.filter(|_| found.decision == Decision::Allow)?;
+        let timeline = network.groups.timeline(&group.id);
+        let has = |group: &crate::network::SecurityGroup| group.rules.iter().any(|one| one.means(rule));
+        (rule_text(group, rule), since(timeline, has))
+    } else {
+        let found = newest.acl_verdict(packet, None);
+        let acl = &newest.acl.as_ref()?.acl;
+        let entry = found.entry.filter(|_| found.decision == Decision::Allow)?;
+        let has = |acl: &crate::network::NetworkAcl| acl.entries.contains(entry);
+        (entry_text(acl, entry), since(network.acls.timeline(&acl.id), has))
+    };
+    let since = since.map_or_else(String::new, |at| format!(", since {at}"));
+    Some(format!("a later version of the configuration lets it pass already: {text}{since}"))
+}
