@@ -4,16 +4,16 @@ use super::{Finding, check};
 use crate::network::View;
 use crate::rules::fixture::Fixture;
 
-/// The findings about the network of a fixture.
+/// The findings about the network of a fixture, but for what the networks of most tests lack.
 pub(super) fn told(text: &str) -> Vec<Finding> {
-    check(&Fixture::new(text).network(), View { at: 0, after: false })
+    let mut found = check(&Fixture::new(text).network(), View { at: 0, after: false });
+    found.retain(|one| one.check != "nothing_captured");
+    found
 }
 
-/// The same in brief, but for what the networks of most tests lack.
+/// The same in brief.
 pub(super) fn found(text: &str) -> Vec<String> {
-    let mut found = told(text);
-    found.retain(|one| one.check != "nothing_captured");
-    brief(&found)
+    brief(&told(text))
 }
 
 pub(super) fn brief(findings: &[Finding]) -> Vec<String> {

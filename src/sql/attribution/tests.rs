@@ -515,7 +515,7 @@ fn configuration_is_known_by_its_content_whatever_its_name() {
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
     let interface = |id: &str| {
         format!(
-            " {{\"NetworkInterfaces\": [{{\"NetworkInterfaceId\": \"{id}\", \"PrivateIpAddress\": \"10.0.1.10\"}}]}}\n"
+            " {{\"NetworkInterfaces\": [{{\"NetworkInterfaceId\": \"{id}\", \"PrivateIpAddress\": \"10.0.1.10\", \"Groups\": []}}]}}\n"
         )
     };
     write("interfaces.txt", &interface("eni-1"));
