@@ -24,12 +24,12 @@ STALE_CONNECTION         it belongs to a connection that was   no rule helps; ke
 VPC_BPA                  VPC Block Public Access               an exclusion, if it is to pass
 ENCRYPTION_CONTROLS      VPC encryption controls               encrypt, or exclude
 CONFIG_MISMATCH          the configuration given lets it pass  give that of the time (config import, AWS Config)
-NOT_APPLICABLE           nothing of ours: a NAT gateway's own  nothing
+OTHER_REASON             what reject-reason names              see the documentation of flow logs
 UNDETERMINED             it cannot be told                     would_decide names what is missing
 
-confidence: PROVEN follows from configuration in force and the record alone; STRONG from that and the logs, or one of them where \
-nothing contradicts; WEAK is the likelier of several, which candidates name; NONE leaves it open. Only ACCEPTs that contradict the \
-configuration, gaps, and captures of another time lower it: explanation says which.
+confidence: PROVEN where no other documented explanation fits, under a configuration known to be in force; STRONG where others need a \
+rare or undocumented condition; WEAK where several fit: this is the simplest, and candidates names the others; NONE with UNDETERMINED. \
+ACCEPTs that contradict the configuration, gaps in the logs, and captures of another time lower it.
 blocking_set: all that would have to change for it to pass. first_blocker: which of them dropped it. reason_code: what the verdict \
 rests on, in one word; explanation says it in a sentence. README.md has all of this in tables.")]
 pub struct AttributeArgs {

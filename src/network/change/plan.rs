@@ -249,6 +249,8 @@ fn list_after(
     NetworkAcl {
         entries: untouched.chain(new).cloned().collect(),
         subnet_ids: difference(&known.subnet_ids, &before.subnet_ids, &after.subnet_ids, PartialEq::eq),
+        // Where the plan does not know its subnets any more, those of before may still be.
+        more_subnets: known.more_subnets || (after.more_subnets && !before.more_subnets),
         ..known
     }
 }

@@ -146,14 +146,41 @@ fn an_attribute_that_is_known_after_the_apply_is_not_empty() {
     let update = change("aws_network_acl.a", &["update"], before, after, json!({"ingress": true}));
     let (network, _) = applied(&plan(&[update], &[]));
     let found = network.acls.get("acl-1", NEWEST).unwrap();
-    assert!(found.value.entries.iter().all(|entry| entry.number == NACL_UNPLACED));
-    assert!(!found.value.entries.is_empty());
+    assert!(found.value.entries.iter().any(|entry| entry.number == NACL_UNPLACED));
+    assert!(found.value.entries.iter().all(|entry| entry.number == NACL_UNPLACED || entry.is_default()));
 
     let before = json!({"id": "pl-1", "name": "office", "address_family": "IPv4", "entry": [{"cidr": "192.0.2.0/24"}]});
     let after = json!({"id": "pl-1", "name": "office", "address_family": "IPv4"});
     let update = change("aws_ec2_managed_prefix_list.p", &["update"], before, after, json!({"entry": true}));
     let (network, _) = applied(&plan(&[update], &[]));
     assert_eq!(network.prefix_lists.get("pl-1", NEWEST).unwrap().value.entries, None);
+}
+
+#[test]
+fn a_subnet_that_goes_to_a_list_the_plan_makes_is_not_filtered_by_the_one_of_now() {
+    let of_subnet = |plan: &Value| {
+        let network = applied(plan).0;
+        let found = network.acl_of("subnet-1", Some("vpc-1"), NEWEST);
+        let own = |acl: &NetworkAcl| -> Vec<u32> {
+            acl.entries.iter().filter(|entry| !entry.is_default()).map(|entry| entry.number).collect()
+        };
+        found.map(|acl| own(acl.value))
+    };
+    let unknown = json!({"id": true, "network_acl_id": true});
+    let association = json!({"subnet_id": "subnet-1"});
+    let moved = change("aws_network_acl_association.a", &["create"], Value::Null, association, unknown);
+    assert_eq!(of_subnet(&plan(&[moved], &[])), Some(vec![NACL_UNPLACED; 2]));
+    // A list of which it is not known any more which subnets it serves.
+    let list = |subnets: Value| {
+        let mut values = json!({"id": "acl-1", "vpc_id": "vpc-1", "egress": [], "ingress": [{"rule_no": 100,
+            "action": "allow", "protocol": "-1", "cidr_block": ALL, "from_port": 0, "to_port": 0}]});
+        values["subnet_ids"] = subnets;
+        values
+    };
+    let (before, after) = (list(json!(["subnet-1"])), list(Value::Null));
+    let update = change("aws_network_acl.a", &["update"], before, after, json!({"subnet_ids": true}));
+    assert_eq!(of_subnet(&plan(&[update], &[])), None);
+    assert_eq!(of_subnet(&plan(&[], &[])), Some(vec![100]));
 }
 
 #[test]
@@ -194,7 +221,7 @@ fn a_rule_goes_with_its_resource_although_the_group_still_lists_it() {
     );
     let gone = change("aws_network_acl_rule.r", &["delete"], entry, Value::Null, json!({}));
     let (after, _) = applied(&plan(&[gone], &[list]));
-    assert_eq!(after.acls.get("acl-1", NEWEST).unwrap().value.entries, []);
+    assert!(after.acls.get("acl-1", NEWEST).unwrap().value.entries.iter().all(NaclEntry::is_default));
     let list = stays(
         "aws_ec2_managed_prefix_list.p",
         json!({"id": "pl-1", "name": "office", "address_family": "IPv4",

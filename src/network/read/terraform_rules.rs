@@ -8,7 +8,7 @@ use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::terraform_balancers::Balancing;
 use super::terraform_network::Plumbing;
-use super::terraform_plan::Gone;
+use super::terraform_plan::{Gone, is_unknown};
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
@@ -243,6 +243,15 @@ impl NetworkBuilder {
                     }
                     gathered.acl_entries.entry(acl.clone()).or_default().push(entry);
                 }
+            }
+            "aws_network_acl_association" if values.get("network_acl_id").is_some_and(is_unknown) => {
+                // The subnet leaves its list for one that the plan makes, whose entries name it by an id that nobody knows yet.
+                gathered.acls.push(NetworkAcl {
+                    id,
+                    subnet_ids: values.text("subnet_id").into_iter().collect(),
+                    entries: entries::unplaced("known after apply").into_iter().collect(),
+                    ..NetworkAcl::default()
+                });
             }
             "aws_network_acl_association" => {
                 let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
