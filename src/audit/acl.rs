@@ -212,7 +212,7 @@ impl Report<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cases::found;
+    use super::super::cases::{self, found};
     use super::*;
     use crate::net::TCP;
 
@@ -289,9 +289,7 @@ mod tests {
         let lines: Vec<String> = entries.split(';').map(|entry| format!("acl-1 {}", entry.trim())).collect();
         let text =
             format!("subnet subnet-1 vpc-1 10.0.1.0/24\n nacl acl-1 vpc-1 subnet-1\n{}", lines.join("\n"));
-        let network = crate::rules::fixture::Fixture::new(&text).network();
-        let found = super::super::check(&network, View { at: 0, after: false });
-        found.into_iter().map(|f| (f.finding, f.advice)).collect()
+        cases::told(&text).into_iter().map(|f| (f.finding, f.advice)).collect()
     }
 
     const OUT: &str = "out 100 allow all 0.0.0.0/0; in 900 allow tcp 1024-65535 0.0.0.0/0; in 910 allow udp 1024-65535 0.0.0.0/0";

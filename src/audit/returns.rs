@@ -218,10 +218,8 @@ fn part(gap: &Gap) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cases::found;
-    use super::super::{Finding, check};
-    use crate::network::View;
-    use crate::rules::fixture::Fixture;
+    use super::super::Finding;
+    use super::super::cases::{self, found};
 
     fn network(entries: &str) -> String {
         let lines: Vec<String> = entries.split(';').map(|entry| format!("acl-1 {}", entry.trim())).collect();
@@ -234,7 +232,7 @@ mod tests {
     }
 
     fn told(entries: &str) -> Vec<Finding> {
-        check(&Fixture::new(&network(entries)).network(), View { at: 0, after: false })
+        cases::told(&network(entries))
     }
 
     #[test]
