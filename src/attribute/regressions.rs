@@ -169,15 +169,7 @@ fn older_packets_of_the_flow_make_a_stale_connection_possible() {
 }
 
 fn observed<T>(at: i64, origin: Origin, value: T) -> Observation<T> {
-    Observation {
-        at: Some(NOON + at),
-        sequence: 0,
-        origin,
-        reduced: false,
-        part: false,
-        daily: false,
-        value: Some(value),
-    }
+    Observation::new(Some(NOON + at), origin, Some(value))
 }
 
 /// The two subnets, of which acl-2 and sg-b are given for each time: their lines and those of the rest.

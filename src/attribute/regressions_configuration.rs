@@ -255,14 +255,9 @@ fn what_is_recorded_once_a_day_proves_nothing() {
     let mut network = Fixture::new(&two(ALL_OPEN)).network();
     let closed = Fixture::new("sg-b in tcp 22 0.0.0.0/0").groups.remove("sg-b").unwrap();
     let put = |network: &mut Network, daily| {
-        let reading = |at| Observation {
-            at: Some(super::tests::NOON + at),
-            sequence: 0,
-            origin: Origin::History,
-            reduced: false,
-            part: false,
-            daily,
-            value: Some(closed.clone()),
+        let reading = |at| {
+            let at = Some(super::tests::NOON + at);
+            Observation { daily, ..Observation::new(at, Origin::History, Some(closed.clone())) }
         };
         network.groups.put("sg-b".into(), Timeline::new(vec![reading(-90_000), reading(40_000)]));
         network.finish();

@@ -113,15 +113,11 @@ fn rules_that_were_removed_are_looked_up_by_the_groups_history_alone() {
     let allows = format!("{open}sg-b in tcp 22 0.0.0.0/0");
     let mut network = changing(Origin::History, &[(-90_000, &allows), (0, &open)]);
     let interface = network.interfaces.timeline("eni-b").unwrap().versions()[0].value.clone().unwrap();
-    let seen = crate::network::Observation {
-        at: Some(super::tests::NOON + 5000),
-        sequence: 0,
-        origin: Origin::Snapshot,
-        reduced: false,
-        part: false,
-        daily: false,
-        value: Some((*interface).clone()),
-    };
+    let seen = crate::network::Observation::new(
+        Some(super::tests::NOON + 5000),
+        Origin::Snapshot,
+        Some((*interface).clone()),
+    );
     network.interfaces.put("eni-b".into(), crate::network::Timeline::new(vec![seen]));
     network.finish();
     let log = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT -600

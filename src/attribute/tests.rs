@@ -199,15 +199,7 @@ pub(super) fn with_history(before: &str, after: &str) -> Network {
     let group = |lines: &str, at: i64| {
         let mut group = Fixture::new(&format!("sg-b\n{lines}")).groups.remove("sg-b").unwrap();
         group.id = "sg-b".into();
-        Observation {
-            at: Some(NOON + at),
-            sequence: 0,
-            origin: Origin::History,
-            reduced: false,
-            part: false,
-            daily: false,
-            value: Some(group),
-        }
+        Observation::new(Some(NOON + at), Origin::History, Some(group))
     };
     network.groups.put("sg-b".into(), Timeline::new(vec![group(before, -90_000), group(after, 0)]));
     network.finish();

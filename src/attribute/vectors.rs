@@ -233,15 +233,7 @@ fn t19_a_snapshot_taken_later_and_the_history() {
     let mut late = Fixture::new(&two(OPEN)).network();
     let group = Fixture::new("sg-b in tcp 443 0.0.0.0/0").groups.remove("sg-b").unwrap();
     let at = Some(NOON);
-    let reading = Observation {
-        at,
-        sequence: 0,
-        origin: Origin::Snapshot,
-        reduced: false,
-        part: false,
-        daily: false,
-        value: Some(group),
-    };
+    let reading = Observation::new(at, Origin::Snapshot, Some(group));
     late.groups.put("sg-b".into(), Timeline::new(vec![reading]));
     late.finish();
     judge(&Case { network: Some(late), log, skipdata: None }, "CONFIG_MISMATCH WEAK CONFIG_NOT_IN_FORCE");

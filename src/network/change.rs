@@ -35,15 +35,7 @@ fn newest<T>(kind: &Kind<T>) -> impl Iterator<Item = (&str, Option<&T>)> {
 }
 
 fn gone<T: PartialEq>() -> Timeline<T> {
-    Timeline::new(vec![Observation {
-        at: None,
-        sequence: 0,
-        origin: Origin::History,
-        reduced: false,
-        part: false,
-        daily: false,
-        value: None,
-    }])
+    Timeline::new(vec![Observation::new(None, Origin::History, None)])
 }
 
 impl Changed {

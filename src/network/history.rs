@@ -83,6 +83,13 @@ pub struct Observation<T> {
     pub value: Option<T>,
 }
 
+impl<T> Observation<T> {
+    /// A full reading out of a capture of all there is; `None` where the object was deleted.
+    pub fn new(at: Option<Timestamp>, origin: Origin, value: Option<T>) -> Self {
+        Observation { at, sequence: 0, origin, reduced: false, part: false, daily: false, value }
+    }
+}
+
 /// Which neighbour to take where nothing is known for the moment itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct View {
@@ -385,7 +392,7 @@ mod tests {
     use super::*;
 
     fn read(at: Option<i64>, origin: Origin, value: Option<&'static str>) -> Observation<&'static str> {
-        Observation { at, sequence: 0, origin, reduced: false, part: false, daily: false, value }
+        Observation::new(at, origin, value)
     }
 
     fn at(timeline: &Timeline<&'static str>, at: i64, after: bool) -> Option<(&'static str, i64)> {

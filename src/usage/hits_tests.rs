@@ -272,15 +272,7 @@ fn changed() -> Network {
     use crate::network::{Observation, Origin, Timeline};
     let mut network = Fixture::new(&format!("{BASE}\nsg-1 in tcp 443 0.0.0.0/0")).network();
     let group = |text: &str| Fixture::new(text).groups.remove("sg-1");
-    let reading = |at, value| Observation {
-        at: Some(at),
-        sequence: 0,
-        origin: Origin::History,
-        reduced: false,
-        part: false,
-        daily: false,
-        value,
-    };
+    let reading = |at, value| Observation::new(Some(at), Origin::History, value);
     let readings = vec![
         reading(0, group("sg-1 in tcp 443 0.0.0.0/0")),
         reading(1000, group("sg-1 in tcp 8443 0.0.0.0/0")),

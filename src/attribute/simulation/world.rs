@@ -276,15 +276,7 @@ fn known(captured: Vec<(i64, Fixture)>, origin: Origin) -> Network {
             let mut readings: std::collections::BTreeMap<String, Vec<_>> = Default::default();
             for (at, fixture) in &captured {
                 for (id, object) in &fixture.$field {
-                    readings.entry(id.clone()).or_default().push(Observation {
-                        at: Some(*at),
-                        sequence: 0,
-                        origin,
-                        reduced: false,
-                        part: false,
-                        daily: false,
-                        value: Some(object.clone()),
-                    });
+                    readings.entry(id.clone()).or_default().push(Observation::new(Some(*at), origin, Some(object.clone())));
                 }
             }
             for (id, readings) in readings {

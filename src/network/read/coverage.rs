@@ -340,15 +340,7 @@ impl<'a> Captures<'a> {
         }
         readings.extend(absent.into_iter().map(|(source, at)| Reading {
             source: Some(source),
-            seen: Observation {
-                at: Some(at),
-                sequence: 0,
-                origin,
-                reduced: false,
-                part: false,
-                daily: false,
-                value: None,
-            },
+            seen: Observation::new(Some(at), origin, None),
         }));
     }
 

@@ -175,18 +175,7 @@ impl NetworkBuilder {
 
 /// An object of which only pieces were given.
 fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
-    Reading {
-        source: None,
-        seen: Observation {
-            at,
-            sequence: 0,
-            origin,
-            reduced: false,
-            part: false,
-            daily: false,
-            value: Some(value),
-        },
-    }
+    Reading { source: None, seen: Observation::new(at, origin, Some(value)) }
 }
 
 /// Adds what rule resources say to a group's inline rules. A refreshed state repeats the former among the latter, without

@@ -158,14 +158,8 @@ fn network(changes: bool) -> Network {
     let mut network = lines(denies).network();
     if changes {
         let versions = [(-600, denies), (600, "acl-1 in 10 allow tcp 22 0.0.0.0/0")];
-        let versions = versions.map(|(at, entry)| Observation {
-            at: Some(TEN + at),
-            sequence: 0,
-            origin: Origin::History,
-            reduced: false,
-            part: false,
-            daily: false,
-            value: Some(lines(entry).acls["acl-1"].clone()),
+        let versions = versions.map(|(at, entry)| {
+            Observation::new(Some(TEN + at), Origin::History, Some(lines(entry).acls["acl-1"].clone()))
         });
         network.acls.put("acl-1".into(), Timeline::new(versions.into()));
         network.finish();
