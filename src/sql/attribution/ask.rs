@@ -71,6 +71,7 @@ impl Sifter {
         let keys = Asked { src, dst, packets, protocols, ports: [src_ports, dst_ports] };
         let exact = &observer.wanted.exact;
         hashes.clear();
+        // ACCEPTs that lasted too long to ask for their time, in order.
         let mut long: Vec<usize> = Vec::new();
         for (nth, passed) in passed.iter().enumerate() {
             let Some(lane) = self.lanes.get(passed.1).filter(|lane| !lane.several) else { continue };
@@ -98,7 +99,8 @@ impl Sifter {
                 wanted.get_mut(*tag as usize % 4).into_iter().for_each(|wanted| *wanted = true);
             }
             // Whose own side may be shown by several addresses is told one by one.
-            let several = self.lanes.get(passed.1).is_some_and(|lane| lane.several) || long.contains(&nth);
+            let several =
+                self.lanes.get(passed.1).is_some_and(|lane| lane.several) || long.binary_search(&nth).is_ok();
             match several {
                 true => hits.push((*passed, None)),
                 false if wanted.contains(&true) => hits.push((*passed, Some(wanted))),
