@@ -76,13 +76,7 @@ pub async fn report(
     for name in made {
         context.deregister_table(name)?;
     }
-    let mut made = settled(result?)?;
-    let named = |subject: String| Some((rule_words(table.network()?, &subject)?, subject));
-    made.rules = std::mem::take(&mut made.rules)
-        .into_iter()
-        .filter_map(|(subject, _)| named(subject).map(|(words, subject)| (subject, words)))
-        .collect();
-    Ok(made)
+    settled(result?, |subject| rule_words(table.network()?, subject))
 }
 
 /// An entry in words, or the names of groups.
@@ -105,8 +99,8 @@ fn rule_words(network: &Network, subject: &str) -> Option<String> {
     entries.next().filter(|_| entries.next().is_none()).map(|entry| entry_text(acl, entry))
 }
 
-/// Takes the counts of rows out of the batches.
-fn settled(batches: Vec<RecordBatch>) -> Result<Made> {
+/// Takes the counts of rows out of the batches; `in_words` is a rule by its subject.
+fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str) -> Option<String>) -> Result<Made> {
     let mut shown: Vec<(String, u64, u64)> = Vec::new();
     let mut found = Vec::with_capacity(batches.len());
     let mut rules: Vec<(String, String)> = Vec::new();
@@ -121,7 +115,8 @@ fn settled(batches: Vec<RecordBatch>) -> Result<Made> {
         for row in 0..batch.num_rows() {
             let name = section.map_or("", |section| section.value(row));
             if let (Some(subject), "rule") = (subject, name) {
-                rules.push((subject.value(row).to_owned(), String::new()));
+                let subject = subject.value(row);
+                rules.extend(in_words(subject).map(|words| (subject.to_owned(), words)));
             }
             let all = of_all.map_or(0, |of_all| u64::try_from(of_all.value(row)).unwrap_or(0));
             match shown.iter_mut().find(|(known, ..)| known == name) {
