@@ -189,6 +189,13 @@ impl Printer {
         }
     }
 
+    /// Says how many more there are than were shown, if there are more.
+    pub fn left_out(&self, more: u64, what: &str) {
+        if more > 0 {
+            self.note(&format!("{more} more {what} are left out (--limit)"));
+        }
+    }
+
     /// Warns.
     pub fn warn(&self, text: &str) {
         if !self.quiet {

@@ -139,9 +139,7 @@ fn named(
         let counted =
             format!("select count(*) as found from (\n{}\n)", query.sql.trim().trim_end_matches(';'));
         let more = engine.count(&counted, &all).unwrap_or(0).saturating_sub(engine.rows_given());
-        if more > 0 {
-            printer.note(&format!("{more} more rows are left out (--limit)"));
-        }
+        printer.left_out(more, "rows");
     }
     if let Some(summary) = engine.usage().summary() {
         say(&summary, printer);
@@ -247,9 +245,7 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
         }
         _ => tightening_rows(&found, span, printer)?,
     }
-    if cut > 0 {
-        printer.note(&format!("{cut} more rules are left out (--limit)"));
-    }
+    printer.left_out(cut as u64, "rules");
     let refused = engine.report_refused(printer);
     say_window(traffic.presence().span(), traffic.counts(), printer);
     let (count, are) = (found.narrower.len(), if found.narrower.len() == 1 { "is" } else { "are" });

@@ -85,6 +85,7 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     };
     let found = what_if(&traffic, &after)?;
     print_effects(&found, &changed.not_followed, args.limit, printer)?;
+    printer.left_out(found.effects.len().saturating_sub(args.limit) as u64, "rows");
     let refused = engine.report_refused(printer);
     say_window(found.window, traffic.counts(), printer);
     let fails = summary(&found, args, printer);
@@ -167,12 +168,11 @@ fn print_effects(
     limit: usize,
     printer: &Printer,
 ) -> anyhow::Result<()> {
-    let more = found.effects.len().saturating_sub(limit);
     if printer.format() == OutputFormat::Table {
         let shown = found.effects.iter().take(limit).map(effect_text);
         let rest = not_followed.iter().map(|change| format!("{NOT_LOOKED_AT}  {change}\n"));
         printer.data(&shown.chain(rest).collect::<String>())?;
-        return left_out(more, printer);
+        return Ok(());
     }
     let effects = || found.effects.iter().take(limit);
     // What was not looked at stands last, in a row of its own each, so that no reader of the rows takes them for all there is.
@@ -203,15 +203,7 @@ fn print_effects(
         ("first_seen", time(&|effect| effect.totals.first)),
         ("last_seen", time(&|effect| effect.totals.last)),
     ];
-    print(columns, printer).context("cannot write the effects")?;
-    left_out(more, printer)
-}
-
-fn left_out(more: usize, printer: &Printer) -> anyhow::Result<()> {
-    if more > 0 {
-        printer.note(&format!("{more} more rows are left out (--limit)"));
-    }
-    Ok(())
+    print(columns, printer).context("cannot write the effects")
 }
 
 fn protocol(effect: &Effect) -> String {
