@@ -2,7 +2,7 @@
 //!
 //! The engine's fair pool lets operators that can spill have all memory but what others hold. Then a sort that has filled it
 //! finds none for merging what it spilled, and neither does the merge of the sorts of all threads: more memory is needed than
-//! spilling saves. Here buffers of a plan with such merges leave room for them, and one merge leaves room for the others.
+//! spilling saves. Here each merge has a share of its own, and each sort holds no more than its merge can work on.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -30,10 +30,36 @@ struct State {
     spillers: usize,
     /// Those that merge what has been spilled.
     mergers: usize,
-    /// Bytes that spilling would free.
-    spillable: usize,
-    /// The other bytes.
-    held: usize,
+    /// Bytes by who has them, at [`Part::index`].
+    bytes: [usize; 4],
+}
+
+/// What a consumer is, as far as sharing goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Part {
+    /// It can spill what it holds.
+    Spill,
+    /// It merges the sorted runs of one sort: those in memory with their keys beside them, which may be as large as they are.
+    Merge,
+    /// It deals rows out among threads.
+    Deal,
+    /// It holds what it holds: the tables of joins, windows, the last merge of the sorts of all threads.
+    Hold,
+}
+
+impl Part {
+    fn of(consumer: &MemoryConsumer) -> Part {
+        match consumer.can_spill() {
+            _ if consumer.name().starts_with(DEAL) => Part::Deal,
+            true => Part::Spill,
+            false if consumer.name().starts_with(MERGE) => Part::Merge,
+            false => Part::Hold,
+        }
+    }
+
+    const fn index(self) -> usize {
+        self as usize
+    }
 }
 
 impl SharedPool {
@@ -46,31 +72,25 @@ impl SharedPool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The most bytes that a reservation may have in all, and that are free.
-    fn bounds(&self, state: &State, consumer: &MemoryConsumer) -> (usize, usize) {
-        let free = self.size.saturating_sub(state.held.saturating_add(state.spillable));
-        if spills(consumer) {
-            // Merging sorted rows takes their keys beside them, which may be as large as they are.
-            let room = if state.mergers > 0 { self.size / 5 * 3 } else { self.size };
-            let room = room.min(self.size.saturating_sub(state.held));
-            return (room / state.spillers.max(1), usize::MAX);
+    /// The most bytes that a reservation of this part may have in all, and that are free.
+    ///
+    /// Beside merges the sorts have as much as the merges have in all, each the same share, so that each merge can hold the
+    /// keys of its sort's rows; an eighth is left to what comes after them. A merge has its share whatever the others do,
+    /// for without it the query ends.
+    fn bounds(&self, state: &State, part: Part) -> (usize, usize) {
+        let merging = if state.mergers > 0 { self.size / 16 * 7 } else { 0 };
+        let kept = self.size.saturating_sub(merging).saturating_sub(state.bytes(Part::Hold));
+        match part {
+            Part::Spill => {
+                let room = kept.saturating_sub(state.bytes(Part::Deal));
+                let room = if state.mergers > 0 { room.min(merging) } else { room };
+                (room / state.spillers.max(state.mergers).max(1), usize::MAX)
+            }
+            Part::Merge => (merging / state.mergers.max(1), usize::MAX),
+            Part::Deal => (self.size / 4, usize::MAX),
+            Part::Hold => (usize::MAX, kept.saturating_sub(state.bytes(Part::Spill))),
         }
-        if consumer.name().starts_with(DEAL) {
-            return (self.size / 4, usize::MAX);
-        }
-        if is_merge(consumer) {
-            return (self.size / 4 * 3 / state.mergers.max(1), free);
-        }
-        (usize::MAX, free)
     }
-}
-
-fn spills(consumer: &MemoryConsumer) -> bool {
-    consumer.can_spill() && !consumer.name().starts_with(DEAL)
-}
-
-fn is_merge(consumer: &MemoryConsumer) -> bool {
-    !consumer.can_spill() && consumer.name().starts_with(MERGE)
 }
 
 impl MemoryPool for SharedPool {
@@ -79,32 +99,29 @@ impl MemoryPool for SharedPool {
     }
 
     fn register(&self, consumer: &MemoryConsumer) {
-        let mut state = self.state();
-        state.spillers += usize::from(spills(consumer));
-        state.mergers += usize::from(is_merge(consumer));
+        let (mut state, part) = (self.state(), Part::of(consumer));
+        state.spillers += usize::from(part == Part::Spill);
+        state.mergers += usize::from(part == Part::Merge);
     }
 
     fn unregister(&self, consumer: &MemoryConsumer) {
-        let mut state = self.state();
-        state.spillers = state.spillers.saturating_sub(usize::from(spills(consumer)));
-        state.mergers = state.mergers.saturating_sub(usize::from(is_merge(consumer)));
+        let (mut state, part) = (self.state(), Part::of(consumer));
+        state.spillers = state.spillers.saturating_sub(usize::from(part == Part::Spill));
+        state.mergers = state.mergers.saturating_sub(usize::from(part == Part::Merge));
     }
 
     fn grow(&self, reservation: &MemoryReservation, additional: usize) {
-        self.state().add(reservation, additional);
+        self.state().add(Part::of(reservation.consumer()), additional);
     }
 
     fn shrink(&self, reservation: &MemoryReservation, shrink: usize) {
-        let mut state = self.state();
-        match spills(reservation.consumer()) {
-            true => state.spillable = state.spillable.saturating_sub(shrink),
-            false => state.held = state.held.saturating_sub(shrink),
-        }
+        let bytes = &mut self.state().bytes[Part::of(reservation.consumer()).index()];
+        *bytes = bytes.saturating_sub(shrink);
     }
 
     fn try_grow(&self, reservation: &MemoryReservation, additional: usize) -> Result<()> {
-        let mut state = self.state();
-        let (most, free) = self.bounds(&state, reservation.consumer());
+        let (mut state, part) = (self.state(), Part::of(reservation.consumer()));
+        let (most, free) = self.bounds(&state, part);
         if reservation.size().saturating_add(additional) > most || additional > free {
             let left = free.min(most.saturating_sub(reservation.size()));
             return Err(DataFusionError::ResourcesExhausted(format!(
@@ -113,13 +130,12 @@ impl MemoryPool for SharedPool {
                 reservation.size(),
             )));
         }
-        state.add(reservation, additional);
+        state.add(part, additional);
         Ok(())
     }
 
     fn reserved(&self) -> usize {
-        let state = self.state();
-        state.held.saturating_add(state.spillable)
+        self.state().bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
     }
 
     fn memory_limit(&self) -> MemoryLimit {
@@ -128,11 +144,13 @@ impl MemoryPool for SharedPool {
 }
 
 impl State {
-    fn add(&mut self, reservation: &MemoryReservation, additional: usize) {
-        match spills(reservation.consumer()) {
-            true => self.spillable = self.spillable.saturating_add(additional),
-            false => self.held = self.held.saturating_add(additional),
-        }
+    fn bytes(&self, part: Part) -> usize {
+        self.bytes[part.index()]
+    }
+
+    fn add(&mut self, part: Part, additional: usize) {
+        let bytes = &mut self.bytes[part.index()];
+        *bytes = bytes.saturating_add(additional);
     }
 }
 
@@ -149,33 +167,50 @@ mod tests {
 
     #[test]
     fn sorts_leave_room_for_their_merges() {
-        let pool: Arc<dyn MemoryPool> = Arc::new(SharedPool::new(1000));
+        let pool: Arc<dyn MemoryPool> = Arc::new(SharedPool::new(1600));
         let spiller = |name: &str| MemoryConsumer::new(name).with_can_spill(true).register(&pool);
         let group = spiller("GroupedHashAggregateStream[0]");
         // Without a merge all of it can be had.
-        group.try_grow(1000).unwrap();
+        group.try_grow(1600).unwrap();
         drop(group);
         let (one, other) = (spiller("ExternalSorter[0]"), spiller("ExternalSorter[1]"));
         let merges = [0, 1].map(|number| MemoryConsumer::new(format!("{MERGE}[{number}]")).register(&pool));
-        one.try_grow(300).unwrap();
+        one.try_grow(350).unwrap();
         assert!(one.try_grow(1).is_err());
-        other.try_grow(300).unwrap();
+        other.try_grow(350).unwrap();
         let [merge, last] = merges;
-        merge.try_grow(375).unwrap();
+        merge.try_grow(350).unwrap();
         // A greedy one leaves something to the other.
         assert!(merge.try_grow(1).is_err());
-        drop((one, other));
-        assert!(merge.try_grow(1).is_err());
-        last.try_grow(375).unwrap();
+        drop(one);
+        // A sort that is done leaves nothing to the other, whose merge would be smaller than it.
+        assert!(other.try_grow(1).is_err());
+        last.try_grow(350).unwrap();
         let top = MemoryConsumer::new("SortPreservingMergeExec[0]").register(&pool);
-        top.try_grow(250).unwrap();
-        let dealer = spiller("RepartitionExec[Merge 0]");
-        dealer.try_grow(250).unwrap();
-        assert!(dealer.try_grow(1).is_err());
+        top.try_grow(550).unwrap();
         let refused = top.try_grow(1).unwrap_err().to_string();
         assert!(
-            refused.contains("SortPreservingMergeExec[0] wants 1 bytes beside its 250, and 0 are left"),
+            refused.contains("SortPreservingMergeExec[0] wants 1 bytes beside its 550, and 0 are left"),
             "{refused}"
         );
+    }
+
+    /// Rows being dealt out and full sorts held all memory, and a merge ended the query.
+    #[test]
+    fn merges_have_their_share_whatever_others_hold() {
+        let pool: Arc<dyn MemoryPool> = Arc::new(SharedPool::new(1600));
+        let dealer = MemoryConsumer::new("RepartitionExec[Merge 0]").with_can_spill(true).register(&pool);
+        let sorter = MemoryConsumer::new("ExternalSorter[0]").with_can_spill(true).register(&pool);
+        let merge = MemoryConsumer::new(format!("{MERGE}[0]")).register(&pool);
+        let top = MemoryConsumer::new("SortPreservingMergeExec[0]").register(&pool);
+        dealer.try_grow(400).unwrap();
+        assert!(dealer.try_grow(1).is_err());
+        sorter.try_grow(500).unwrap();
+        assert!(sorter.try_grow(1).is_err());
+        top.try_grow(400).unwrap();
+        assert!(top.try_grow(1).is_err());
+        merge.try_grow(700).unwrap();
+        assert!(merge.try_grow(1).is_err());
+        assert_eq!(pool.reserved(), 2000);
     }
 }

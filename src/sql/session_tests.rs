@@ -71,7 +71,7 @@ async fn sorting_spills_where_memory_is_short() {
 }
 
 /// Sorting spilled, and then there was no memory left to merge what had been.
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn sorts_of_wide_rows_by_long_texts_end_with_rows() {
     for (limit, threads) in [(24 << 20, 2), (24 << 20, 1), (48 << 20, 4)] {
         let threads = NonZeroUsize::new(threads).unwrap();
