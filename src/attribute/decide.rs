@@ -9,7 +9,9 @@ use super::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, V
 use super::{versions, without};
 use crate::net::TCP;
 use crate::network::{NACL_UNPLACED, NaclEntry};
-use crate::rules::{ALLOW_EGRESS, Decision, Direction, Engine, InterfaceRules, ScopeReason};
+use crate::rules::{
+    ALLOW_EGRESS, AclVerdict, Decision, Direction, Engine, InterfaceRules, Packet, ScopeReason,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -31,15 +33,30 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
     // Almost every record lies where nothing changes.
     if let Some(view) = engine.network().only_view(from, to) {
-        return match engine.interface(id, view) {
-            Some(rules) => versions::decide(record, engine, std::slice::from_ref(&rules), evidence),
-            None => without::decide(record, evidence),
-        };
+        let rules = engine.interface(id, view);
+        return decide_by(record, engine, rules.as_ref(), evidence);
     }
     let views = engine.views(from, to);
     let found: Vec<Arc<InterfaceRules>> =
         views.into_iter().filter_map(|view| engine.interface(id, view)).collect();
     versions::decide(record, engine, &found, evidence)
+}
+
+/// The same, where nothing changes [`AROUND`] the record and the rules of its interface are at hand; `None` where the engine's
+/// network lacks it.
+pub fn decide_by(
+    record: &Record<'_>,
+    engine: &mut Engine<'_>,
+    rules: Option<&Arc<InterfaceRules>>,
+    evidence: &Evidence,
+) -> Attribution {
+    if let Some(attribution) = by_the_record_alone(record) {
+        return attribution;
+    }
+    match rules {
+        Some(rules) => versions::decide(record, engine, std::slice::from_ref(rules), evidence),
+        None => without::decide(record, evidence),
+    }
 }
 
 /// Rows 1 to 4.
@@ -73,6 +90,44 @@ pub(super) struct KeysHold {
     pub(super) groups: bool,
 }
 
+/// What the two layers make of a record's packet as a new flow, under one version of the configuration.
+pub(super) struct Asked<'r> {
+    rules: &'r InterfaceRules,
+    packet: Packet,
+    remote: IpAddr,
+    acl: AclVerdict<'r>,
+    /// The groups' verdict with the remote by which evidence is told.
+    pub(super) groups: Decision,
+    /// With both addresses that may stand for the remote.
+    new_flow: Decision,
+}
+
+impl<'r> Asked<'r> {
+    /// Asks both layers; `None` where the record shows no remote address.
+    pub(super) fn new(record: &Record<'_>, direction: Direction, rules: &'r InterfaceRules) -> Option<Self> {
+        let (remote, leg) = record.remotes(direction);
+        let remote = remote?;
+        let own = record.local(direction).filter(|own| rules.interface.owns(own));
+        let packet = record.packet(direction, remote);
+        let mut acl = rules.acl_verdict(&packet, own);
+        let groups = rules.group_verdict(&packet).decision;
+        let mut new_flow = groups;
+        // Two addresses stand for the remote: equal verdicts stand, unequal ones are open (spec 8.2).
+        if let Some(leg) = leg {
+            let packet = record.packet(direction, leg);
+            let other = rules.acl_verdict(&packet, own);
+            if other.decision != acl.decision {
+                acl.decision = Decision::Unknown;
+                acl.entry = None;
+            }
+            if rules.group_verdict(&packet).decision != groups {
+                new_flow = Decision::Unknown;
+            }
+        }
+        Some(Asked { rules, packet, remote, acl, groups, new_flow })
+    }
+}
+
 /// The two layers' verdicts under one version of the configuration.
 pub(super) struct Layers<'r> {
     pub(super) acl: Decision,
@@ -97,29 +152,12 @@ impl<'r> Layers<'r> {
         record: &Record<'_>,
         direction: Direction,
         engine: &Engine<'_>,
-        rules: &'r InterfaceRules,
+        asked: Asked<'r>,
         evidence: &'r Evidence,
         tracked: Option<bool>,
         keys: KeysHold,
-    ) -> Option<Self> {
-        let (remote, leg) = record.remotes(direction);
-        let remote = remote?;
-        let own = record.local(direction).filter(|own| rules.interface.owns(own));
-        let packet = record.packet(direction, remote);
-        let mut acl = rules.acl_verdict(&packet, own);
-        let mut new_flow = rules.group_verdict(&packet).decision;
-        // Two addresses stand for the remote: equal verdicts stand, unequal ones are open (spec 8.2).
-        if let Some(leg) = leg {
-            let packet = record.packet(direction, leg);
-            let other = rules.acl_verdict(&packet, own);
-            if other.decision != acl.decision {
-                acl.decision = Decision::Unknown;
-                acl.entry = None;
-            }
-            if rules.group_verdict(&packet).decision != new_flow {
-                new_flow = Decision::Unknown;
-            }
-        }
+    ) -> Self {
+        let Asked { rules, packet, remote, mut acl, new_flow, .. } = asked;
         // Another interface, or another flow of this one, shows that the list lets this key through (spec 8.5); not so the other
         // list, which looks at the interface's own address (row c of 1.2).
         let keys = KeysHold { acl: keys.acl && acl.direction == direction, ..keys };
@@ -148,7 +186,7 @@ impl<'r> Layers<'r> {
             });
         let open = acl.decision == Decision::Unknown || state == State::Unknown;
         let unreadable = open && is_unreadable(&packet, &acl, new_flow, engine, rules);
-        Some(Layers {
+        Layers {
             acl: acl.decision,
             entry: acl.entry,
             list: acl.direction,
@@ -161,7 +199,7 @@ impl<'r> Layers<'r> {
             keys,
             untracked: tracked == Some(false),
             timeless,
-        })
+        }
     }
 
     pub(super) fn attribute(

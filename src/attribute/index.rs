@@ -125,6 +125,8 @@ pub struct EvidenceIndex {
     zones: HashMap<(u32, ServiceKey), Service>,
     own_addresses: HashMap<u32, HashSet<IpAddr>>,
     gaps: HashMap<u32, Vec<(Timestamp, Timestamp)>>,
+    /// Bytes held by the lists beyond the first of each key.
+    lists: usize,
     first_seen: Option<Timestamp>,
     accepts_seen: bool,
 }
@@ -313,10 +315,13 @@ impl EvidenceIndex {
         };
         if flow && let Some(key) = EvidenceIndex::flow_key(interface, record, direction) {
             let flow = self.flows.entry(key).or_default();
-            match direction {
-                Direction::Ingress => keep(&mut flow.ingress, run),
-                Direction::Egress => keep(&mut flow.egress, run),
-            }
+            let runs = match direction {
+                Direction::Ingress => &mut flow.ingress,
+                Direction::Egress => &mut flow.egress,
+            };
+            let before = runs.memory();
+            keep(runs, run);
+            self.lists = self.lists.saturating_add(runs.memory().saturating_sub(before));
         }
         let Some(key) = EvidenceIndex::service_key(record, direction).filter(|_| service || in_zone) else {
             return;
@@ -325,11 +330,17 @@ impl EvidenceIndex {
             let run = Run { end: record.end, closing: Closing::No, ..run };
             let of = (interface, zone.within.map_or(EVERYWHERE, |subnet| self.name(subnet)));
             let zone = self.name(zone.name);
-            keep_of(&mut self.zones.entry((zone, key.clone())).or_default().accepted, of, run);
+            let accepted = &mut self.zones.entry((zone, key.clone())).or_default().accepted;
+            let before = accepted.memory();
+            keep_of(accepted, of, run);
+            self.lists = self.lists.saturating_add(accepted.memory().saturating_sub(before));
         }
         if service {
             let of = (interface, EVERYWHERE);
-            keep_of(&mut self.services.entry((interface, key)).or_default().accepted, of, run);
+            let accepted = &mut self.services.entry((interface, key)).or_default().accepted;
+            let before = accepted.memory();
+            keep_of(accepted, of, run);
+            self.lists = self.lists.saturating_add(accepted.memory().saturating_sub(before));
         }
     }
 
@@ -344,16 +355,12 @@ impl EvidenceIndex {
         }
     }
 
-    /// Bytes held, about: keys and runs, without the tables' slack.
+    /// Bytes held, about: keys and runs, as they were kept.
     pub fn memory(&self) -> usize {
-        let flows = self.flows.capacity() * size_of::<(FlowKey, Flow)>();
-        let services =
-            (self.services.capacity() + self.zones.capacity()) * size_of::<((u32, ServiceKey), Service)>();
-        let of_flows: usize =
-            self.flows.values().map(|flow| flow.ingress.memory() + flow.egress.memory()).sum();
-        let both = self.services.values().chain(self.zones.values());
-        let of_services: usize = both.map(|service| service.accepted.memory()).sum();
-        flows.saturating_add(services).saturating_add(of_flows).saturating_add(of_services)
+        let flows = self.flows.capacity().saturating_mul(size_of::<(FlowKey, Flow)>());
+        let services = self.services.capacity().saturating_add(self.zones.capacity());
+        let services = services.saturating_mul(size_of::<((u32, ServiceKey), Service)>());
+        flows.saturating_add(services).saturating_add(self.lists)
     }
 
     /// The evidence about a record that was wanted. `reach` is how far back the logs must go for "no mirror" to mean
@@ -366,8 +373,8 @@ impl EvidenceIndex {
         reach: i64,
     ) -> Evidence {
         let known = |name: Option<&str>| name.and_then(|name| self.known(name));
-        let numbers = [known(record.interface_id), known(zone.map(|zone| zone.name))];
-        self.evidence_at(record, numbers, zone, subnet, reach)
+        let numbers = [known(record.interface_id), known(zone.map(|zone| zone.name)), known(subnet)];
+        self.evidence_at(record, numbers, zone, reach)
     }
 
     /// The number of an interface or zone of which something was kept.
@@ -375,13 +382,12 @@ impl EvidenceIndex {
         self.names.get(name).copied()
     }
 
-    /// [`EvidenceIndex::evidence`] where the numbers of the interface and of the zone are known already.
+    /// [`EvidenceIndex::evidence`] where the numbers of the interface, of the zone and of the subnet are known already.
     pub fn evidence_at(
         &self,
         record: &Record<'_>,
-        [interface, zone_number]: [Option<u32>; 2],
+        [interface, zone_number, subnet]: [Option<u32>; 3],
         zone: Option<Zone<'_>>,
-        subnet: Option<&str>,
         reach: i64,
     ) -> Evidence {
         let mut found = Evidence::default();
@@ -389,10 +395,8 @@ impl EvidenceIndex {
         if let Some(interface) = interface {
             self.flow_evidence(record, direction, interface, &mut found);
         }
-        if let (Some(subnet), Some(remote)) =
-            (subnet.and_then(|s| self.names.get(s)), record.remotes(direction).0)
-        {
-            found.intra_subnet = self.own_addresses.get(subnet).is_some_and(|own| own.contains(&remote));
+        if let (Some(subnet), Some(remote)) = (subnet, record.remotes(direction).0) {
+            found.intra_subnet = self.own_addresses.get(&subnet).is_some_and(|own| own.contains(&remote));
         }
         if let Some(key) = EvidenceIndex::service_key(record, direction) {
             found.same_key = interface

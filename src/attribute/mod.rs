@@ -35,7 +35,7 @@ mod tests;
 mod vectors;
 
 pub use consistency::{accept_contradicts, accept_contradicts_rules};
-pub use decide::{AROUND, decide};
+pub use decide::{AROUND, decide, decide_by};
 pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, explain, would_decide};

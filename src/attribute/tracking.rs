@@ -4,7 +4,7 @@ use super::evidence::{Evidence, OTHER_TIMEOUT, Timeouts};
 use super::record::{Record, Role};
 use crate::net::{TCP, UDP};
 use crate::network::{Origin, Remote, SecurityGroup, Traffic};
-use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
+use crate::rules::{Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use std::sync::Arc;
 
 /// Idle timeouts by the interface's setting, else by the instance's generation, else both bounds (spec 2.2, 9.1).
@@ -39,21 +39,16 @@ pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
 
 /// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
 /// of that time are known to have left it untracked, by AWS Config or by captures around it. Only asked for TCP and UDP whose
-/// packets may be mid-flow and that not all rules of `now` allow.
+/// packets may be mid-flow, unless the rules of now let them all pass.
 pub(super) fn tracked_at_start(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
-    now: &[Arc<InterfaceRules>],
+    passes_now: bool,
     evidence: &Evidence,
 ) -> Option<bool> {
     let may_be_under_way = matches!(record.role(), Role::Midstream | Role::Unknown);
-    if !may_be_under_way || !matches!(record.protocol, TCP | UDP) {
-        return None;
-    }
-    let remote = record.remotes(direction).0?;
-    let packet = record.packet(direction, remote);
-    if now.iter().all(|rules| rules.group_verdict(&packet).decision == Decision::Allow) {
+    if !may_be_under_way || !matches!(record.protocol, TCP | UDP) || passes_now {
         return None;
     }
     tracked_when_it_began(record, direction, engine, evidence)

@@ -1,7 +1,7 @@
 //! One record and every version of the configuration that may have been in force around it: what the versions say together
 //! (row 7 of spec 8.7, downgrades of 8.1), and whether an ACCEPT was judged by the same rules all the time.
 
-use super::decide::{AROUND, KeysHold, Layers};
+use super::decide::{AROUND, Asked, KeysHold, Layers};
 use super::direction::by_configuration;
 use super::evidence::Evidence;
 use super::index::Zone;
@@ -38,28 +38,33 @@ pub(super) fn decide(
         Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]).because(ReasonCode::DirectionUnknown)
     };
     let Some(direction) = record.direction.or_else(inferred) else { return unknown() }; // 5
-    let tracked = tracked_at_start(record, direction, engine, found, evidence);
-    let keys = keys_hold(record, direction, found);
     let network = engine.network();
-    let now: Vec<_> = match found {
-        [_] => Vec::new(),
-        _ => network
-            .views(record.start, record.end)
-            .into_iter()
-            .map(|view| network.version_key(view))
-            .collect(),
-    };
+    if let [rules] = found {
+        let Some(asked) = Asked::new(record, direction, rules) else { return unknown() };
+        let passes = asked.groups == Decision::Allow;
+        let tracked = tracked_at_start(record, direction, engine, passes, evidence);
+        let keys = KeysHold { acl: true, groups: true };
+        let layers = Layers::new(record, direction, engine, asked, evidence, tracked, keys);
+        let mut attribution = layers.attribute(record, direction, rules, evidence);
+        cap(&mut attribution, record, network, found, evidence);
+        return attribution;
+    }
+    let asked = found.iter().map(|rules| Asked::new(record, direction, rules));
+    let Some(asked) = asked.collect::<Option<Vec<Asked<'_>>>>() else { return unknown() };
+    let passes = asked.iter().all(|asked| asked.groups == Decision::Allow);
+    let tracked = tracked_at_start(record, direction, engine, passes, evidence);
+    let keys = keys_hold(record, direction, found);
+    let now = network.views(record.start, record.end).into_iter();
+    let now: Vec<_> = now.map(|view| network.version_key(view)).collect();
     let mut judged: Vec<Judged> = Vec::with_capacity(found.len());
-    for rules in found {
-        let Some(layers) = Layers::new(record, direction, engine, rules, evidence, tracked, keys) else {
-            return unknown();
-        };
+    for (rules, asked) in found.iter().zip(asked) {
+        let layers = Layers::new(record, direction, engine, asked, evidence, tracked, keys);
         let attribution = layers.attribute(record, direction, rules, evidence);
         let open = layers.acl == Decision::Unknown || matches!(layers.state, State::Unknown | State::Ended);
         judged.push(Judged {
             denies: layers.acl == Decision::Deny || layers.state == State::Deny,
             may_explain: open || explains_well(&attribution),
-            in_force: found.len() == 1 || now.contains(&network.version_key(rules.view)),
+            in_force: now.contains(&network.version_key(rules.view)),
             attribution,
         });
     }
@@ -102,9 +107,6 @@ fn together(judged: &[Judged]) -> Attribution {
         named = in_force;
     }
     let mut found = named.attribution.clone();
-    if judged.len() == 1 {
-        return found;
-    }
     for other in judged {
         found.candidates = other.attribution.candidates.iter().fold(found.candidates, CauseSet::with);
         if !same(&other.attribution, &named.attribution) {

@@ -177,7 +177,7 @@ impl CompiledGroups {
     }
 
     /// The decision for a new flow, and (group, rule) of the rule that a message names. `identity` is asked for only when
-    /// a rule refers to a group and no block allows the packet.
+    /// a rule that refers to a group may match and no block allows the packet.
     pub fn decide<'a>(
         &self,
         packet: &Packet,
@@ -188,7 +188,11 @@ impl CompiledGroups {
             Some(members) => members.decide(&side.items, Combine::AnyAllows, packet),
             None => Outcome { decision: Decision::Unknown, rule: NO_RULE },
         };
-        if outcome.decision != Decision::Allow && side.uncertain.is_some() {
+        // Who the remote is matters only where a rule that refers to a group may match but for that.
+        if outcome.decision != Decision::Allow
+            && let Some((unsure, all)) = &side.uncertain
+            && all.decide(unsure, Combine::AnyAllows, packet).decision != Decision::Deny
+        {
             outcome = side.with_references(outcome, packet, identity());
         }
         if outcome.decision == Decision::Deny && !self.missing.is_empty() {

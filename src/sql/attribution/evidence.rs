@@ -1,4 +1,4 @@
-//! The passes that read the logs before any REJECT is judged, and what they leave behind.
+//! The pass that reads all records for what bears on REJECTs, and what judging these needs beside the record.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -7,22 +7,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 use hashbrown::{HashMap, HashSet};
 
-use super::kept::Kept;
-use super::learn::rejects;
-use super::observe::{Consistency, Coverage, Found, Observer, Wanted};
-use super::places::{MOST_PLACES, Place, Places};
+use super::observe::{Consistency, Coverage, Filling, Found, Observer, Wanted};
+use super::parts::{Part, Rejects};
+use super::places::{Place, Places};
 use super::sift;
+use super::want::want;
 use crate::attribute::{
-    Attribution, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, reach,
+    Attribution, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, decide_by, reach,
 };
 use crate::network::Network;
 use crate::rules::Engine;
 use crate::sql::coded::rowgroups::RowGroups;
-use crate::sql::records::{Coder, Columns, REASON_SINCE};
+use crate::sql::records::{Columns, REASON_SINCE};
 
 /// Where records come from.
 #[derive(Debug, Clone)]
@@ -56,21 +57,17 @@ impl Passes {
     }
 }
 
-/// All that judging a REJECT needs beside the record.
+/// All that judging a REJECT needs beside the record; for some of them, where the evidence of all outgrows the memory.
 #[derive(Debug)]
 pub(super) struct Prepared {
-    network: Option<Arc<Network>>,
-    own: Arc<OwnAddresses>,
+    rejects: Arc<Rejects>,
+    part: Part,
     index: EvidenceIndex,
-    /// The REJECTs, by partition.
-    kept: Vec<Kept>,
     coverage: HashMap<String, Coverage>,
     /// By interface and network ACL.
     consistency: BTreeMap<(String, Option<String>), Consistency>,
     broken_interfaces: HashSet<String>,
     broken_acls: HashSet<String>,
-    /// Format versions for which some record named a reason.
-    reason_versions: HashSet<i32>,
     /// Records of ACCEPTs, whole logs.
     pub(super) accepts: u64,
     _memory: MemoryReservation,
@@ -108,26 +105,35 @@ where
 }
 
 impl Prepared {
+    /// Gathers the evidence for a part of the REJECTs from all records. An error where it does not fit into the memory.
     pub(super) async fn new(
         passes: &Passes,
-        network: Option<Arc<Network>>,
+        rejects: &Arc<Rejects>,
+        part: Part,
         task: &Arc<TaskContext>,
     ) -> Result<Prepared> {
         let memory = MemoryConsumer::new("reject_attribution").register(task.memory_pool());
-        let (own, mut kept, reason_versions) = rejects(passes, &network, task).await?;
-        let own = Arc::new(own);
         // Flow and service of each, and the service in its zone where there may be one.
-        let zoned = network.is_some() || passes.rejects.schema().column_with_name("subnet_id").is_some();
+        let zoned =
+            rejects.network.is_some() || passes.rejects.schema().column_with_name("subnet_id").is_some();
         // Records that cross from one stretch of time to the next want a service in both.
-        let hashes = kept.iter().map(Kept::rows).sum::<usize>().saturating_mul(if zoned { 7 } else { 5 }) / 2;
+        let hashes = rejects.rows(part).saturating_mul(if zoned { 7 } else { 5 }) / 2;
         let (exact, pairs) = (HashFilter::new(hashes), HashFilter::small(hashes));
-        grow(&memory, exact.memory().saturating_add(pairs.memory()), &mut kept)?;
+        memory.try_grow(exact.memory().saturating_add(pairs.memory()))?;
         let mut wanted = Wanted { exact: Arc::new(exact), pairs: Arc::new(pairs), zones: Arc::default() };
-        wanted.zones = Arc::new(want(&wanted, &kept, &network, &own, passes.have_flags()).await?);
-        let index = Arc::new(Mutex::new(EvidenceIndex::over(Arc::clone(&wanted.exact))));
-        let reader = || (network.clone(), Arc::clone(&own), wanted.clone(), Arc::clone(&index));
+        wanted.zones = Arc::new(want(&wanted, rejects, part, passes.have_flags()).await?);
+        let filling = Filling::new(Arc::clone(&wanted.exact), memory);
+        let filling = Arc::new(Mutex::new(filling));
+        let reader = || {
+            let (network, own) = (rejects.network.clone(), Arc::clone(&rejects.own));
+            (network, own, wanted.clone(), Arc::clone(&filling))
+        };
         let found = match &passes.all {
-            Source::Plan(all) => over_partitions(all, task, |stream, _| observe(stream, reader())).await?,
+            Source::Plan(all) => {
+                // It may have been read before.
+                let all = reset_plan_states(Arc::clone(all))?;
+                over_partitions(&all, task, |stream, _| observe(stream, reader())).await?
+            }
             Source::Groups(groups, readers) => {
                 let groups = groups.again();
                 together((0..*readers).map(|_| Ok(sift::groups(Arc::clone(&groups), reader())))).await?
@@ -135,13 +141,12 @@ impl Prepared {
         };
         let mut all = Found::default();
         found.into_iter().for_each(|found| all.merge(found));
-        let mut index = Arc::into_inner(index)
-            .ok_or_else(|| DataFusionError::Internal("the evidence is still being read".to_owned()))?
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner);
+        let filling = Arc::into_inner(filling)
+            .ok_or_else(|| DataFusionError::Internal("the evidence is still being read".to_owned()))?;
+        let (mut index, memory) =
+            filling.into_inner().unwrap_or_else(PoisonError::into_inner).into_parts()?;
         all.tell(&mut index);
         index.finish();
-        grow(&memory, index.memory(), &mut kept)?;
         let broken = |acl: bool| {
             let broken = all
                 .consistency
@@ -152,20 +157,18 @@ impl Prepared {
         Ok(Prepared {
             broken_interfaces: broken(false).map(|(interface, _)| interface).collect(),
             broken_acls: broken(true).filter_map(|(_, acl)| acl).collect(),
-            network,
-            own,
+            rejects: Arc::clone(rejects),
+            part,
             index,
-            kept,
             coverage: all.coverage,
             consistency: all.consistency.into_iter().collect(),
-            reason_versions,
             accepts: all.accepts,
             _memory: memory,
         })
     }
 
     pub(super) fn network(&self) -> Option<Arc<Network>> {
-        self.network.clone()
+        self.rejects.network.clone()
     }
 
     pub(super) fn consistency(&self) -> &BTreeMap<(String, Option<String>), Consistency> {
@@ -174,19 +177,19 @@ impl Prepared {
 
     /// The REJECTs of a partition.
     pub(super) fn rejects(&self, partition: usize) -> Result<Option<SendableRecordBatchStream>> {
-        self.kept.get(partition).map(Kept::stream).transpose()
+        self.rejects.kept.get(partition).map(|kept| kept.stream(self.part)).transpose()
     }
 
     /// The places of a reader that judges.
     pub(super) fn places<'n>(&self, engine: Option<Engine<'n>>) -> Places<'n> {
-        Places::new(engine, Arc::clone(&self.own))
+        Places::new(engine, Arc::clone(&self.rejects.own))
     }
 
     /// What the passes found about a place.
     pub(super) fn describe(&self, place: &mut Place) {
         place.coverage = self.coverage.get(&place.scope).copied();
         let number = |name: &Option<String>| name.as_ref().and_then(|name| self.index.known(name));
-        place.numbers = [number(&place.interface), number(&place.zone)];
+        place.numbers = [&place.interface, &place.zone, &place.subnet].map(number);
         let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
         place.inconsistent =
             interface || place.zone.as_ref().is_some_and(|zone| self.broken_acls.contains(zone));
@@ -194,7 +197,7 @@ impl Prepared {
 
     /// The record of a row with its direction.
     pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Record<'a> {
-        let in_format = |version| self.reason_versions.contains(&version) || version == REASON_SINCE;
+        let in_format = |version| self.rejects.reason_versions.contains(&version) || version == REASON_SINCE;
         let mut record = columns.record(row, in_format);
         if record.interface_id.is_some() {
             record.direction = place.direction(columns, row);
@@ -203,20 +206,20 @@ impl Prepared {
         record
     }
 
-    /// Judges a record.
+    /// Judges a record; `steady` is whether nothing changes around it.
     pub(super) fn attribute(
         &self,
         record: &Record<'_>,
         place: &Place,
         engine: &mut Option<Engine<'_>>,
+        steady: bool,
     ) -> (Attribution, Evidence) {
         if !record.has_time {
             let evidence = Evidence::default();
             return (decide(record, None, &evidence), evidence);
         }
         let reach = reach(record, place.rules.as_deref());
-        let mut evidence =
-            self.index.evidence_at(record, place.numbers, place.neighbours(), place.subnet.as_deref(), reach);
+        let mut evidence = self.index.evidence_at(record, place.numbers, place.neighbours(), reach);
         // Other VPCs and accounts may be logged for longer, or in full where this one is not.
         match place.coverage {
             Some(coverage) => {
@@ -227,94 +230,29 @@ impl Prepared {
             None => evidence.complete = false,
         }
         evidence.inconsistent = place.inconsistent;
-        (decide(record, engine.as_mut(), &evidence), evidence)
+        let found = match engine.as_mut() {
+            Some(engine) if steady => decide_by(record, engine, place.rules.as_ref(), &evidence),
+            engine => decide(record, engine, &evidence),
+        };
+        (found, evidence)
     }
-}
-
-/// Takes memory, for which the REJECTs make room if they have to.
-fn grow(memory: &MemoryReservation, bytes: usize, kept: &mut [Kept]) -> Result<()> {
-    if memory.try_grow(bytes).is_ok() {
-        return Ok(());
-    }
-    kept.iter_mut().try_for_each(Kept::spill)?;
-    memory.try_grow(bytes)
 }
 
 /// What a reader of all records needs: the configuration, own addresses, what is wanted, and where to leave it.
-pub(super) type Reader = (Option<Arc<Network>>, Arc<OwnAddresses>, Wanted, Arc<Mutex<EvidenceIndex>>);
+pub(super) type Reader = (Option<Arc<Network>>, Arc<OwnAddresses>, Wanted, Arc<Mutex<Filling>>);
 
 /// Looks at all records of a partition: what bears on REJECTs goes to the index.
 async fn observe(
     mut stream: SendableRecordBatchStream,
-    (network, own, wanted, index): Reader,
+    (network, own, wanted, filling): Reader,
 ) -> Result<Found> {
-    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, index);
+    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, filling);
     while let Some(batch) = stream.next().await {
         observer.all(&batch?)?;
         observer.settle();
+        if observer.is_refused() {
+            break;
+        }
     }
     Ok(observer.finish())
-}
-
-/// Which ACCEPTs to look for: puts the hashes of all REJECTs into the filters. Returns the hashes of the network ACLs and
-/// subnets in which other interfaces' ACCEPTs are wanted.
-async fn want(
-    filters: &Wanted,
-    kept: &[Kept],
-    network: &Option<Arc<Network>>,
-    own: &Arc<OwnAddresses>,
-    flags: bool,
-) -> Result<HashSet<u64>> {
-    let zones = together(kept.iter().map(|kept| {
-        let (mut stream, filters) = (kept.stream()?, filters.clone());
-        let (network, own) = (network.clone(), Arc::clone(own));
-        Ok(async move {
-            let mut coder = Coder::default();
-            let mut places = Places::new(network.as_deref().map(Engine::new), own);
-            let (mut hashes, mut pairs): (Vec<u64>, Vec<u64>) = (Vec::new(), Vec::new());
-            let mut zones: HashSet<u64> = HashSet::new();
-            while let Some(batch) = stream.next().await {
-                let columns = coder.columns(&batch?)?;
-                if places.engine.is_some() {
-                    columns.keep_addresses();
-                }
-                places.begin(&columns);
-                for row in 0..columns.rows() {
-                    let (Some(start), Some(protocol)) = (columns.start(row), columns.protocol(row)) else {
-                        continue;
-                    };
-                    let end = columns.end(row, start);
-                    let at = places.at(&columns, row, start, end);
-                    let Some(place) = places.places.get(at) else { continue };
-                    let direction = place.direction(&columns, row);
-                    let asks = match place.rules {
-                        Some(_) => places.asks(&columns, row, (at, start, end), direction, flags),
-                        None => None,
-                    };
-                    let [service, zone] = asks.unwrap_or([true; 2]);
-                    let Some(place) = places.places.get(at) else { continue };
-                    let [flow, of_service, in_zone] = place.hashes(&columns, row, protocol, direction);
-                    hashes.extend(flow);
-                    for hash in [of_service.filter(|_| service), in_zone.filter(|_| zone)] {
-                        hashes.extend(hash.into_iter().flat_map(|h| filters.exact.want_over(h, start, end)));
-                    }
-                    if zone && let Some(zone) = place.zone_hash {
-                        zones.insert(zone);
-                    }
-                    for remote in place.remotes(&columns, row, direction) {
-                        let [interface, in_zone] = place.pairs(&columns, row, remote);
-                        pairs.extend(interface.into_iter().chain(in_zone.filter(|_| zone)));
-                    }
-                }
-                hashes.drain(..).for_each(|hash| filters.exact.insert(hash));
-                pairs.drain(..).for_each(|pair| filters.pairs.insert(pair));
-                if places.places.len() > MOST_PLACES {
-                    places.take();
-                }
-            }
-            Ok(zones)
-        })
-    }))
-    .await?;
-    Ok(zones.into_iter().flatten().collect())
 }

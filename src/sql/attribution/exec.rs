@@ -17,9 +17,11 @@ use datafusion::physical_plan::{
 };
 use futures::StreamExt;
 use tokio::sync::OnceCell;
+use tokio::sync::mpsc::Sender;
 
 use super::evidence::{Passes, Prepared, together};
 use super::output::{Derived, Filler};
+use super::parts::Gathered;
 use super::places::{MOST_PLACES, Place, Places};
 use super::provider::Last;
 use super::tally::Tally;
@@ -38,7 +40,7 @@ pub(super) enum Source {
 }
 
 /// What the passes leave behind, made once for all partitions.
-pub(super) type Shared = Arc<OnceCell<Arc<Prepared>>>;
+pub(super) type Shared = Arc<OnceCell<Arc<Gathered>>>;
 
 /// Judges REJECTs.
 #[derive(Debug, Clone)]
@@ -122,18 +124,29 @@ impl ExecutionPlan for AttributionExec {
         let (passes, network, shared) = (self.passes.clone(), self.network.clone(), Arc::clone(&self.shared));
         let (sources, last) = (Arc::clone(&self.sources), self.last.clone());
         builder.spawn(async move {
-            let prepare = || async {
-                let prepared = Prepared::new(&passes, network, &context).await?;
-                last.set(&prepared);
-                Ok::<_, DataFusionError>(Arc::new(prepared))
+            let gather = || async {
+                let gathered = Gathered::new(&passes, network, &context).await?;
+                if let Gathered::Whole(prepared) = &gathered {
+                    last.set(prepared);
+                }
+                Ok::<_, DataFusionError>(Arc::new(gathered))
             };
-            let prepared = Arc::clone(shared.get_or_try_init(prepare).await?);
-            let Some(mut rejects) = prepared.rejects(partition)? else { return Ok(()) };
-            let network = prepared.network();
-            let mut judge = Judge::new(&prepared, network.as_deref());
-            while let Some(batch) = rejects.next().await {
-                let judged = judge.judge(&batch?, &sources, &schema)?;
-                if out.send(Ok(judged)).await.is_err() {
+            let mut parts = match shared.get_or_try_init(gather).await?.as_ref() {
+                Gathered::Whole(prepared) => {
+                    send(prepared, partition, &sources, &schema, &out).await?;
+                    return Ok(());
+                }
+                // Their evidence is at hand for one part after the other.
+                Gathered::InParts(_) if partition > 0 => return Ok(()),
+                Gathered::InParts(parts) => parts.clone(),
+            };
+            while let Some(prepared) = parts.next(&context).await? {
+                last.set(&prepared);
+                let mut partition = 0;
+                while send(&prepared, partition, &sources, &schema, &out).await? {
+                    partition += 1;
+                }
+                if out.is_closed() {
                     break;
                 }
             }
@@ -143,6 +156,26 @@ impl ExecutionPlan for AttributionExec {
     }
 }
 
+/// Judges the REJECTs of a partition and sends them; whether there is that partition.
+async fn send(
+    prepared: &Prepared,
+    partition: usize,
+    sources: &[Source],
+    schema: &SchemaRef,
+    out: &Sender<Result<RecordBatch>>,
+) -> Result<bool> {
+    let Some(mut rejects) = prepared.rejects(partition)? else { return Ok(false) };
+    let network = prepared.network();
+    let mut judge = Judge::new(prepared, network.as_deref());
+    while let Some(batch) = rejects.next().await {
+        let judged = judge.judge(&batch?, sources, schema)?;
+        if out.send(Ok(judged)).await.is_err() {
+            break;
+        }
+    }
+    Ok(true)
+}
+
 /// Judges all REJECTs and only counts them.
 pub(super) async fn tally(
     passes: &Passes,
@@ -150,12 +183,28 @@ pub(super) async fn tally(
     last: &Last,
     context: &Arc<TaskContext>,
 ) -> Result<Tally> {
-    let prepared = Arc::new(Prepared::new(passes, network, context).await?);
-    last.set(&prepared);
+    let mut all = Tally::default();
+    match Gathered::new(passes, network, context).await? {
+        Gathered::Whole(prepared) => {
+            last.set(&prepared);
+            count(&prepared, &mut all).await?;
+        }
+        Gathered::InParts(mut parts) => {
+            while let Some(prepared) = parts.next(context).await? {
+                last.set(&prepared);
+                count(&Arc::new(prepared), &mut all).await?;
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Counts the REJECTs of all partitions.
+async fn count(prepared: &Arc<Prepared>, all: &mut Tally) -> Result<()> {
     let mut partition = 0;
     let mut running = Vec::new();
     while let Some(mut rejects) = prepared.rejects(partition)? {
-        let prepared = Arc::clone(&prepared);
+        let prepared = Arc::clone(prepared);
         running.push(Ok(async move {
             let network = prepared.network();
             let mut judge = Judge::new(&prepared, network.as_deref());
@@ -168,9 +217,8 @@ pub(super) async fn tally(
         }));
         partition += 1;
     }
-    let mut all = Tally::default();
     together(running.into_iter()).await?.into_iter().for_each(|tally| all.merge(tally));
-    Ok(all)
+    Ok(())
 }
 
 /// One reader of REJECTs.
@@ -196,14 +244,16 @@ impl<'p, 'n> Judge<'p, 'n> {
     ) -> Result<(Record<'c>, Attribution, Evidence, usize)> {
         // A record without a time has the place of the texts that it shows, and no rules are asked for it.
         let start = columns.start(row).unwrap_or_default();
-        let at = self.places.at(columns, row, start, columns.end(row, start));
+        let end = columns.end(row, start);
+        let at = self.places.at(columns, row, start, end);
+        let steady = self.places.is_steady(start, end);
         let new = self.places.places.iter_mut().skip(self.described);
         new.for_each(|place| self.prepared.describe(place));
         self.described = self.places.places.len();
         let nowhere = || DataFusionError::Internal("a record without a place".to_owned());
         let place = self.places.places.get(at).ok_or_else(nowhere)?;
         let record = self.prepared.record(columns, row, place);
-        let (found, evidence) = self.prepared.attribute(&record, place, &mut self.places.engine);
+        let (found, evidence) = self.prepared.attribute(&record, place, &mut self.places.engine, steady);
         Ok((record, found, evidence, at))
     }
 

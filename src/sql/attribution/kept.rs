@@ -2,6 +2,7 @@
 //! allows it, on disk after that.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
@@ -14,6 +15,7 @@ use datafusion::physical_plan::spill::SpillManager;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::StreamExt;
 
+use super::parts::Part;
 use crate::sql::coded::same_texts;
 
 /// Less than this is not worth a file.
@@ -25,6 +27,7 @@ pub(super) struct Kept {
     on_disk: Vec<Arc<dyn SpillFile>>,
     in_memory: Vec<RecordBatch>,
     rows: usize,
+    batches: usize,
     /// Bytes of `in_memory`.
     bytes: usize,
     memory: MemoryReservation,
@@ -51,6 +54,7 @@ impl Kept {
             on_disk: Vec::new(),
             in_memory: Vec::new(),
             rows: 0,
+            batches: 0,
             bytes: 0,
             memory: consumer.register(task.memory_pool()),
             dictionaries: vec![None; schema.fields().len()],
@@ -64,6 +68,7 @@ impl Kept {
         }
         let batch = compact(batch)?;
         self.rows = self.rows.saturating_add(batch.num_rows());
+        self.batches = self.batches.saturating_add(1);
         let bytes = self.bytes_of(&batch);
         self.in_memory.push(batch);
         self.bytes = self.bytes.saturating_add(bytes);
@@ -102,8 +107,20 @@ impl Kept {
         bytes
     }
 
-    pub(super) fn rows(&self) -> usize {
-        self.rows
+    /// How many records a part of them has, were all batches of one size.
+    pub(super) fn rows_of(&self, part: Part) -> usize {
+        let rows = self.rows.saturating_mul(self.batches_of(part));
+        rows.div_ceil(self.batches.max(1))
+    }
+
+    /// How many batches a part has.
+    pub(super) fn batches_of(&self, part: Part) -> usize {
+        part.batches(self.batches).len()
+    }
+
+    /// Whether some are in memory.
+    pub(super) fn holds_memory(&self) -> bool {
+        !self.in_memory.is_empty()
     }
 
     /// Whether records had to go to disk.
@@ -112,12 +129,14 @@ impl Kept {
         !self.on_disk.is_empty()
     }
 
-    /// The records, as often as asked for.
-    pub(super) fn stream(&self) -> Result<SendableRecordBatchStream> {
+    /// The records of a part, as often as asked for.
+    pub(super) fn stream(&self, part: Part) -> Result<SendableRecordBatchStream> {
+        let Range { start, end } = part.batches(self.batches);
         let memory = futures::stream::iter(self.in_memory.clone().into_iter().map(Ok));
         let files = self.on_disk.iter().map(|file| self.spill.read_spill_as_stream(Arc::clone(file), None));
         let disk = futures::stream::iter(files.collect::<Result<Vec<_>>>()?).flatten();
-        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.spill.schema()), disk.chain(memory))))
+        let batches = disk.chain(memory).skip(start).take(end.saturating_sub(start));
+        Ok(Box::pin(RecordBatchStreamAdapter::new(Arc::clone(self.spill.schema()), batches)))
     }
 }
 
@@ -171,9 +190,9 @@ mod tests {
             batches.iter().for_each(|batch| kept.push(batch.clone()).unwrap());
             assert_eq!(kept.is_spilled(), spilled, "{limit} bytes");
             assert!(runtime.memory_pool.reserved() <= limit);
-            assert_eq!(kept.rows(), 20_000);
+            assert_eq!(kept.rows_of(Part::ALL), 20_000);
             for _ in 0..2 {
-                let found: Vec<_> = kept.stream().unwrap().collect().await;
+                let found: Vec<_> = kept.stream(Part::ALL).unwrap().collect().await;
                 let found: Vec<RecordBatch> = found.into_iter().map(Result::unwrap).collect();
                 assert_eq!(
                     concat_batches(&schema, &found).unwrap(),
@@ -183,7 +202,7 @@ mod tests {
             }
             kept.spill().unwrap();
             assert_eq!(runtime.memory_pool.reserved(), 0);
-            let found: Vec<_> = kept.stream().unwrap().collect().await;
+            let found: Vec<_> = kept.stream(Part::ALL).unwrap().collect().await;
             assert_eq!(found.into_iter().map(|batch| batch.unwrap().num_rows()).sum::<usize>(), 20_000);
         }
     }

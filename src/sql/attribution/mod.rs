@@ -24,12 +24,14 @@ mod lanes;
 mod learn;
 mod observe;
 mod output;
+mod parts;
 mod places;
 mod provider;
 pub mod report;
 mod sift;
 mod sifter;
 mod tally;
+mod want;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

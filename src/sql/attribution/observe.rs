@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use datafusion::arrow::array::RecordBatch;
-use datafusion::common::Result;
+use datafusion::common::{DataFusionError, Result};
+use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::{HashMap, HashSet};
 
 use super::places::{MOST_PLACES, Place, Places, shown};
@@ -144,13 +145,54 @@ pub(super) struct Wanted {
     pub(super) zones: Arc<HashSet<u64>>,
 }
 
+/// The index while it is filled, and the memory that it takes.
+pub(super) struct Filling {
+    index: EvidenceIndex,
+    memory: MemoryReservation,
+    /// Of the memory, what was taken for other things.
+    beside: usize,
+    refused: Option<DataFusionError>,
+}
+
+/// Memory is asked for in steps of so much, where there is as much.
+const STEP: usize = 1 << 20;
+
+impl Filling {
+    /// Nothing yet; the memory is what the filter took.
+    pub(super) fn new(filter: Arc<HashFilter>, memory: MemoryReservation) -> Filling {
+        Filling { index: EvidenceIndex::over(filter), beside: memory.size(), memory, refused: None }
+    }
+
+    /// Takes memory for what the index has grown to; whether it was refused, so that reading on is of no use.
+    fn account(&mut self) -> bool {
+        let held = self.beside.saturating_add(self.index.memory());
+        if let Some(more) = held.checked_sub(self.memory.size()).filter(|more| *more > 0)
+            && self.refused.is_none()
+        {
+            let grown = self.memory.try_grow(more.saturating_add(STEP));
+            self.refused = grown.or_else(|_| self.memory.try_grow(more)).err();
+        }
+        self.refused.is_some()
+    }
+
+    /// The index and its memory.
+    pub(super) fn into_parts(self) -> Result<(EvidenceIndex, MemoryReservation)> {
+        match self.refused {
+            Some(refused) => Err(refused),
+            None => Ok((self.index, self.memory)),
+        }
+    }
+}
+
 /// One reader of all records.
 pub(super) struct Observer<'n> {
     pub(super) coder: Coder,
     pub(super) places: Places<'n>,
     pub(super) found: Found,
     pub(super) wanted: Wanted,
-    index: Arc<Mutex<EvidenceIndex>>,
+    filling: Arc<Mutex<Filling>>,
+    /// No memory is left for what is found.
+    refused: bool,
     /// ACCEPTs of the batch with their place and direction, and the hashes that the filter is asked for. All of them are asked
     /// for at once: the filter is far larger than a cache, and so the loads do not wait for each other.
     accepts: Vec<Accept>,
@@ -176,7 +218,9 @@ pub(super) type Wait = (Record<'static>, usize, Direction, [bool; 3]);
 /// So many records wait before a reader does.
 const MOST_WAITING: usize = 1024;
 
-fn give(waiting: &mut Vec<Wait>, places: &mut [Place], mut index: MutexGuard<'_, EvidenceIndex>) {
+/// Whether there was memory for all of it.
+fn give(waiting: &mut Vec<Wait>, places: &mut [Place], mut filling: MutexGuard<'_, Filling>) -> bool {
+    let index = &mut filling.index;
     for (record, at, direction, wanted) in waiting.drain(..) {
         let Some(place) = places.get_mut(at) else { continue };
         let Some(id) = &place.interface else { continue };
@@ -184,6 +228,7 @@ fn give(waiting: &mut Vec<Wait>, places: &mut [Place], mut index: MutexGuard<'_,
         let zone = place.zone.as_deref().map(Zone::of);
         index.keep_wanted(&record, number, direction, zone, true, wanted);
     }
+    !filling.account()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -195,14 +240,15 @@ impl<'n> Observer<'n> {
         engine: Option<Engine<'n>>,
         own: Arc<OwnAddresses>,
         wanted: Wanted,
-        index: Arc<Mutex<EvidenceIndex>>,
+        filling: Arc<Mutex<Filling>>,
     ) -> Observer<'n> {
         Observer {
             coder: Coder::default(),
             places: Places::new(engine, own),
             found: Found::default(),
             wanted,
-            index,
+            filling,
+            refused: false,
             accepts: Vec::new(),
             hashes: Vec::new(),
             waiting: Vec::new(),
@@ -240,7 +286,7 @@ impl<'n> Observer<'n> {
                 if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
                     && let Some(id) = columns.text(Text::Interface, row)
                 {
-                    lock(&self.index).missing(id, start, columns.end(row, start));
+                    lock(&self.filling).index.missing(id, start, columns.end(row, start));
                 }
                 continue;
             }
@@ -294,7 +340,8 @@ impl<'n> Observer<'n> {
         if accepts.peek().is_none() {
             return;
         }
-        let mut index = lock(&self.index);
+        let mut filling = lock(&self.filling);
+        let index = &mut filling.index;
         for Accept { row, at, direction, wanted } in accepts {
             let Some(place) = self.places.places.get_mut(at) else { continue };
             let mut record = columns.record(row, |_| false);
@@ -318,26 +365,27 @@ impl<'n> Observer<'n> {
                 }
             }
         }
+        self.refused |= filling.account();
     }
 
     /// Gives records to the index: each with its place, its direction, and what of it is wanted, in a zone only where the
     /// configuration does not know the interface. They wait while another reader has it, unless there are many.
     pub(super) fn keep_records(&mut self, records: impl Iterator<Item = Wait>) {
         self.waiting.extend(records);
-        let index = match self.index.try_lock() {
-            Ok(index) => Some(index),
+        let filling = match self.filling.try_lock() {
+            Ok(filling) => Some(filling),
             Err(TryLockError::Poisoned(error)) => Some(error.into_inner()),
-            Err(TryLockError::WouldBlock) => (self.waiting.len() > MOST_WAITING).then(|| lock(&self.index)),
+            Err(TryLockError::WouldBlock) => (self.waiting.len() > MOST_WAITING).then(|| lock(&self.filling)),
         };
-        if let Some(index) = index {
-            give(&mut self.waiting, &mut self.places.places, index);
+        if let Some(filling) = filling {
+            self.refused |= !give(&mut self.waiting, &mut self.places.places, filling);
         }
     }
 
     /// Gives the records that have waited to the index. Their places have to be the same still.
     pub(super) fn flush(&mut self) {
         if !self.waiting.is_empty() {
-            give(&mut self.waiting, &mut self.places.places, lock(&self.index));
+            self.refused |= !give(&mut self.waiting, &mut self.places.places, lock(&self.filling));
         }
     }
 
@@ -354,6 +402,11 @@ impl<'n> Observer<'n> {
                 check(&mut place.consistency, &record, rules, engine);
             }
         }
+    }
+
+    /// Whether no memory is left for what is found, so that reading on is of no use.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Settles the places, where there are many.

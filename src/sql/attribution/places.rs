@@ -57,8 +57,8 @@ pub(super) struct Place {
     last_address: Option<IpAddr>,
     /// The number by which the index knows the interface, once it has been asked for.
     pub(super) number: Option<u32>,
-    /// The same, and that of the zone, where something of them was kept; once all records have been read.
-    pub(super) numbers: [Option<u32>; 2],
+    /// The same, that of the zone, and that of the subnet, where something of them was kept; once all records have been read.
+    pub(super) numbers: [Option<u32>; 3],
     /// The interface's own addresses, where it has no more than one of each family.
     pub(super) known: Option<Own>,
     pub(super) zone_hash: Option<u64>,
@@ -307,6 +307,12 @@ impl<'n> Places<'n> {
         let key = network.view_key(view.unwrap_or(at_start));
         self.stretch = view.and_then(|_| network.stretch(start)).map(|(from, to)| (from, to, key));
         (Some(view.unwrap_or(at_start)), key)
+    }
+
+    /// Whether nothing changes [`AROUND`] a record whose place was just asked for.
+    pub(super) fn is_steady(&self, start: i64, end: i64) -> bool {
+        let (from, to) = (start.saturating_sub(AROUND), end.saturating_add(AROUND));
+        self.stretch.is_some_and(|(first, behind, _)| first <= from && from <= to && to < behind)
     }
 
     /// The place of a row; records of flows without a protocol are of no interface.

@@ -25,8 +25,8 @@ use crate::store::decode::Bits;
 const WINDOW: usize = 4 * 1024;
 
 /// Looks at all records of the row groups that come to this reader: what bears on REJECTs goes to the index.
-pub(super) async fn groups(groups: Arc<RowGroups>, (network, own, wanted, index): Reader) -> Result<Found> {
-    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, index);
+pub(super) async fn groups(groups: Arc<RowGroups>, (network, own, wanted, filling): Reader) -> Result<Found> {
+    let mut observer = Observer::new(network.as_deref().map(Engine::new), own, wanted, filling);
     let mut spare = Vec::new();
     let mut buffers = Buffers::default();
     while let Some(group) = groups.next(&mut spare)? {
@@ -57,6 +57,9 @@ pub(super) async fn groups(groups: Arc<RowGroups>, (network, own, wanted, index)
             }
         }
         observer.settle();
+        if observer.is_refused() {
+            break;
+        }
     }
     Ok(observer.finish())
 }

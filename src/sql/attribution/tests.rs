@@ -306,18 +306,25 @@ async fn a_small_memory_limit_changes_no_answer() {
     });
     let lines: Vec<String> = copies.collect();
     let query = JUDGED.split(" order by").next().unwrap();
-    // Room for the evidence, and not for the rejected records beside it.
     let mut expected = rows(&over(records(&lines, 512), None), query).await;
     expected.sort_unstable();
-    let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
-        .with_memory_limit(2200 << 10, 1.0)
-        .build_arc();
-    let context = SessionContext::new_with_config_rt(Default::default(), runtime.unwrap());
-    context.register_table(TABLE, Arc::new(RejectAttribution::new(records(&lines, 512), None))).unwrap();
-    let mut found = rows(&context, query).await;
-    found.sort_unstable();
-    assert_eq!(found.len(), 40 * 168);
-    assert_eq!(found, expected);
+    assert_eq!(expected.len(), 40 * 168);
+    // Room for the evidence, and not for the rejected records beside it; then for some of the evidence only.
+    for limit in [2200 << 10, 400 << 10, 100 << 10] {
+        let runtime = datafusion::execution::runtime_env::RuntimeEnvBuilder::new()
+            .with_memory_limit(limit, 1.0)
+            .build_arc();
+        let context = SessionContext::new_with_config_rt(Default::default(), runtime.unwrap());
+        let table = Arc::new(RejectAttribution::new(records(&lines, 512), None));
+        let counted = table.tally(&context).await.unwrap().groups().unwrap();
+        let counted: i64 = counted["records"].as_primitive::<Int64Type>().values().iter().sum();
+        assert_eq!(counted, expected.len() as i64, "{limit}");
+        context.register_table(TABLE, table).unwrap();
+        let mut found = rows(&context, query).await;
+        found.sort_unstable();
+        assert_eq!(found, expected, "{limit}");
+        assert_eq!(context.runtime_env().memory_pool.reserved(), 0);
+    }
 }
 
 #[tokio::test]
