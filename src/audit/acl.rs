@@ -11,7 +11,9 @@ use crate::rules::{Direction, acl_list, free_number, taken_numbers};
 pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) {
     for found in network.acls.all(view) {
         let acl = found.value;
-        let mut report = Report { acl, findings };
+        let told_apart = network.acl_associations.all(view).any(|one| one.value.acl_id == acl.id);
+        let unused = acl.subnet_ids.is_empty() && !acl.is_default && !acl.more_subnets && !told_apart;
+        let mut report = Report { acl, unused, findings };
         for family in [Family::V4, Family::V6] {
             for egress in [false, true] {
                 let list = acl_list(acl, egress, family);
@@ -19,8 +21,7 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
                 returns::check(&mut report, &list, &acl_list(acl, !egress, family));
             }
         }
-        let told_apart = network.acl_associations.all(view).any(|one| one.value.acl_id == acl.id);
-        if acl.subnet_ids.is_empty() && !acl.is_default && !acl.more_subnets && !told_apart {
+        if unused {
             report.add(
                 Severity::Info,
                 "nacl_without_subnets",
@@ -34,6 +35,8 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
 
 pub(super) struct Report<'a> {
     pub(super) acl: &'a NetworkAcl,
+    /// No subnet has it, so that nothing in it does harm.
+    unused: bool,
     findings: &'a mut Vec<Finding>,
 }
 
@@ -94,6 +97,7 @@ fn names(entries: &[&NaclEntry]) -> (String, &'static str) {
 impl Report<'_> {
     pub(super) fn add(&mut self, severity: Severity, check: &'static str, finding: String, advice: String) {
         let object = self.acl.id.clone();
+        let severity = if self.unused { Severity::Info } else { severity };
         self.findings.push(Finding { severity, check, object, finding, advice });
     }
 
@@ -147,6 +151,17 @@ impl Report<'_> {
             let finding = format!("{} never decides: {by} {verb} the same first", text(later));
             let advice = format!("delete rule {}", later.number);
             self.add(Severity::Info, "shadowed_entry", finding, advice);
+            return;
+        }
+        if later.action == Some(RuleAction::Allow) && !alike.is_empty() {
+            // Before the denies it would open what they close.
+            let ((by, s), (denied, denies)) = (names(&alike), names(&opposite));
+            let finding = format!(
+                "{} never decides: {by} let{s} pass what {denied} {} not deny",
+                text(later),
+                if denies.is_empty() { "do" } else { "does" }
+            );
+            self.add(Severity::Info, "shadowed_entry", finding, format!("delete rule {}", later.number));
             return;
         }
         let (by, s) = names(&opposite);
@@ -253,8 +268,20 @@ mod tests {
         );
         let denied = "in 50 deny all 10.0.0.0/8; in 60 allow tcp 443 10.1.0.0/16";
         assert!(of(&format!("{OPEN}; {denied}")).contains(&"warning allow_behind_deny acl-1".to_owned()));
+        let blocked = "in 50 deny all 203.0.113.7/32; in 1000 allow tcp 443 0.0.0.0/0";
+        assert_eq!(of(&format!("{OPEN}; {blocked}")), vec!["info shadowed_entry acl-1"], "a block list");
         let other = "in 50 deny udp 53 10.0.0.0/8; in 60 allow tcp 53 10.1.0.0/16";
         assert_eq!(of(&format!("{OPEN}; {other}")), Vec::<String>::new(), "another protocol");
+    }
+
+    #[test]
+    fn a_list_that_no_subnet_has_does_no_harm() {
+        let gap = "in 100 allow tcp 443 0.0.0.0/0\n acl-1 out 100 allow tcp 443 0.0.0.0/0";
+        let used = format!("subnet subnet-1 vpc-1 10.0.1.0/24\n nacl acl-1 vpc-1 subnet-1\n acl-1 {gap}");
+        assert!(found(&used).contains(&"error nacl_return_path acl-1".to_owned()));
+        let unused = found(&format!("nacl acl-1 vpc-1\n acl-1 {gap}"));
+        assert!(unused.contains(&"info nacl_return_path acl-1".to_owned()), "{unused:?}");
+        assert!(unused.iter().all(|finding| finding.starts_with("info ")), "{unused:?}");
     }
 
     #[test]

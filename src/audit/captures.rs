@@ -27,6 +27,22 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
             advice: "capture with flowq config pull, or import the rest of this capture".to_owned(),
         });
     }
+    for subnet in network.subnets.all(view) {
+        let named = network.acls_named(&subnet.value.id, view);
+        if named.len() > 1 {
+            let lists: Vec<&str> = named.iter().map(|acl| acl.value.id.as_str()).collect();
+            findings.push(Finding {
+                severity: Severity::Error,
+                check: "contradiction",
+                object: subnet.value.id.clone(),
+                finding: format!(
+                    "{} each name it as theirs: which network ACL serves it is not known",
+                    some(&lists)
+                ),
+                advice: "capture all network ACLs at one moment (flowq config pull)".to_owned(),
+            });
+        }
+    }
     nothing(network, view, findings);
     stale(&network.interfaces, view, findings);
     stale(&network.groups, view, findings);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Finding, Severity, plural, some};
+use crate::net::Prefix;
 use crate::network::{Destination, Network, NetworkInterface, Remote, SecurityGroup, View};
 use crate::rules::rule_text;
 
@@ -174,9 +175,32 @@ fn routes(network: &Network, view: View, findings: &mut Vec<Finding>) {
     }
 }
 
+/// Whether the VPC's route tables are known and none has routes to both connections that overlap.
+fn routed_apart(network: &Network, view: View, vpc: &str, [one, other]: [&String; 2]) -> bool {
+    let mut tables = network
+        .route_tables
+        .all(view)
+        .map(|found| found.value)
+        .filter(|table| table.vpc_id.as_deref() == Some(vpc))
+        .peekable();
+    tables.peek().is_some()
+        && tables.all(|table| {
+            let routes = |target: &String| -> Option<Vec<Prefix>> {
+                let over = table.routes.iter().filter(|route| route.target == *target);
+                over.map(|route| match &route.destination {
+                    Destination::Cidr(cidr) => Some(*cidr),
+                    _ => None,
+                })
+                .collect()
+            };
+            let apart = |(near, far): (Vec<Prefix>, Vec<Prefix>)| overlap(&near, &far).is_none();
+            !table.more_routes && routes(one).zip(routes(other)).is_some_and(apart)
+        })
+}
+
 fn peerings(network: &Network, view: View, findings: &mut Vec<Finding>) {
     // Per VPC, what lies behind each of its peering connections.
-    let mut behind: BTreeMap<String, Vec<(String, Vec<crate::net::Prefix>)>> = BTreeMap::new();
+    let mut behind: BTreeMap<String, Vec<(String, Vec<Prefix>)>> = BTreeMap::new();
     for found in network.peerings.all(view) {
         let peering = found.value;
         if peering.status.as_deref() != Some("active") {
@@ -211,7 +235,9 @@ fn peerings(network: &Network, view: View, findings: &mut Vec<Finding>) {
     for (vpc, peers) in behind {
         for (at, (one, near)) in peers.iter().enumerate() {
             for (other, far) in peers.iter().skip(at.saturating_add(1)) {
-                if let Some((first, second)) = overlap(near, far) {
+                if let Some((first, second)) = overlap(near, far)
+                    && !routed_apart(network, view, &vpc, [one, other])
+                {
                     findings.push(Finding {
                         severity: Severity::Warning,
                         check: "overlapping_peering",

@@ -248,17 +248,23 @@ fn in_group(network: &Network, view: View, group: &SecurityGroup, found: &mut Ve
             let mut rules = rules.filter(|one| stands_in(network, view, *one, (group, at, rule)));
             rules.next().map(|(other, _, rule)| by.insert(rule_text(other, rule))).is_some()
         });
-        if everywhere && !carriers.is_empty() {
-            add(by.into_iter().collect(), "other groups of every interface that carries it allow all of it");
+        // Another interface may carry the group alone.
+        let all_known = network.interfaces_whole(group.vpc_id.as_deref());
+        if everywhere && !carriers.is_empty() && all_known {
+            add(by.into_iter().collect(), BY_OTHERS);
         }
     }
 }
+
+/// Why a rule matters for no interface that there is.
+const BY_OTHERS: &str = "other groups of every interface that carries it allow all of it";
 
 impl Shadowed {
     /// What to do about it.
     pub fn advice(&self) -> &'static str {
         match (self.layer, self.contradicts) {
             ("network_acl", true) => "give it a number before those, if it is meant; else delete it",
+            _ if self.reason == BY_OTHERS => "delete it, unless an interface is to carry the group alone",
             _ => "delete it",
         }
     }

@@ -5,6 +5,7 @@ use super::model::*;
 use super::read::Problem;
 use crate::net::Prefix;
 use hashbrown::HashMap;
+use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -351,26 +352,41 @@ impl Network {
         self.interface_boundaries.key(view)
     }
 
-    /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2); `None` where another of the
-    /// VPC's lists may be the one.
-    pub fn acl_of(&self, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Option<Found<'_, NetworkAcl>> {
+    /// The lists that the inputs name for a subnet; more than one where one capture names several.
+    pub fn acls_named(&self, subnet_id: &str, view: View) -> Vec<Found<'_, NetworkAcl>> {
         let apart: Vec<Found<'_, AclAssociation>> = (self.associations_of_subnet.get(subnet_id).into_iter())
             .flatten()
             .filter_map(|id| self.acl_associations.get(id, view))
             .filter(|one| one.value.subnet_id == subnet_id)
             .collect();
         let named = self.acl_of_subnet.get(subnet_id).into_iter().flatten();
-        let associated = named
-            .filter_map(|id| {
-                let acl = self.acls.get(id, view)?;
-                let by_list = acl.value.subnet_ids.iter().any(|subnet| subnet == subnet_id);
-                let told = apart.iter().filter(|one| one.value.acl_id == *id).map(|one| one.distance);
-                let distance = told.chain(by_list.then_some(acl.distance)).min()?;
-                Some((distance, acl))
-            })
-            // An association is replaced, not added: of two captures that both name the subnet the nearer one is right.
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, acl)| acl);
+        let named = named.filter_map(|id| {
+            let acl = self.acls.get(id, view)?;
+            let by_list = acl.value.subnet_ids.iter().any(|subnet| subnet == subnet_id);
+            let told = apart.iter().filter(|one| one.value.acl_id == *id);
+            let told = told.map(|one| (one.distance, Reverse(one.version.captured_at)));
+            let by_list = by_list.then_some((acl.distance, Reverse(acl.version.captured_at)));
+            Some((told.chain(by_list).min()?, acl))
+        });
+        let mut named: Vec<_> = named.collect();
+        // An association is replaced, not added: of two captures that both name the subnet the nearer one is right, of such the later.
+        let nearest = named.iter().map(|(order, _)| *order).min();
+        named.retain(|(order, _)| Some(*order) == nearest);
+        if named.len() > 1 {
+            // Terraform's default list keeps the subnets that it had when it was adopted, though other lists have taken them.
+            named.retain(|(_, acl)| !(acl.value.is_default && acl.version.origin == Origin::Terraform));
+        }
+        named.into_iter().map(|(_, acl)| acl).collect()
+    }
+
+    /// The list in force for a subnet: its association, else the VPC's default list (spec 3.2); `None` where another of the
+    /// VPC's lists may be the one.
+    pub fn acl_of(&self, subnet_id: &str, vpc_id: Option<&str>, view: View) -> Option<Found<'_, NetworkAcl>> {
+        let mut named = self.acls_named(subnet_id, view);
+        if named.len() > 1 {
+            return None;
+        }
+        let associated = named.pop();
         associated.or_else(|| {
             let subnet = self.subnets.get(subnet_id, view);
             let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
@@ -395,9 +411,15 @@ impl Network {
         view: View,
     ) -> Option<Found<'_, RouteTable>> {
         let named = self.table_of_subnet.get(subnet_id).into_iter().flatten();
-        let associated = named
+        let mut associated = named
             .filter_map(|id| self.route_tables.get(id, view))
-            .find(|table| table.value.subnet_ids.iter().any(|subnet| subnet == subnet_id));
+            .filter(|table| table.value.subnet_ids.iter().any(|subnet| subnet == subnet_id));
+        let order = |table: &Found<'_, RouteTable>| (table.distance, Reverse(table.version.captured_at));
+        let associated = match (associated.next(), associated.next()) {
+            (Some(one), Some(other)) if order(&one) == order(&other) => return None,
+            (Some(one), Some(other)) => Some(if order(&one) < order(&other) { one } else { other }),
+            (one, _) => one,
+        };
         associated.or_else(|| {
             let subnet = self.subnets.get(subnet_id, view);
             let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;

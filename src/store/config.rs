@@ -132,6 +132,7 @@ impl Import {
         // Bytes that are no envelope do not have its members.
         let envelope: Envelope = serde_json::from_slice(&plain_text(text)).unwrap_or_default();
         let envelope = if envelope.output.is_some() { envelope } else { Envelope::default() };
+        let region = builder.region();
         let objects =
             builder.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count as u64)).collect();
         let mut problems = builder.problems().to_vec();
@@ -147,7 +148,7 @@ impl Import {
             last,
             objects,
             account: envelope.account,
-            region: envelope.region,
+            region: envelope.region.or(region),
             problems: problems.len() as u64,
             imported_at: now,
         };

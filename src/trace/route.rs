@@ -7,7 +7,7 @@ use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::Fix;
 use crate::net::is_internet;
-use crate::network::{Destination, Route, RouteTable};
+use crate::network::{Destination, Origin, Route, RouteTable};
 use crate::rules::Decision;
 
 /// Where a route leads, as far as the stages behind it depend on that.
@@ -273,7 +273,15 @@ impl Walk<'_> {
         };
         let peering = found.value;
         if let Some(status) = peering.status.as_deref().filter(|status| *status != "active") {
-            return (Decision::Deny, format!("{id} is {status}"));
+            // A state keeps what it read before the other side accepted.
+            let stale = found.version.origin == Origin::Terraform && status == "pending-acceptance";
+            return match stale {
+                true => (
+                    Decision::Unknown,
+                    format!("{id} is {status} by the Terraform state, which may be older"),
+                ),
+                false => (Decision::Deny, format!("{id} is {status}")),
+            };
         }
         let own = local.rules.interface.vpc_id.as_deref();
         let far = match own == peering.requester.vpc_id.as_deref() {

@@ -186,11 +186,13 @@ impl Walk<'_> {
             stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
             self.stages.push(stage);
         }
-        if is_outside
-            && let Some(local) = &target.local
+        if let Some(local) = &target.local
             && local.rules.interface.is_type("nat_gateway")
         {
-            let reason = "a NAT gateway discards what none of its clients has asked for";
+            let reason = match is_outside {
+                true => "a NAT gateway discards what none of its clients has asked for",
+                false => "a NAT gateway takes nothing that is sent to itself, only what is routed through it",
+            };
             let at = local.rules.interface.id.clone();
             self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Deny, reason));
         }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{count_column, parse_time, print, span_text, text_column};
 use crate::cli::{Global, Printer, exit};
-use crate::network::{Problem, Timestamp};
+use crate::network::{Problem, ReadError, Timestamp};
 use crate::source::{ContentReader, Ending, Located, Scratch, locate};
 use crate::store::Store;
 use crate::store::config::{self, Import, Imported, StoredDocument};
@@ -83,6 +83,11 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
                 tell(&imported.problems, printer);
                 line(object, &imported)
             }
+            Err(error) if matches!(error.downcast_ref(), Some(ReadError::NotNeeded { .. })) => {
+                let (file, what) = (object.path.clone(), error.to_string());
+                let what = what.strip_prefix(&format!("{file}: ")).map(str::to_owned).unwrap_or(what);
+                Line { file, what, objects: 0, captured: String::new(), problems: 0, state: "skipped" }
+            }
             Err(error) => {
                 printer.failure(&error);
                 refused = refused.saturating_add(1);
@@ -96,7 +101,7 @@ pub fn run(args: &ImportArgs, global: &Global, printer: &Printer) -> anyhow::Res
     report(&lines, printer)?;
     let contradictions = contradictions(&store, printer)?;
     let problems = lines.iter().map(|line| line.problems).sum::<usize>().saturating_add(contradictions);
-    Ok(if lines.iter().all(|line| line.state == "refused") {
+    Ok(if lines.iter().all(|line| matches!(line.state, "refused" | "skipped")) {
         exit::FAILED
     } else if args.strict && (refused > 0 || problems > 0) {
         exit::REFUSED
@@ -179,10 +184,14 @@ fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
     print(columns, printer)?;
     let of = |state: &str| lines.iter().filter(|line| line.state == state).count();
     printer.note(&format!(
-        "{} files: {} imported, {} held already, {} refused",
+        "{} files: {} imported, {} held already, {}{} refused",
         lines.len(),
         of("imported"),
         of("held already"),
+        match of("skipped") {
+            0 => String::new(),
+            skipped => format!("{skipped} skipped, "),
+        },
         of("refused")
     ));
     // A file that gave no object needs no time.

@@ -138,9 +138,7 @@ impl Agree for NetworkInterface {
     fn agree(&mut self, other: &Self) -> bool {
         let mut agree = merged(&mut self.subnet_id, &other.subnet_id);
         agree &= merged(&mut self.vpc_id, &other.vpc_id);
-        let groups = united(&mut self.group_ids, &other.group_ids) && self.groups_known == other.groups_known;
-        self.groups_known = groups && self.groups_known;
-        agree &= groups;
+        agree &= self.agree_on_groups(other);
         agree &= united(&mut self.addresses, &other.addresses);
         self.more_addresses |= other.more_addresses;
         agree &= united(&mut self.prefixes, &other.prefixes);
@@ -155,6 +153,21 @@ impl Agree for NetworkInterface {
 
     fn home(&self) -> Option<(&str, Option<&str>)> {
         Some((self.vpc_id.as_deref()?, self.owner_id.as_deref()))
+    }
+}
+
+impl NetworkInterface {
+    /// What only one of the two carries lets nothing pass for certain.
+    fn agree_on_groups(&mut self, other: &Self) -> bool {
+        let same = |one: &[String], other: &[String]| one.iter().all(|group| other.contains(group));
+        let agree = self.groups_known == other.groups_known
+            && same(&self.group_ids, &other.group_ids)
+            && same(&other.group_ids, &self.group_ids);
+        if !agree {
+            self.group_ids.retain(|group| other.group_ids.contains(group));
+            self.groups_known = false;
+        }
+        agree
     }
 }
 
@@ -179,6 +192,18 @@ impl Agree for PrefixList {
             }
             (Some(_), None) => family && version,
         }
+    }
+}
+
+impl Agree for TransitGatewayAttachment {
+    /// Two commands describe them, one of them without subnets and options.
+    fn agree(&mut self, other: &Self) -> bool {
+        let mut agree = merged(&mut self.gateway_id, &other.gateway_id);
+        agree &= merged(&mut self.vpc_id, &other.vpc_id);
+        agree &= merged(&mut self.security_group_referencing, &other.security_group_referencing);
+        agree &= merged(&mut self.gateway_referencing, &other.gateway_referencing);
+        let either = self.subnet_ids.is_empty() || other.subnet_ids.is_empty();
+        agree & (united(&mut self.subnet_ids, &other.subnet_ids) || either)
     }
 }
 
@@ -222,7 +247,6 @@ macro_rules! as_they_are {
 as_they_are!(
     RouteTable,
     Peering,
-    TransitGatewayAttachment,
     Instance,
     TargetGroup,
     BpaOptions,

@@ -62,7 +62,8 @@ impl NetworkBuilder {
             self.problem(
                 context,
                 "-",
-                "target health without its target group's ARN; keep the command in an envelope",
+                "target health without its target group's ARN; put it into an object beside the command: \
+                 {\"command\": \"aws elbv2 describe-target-health --target-group-arn ARN\", \"output\": …}",
             );
             return;
         };
@@ -87,7 +88,8 @@ impl NetworkBuilder {
             self.problem(
                 context,
                 "-",
-                "attributes without their target group's ARN; keep the command in an envelope",
+                "attributes without their target group's ARN; put them into an object beside the command: \
+                 {\"command\": \"aws elbv2 describe-target-group-attributes --target-group-arn ARN\", \"output\": …}",
             );
             return;
         };

@@ -120,6 +120,15 @@ impl NetworkBuilder {
     }
 
     fn config_deleted(&mut self, kind: &str, id: String, context: &Context) {
+        let id = match kind {
+            // As these are kept.
+            "AWS::EC2::SecurityGroupVpcAssociation" => id.replace('|', "/"),
+            "AWS::EC2::VPCBlockPublicAccessOptions" => {
+                let part = |part: &Option<String>| part.clone().unwrap_or_else(|| "-".to_owned());
+                format!("{}/{}", part(&context.account), part(&context.region))
+            }
+            _ => id,
+        };
         self.with_kind(kind, End { id, context });
     }
 
@@ -142,6 +151,12 @@ impl NetworkBuilder {
             "AWS::EC2::Instance" => act.on(&mut self.instances),
             "AWS::EC2::VPCPeeringConnection" => act.on(&mut self.peerings),
             "AWS::EC2::SubnetNetworkAclAssociation" => act.on(&mut self.acl_associations),
+            "AWS::EC2::SecurityGroupVpcAssociation" => act.on(&mut self.group_associations),
+            "AWS::EC2::VPCBlockPublicAccessOptions" => act.on(&mut self.bpa_options),
+            "AWS::EC2::VPCBlockPublicAccessExclusion" => act.on(&mut self.bpa_exclusions),
+            "AWS::ElasticLoadBalancingV2::LoadBalancer" | "AWS::ElasticLoadBalancing::LoadBalancer" => {
+                act.on(&mut self.load_balancers)
+            }
             _ => {}
         }
     }

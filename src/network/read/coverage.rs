@@ -231,7 +231,8 @@ impl Sources {
 
     /// When the capture was made that a piece belongs to.
     pub(super) fn capture(&self, source: Option<usize>, at: Option<Timestamp>) -> Option<Timestamp> {
-        source.and_then(|at| self.capture.get(at)).copied().unwrap_or(at)
+        // The items of a history have each their own.
+        source.and_then(|at| self.capture.get(at)).copied().flatten().or(at)
     }
 
     /// What to tell of the sources that may lack something, and whether interfaces are known in part only.

@@ -16,6 +16,7 @@ mod node;
 mod terraform;
 mod terraform_balancers;
 mod terraform_network;
+mod terraform_parts;
 mod terraform_plan;
 mod terraform_rules;
 #[cfg(test)]
@@ -24,6 +25,8 @@ mod tests;
 mod tests_captures;
 #[cfg(test)]
 mod tests_parts;
+#[cfg(test)]
+mod tests_states;
 #[cfg(test)]
 mod tests_terraform;
 #[cfg(test)]
@@ -43,6 +46,7 @@ use node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
 use std::fmt;
+use terraform_parts::StatePiece;
 
 /// What a file turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,6 +101,14 @@ pub enum ReadError {
         file: String,
         /// The keys that it has.
         keys: String,
+    },
+    /// AWS CLI output that no verdict needs.
+    #[error("{file}: AWS CLI output that is not needed ({key})")]
+    NotNeeded {
+        /// The file.
+        file: String,
+        /// Its top-level key.
+        key: String,
     },
     /// A Terraform document of a major version that this reader does not know.
     #[error(
@@ -288,6 +300,8 @@ pub struct NetworkBuilder {
     gateway_pieces: Vec<Piece<String>>,
     health_pieces: Vec<Piece<Vec<Target>>>,
     attribute_pieces: Vec<Piece<bool>>,
+    /// What Terraform states say of objects that they do not hold.
+    state_pieces: Vec<StatePiece>,
     sources: Vec<Source>,
     /// Resources that AWS Config stopped recording: type, id, when.
     unrecorded: Vec<(String, String, Timestamp)>,
@@ -404,6 +418,11 @@ impl NetworkBuilder {
         &self.problems
     }
 
+    /// The Region of what was read, where it tells one.
+    pub fn region(&self) -> Option<String> {
+        self.sources.iter().find_map(|source| source.region.clone())
+    }
+
     fn problem(&mut self, context: &Context, object: &str, message: impl Into<String>) {
         self.problems.push(Problem {
             file: context.file.clone(),
@@ -420,9 +439,11 @@ impl NetworkBuilder {
         self.join_stale();
         self.join_targets();
         self.join_gateways();
+        let unjoined = self.join_states();
         self.stop_recording();
         let mut network = Network::default();
         (network.part_captures, network.interfaces_in_part) = sources.tell(&self.sources);
+        network.part_captures.extend(unjoined);
         let mut filling =
             Filling { captures: Captures::new(&self.sources), sources, contradictions: Vec::new() };
         network.interfaces = filling.kind(self.interfaces);

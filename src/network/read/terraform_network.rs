@@ -4,6 +4,7 @@
 use super::elements::Need;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
+use super::terraform_parts::{Addition, local_route};
 use super::{Context, NetworkBuilder, record};
 use crate::net::Prefix;
 use crate::network::model::*;
@@ -20,6 +21,7 @@ pub(super) struct Plumbing {
     routes: Vec<(String, Route)>,
     table_subnets: Vec<(String, String)>,
     table_gateways: Vec<(String, String)>,
+    peerings: BTreeMap<String, Peering>,
     /// Tables of which not all routes can be read.
     unreadable_tables: Vec<String>,
     main_tables: HashMap<String, String>,
@@ -29,6 +31,24 @@ pub(super) struct Plumbing {
 }
 
 impl Plumbing {
+    /// A connection, or the other resource of it; of two states of it the active one is the later.
+    fn peering(&mut self, peering: Peering) {
+        let Some(known) = self.peerings.get_mut(&peering.id) else {
+            self.peerings.insert(peering.id.clone(), peering);
+            return;
+        };
+        if known.status.as_deref() != Some("active") {
+            known.status = peering.status.or(known.status.take());
+        }
+        for (known, other) in
+            [(&mut known.requester, peering.requester), (&mut known.accepter, peering.accepter)]
+        {
+            known.vpc_id = known.vpc_id.take().or(other.vpc_id);
+            known.owner_id = known.owner_id.take().or(other.owner_id);
+            known.region = known.region.take().or(other.region);
+        }
+    }
+
     /// A VPC names its main route table, unless an association names another.
     pub(super) fn main_table(&mut self, vpc: &str, values: Node<'_>) {
         if let Some(table) = values.text("main_route_table_id") {
@@ -199,12 +219,25 @@ impl NetworkBuilder {
                     requester: end("vpc_id", "owner_id", "region"),
                     accepter: end("peer_vpc_id", "peer_owner_id", "peer_region"),
                 };
-                record(&mut self.peerings, context, id, false, Some(peering));
+                into.peering(peering);
+            }
+            // It has the id of the connection, whose own resource may have been read before it was accepted.
+            "aws_vpc_peering_connection_accepter" => {
+                let end = |vpc: &str, owner: &str, region: &str| PeeringEnd {
+                    vpc_id: values.text(vpc),
+                    owner_id: values.text(owner),
+                    region: values.text(region),
+                    cidrs: Vec::new(),
+                };
+                into.peering(Peering {
+                    id: id.clone(),
+                    status: values.text("accept_status"),
+                    requester: end("peer_vpc_id", "peer_owner_id", "peer_region"),
+                    accepter: end("vpc_id", "owner_id", "region"),
+                });
             }
             // What they are is told by what refers to them.
-            "aws_internet_gateway"
-            | "aws_egress_only_internet_gateway"
-            | "aws_vpc_peering_connection_accepter" => {}
+            "aws_internet_gateway" | "aws_egress_only_internet_gateway" => {}
             kind if OF_TRAFFIC.iter().any(|start| kind.starts_with(start))
                 && !NOT_OF_TRAFFIC.contains(&kind) =>
             {
@@ -283,10 +316,11 @@ impl NetworkBuilder {
         context: &Context,
     ) {
         for (vpc, block) in &plumbing.vpc_blocks {
-            let readings = self.vpcs.get_mut(vpc).into_iter().flatten();
-            for vpc in readings.filter(|one| one.at == context.at).filter_map(|one| one.seen.value.as_mut()) {
-                push_new(&mut vpc.cidrs, Some(*block));
-            }
+            let readings = self.vpcs.get_mut(vpc).into_iter().flatten().filter(|one| one.at == context.at);
+            let known = readings.filter_map(|one| one.seen.value.as_mut());
+            known.for_each(|vpc| push_new(&mut vpc.cidrs, Some(*block)));
+            // Route tables of other states have a route for it.
+            self.state_piece(vpc.clone(), context, Addition::Block(*block));
         }
         for nat in std::mem::take(&mut plumbing.nat_interfaces) {
             interfaces.entry(nat.id.clone()).or_insert(nat);
@@ -297,6 +331,9 @@ impl NetworkBuilder {
             let known = subnet.into_iter().flatten().filter_map(|one| one.value.as_ref());
             interface.vpc_id = known.filter_map(|subnet| subnet.vpc_id.clone()).next_back();
         }
+        for (id, peering) in std::mem::take(&mut plumbing.peerings) {
+            record(&mut self.peerings, context, id, false, Some(peering));
+        }
         for (kind, count) in &plumbing.unread {
             self.problem(context, kind, format!("{count} resources of this type are not read"));
         }
@@ -305,26 +342,28 @@ impl NetworkBuilder {
 
     fn terraform_tables(&mut self, plumbing: Plumbing, context: &Context) {
         let Plumbing { mut tables, routes, table_subnets, table_gateways, main_tables, .. } = plumbing;
-        let mut elsewhere: Vec<String> = Vec::new();
+        // Of tables that another state may hold.
+        let mut elsewhere: BTreeMap<String, RouteTable> = BTreeMap::new();
         for (table, route) in routes {
-            match tables.get_mut(&table) {
-                // The routes of a table and route resources say the same twice in a refreshed state.
-                Some(known) => push_new(&mut known.routes, Some(route)),
-                None => push_new(&mut elsewhere, Some(table)),
-            }
+            let known = match tables.get_mut(&table) {
+                Some(known) => known,
+                None => elsewhere.entry(table).or_default(),
+            };
+            // The routes of a table and route resources say the same twice in a refreshed state.
+            push_new(&mut known.routes, Some(route));
         }
         let subnets = table_subnets.into_iter().map(|(table, subnet)| (table, subnet, true));
         let gateways = table_gateways.into_iter().map(|(table, gateway)| (table, gateway, false));
         for (table, end, is_subnet) in subnets.chain(gateways) {
-            match tables.get_mut(&table) {
-                Some(known) if is_subnet => push_new(&mut known.subnet_ids, Some(end)),
-                Some(known) => push_new(&mut known.gateway_ids, Some(end)),
-                None => push_new(&mut elsewhere, Some(table)),
-            }
+            let known = match tables.get_mut(&table) {
+                Some(known) => known,
+                None => elsewhere.entry(table).or_default(),
+            };
+            push_new(if is_subnet { &mut known.subnet_ids } else { &mut known.gateway_ids }, Some(end));
         }
-        for table in elsewhere {
-            let message = "routes or associations of a route table that is not in this state were left out";
-            self.problem(context, &table, message);
+        for (id, mut table) in elsewhere {
+            table.more_routes = plumbing.unreadable_tables.contains(&id);
+            self.state_piece(id, context, Addition::Table(table));
         }
         for (id, mut table) in tables {
             let vpc = table.vpc_id.clone().unwrap_or_default();
@@ -341,7 +380,7 @@ impl NetworkBuilder {
             for block in blocks {
                 let destination = Destination::Cidr(block);
                 if !table.routes.iter().any(|route| route.destination == destination) {
-                    table.routes.push(Route { destination, target: "local".to_string(), state: None });
+                    table.routes.push(local_route(block));
                 }
             }
             table.more_routes = plumbing.unreadable_tables.contains(&id);

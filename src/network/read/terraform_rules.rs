@@ -8,6 +8,7 @@ use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::terraform_balancers::Balancing;
 use super::terraform_network::Plumbing;
+use super::terraform_parts::Addition;
 use super::terraform_plan::{Gone, is_unknown};
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece, entries, record};
@@ -55,23 +56,20 @@ impl NetworkBuilder {
             }
             record(&mut self.acls, context, acl.id.clone(), false, Some(acl));
         }
-        // Entries of a list that is managed elsewhere: half a list would be judged as a whole one.
-        let mut elsewhere: Vec<&String> =
-            gathered.acl_entries.keys().chain(gathered.acl_subnets.keys()).collect();
+        // Entries of a list that is managed elsewhere, which another state may hold.
+        let mut elsewhere: Vec<String> =
+            gathered.acl_entries.keys().chain(gathered.acl_subnets.keys()).cloned().collect();
         elsewhere.sort_unstable();
         elsewhere.dedup();
         for id in elsewhere {
+            let entries = gathered.acl_entries.remove(&id).unwrap_or_default();
+            let subnet_ids = gathered.acl_subnets.remove(&id).unwrap_or_default();
             if compared {
-                let part = NetworkAcl {
-                    id: id.clone(),
-                    entries: gathered.acl_entries.get(id).cloned().unwrap_or_default(),
-                    subnet_ids: gathered.acl_subnets.get(id).cloned().unwrap_or_default(),
-                    ..NetworkAcl::default()
-                };
-                record(&mut self.acls, context, id.clone(), false, Some(part));
+                let part = NetworkAcl { id: id.clone(), entries, subnet_ids, ..NetworkAcl::default() };
+                record(&mut self.acls, context, id, false, Some(part));
             } else {
-                let what = "entries or subnets of a network ACL that is not in this state were left out";
-                self.problem(context, id, what);
+                let addition = Addition::Acl(entries, subnet_ids);
+                self.state_piece(id, context, addition);
             }
         }
         for (interface, group) in gathered.interface_groups {
@@ -86,11 +84,7 @@ impl NetworkBuilder {
                     };
                     gathered.interfaces.insert(interface, part);
                 }
-                None => self.problem(
-                    context,
-                    &interface,
-                    "a group is attached to an interface that is not in this state",
-                ),
+                None => self.state_piece(interface, context, Addition::Group(group)),
             }
         }
         self.finish_balancing(gathered.balancing, context);
