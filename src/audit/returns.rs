@@ -159,6 +159,8 @@ impl Report<'_> {
         let severity = match (wide, usual) {
             (false, true) if all_usual && gap.such_as.is_none() => Severity::Error,
             (false, true) => Severity::Warning,
+            // Whoever lets everybody in means to be spoken to, and then nobody ever gets an answer.
+            (true, true) if everything && !entry.egress && entry.traffic == Traffic::All => Severity::Warning,
             (true, _) | (_, false) => Severity::Info,
         };
         let other = word(!entry.egress);
@@ -283,6 +285,9 @@ mod tests {
     fn a_wide_allow_is_no_proof_of_connections() {
         let text = "in 100 allow tcp 443 0.0.0.0/0; out 100 allow all 0.0.0.0/0";
         assert_eq!(of(text), vec!["info nacl_return_path acl-1"]);
+        // A subnet that anybody may speak to, and that answers nobody.
+        let text = "in 100 allow all 0.0.0.0/0; out 100 allow tcp 443 0.0.0.0/0";
+        assert_eq!(of(text), vec!["warning nacl_return_path acl-1"]);
     }
 
     #[test]
