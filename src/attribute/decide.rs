@@ -1,5 +1,7 @@
 //! The decision with configuration: rows of spec 8.7, in their order; row numbers beside the lines.
 
+mod supposed;
+
 use super::consistency::is_unreadable;
 use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason, Role};
@@ -96,6 +98,8 @@ pub(super) struct Asked<'r> {
     packet: Packet,
     remote: IpAddr,
     acl: AclVerdict<'r>,
+    /// That of the list which is in force if the subnet is associated with none, where that is not known.
+    supposed: Option<AclVerdict<'r>>,
     /// The groups' verdict with the remote by which evidence is told.
     pub(super) groups: Decision,
     /// With both addresses that may stand for the remote.
@@ -124,11 +128,13 @@ impl<'r> Asked<'r> {
                 new_flow = Decision::Unknown;
             }
         }
-        Some(Asked { rules, packet, remote, acl, groups, new_flow })
+        let supposed = rules.supposed_acl_verdict(&packet, own).filter(|_| leg.is_none());
+        Some(Asked { rules, packet, remote, acl, supposed, groups, new_flow })
     }
 }
 
 /// The two layers' verdicts under one version of the configuration.
+#[derive(Clone)]
 pub(super) struct Layers<'r> {
     pub(super) acl: Decision,
     entry: Option<&'r NaclEntry>,
@@ -141,6 +147,8 @@ pub(super) struct Layers<'r> {
     /// An open decision is open because something in the configuration could not be read.
     unreadable: bool,
     keys: KeysHold,
+    /// What the list makes of it that is in force if the subnet is associated with none, where that is not known.
+    supposed: Option<AclVerdict<'r>>,
     /// The flow is known to have begun untracked: no state of it can have ended.
     untracked: bool,
     /// The rules given leave the flow untracked, so that it has no idle timeout.
@@ -157,7 +165,7 @@ impl<'r> Layers<'r> {
         tracked: Option<bool>,
         keys: KeysHold,
     ) -> Self {
-        let Asked { rules, packet, remote, mut acl, new_flow, .. } = asked;
+        let Asked { rules, packet, remote, mut acl, supposed, new_flow, .. } = asked;
         // Another interface, or another flow of this one, shows that the list lets this key through (spec 8.5); not so the other
         // list, which looks at the interface's own address (row c of 1.2).
         let keys = KeysHold { acl: keys.acl && acl.direction == direction, ..keys };
@@ -197,6 +205,7 @@ impl<'r> Layers<'r> {
             remote,
             unreadable,
             keys,
+            supposed: supposed.filter(|_| acl.decision == Decision::Unknown),
             untracked: tracked == Some(false),
             timeless,
         }
@@ -209,8 +218,20 @@ impl<'r> Layers<'r> {
         rules: &Arc<InterfaceRules>,
         evidence: &Evidence,
     ) -> Attribution {
-        let mut attribution =
-            self.contradiction(record, evidence).unwrap_or_else(|| self.rows(record, direction, rules));
+        if let Some((supposed, layers)) = self.with_supposed_list(record, direction, rules) {
+            return layers.told(supposed, direction, rules);
+        }
+        let found = self.contradiction(record, evidence);
+        self.told(found.unwrap_or_else(|| self.rows(record, direction, rules)), direction, rules)
+    }
+
+    /// With what the verdict is about.
+    fn told(
+        &self,
+        mut attribution: Attribution,
+        direction: Direction,
+        rules: &Arc<InterfaceRules>,
+    ) -> Attribution {
         attribution.direction = Some(direction);
         if self.acl != Decision::NotApplicable {
             attribution.acl_applies = true;
@@ -368,12 +389,17 @@ impl<'r> Layers<'r> {
                 if role == Role::Initiator { found } else { found.or_else(&[Cause::StaleConnection]) }
             }
             (Decision::Unknown, State::Allow | State::NotApplicable) => {
-                let sure = role != Role::Midstream && reason_unnamed;
+                // A SYN-ACK that nobody asked for belongs to no state, whatever the rules allow (as rows 26 and 29).
+                let unasked = role == Role::Responder
+                    && is_ingress
+                    && self.state == State::Allow
+                    && self.facts.mirror().is_none();
+                let sure = role != Role::Midstream && !unasked && reason_unnamed;
                 let mut found =
                     Attribution::new(Verdict::Nacl, if sure { Confidence::Strong } else { Confidence::Weak })
                         .blocked_by(Blocker::Nacl)
                         .because(ReasonCode::ByElimination); // 17
-                if role == Role::Midstream {
+                if role == Role::Midstream || unasked {
                     found = found.or_else(&[Cause::StaleConnection]);
                 }
                 found

@@ -73,6 +73,8 @@ pub struct Evidence {
     pub intra_subnet: bool,
     /// The configuration fails to explain ACCEPTs of this interface or subnet (spec 8.10).
     pub inconsistent: bool,
+    /// It fails to for an interface whose groups this one carries as well: a rule of theirs is not in it.
+    pub groups_refuted: bool,
 }
 
 /// Idle timeouts of one interface, seconds.

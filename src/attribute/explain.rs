@@ -1,11 +1,15 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
+mod would_decide;
+
+pub use would_decide::would_decide;
+
 use super::captured::{capture_sentence, change_sentences, later_allows};
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::fix::{AddedEntries, Fix, exclusion_fix, group_fix, list_fix};
 use super::record::{Record, RejectReason, Role};
 use super::tracking::{is_untracked, timeouts, tracked_when_it_began};
-use super::verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, ReasonCode, Verdict};
+use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
 use crate::rules::{
@@ -51,7 +55,12 @@ pub fn explain(
         })?;
         Some((engine, rules))
     });
-    let subject = subject(record, direction);
+    let interface = record.interface_id.unwrap_or("an unnamed interface");
+    let interface = match &rules {
+        Some((engine, rules)) => engine.network().interface_text(interface, rules.view),
+        None => interface.to_owned(),
+    };
+    let subject = subject(record, direction, &interface);
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
     if let (Verdict::OtherReason, RejectReason::Named(reason)) = (attribution.verdict, record.reject_reason) {
         sentences.push(format!("reject-reason {reason}"));
@@ -142,6 +151,7 @@ pub fn explain(
             (_, names) => format!("also possible: {}", names.join(", ")),
         });
     }
+    sentences.extend(contradicted(attribution, evidence).map(str::to_owned));
     sentences.extend(capture_sentence(attribution, record));
     explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
     if let (Verdict::Undetermined, Some(datum)) = (attribution.verdict, &explanation.would_decide) {
@@ -151,7 +161,23 @@ pub fn explain(
     explanation
 }
 
-fn subject(record: &Record<'_>, direction: Direction) -> String {
+/// Why a verdict is weak although its row of the table is not: ACCEPTs contradict the configuration (spec 8.10).
+fn contradicted(attribution: &Attribution, evidence: &Evidence) -> Option<&'static str> {
+    if attribution.confidence != Confidence::Weak || attribution.rules.is_none() {
+        return None;
+    }
+    if evidence.inconsistent && attribution.verdict != Verdict::ConfigMismatch {
+        return Some(
+            "weak, since ACCEPTs of its interface, or under its network ACL, are against the configuration given",
+        );
+    }
+    let by_groups = attribution.blocking_set.contains(Blocker::SecurityGroup);
+    (evidence.groups_refuted && by_groups).then_some(
+        "weak, since an interface with the same groups accepted what no rule given for them allows",
+    )
+}
+
+fn subject(record: &Record<'_>, direction: Direction, interface: &str) -> String {
     let protocol = protocol_name(record.protocol)
         .map_or_else(|| format!("protocol {}", record.protocol), str::to_string);
     let side = |addr: Option<IpAddr>, port: u16| {
@@ -167,10 +193,9 @@ fn subject(record: &Record<'_>, direction: Direction) -> String {
     let service =
         service_name(record.dst_port, record.protocol).map(|name| format!(" ({name})")).unwrap_or_default();
     format!(
-        "{direction} {protocol}{flags} {} to {}{service} at {}",
+        "{direction} {protocol}{flags} {} to {}{service} at {interface}",
         side(record.packet_src.or(record.src), record.src_port),
-        side(record.packet_dst.or(record.dst), record.dst_port),
-        record.interface_id.unwrap_or("an unnamed interface")
+        side(record.packet_dst.or(record.dst), record.dst_port)
     )
 }
 
@@ -234,7 +259,7 @@ fn acl_packet(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet
 }
 
 fn acl_sentences(attribution: &Attribution, rules: &InterfaceRules, packet: &Packet) -> Vec<String> {
-    let Some(compiled) = &rules.acl else { return Vec::new() };
+    let Some(compiled) = attribution.acl() else { return Vec::new() };
     let packet = acl_packet(attribution, rules, packet);
     let list = compiled.list(packet.direction, packet.family());
     let newest = attribution.nacl_rule_number.or(attribution.nacl_rules.first());
@@ -335,9 +360,16 @@ fn rule_sentences(
             sentences.push(format!("it is let pass by {}", lets.join(" and ")));
         }
     }
+    if let Some(acl) = attribution.acl().filter(|_| attribution.acl_supposed) {
+        let subnet = rules.interface.subnet_id.as_deref().unwrap_or("the subnet");
+        sentences.push(format!(
+            "that the VPC's default list {} serves {subnet} is supposed: no capture held all lists, and none names the subnet",
+            acl.acl.id
+        ));
+    }
     if attribution.candidates.contains(Cause::Nacl) {
         match rules.scope(packet, None).reason {
-            _ if rules.acl.is_none() => {
+            _ if rules.acl.is_none() && !attribution.acl_supposed => {
                 sentences.push("its subnet's network ACL is not in the configuration".to_owned());
             }
             ScopeReason::GatewayUnsure => sentences.push(
@@ -419,68 +451,6 @@ fn stale_sentence(
     Some(parts.join(", "))
 }
 
-/// The datum that would decide: a field to add to the log format or a file to supply.
-pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'static str> {
-    let open = attribution.verdict == Verdict::Undetermined || !attribution.candidates.is_empty();
-    if !open || record.is_efa {
-        return None;
-    }
-    let text = match attribution.reason() {
-        _ if !record.has_time => "start and end in the log format",
-        Some(ReasonCode::DirectionUnknown) => {
-            "flow-direction in the log format, or the interface's configuration"
-        }
-        _ if is_unfiltered(attribution, record) => {
-            "nothing that logs or configuration hold: neither layer filters this service"
-        }
-        _ if attribution.candidates.contains(Cause::Nacl) && lacks_routes(attribution, record) => {
-            "describe-route-tables at that time: whether the way leads to the gateway in the subnet"
-        }
-        _ if attribution.candidates.contains(Cause::Nacl)
-            && attribution.rules.as_ref().is_some_and(|rules| rules.acl.is_none()) =>
-        {
-            "describe-network-acls at that time: the subnet's network ACL"
-        }
-        Some(ReasonCode::ConfigMissing) if attribution.nacl_id().is_none() => {
-            "the configuration at that time: describe-network-interfaces, describe-network-acls, describe-security-groups"
-        }
-        Some(ReasonCode::ConfigMissing) => {
-            "what the configuration lacks or could not be read of: flowq config check names it"
-        }
-        _ if matches!(record.protocol, TCP | UDP) && !record.ports_known() => {
-            "the ports, which fragments do not have: a packet capture or traffic mirroring"
-        }
-        _ if attribution.candidates == CauseSet::of(&[Cause::SourceDestCheck]) => {
-            "describe-network-interfaces at that time: the interface's addresses and its source/destination check"
-        }
-        _ if matches!(record.protocol, 1 | 58) => {
-            "the ICMP type, which flow logs do not show: rules without types decide"
-        }
-        _ if record.protocol == TCP && record.tcp_flags.is_none() => "tcp-flags in the log format",
-        _ => "complete logs of the interface that reach back further, and the configuration's history",
-    };
-    Some(text)
-}
-
-/// The remote as the rules of the attribution see it.
-fn remote_packet(attribution: &Attribution, record: &Record<'_>) -> Option<Packet> {
-    let direction = attribution.direction?;
-    Some(record.packet(direction, record.remotes(direction).0?))
-}
-
-fn is_unfiltered(attribution: &Attribution, record: &Record<'_>) -> bool {
-    let packet = remote_packet(attribution, record);
-    let rules = attribution.rules.as_ref();
-    rules.zip(packet).is_some_and(|(rules, packet)| rules.unfiltered(&packet.remote).is_some())
-}
-
-fn lacks_routes(attribution: &Attribution, record: &Record<'_>) -> bool {
-    let packet = remote_packet(attribution, record);
-    let scope =
-        attribution.rules.as_ref().zip(packet).map(|(rules, packet)| rules.scope(&packet, None).reason);
-    scope == Some(ScopeReason::GatewayUnsure)
-}
-
 /// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.
 fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
     record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
@@ -492,7 +462,7 @@ fn acl_fixes(
     packet: &Packet,
     is_response: bool,
 ) -> Vec<Fix> {
-    let Some(compiled) = &rules.acl else { return Vec::new() };
+    let Some(compiled) = attribution.acl() else { return Vec::new() };
     let mut added = AddedEntries::default();
     // To a transit gateway in the subnet both lists have to let it pass (row c of spec 1.2).
     let lists = rules.acl_lists(packet, None).into_iter().flatten();

@@ -268,3 +268,51 @@ fn what_is_recorded_once_a_day_proves_nothing() {
     put(&mut network, true);
     among(&network, syn, "SECURITY_GROUP STRONG SG_NO_MATCHING_RULE");
 }
+
+/// The two subnets, where acl-2 is the VPC's default list, names no subnet, and was captured without word of others.
+fn with_a_default_list_alone(lines: &str) -> Network {
+    let text = two(lines).replace("nacl acl-2 vpc-1 subnet-2", "nacl acl-2 vpc-1 default");
+    let mut fixture = Fixture::new(&text);
+    let list = fixture.acls.remove("acl-2").unwrap();
+    let mut network = fixture.network();
+    let reading = Observation { part: true, ..Observation::new(Some(0), Origin::History, Some(list)) };
+    network.acls.put("acl-2".into(), Timeline::new(vec![reading]));
+    network.finish();
+    network
+}
+
+#[test]
+fn a_default_list_that_may_not_be_the_subnets_decides_weakly_and_says_why() {
+    // 3.2 and 8.3: without an association, and without a capture of all lists, N is U; the default list is a guess.
+    let allowed = "sg-b in tcp 443 0.0.0.0/0";
+    let network = with_a_default_list_alone(&format!("acl-2 in 90 deny all 203.0.113.7/32\n{OPEN}{allowed}"));
+    let text = among(&network, SYN, "NACL WEAK NACL_EXPLICIT_DENY blocks=NACL");
+    assert!(text.contains("acl-2 inbound rule 90") && text.contains("serves subnet-2 is supposed"), "{text}");
+    // What drops it whatever the list says is as sure as without it (row 18).
+    let network = with_a_default_list_alone(OPEN);
+    among(&network, SYN, "SECURITY_GROUP STRONG SG_HAS_NO_RULES blocks=SECURITY_GROUP or=NACL");
+    // Both pass it, and so a list that is not known is as likely as other rules (row 17).
+    let network = with_a_default_list_alone(&format!("{OPEN}{allowed}"));
+    among(&network, &format!("{SYN} reason=-"), "NACL WEAK BY_ELIMINATION or=CONFIG_MISMATCH");
+    let late = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT -300
+        eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 1 ACCEPT -200
+        > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 16 REJECT 0";
+    among(&network, late, "STALE_CONNECTION WEAK AFTER_CLOSE");
+    // Row 16, were it known that the list lets it pass.
+    let network = with_a_default_list_alone(&format!("{OPEN}sg-b in tcp 443 pl-lost"));
+    among(&network, SYN, "SECURITY_GROUP WEAK BY_ELIMINATION or=NACL");
+}
+
+#[test]
+fn an_unasked_syn_ack_may_belong_to_no_state_where_the_list_is_not_known() {
+    // Row 17 by a rule that allows it, while rows 26 and 29 hold against such packets that no state is theirs.
+    let network = "
+        vpc vpc-1 10.0.0.0/16
+        subnet subnet-2 vpc-1 10.0.2.0/24
+        eni eni-b subnet-2 10.0.2.20 groups=sg-b
+        sg-b in all 0.0.0.0/0";
+    let log = "> eni-b in tcp 203.0.113.7:443 10.0.2.20:51000 18 REJECT 0 reason=-";
+    with(network, log, "NACL WEAK BY_ELIMINATION or=STALE_CONNECTION");
+    let syn = "> eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 REJECT 0 reason=-";
+    with(network, syn, "NACL STRONG BY_ELIMINATION or=-");
+}

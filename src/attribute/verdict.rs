@@ -1,7 +1,7 @@
 //! What attribution says of a record (spec 8.1). Names are the stable values of `reject_attribution`.
 
 use crate::network::Timestamp;
-use crate::rules::{Direction, InterfaceRules};
+use crate::rules::{CompiledAcl, Direction, InterfaceRules};
 use std::fmt;
 use std::sync::Arc;
 
@@ -261,6 +261,9 @@ pub struct Attribution {
     pub captured_at: Option<Timestamp>,
     /// Seconds between the record and the time for which the configuration is known.
     pub capture_distance: Option<i64>,
+    /// The network ACL's part is that of the list which serves the subnet only if no other does
+    /// ([`InterfaceRules::supposed_acl`]).
+    pub(super) acl_supposed: bool,
     /// Whether the network ACL was asked at all.
     pub(super) acl_applies: bool,
     /// The rules used.
@@ -282,6 +285,7 @@ impl Attribution {
             nacl_direction: None,
             captured_at: None,
             capture_distance: None,
+            acl_supposed: false,
             acl_applies: false,
             rules: None,
         }
@@ -316,8 +320,13 @@ impl Attribution {
 
     /// The network ACL whose list was evaluated.
     pub fn nacl_id(&self) -> Option<&str> {
-        let acl = self.rules.as_ref().filter(|_| self.acl_applies)?.acl.as_ref()?;
-        Some(&acl.acl.id)
+        Some(&self.acl().filter(|_| self.acl_applies)?.acl.id)
+    }
+
+    /// The list of the subnet, or the one that is supposed to be it.
+    pub(super) fn acl(&self) -> Option<&CompiledAcl> {
+        let rules = self.rules.as_ref()?;
+        if self.acl_supposed { rules.supposed_acl.as_deref() } else { rules.acl.as_deref() }
     }
 
     /// All groups of the interface.

@@ -202,6 +202,9 @@ fn cap(
     if evidence.inconsistent && attribution.verdict != Verdict::ConfigMismatch {
         attribution.confidence = attribution.confidence.min(Confidence::Weak);
     }
+    if evidence.groups_refuted && attribution.blocking_set.contains(Blocker::SecurityGroup) {
+        attribution.confidence = attribution.confidence.min(Confidence::Weak);
+    }
     let Some(named) = attribution.rules.as_ref().or(found.first()) else { return };
     let (distance, captured_at) = named.provenance.distance(record.start);
     attribution.captured_at = captured_at;

@@ -130,6 +130,8 @@ pub struct Network {
     pub not_followed: Vec<String>,
     /// Objects of which an input says two things at once.
     pub contradictions: Vec<Contradiction>,
+    /// The newest `Name` tag of each object that has one.
+    pub(crate) names: HashMap<String, String>,
     /// Files that hold a part of what there is, with what to fetch.
     pub part_captures: Vec<Problem>,
     /// Some input holds a part of the interfaces of some VPC, or those of some VPCs.
@@ -315,6 +317,37 @@ impl Network {
         found
     }
 
+    /// What people call an object: its newest `Name` tag.
+    pub fn name_of(&self, id: &str) -> Option<&str> {
+        self.names.get(id).map(String::as_str)
+    }
+
+    /// What people call an interface: by its own name, else by that of its instance.
+    pub fn interface_name(&self, interface: &NetworkInterface, view: View) -> Option<&str> {
+        self.name_of(&interface.id).or_else(|| {
+            let id = interface.instance_id.as_deref()?;
+            let instance = || self.instances.get(id, view)?.value.name.as_deref();
+            self.name_of(id).or_else(instance)
+        })
+    }
+
+    /// The interface of an id with its name behind it, as far as both are known: `eni-… (web-1)`.
+    pub fn interface_text(&self, id: &str, view: View) -> String {
+        let found = self.interfaces.get(id, view);
+        match found.and_then(|found| self.interface_name(found.value, view)) {
+            Some(name) => format!("{id} ({name})"),
+            None => id.to_owned(),
+        }
+    }
+
+    /// The objects of a name, in the order of their ids.
+    pub fn named(&self, name: &str) -> Vec<&str> {
+        let named = self.names.iter().filter(|(_, known)| known.as_str() == name);
+        let mut ids: Vec<&str> = named.map(|(id, _)| id.as_str()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// The views that cover the seconds `from..=to`: one where nothing changes, else one per state that may have held.
     pub fn views(&self, from: Timestamp, to: Timestamp) -> Vec<View> {
         self.boundaries.views(from, to)
@@ -387,20 +420,44 @@ impl Network {
             return None;
         }
         let associated = named.pop();
-        associated.or_else(|| {
-            let subnet = self.subnets.get(subnet_id, view);
-            let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
-            let mut others = self.acls_of_unknown.iter().filter_map(|id| self.acls.get(id, view));
-            if others
-                .any(|acl| acl.value.more_subnets && acl.value.vpc_id.as_deref().is_none_or(|of| of == vpc))
-            {
-                return None;
-            }
-            let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
-            // Only a capture of all lists shows that none of the others is the subnet's.
-            let known = defaults.filter_map(|id| self.acls.get(id, view));
-            known.filter(|acl| acl.version.whole.is_some()).find(|acl| acl.value.is_default)
-        })
+        // Only a capture of all lists shows that none of the others is the subnet's.
+        associated.or_else(|| self.default_acl(subnet_id, vpc_id, view, true))
+    }
+
+    /// The list that serves a subnet if it is associated with none: the VPC's default list, where no list names the subnet and
+    /// no capture held all lists, so that [`Network::acl_of`] tells nothing. The subnet's own may be one that no input holds.
+    pub fn supposed_acl_of(
+        &self,
+        subnet_id: &str,
+        vpc_id: Option<&str>,
+        view: View,
+    ) -> Option<Found<'_, NetworkAcl>> {
+        let known = || self.default_acl(subnet_id, vpc_id, view, true).is_some();
+        if !self.acls_named(subnet_id, view).is_empty() || known() {
+            return None;
+        }
+        self.default_acl(subnet_id, vpc_id, view, false)
+    }
+
+    /// The default list of a subnet's VPC, out of captures of all lists or of a part; `None` where another list is known to
+    /// serve subnets that could not be read.
+    fn default_acl(
+        &self,
+        subnet_id: &str,
+        vpc_id: Option<&str>,
+        view: View,
+        whole: bool,
+    ) -> Option<Found<'_, NetworkAcl>> {
+        let subnet = self.subnets.get(subnet_id, view);
+        let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
+        let mut others = self.acls_of_unknown.iter().filter_map(|id| self.acls.get(id, view));
+        if others.any(|acl| acl.value.more_subnets && acl.value.vpc_id.as_deref().is_none_or(|of| of == vpc))
+        {
+            return None;
+        }
+        let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
+        let captured = defaults.filter_map(|id| self.acls.get(id, view));
+        captured.filter(|acl| acl.version.whole.is_some() == whole).find(|acl| acl.value.is_default)
     }
 
     /// The route table of a subnet: its association, else the VPC's main table.

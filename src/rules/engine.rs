@@ -5,11 +5,12 @@ use super::explain::{AclCheck, GroupCheck, check_acl, check_groups};
 use super::matching::{Mismatch, match_entry};
 use super::owners::{Asker, Identity, Owners};
 use super::packet::{Decision, Direction, Packet, Ternary};
+use super::provenance::Provenance;
 use super::routes::RouteKind;
 use super::scope::{ListUse, Scope, SubnetFacts, Surroundings, unfiltered};
 use crate::net::is_internet;
 use crate::network::{
-    Found, Instance, NaclEntry, Network, NetworkInterface, Origin, Remote, RuleAction, SecurityGroup,
+    Found, Instance, NaclEntry, Network, NetworkAcl, NetworkInterface, Remote, RuleAction, SecurityGroup,
     SecurityGroupRule, Subnet, Timestamp, View, Vpc,
 };
 use hashbrown::HashMap;
@@ -32,6 +33,8 @@ const MOST_VIEWS: usize = 64;
 #[derive(Debug)]
 pub struct Engine<'n> {
     network: &'n Network,
+    /// What is asked of the end of time is what stands now ([`Owners::newest`]).
+    is_now: bool,
     interfaces: HashMap<ViewKey, HashMap<String, Option<Arc<InterfaceRules>>>>,
     /// The interface that was asked for last: logs come in stretches of one interface.
     last: Option<(ViewKey, String, Option<Arc<InterfaceRules>>)>,
@@ -49,20 +52,6 @@ struct GroupKey {
     lists: Vec<usize>,
 }
 
-/// How the configuration behind an interface's rules is known: the same for all moments that share the rules.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Provenance {
-    /// The weakest origin among the objects used.
-    pub origin: Origin,
-    /// Some object was recorded once a day, which hides states in between (spec 6.8).
-    pub daily: bool,
-    captured_at: Option<Timestamp>,
-    /// The object that is known from the latest moment on, and when it was captured.
-    latest: (Timestamp, Option<Timestamp>),
-    /// The object that is known to the earliest moment.
-    earliest: (Timestamp, Option<Timestamp>),
-}
-
 /// All that decides about packets of one interface in one view.
 #[derive(Debug)]
 pub struct InterfaceRules {
@@ -78,6 +67,8 @@ pub struct InterfaceRules {
     pub instance: Option<Arc<Instance>>,
     /// The network ACL in force for its subnet; `None` when it is not known.
     pub acl: Option<Arc<CompiledAcl>>,
+    /// Where that is not known, the VPC's default list, which is in force if the subnet is associated with none.
+    pub supposed_acl: Option<Arc<CompiledAcl>>,
     /// Its groups; `None` when it has none, so that groups do not apply.
     pub groups: Option<Arc<CompiledGroups>>,
     /// Whether the interface's list of groups is known.
@@ -136,6 +127,7 @@ impl<'n> Engine<'n> {
     pub fn new(network: &'n Network) -> Self {
         Engine {
             network,
+            is_now: false,
             interfaces: HashMap::new(),
             last: None,
             owners: HashMap::new(),
@@ -143,6 +135,11 @@ impl<'n> Engine<'n> {
             groups: HashMap::new(),
             subnets: HashMap::new(),
         }
+    }
+
+    /// An engine for the configuration as it stands: the newest is asked for by [`Timestamp::MAX`], and no record is judged.
+    pub fn of_now(network: &'n Network) -> Self {
+        Engine { is_now: true, ..Engine::new(network) }
     }
 
     /// The network.
@@ -181,8 +178,9 @@ impl<'n> Engine<'n> {
     /// The owners of all addresses in a view.
     pub fn owners(&mut self, view: View) -> Arc<Owners> {
         let key = self.network.owner_key(view);
-        let network = self.network;
-        self.owners.entry(key).or_insert_with(|| Arc::new(Owners::new(network, view))).clone()
+        let (network, is_now) = (self.network, self.is_now && view.at == Timestamp::MAX);
+        let owners = || if is_now { Owners::newest(network) } else { Owners::new(network, view) };
+        self.owners.entry(key).or_insert_with(|| Arc::new(owners())).clone()
     }
 
     fn compile(&mut self, id: &str, view: View) -> Option<InterfaceRules> {
@@ -198,7 +196,11 @@ impl<'n> Engine<'n> {
             .or_else(|| subnet.as_ref().and_then(|s| s.value.vpc_id.as_deref()));
         let vpc = vpc_id.and_then(|id| network.vpcs.get(id, view));
         let acl = subnet_id.and_then(|id| network.acl_of(id, vpc_id, view));
-        if let Some(acl) = &acl {
+        let supposed = match &acl {
+            Some(_) => None,
+            None => subnet_id.and_then(|id| network.supposed_acl_of(id, vpc_id, view)),
+        };
+        for acl in acl.iter().chain(&supposed) {
             provenance.add(acl);
         }
         let mut groups = Vec::new();
@@ -220,10 +222,11 @@ impl<'n> Engine<'n> {
         let groups_known = interface.value.groups_known;
         let has_groups = !interface.value.group_ids.is_empty() || !groups_known;
         let compiled_groups = has_groups.then(|| self.compile_groups(groups, missing, view, &mut provenance));
-        let compiled_acl = acl.map(|acl| {
+        let mut compiled = |acl: Found<'_, NetworkAcl>| {
             let key = Arc::as_ptr(acl.value) as usize;
             self.acls.entry(key).or_insert_with(|| Arc::new(CompiledAcl::new(acl.value.clone()))).clone()
-        });
+        };
+        let (compiled_acl, supposed_acl) = (acl.map(&mut compiled), supposed.map(&mut compiled));
         let instance = interface.value.instance_id.as_deref().and_then(|id| network.instances.get(id, view));
         let bpa_mode = subnet
             .as_ref()
@@ -247,6 +250,7 @@ impl<'n> Engine<'n> {
             vpc: vpc.map(|vpc| vpc.value.clone()),
             instance: instance.map(|instance| instance.value.clone()),
             acl: compiled_acl,
+            supposed_acl,
             groups: compiled_groups,
             groups_known,
             provenance,
@@ -338,53 +342,31 @@ impl<'n> Engine<'n> {
     }
 }
 
-impl Provenance {
-    fn of<T>(found: &Found<'_, T>) -> Provenance {
-        let (version, captured_at) = (found.version, found.version.captured_at);
-        let (latest, earliest) = ((version.from, captured_at), (version.to, captured_at));
-        Provenance { origin: version.origin, daily: version.daily, captured_at, latest, earliest }
-    }
-
-    fn add<T>(&mut self, found: &Found<'_, T>) {
-        let other = Provenance::of(found);
-        self.origin = self.origin.min(other.origin);
-        self.daily |= other.daily;
-        if other.latest.0 > self.latest.0 {
-            self.latest = other.latest;
-        }
-        if other.earliest.0 < self.earliest.0 {
-            self.earliest = other.earliest;
-        }
-    }
-
-    /// The largest distance in seconds between a moment and the times for which the objects are known, 0 when all are, and
-    /// when the object at that distance was captured.
-    pub fn distance(&self, moment: Timestamp) -> (i64, Option<Timestamp>) {
-        let until = self.latest.0.saturating_sub(moment);
-        let since = moment.saturating_sub(self.earliest.0);
-        match until.max(since) {
-            ..=0 => (0, self.captured_at),
-            distance if until >= since => (distance, self.latest.1),
-            distance => (distance, self.earliest.1),
-        }
-    }
-
-    /// Whether each object is known for some moment of `from..=to`.
-    pub fn known_within(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.latest.0 <= to && self.earliest.0 >= from
-    }
-}
-
 impl InterfaceRules {
     /// The network ACL's verdict (spec 8.3). `own` is the interface's own address in the record, where it is known.
     pub fn acl_verdict(&self, packet: &Packet, own: Option<IpAddr>) -> AclVerdict<'_> {
+        self.verdict_of(self.acl.as_deref(), packet, own)
+    }
+
+    /// The verdict of the list that is in force if the subnet is associated with none, where that is not known.
+    pub fn supposed_acl_verdict(&self, packet: &Packet, own: Option<IpAddr>) -> Option<AclVerdict<'_>> {
+        let acl = self.supposed_acl.as_deref()?;
+        Some(self.verdict_of(Some(acl), packet, own))
+    }
+
+    fn verdict_of<'r>(
+        &'r self,
+        acl: Option<&'r CompiledAcl>,
+        packet: &Packet,
+        own: Option<IpAddr>,
+    ) -> AclVerdict<'r> {
         let scope = self.scope(packet, own);
         let mut verdict =
             AclVerdict { decision: Decision::NotApplicable, entry: None, direction: packet.direction, scope };
         if verdict.scope.applies == Ternary::No || self.unfiltered(&packet.remote).is_some() {
             return verdict;
         }
-        let Some(acl) = &self.acl else {
+        let Some(acl) = acl else {
             verdict.decision = Decision::Unknown;
             return verdict;
         };

@@ -2,6 +2,7 @@
 
 use super::owners::Identity;
 use crate::net::Prefix;
+use crate::network::Timestamp;
 use std::net::IpAddr;
 
 #[derive(Debug, Clone)]
@@ -13,6 +14,8 @@ pub(super) struct KnownVpc {
     ranges: Vec<(IpAddr, IpAddr)>,
     /// Interfaces of this VPC are known for the moment in question, so an address of none belongs to nobody.
     pub(super) covered: bool,
+    /// The last capture of all of them, and the last time for which one of them is known.
+    pub(super) newest: (Option<Timestamp>, Timestamp),
     /// Groups of its interfaces that may have addresses which could not be read; `None` where such a group list is not known.
     pub(super) adrift: Option<Vec<String>>,
 }
@@ -24,6 +27,7 @@ impl Default for KnownVpc {
             described: false,
             ranges: Vec::new(),
             covered: false,
+            newest: (None, Timestamp::MIN),
             adrift: Some(Vec::new()),
         }
     }

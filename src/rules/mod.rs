@@ -13,6 +13,7 @@ mod matching;
 mod numbers;
 mod owners;
 mod packet;
+mod provenance;
 mod routes;
 mod scope;
 mod table;
@@ -25,7 +26,7 @@ mod tests;
 mod twin;
 
 pub use compiled::{CompiledAcl, CompiledGroups, Matching};
-pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict, Provenance};
+pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict};
 pub use explain::{
     AclCheck, GroupCheck, RuleCheck, acl_list, allows_other_family, check_acl, check_groups, closed_entries,
 };
@@ -36,4 +37,5 @@ pub use numbers::{free_number, taken_numbers};
 pub(crate) use owners::is_stale;
 pub use owners::{Identity, Owners};
 pub use packet::{Decision, Direction, Packet, Ternary};
+pub use provenance::Provenance;
 pub use scope::{ListUse, Scope, ScopeReason, unfiltered};

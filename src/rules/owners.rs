@@ -4,7 +4,7 @@ use super::known_vpc::KnownVpc;
 use super::packet::{Direction, Ternary};
 use super::routes::{RouteKind, Routes};
 use crate::net::{Prefix, is_internet};
-use crate::network::{GroupReference, Network, NetworkInterface, Origin, SecurityGroup, View};
+use crate::network::{GroupReference, Network, NetworkInterface, Origin, SecurityGroup, Timestamp, View};
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -160,6 +160,11 @@ impl Owners {
                 let covers = found.version.covers(view.at) && found.version.origin != Origin::Terraform;
                 let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
                 known.covered |= covers;
+                let version = found.version;
+                let whole = version.whole.filter(|_| version.origin != Origin::Terraform);
+                let last = if version.to == Timestamp::MAX { version.from } else { version.to };
+                known.newest.0 = known.newest.0.max(whole.map(|(_, to)| to));
+                known.newest.1 = known.newest.1.max(last);
                 if interface.more_addresses || lacks_v4(network, interface, view) {
                     known.adrift =
                         known.adrift.take().filter(|_| interface.groups_known).map(|mut groups| {
@@ -197,6 +202,17 @@ impl Owners {
                     .or_default()
                     .push((gateway.clone(), found.value.supports_references()));
             }
+        }
+        owners
+    }
+
+    /// The same for the newest configuration as it stands: an address that the last capture shows at no interface is nobody's,
+    /// where that was one of all interfaces of the VPC.
+    pub fn newest(network: &Network) -> Self {
+        let mut owners = Owners::new(network, View { at: Timestamp::MAX, after: false });
+        for known in owners.vpcs.values_mut() {
+            let (whole, last) = known.newest;
+            known.covered |= whole.is_some_and(|whole| whole >= last);
         }
         owners
     }

@@ -15,7 +15,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 
 use super::catalog::TableSource;
-use crate::network::{Kind, Network, Remote, RuleAction, Timestamp, Traffic, Version};
+use crate::network::{Kind, Network, Remote, RuleAction, Timestamp, Traffic, Version, View};
 use crate::store::StoreError;
 use crate::store::config::{self, StoredDocument};
 
@@ -149,10 +149,14 @@ fn finish<O, P>(rows: &[Row<'_, O, P>], mut columns: Vec<(&'static str, ArrayRef
     Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
+/// Names are those of now.
+const NEWEST: View = View { at: Timestamp::MAX, after: false };
+
 fn network_interfaces(network: &Network) -> Result<RecordBatch> {
     let rows = whole(&network.interfaces);
     let columns = vec![
         ("interface_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
+        ("name", text(&rows, |(_, o, _)| network.interface_name(o, NEWEST).map(str::to_owned))),
         ("account_id", text(&rows, |(_, o, _)| o.owner_id.clone())),
         ("vpc_id", text(&rows, |(_, o, _)| o.vpc_id.clone())),
         ("subnet_id", text(&rows, |(_, o, _)| o.subnet_id.clone())),
@@ -253,6 +257,7 @@ fn network_acls(network: &Network) -> Result<RecordBatch> {
     let rows = whole(&network.acls);
     let columns = vec![
         ("nacl_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
+        ("name", text(&rows, |(_, o, _)| network.name_of(&o.id).map(str::to_owned))),
         ("account_id", text(&rows, |(_, o, _)| o.owner_id.clone())),
         ("vpc_id", text(&rows, |(_, o, _)| o.vpc_id.clone())),
         ("is_default", flag(&rows, |(_, o, _)| Some(o.is_default))),
@@ -278,6 +283,7 @@ fn subnets(network: &Network) -> Result<RecordBatch> {
     let rows = whole(&network.subnets);
     let columns = vec![
         ("subnet_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
+        ("name", text(&rows, |(_, o, _)| network.name_of(&o.id).map(str::to_owned))),
         ("account_id", text(&rows, |(_, o, _)| o.owner_id.clone())),
         ("vpc_id", text(&rows, |(_, o, _)| o.vpc_id.clone())),
         ("availability_zone", text(&rows, |(_, o, _)| o.availability_zone.clone())),
@@ -291,6 +297,7 @@ fn vpcs(network: &Network) -> Result<RecordBatch> {
     let rows = whole(&network.vpcs);
     let columns = vec![
         ("vpc_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
+        ("name", text(&rows, |(_, o, _)| network.name_of(&o.id).map(str::to_owned))),
         ("account_id", text(&rows, |(_, o, _)| o.owner_id.clone())),
         ("cidrs", texts(&rows, |(_, o, _)| Some(shown(&o.cidrs)))),
         ("bpa_mode", text(&rows, |(_, o, _)| o.bpa_mode.clone())),

@@ -76,8 +76,18 @@ impl Walk<'_> {
         }
         let Some(compiled) = &rules.acl else {
             stage.outcome = Decision::Unknown;
-            stage.reason =
-                "the subnet's network ACL is not in the configuration (describe-network-acls)".to_owned();
+            let supposed = rules.supposed_acl_verdict(packet, Some(local.own));
+            let supposed = supposed.and_then(|found| found.entry).zip(rules.supposed_acl.as_ref());
+            stage.reason = match supposed {
+                Some((entry, list)) => format!(
+                    "which network ACL is the subnet's is not known, since no capture held all (describe-network-acls); if it is \
+                     the VPC's default list, {} decides",
+                    entry_text(&list.acl, entry)
+                ),
+                None => {
+                    "the subnet's network ACL is not in the configuration (describe-network-acls)".to_owned()
+                }
+            };
             self.stages.push(stage);
             return;
         };

@@ -161,6 +161,8 @@ pub struct Stage {
     pub layer: Layer,
     /// Where: an interface, a subnet, or an address.
     pub at: String,
+    /// What people call that.
+    pub name: Option<String>,
     /// The direction of the rules.
     pub direction: Option<Direction>,
     /// The answer.
@@ -191,6 +193,7 @@ impl Stage {
             way,
             layer,
             at: at.into(),
+            name: None,
             direction: None,
             outcome,
             rule: None,

@@ -2,7 +2,9 @@
 
 use super::cases::{blockers, flow, traced};
 use super::*;
-use crate::network::{LoadBalancer, Network, Target, TargetGroup, Timeline};
+use crate::network::{
+    LoadBalancer, Network, Observation, Origin, Target, TargetGroup, Timeline, Timestamp, View,
+};
 use crate::rules::fixture::Fixture;
 
 /// A server and a client in two subnets, every list and route open.
@@ -248,4 +250,47 @@ fn the_fix_behind_a_load_balancer_names_its_group() {
          'IpProtocol=tcp,FromPort=8080,ToPort=8080,UserIdGroupPairs=[{GroupId=sg-2}]'"
     );
     assert!(fix.terraform.contains("  referenced_security_group_id = \"sg-2\"\n}"), "{}", fix.terraform);
+}
+
+#[test]
+fn the_newest_capture_of_all_interfaces_tells_who_holds_an_address() {
+    // 2.4: at the end of time no capture covers the moment, and yet who asks means what the last one shows.
+    let text = "
+        vpc vpc-1 10.0.0.0/16
+        subnet subnet-1 vpc-1 10.0.1.0/24
+        subnet subnet-2 vpc-1 10.0.2.0/24
+        nacl acl-1 vpc-1 subnet-1 subnet-2
+        acl-1 in 100 allow all 0.0.0.0/0
+        acl-1 out 100 allow all 0.0.0.0/0
+        sg-1 in tcp 443 sg-2
+        eni eni-a subnet-1 10.0.1.10 groups=sg-1";
+    let captured = |part: bool| {
+        let mut fixture = Fixture::new(text);
+        let interface = fixture.interfaces.remove("eni-a").unwrap();
+        let mut network = fixture.network();
+        let reading = Observation::new(Some(1000), Origin::Snapshot, Some(interface));
+        network.interfaces.put("eni-a".into(), Timeline::new(vec![Observation { part, ..reading }]));
+        network.finish();
+        network
+    };
+    let at_group = |network: &Network, at: Timestamp| {
+        let asked = flow("10.0.2.77", "10.0.1.10", 443);
+        let found = trace(network, asked, View { at, after: false }).unwrap();
+        found.stages.iter().find(|one| one.layer == Layer::SecurityGroup).unwrap().outcome
+    };
+    assert_eq!(at_group(&captured(false), 1000), Decision::Deny);
+    assert_eq!(at_group(&captured(false), Timestamp::MAX), Decision::Deny);
+    assert_eq!(at_group(&captured(false), 5000), Decision::Unknown, "an interface may have been made since");
+    assert_eq!(at_group(&captured(true), Timestamp::MAX), Decision::Unknown, "a page");
+}
+
+#[test]
+fn stages_are_told_by_the_names_of_interfaces() {
+    let mut network = network(&[ANSWERS, SERVER, CLIENT]);
+    network.names.insert("eni-a".into(), "web-1".into());
+    let found =
+        trace(&network, flow("198.51.100.7", "10.0.1.10", 443), View { at: 0, after: false }).unwrap();
+    assert!(found.text().contains("inbound at eni-a (web-1): "), "{}", found.text());
+    let stage = found.json()["stages"].as_array().unwrap().iter().find(|one| one["at"] == "eni-a").cloned();
+    assert_eq!(stage.unwrap()["name"], "web-1");
 }

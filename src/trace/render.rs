@@ -58,7 +58,10 @@ impl Trace {
             let _ = writeln!(
                 out,
                 "{number:>3}. {} {layer}{direction} at {}: {}: {}",
-                stage.way, stage.at, stage.outcome, stage.reason
+                stage.way,
+                stage.place(),
+                stage.outcome,
+                stage.reason
             );
             if let (true, Some(rule)) = (stage.rules.is_empty(), &stage.rule) {
                 let _ = writeln!(out, "       {rule}");
@@ -82,7 +85,7 @@ impl Trace {
         for (at, stage) in self.blockers().enumerate() {
             let name = if at == 0 { "first blocker" } else { "would also block" };
             let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
-            let _ = writeln!(out, "{name}: {} at {}: {}{rule}", stage.layer, stage.at, stage.reason);
+            let _ = writeln!(out, "{name}: {} at {}: {}{rule}", stage.layer, stage.place(), stage.reason);
             if let Some(nearest) = &stage.nearest {
                 let _ = writeln!(out, "  nearest: {nearest}");
             }
@@ -91,7 +94,7 @@ impl Trace {
             for (at, stage) in self.partial().enumerate() {
                 let name = if at == 0 { "first blocker" } else { "would also block" };
                 let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
-                let (layer, place, ports) = (stage.layer, &stage.at, stage.dropped());
+                let (layer, place, ports) = (stage.layer, stage.place(), stage.dropped());
                 let _ = writeln!(out, "{name}, for some client ports: {layer} at {place}: {ports}{rule}");
             }
         }
@@ -100,12 +103,14 @@ impl Trace {
             let _ = writeln!(
                 out,
                 "what follows does not suffice alone: there is no fix here for {} at {}: {}",
-                stage.layer, stage.at, stage.reason
+                stage.layer,
+                stage.place(),
+                stage.reason
             );
         }
         for stage in &self.stages {
             if let Some(fix) = &stage.fix {
-                let _ = writeln!(out, "smallest fix at {}: {}", stage.at, fix.text);
+                let _ = writeln!(out, "smallest fix at {}: {}", stage.place(), fix.text);
                 fix.command.lines().chain(fix.terraform.lines()).for_each(|line| {
                     let _ = writeln!(out, "  {line}");
                 });
@@ -164,11 +169,22 @@ impl Trace {
     }
 }
 
+impl Stage {
+    /// Where, by id and name.
+    fn place(&self) -> String {
+        match &self.name {
+            Some(name) => format!("{} ({name})", self.at),
+            None => self.at.clone(),
+        }
+    }
+}
+
 fn stage(stage: &Stage) -> Value {
     json!({
         "way": stage.way.to_string(),
         "layer": stage.layer.to_string(),
         "at": stage.at,
+        "name": stage.name,
         "interface": Some(&stage.at).filter(|at| at.starts_with("eni-")),
         "subnet": Some(&stage.at).filter(|at| at.starts_with("subnet-")),
         "direction": stage.direction.map(|direction| direction.to_string()),

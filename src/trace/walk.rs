@@ -73,7 +73,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
     }
     let mut walk = Walk {
         network,
-        engine: Engine::new(network),
+        engine: Engine::of_now(network),
         view,
         flow,
         stages: Vec::new(),
@@ -116,6 +116,11 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
     walk.back(&source, &target);
     walk.rest(&source, &target);
     walk.no_fix_before_an_address();
+    for stage in &mut walk.stages {
+        let interface = network.interfaces.get(&stage.at, view);
+        let by_interface = interface.and_then(|found| network.interface_name(found.value, view));
+        stage.name = by_interface.or_else(|| network.name_of(&stage.at)).map(str::to_owned);
+    }
     let Walk { flow, stages, not_checked, nat, .. } = walk;
     let translated = nat.is_some();
     Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, logged: None })

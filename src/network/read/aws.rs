@@ -179,21 +179,24 @@ impl NetworkBuilder {
     /// An element's id, or a problem.
     pub(super) fn id(&mut self, node: Node<'_>, key: &str, context: &Context) -> Option<String> {
         let id = node.text(key);
-        if id.is_none() {
-            self.problem(context, "-", format!("an element without {key} was left out"));
+        match &id {
+            Some(id) => self.name(node, id, context),
+            None => self.problem(context, "-", format!("an element without {key} was left out")),
         }
         id
     }
 
     /// An element's id, or one that stands for it, and a problem: what has none may still be what applies.
     fn id_or_stand_in(&mut self, node: Node<'_>, key: &str, context: &Context) -> String {
-        node.text(key).unwrap_or_else(|| {
-            let message = format!("an element without {key} is kept under a name of its own");
-            self.problem(context, "-", message);
-            // The next capture's first is taken for the same.
-            self.unnamed = self.unnamed.saturating_add(1);
-            format!("unnamed-{}", self.unnamed)
-        })
+        if let Some(id) = node.text(key) {
+            self.name(node, &id, context);
+            return id;
+        }
+        let message = format!("an element without {key} is kept under a name of its own");
+        self.problem(context, "-", message);
+        // The next capture's first is taken for the same.
+        self.unnamed = self.unnamed.saturating_add(1);
+        format!("unnamed-{}", self.unnamed)
     }
 
     /// A block, or `None` and a problem.

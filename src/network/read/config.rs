@@ -80,6 +80,7 @@ impl NetworkBuilder {
             self.unrecorded.push((kind, id, at));
             return;
         }
+        self.name(item, &id, &context);
         let parsed: Value;
         let configuration = match item.get("configuration").map(|node| node.0) {
             Some(Value::String(text)) => match serde_json::from_str(text) {

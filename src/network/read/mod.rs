@@ -12,6 +12,7 @@ mod entries;
 mod groups;
 mod join;
 mod json;
+mod names;
 mod node;
 mod terraform;
 mod terraform_balancers;
@@ -42,6 +43,7 @@ use crate::net::Prefix;
 use agree::Agree;
 use coverage::{Captures, Source, Sources};
 use hashbrown::HashMap;
+use names::Names;
 use node::Node;
 use serde_json::Value;
 use std::borrow::Cow;
@@ -308,6 +310,7 @@ pub struct NetworkBuilder {
     problems: Vec<Problem>,
     /// Changes of a Terraform plan that no filter shows.
     not_followed: Vec<String>,
+    names: Names,
     /// Elements of the file being read that have no id.
     unnamed: usize,
 }
@@ -473,6 +476,7 @@ impl NetworkBuilder {
                 ),
             });
         }
+        network.names = self.names.into_iter().map(|(id, (_, name))| (id, name)).collect();
         network.disagreements = disagreements;
         network.contradictions = contradictions;
         network.not_followed = self.not_followed;

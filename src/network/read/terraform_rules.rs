@@ -43,6 +43,7 @@ impl NetworkBuilder {
     ) {
         let mut gathered = Gathered::default();
         for resource in resources {
+            self.name(resource.values, &resource.id(), context);
             self.terraform_resource(resource, context, &mut gathered, gone);
         }
         gathered.interfaces.values_mut().for_each(|interface| gone.keep_groups(interface));

@@ -1,6 +1,6 @@
 //! The pass that reads all records for what bears on REJECTs, and what judging these needs beside the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,6 +68,8 @@ pub(super) struct Prepared {
     consistency: BTreeMap<(String, Option<String>), Consistency>,
     broken_interfaces: HashSet<String>,
     broken_acls: HashSet<String>,
+    /// Groups that together let something pass which no rule given for them allows.
+    refuted_groups: BTreeSet<Vec<String>>,
     /// Records of ACCEPTs, whole logs.
     pub(super) accepts: u64,
     _memory: MemoryReservation,
@@ -157,6 +159,7 @@ impl Prepared {
         Ok(Prepared {
             broken_interfaces: broken(false).map(|(interface, _)| interface).collect(),
             broken_acls: broken(true).filter_map(|(_, acl)| acl).collect(),
+            refuted_groups: all.refuted_groups,
             rejects: Arc::clone(rejects),
             part,
             index,
@@ -193,6 +196,12 @@ impl Prepared {
         let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
         place.inconsistent =
             interface || place.zone.as_ref().is_some_and(|zone| self.broken_acls.contains(zone));
+        // The rule that is not known may be of any of them: it is this interface's only if all are.
+        place.groups_refuted = place.rules.as_ref().is_some_and(|rules| {
+            let carried = &rules.interface.group_ids;
+            let has_all = |groups: &Vec<String>| groups.iter().all(|id| carried.contains(id));
+            self.refuted_groups.iter().any(has_all)
+        });
     }
 
     /// The record of a row with its direction.
@@ -230,6 +239,7 @@ impl Prepared {
             None => evidence.complete = false,
         }
         evidence.inconsistent = place.inconsistent;
+        evidence.groups_refuted = place.groups_refuted;
         let found = match engine.as_mut() {
             Some(engine) if steady => decide_by(record, engine, place.rules.as_ref(), &evidence),
             engine => decide(record, engine, &evidence),

@@ -1,6 +1,7 @@
 //! What the logs as a whole show: the ACCEPTs that bear on some REJECT go to the index, and of all records it is noted what
 //! they cover and whether the configuration explains them.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
@@ -59,6 +60,9 @@ impl Coverage {
 pub(super) struct Found {
     pub(super) coverage: HashMap<String, Coverage>,
     pub(super) consistency: HashMap<(String, Option<String>), Consistency>,
+    /// The groups, in order, of interfaces with ACCEPTs that the groups given would have dropped: which of them has another rule
+    /// is not known.
+    pub(super) refuted_groups: BTreeSet<Vec<String>>,
     addresses: HashMap<String, HashSet<IpAddr>>,
     pub(super) first: Option<i64>,
     pub(super) directed_accepts: bool,
@@ -73,6 +77,7 @@ impl Found {
         for (key, theirs) in other.consistency {
             self.consistency.entry(key).or_default().merge(&theirs);
         }
+        self.refuted_groups.extend(other.refuted_groups);
         for (subnet, theirs) in other.addresses {
             self.addresses.entry(subnet).or_default().extend(theirs);
         }
@@ -95,6 +100,11 @@ impl Found {
                 let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
                 let key = (rules.interface.id.clone(), acl);
                 self.consistency.entry(key).or_default().merge(&place.consistency);
+                if place.consistency.against_groups > 0 {
+                    let mut groups = rules.interface.group_ids.clone();
+                    groups.sort_unstable();
+                    self.refuted_groups.insert(groups);
+                }
             }
             if let (Some(subnet), false) = (place.subnet, place.addresses.is_empty()) {
                 self.addresses.entry(subnet).or_default().extend(place.addresses);

@@ -50,6 +50,8 @@ pub(super) struct Place {
     pub(super) coverage: Option<Coverage>,
     /// Whether the configuration contradicts ACCEPTs here.
     pub(super) inconsistent: bool,
+    /// Whether it contradicts ACCEPTs of an interface whose groups this one carries as well.
+    pub(super) groups_refuted: bool,
     /// ACCEPTs checked.
     pub(super) consistency: Consistency,
     /// Own addresses seen, for the subnet's sake.

@@ -104,7 +104,8 @@ impl Tally {
             self.settled.iter().flat_map(|(place, causes)| causes.iter().map(move |cause| (place, cause)))
         {
             let rules = place.rules.as_deref();
-            let acl = rules.and_then(|rules| rules.acl.as_ref()).filter(|_| cause.acl_named);
+            let acl = rules.and_then(|rules| rules.acl.as_ref().or(rules.supposed_acl.as_ref()));
+            let acl = acl.filter(|_| cause.acl_named);
             let groups = rules.map(|rules| rules.interface.group_ids.join(", ")).unwrap_or_default();
             let row = [
                 Some(cause.verdict.as_str()),

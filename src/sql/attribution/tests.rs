@@ -421,6 +421,26 @@ async fn an_accept_against_the_configuration_is_counted_and_lowers_confidence() 
 }
 
 #[tokio::test]
+async fn groups_that_an_accept_refutes_decide_weakly_wherever_they_are() {
+    // The app server b1 accepts what no rule given for its group allows: there is another, for b2 of the same group too. What
+    // the bastion's group does is not touched.
+    let refuted = "eni-0a1b00000000000b1 10.0.0.9:40000>10.0.1.20:25 6 ACCEPT OK 0 2".to_owned();
+    let rejected = [
+        "eni-0a1b00000000000b2 10.0.0.9:40001>10.0.1.21:25 6 REJECT OK 0 2".to_owned(),
+        "eni-0a1b00000000000a3 203.0.113.99:40000>10.0.0.10:25 6 REJECT OK 0 2".to_owned(),
+    ];
+    let judged = "select interface_id, verdict, confidence, explanation like '%an interface with the same groups accepted%' \
+        from reject_attribution order by 1 desc";
+    let (b2, a3) =
+        ("eni-0a1b00000000000b2|SECURITY_GROUP", "eni-0a1b00000000000a3|SECURITY_GROUP|STRONG|false");
+    let before = over(records(&rejected, 1), Some(network()));
+    assert_eq!(rows(&before, judged).await, [format!("{b2}|STRONG|false").as_str(), a3]);
+    let lines: Vec<String> = rejected.iter().cloned().chain([refuted]).collect();
+    let after = over(records(&lines, 1), Some(network()));
+    assert_eq!(rows(&after, judged).await, [format!("{b2}|WEAK|true").as_str(), a3]);
+}
+
+#[tokio::test]
 async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     let context = story(Some(network())).await;
     let raw = context.table_provider("flow_logs").await.unwrap();
