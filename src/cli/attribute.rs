@@ -1,17 +1,21 @@
 //! `flowq attribute`.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use anyhow::Context;
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
 use clap::{Args, ValueEnum};
 
 use super::engine::{Engine, EngineArgs};
+use super::printer::counted;
+use super::sheet::{Column, Entry, Layout, Row, sheet};
 use super::{Global, Printer};
+use crate::net::protocol_name;
+use crate::network::number_text;
 use crate::sql::attribution::report::{By, Made, ReportOptions};
-use crate::sql::output::OutputFormat;
+use crate::sql::output::{OutputFormat, shown_cells};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -77,14 +81,18 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
         }
     };
     let is_table = printer.format() == OutputFormat::Table;
-    let batches = if is_table { in_words(&made)? } else { made.batches };
+    let batches = &made.batches;
     let schema = batches.first().map(|batch| batch.schema()).context("the report has no columns")?;
-    printer.batches(&schema, &batches)?;
+    match args.by {
+        None if is_table => printer.data(&report_text(&made, printer.limits().width)?)?,
+        None => drop(printer.batches(&schema, batches)?),
+        Some(by) => drop(printer.laid_out(by.layout()).batches(&schema, batches)?),
+    }
     for (section, more) in &made.left_out {
         let of = if section.is_empty() { String::new() } else { format!("{section}: ") };
         printer.note(&format!("{of}{more} more rows are left out (--limit)"));
     }
-    if rejects(&batches, by.is_some()) == 0 {
+    if rejects(batches, by.is_some()) == 0 {
         printer.note(match args.condition {
             Some(_) => "no REJECT fulfils the condition",
             None => "the logs hold no REJECT",
@@ -92,8 +100,8 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
     }
     if is_table && by.is_none() {
         printer.note(
-            "accepts: records are ACCEPTs that contradict the configuration, percent is the share that it explains; \
-             elsewhere records are REJECTs and percent their share (flowq attribute --help tells what verdicts mean)",
+            "against: ACCEPTs that contradict the configuration given; fit: the share that it lets pass (flowq attribute \
+             --help tells what verdicts mean)",
         );
     }
     Ok(engine.report_refused(printer))
@@ -114,23 +122,112 @@ fn texts(batch: &RecordBatch, name: &str) -> Option<Vec<String>> {
     Some(column.iter().map(|text| text.unwrap_or_default().to_owned()).collect())
 }
 
-/// The report with rules in words where it is read by people.
-fn in_words(made: &Made) -> anyhow::Result<Vec<RecordBatch>> {
-    let written = |batch: &RecordBatch| {
-        let (Some(sections), Some(subjects)) = (texts(batch, "section"), texts(batch, "subject")) else {
-            return Ok(batch.clone());
-        };
-        let shown = sections.iter().zip(&subjects).map(|(section, subject)| {
-            let rule = made.rules.iter().find(|(rule, _)| section == "rule" && rule == subject);
-            rule.map_or(subject, |(_, words)| words).as_str()
-        });
-        let shown: ArrayRef = Arc::new(StringArray::from_iter_values(shown));
+/// A section of the report as people read it: what stands over its numbers, and over what they are of.
+struct Section {
+    name: &'static str,
+    heads: &'static [&'static str],
+    title: &'static str,
+    /// The detail is a column of its own, else it stands behind the subject.
+    detail: Option<&'static str>,
+}
+
+const REJECTS: &[&str] = &["records", "percent"];
+
+const SECTIONS: &[Section] = &[
+    Section {
+        name: "accepts",
+        heads: &["against", "fit %"],
+        title: "ACCEPTs, by network ACL and interface",
+        detail: None,
+    },
+    Section { name: "verdict", heads: REJECTS, title: "verdict", detail: Some("confidence") },
+    Section { name: "rule", heads: REJECTS, title: "rule", detail: Some("verdict") },
+    Section { name: "interface", heads: REJECTS, title: "interface", detail: Some("verdict") },
+    Section { name: "remote", heads: REJECTS, title: "remote address", detail: Some("verdict") },
+    Section { name: "undecided", heads: REJECTS, title: "would decide what is not", detail: None },
+    Section { name: "capture", heads: REJECTS, title: "configuration captured at", detail: None },
+];
+
+/// The report for people, with rules in words.
+fn report_text(made: &Made, width: Option<usize>) -> anyhow::Result<String> {
+    let known: HashMap<&str, &str> =
+        made.words.iter().map(|(subject, words)| (subject.as_str(), words.as_str())).collect();
+    let mut rows: Vec<(String, Entry)> = Vec::new();
+    for batch in &made.batches {
         let schema = batch.schema();
-        let columns = schema.fields().iter().zip(batch.columns()).map(|(field, column)| {
-            let text = field.name() == "subject";
-            (field.name().as_str(), if text { Arc::clone(&shown) } else { Arc::clone(column) }, true)
-        });
-        RecordBatch::try_from_iter_with_nullable(columns).context("cannot put the rules into words")
-    };
-    made.batches.iter().map(written).collect()
+        for cells in shown_cells(batch, "").context("cannot show the report")? {
+            let of = |name: &str| {
+                let at = schema.index_of(name).ok();
+                at.and_then(|at| cells.get(at)).cloned().unwrap_or_default()
+            };
+            let (section, subject, detail) = (of("section"), of("subject"), of("detail"));
+            let Some(shape) = SECTIONS.iter().find(|one| one.name == section) else { continue };
+            let mut text = known.get(subject.as_str()).map_or(subject.clone(), |words| (*words).to_owned());
+            let mut cells = vec![of("records"), of("percent")];
+            if shape.detail.is_some() {
+                cells.push(detail);
+            } else if section == "capture" && !detail.is_empty() {
+                text = format!("{text}, {detail}");
+            } else if section == "accepts" {
+                // Where none is against it, what they would be against says nothing.
+                let none = cells.first().is_some_and(|against| against == "0");
+                let checked = detail.split_once(" ACCEPTs checked: ").filter(|_| none);
+                let detail = checked.map_or(detail.clone(), |(count, _)| format!("{count} checked"));
+                text = format!("{text}: {detail}");
+            }
+            rows.push((section, Entry { cells, text, below: Vec::new() }));
+        }
+    }
+    let count = rows.len();
+    let mut parts: Vec<String> = Vec::new();
+    for shape in SECTIONS {
+        let (these, others): (Vec<_>, Vec<_>) = rows.into_iter().partition(|(name, _)| name == shape.name);
+        rows = others;
+        let entries: Vec<Entry> = these.into_iter().map(|(_, entry)| entry).collect();
+        if entries.is_empty() {
+            continue;
+        }
+        let numbers = shape.heads.iter().map(|head| Column { head: (*head).to_owned(), numeric: true });
+        let detail = shape.detail.map(|head| Column { head: head.to_owned(), numeric: false });
+        let columns: Vec<Column> = numbers.chain(detail).collect();
+        parts.push(sheet(&columns, shape.title, &entries, width));
+    }
+    Ok(format!("{}({})\n", parts.join("\n"), counted(count as u64, "row")))
+}
+
+const COUNTED: &[(&str, &str)] = &[
+    ("records", "records"),
+    ("packets", "packets"),
+    ("remotes", "remotes"),
+    ("first_seen", "first seen"),
+    ("last_seen", "last seen"),
+];
+
+impl ByArg {
+    /// What they are put together by is whole, behind the numbers or below them.
+    fn layout(self) -> Layout {
+        let (title, text): (_, fn(&Row<'_>) -> String) = match self {
+            ByArg::Nacl => ("network ACL and entry", |row| {
+                let (verdict, id) = (row.get("verdict"), row.get("nacl_id"));
+                match row.get("nacl_rule_number").parse() {
+                    _ if id.is_empty() => format!("{verdict} by no network ACL"),
+                    Ok(number) => format!("{verdict} {id} rule {}", number_text(number)),
+                    Err(_) => format!("{verdict} {id}"),
+                }
+            }),
+            ByArg::Group => ("groups", |row| format!("{} {}", row.get("verdict"), row.get("groups"))),
+            ByArg::Interface => {
+                ("interface", |row| format!("{} {}", row.get("verdict"), row.get("interface_id")))
+            }
+            ByArg::Remote => {
+                ("remote address", |row| format!("{} {}", row.get("verdict"), row.get("remote")))
+            }
+            ByArg::Port => ("port and protocol", |row| {
+                let protocol = row.get("protocol");
+                let name = protocol.parse().ok().and_then(protocol_name).unwrap_or(protocol);
+                format!("{} {name} {}", row.get("verdict"), row.get("dstport"))
+            }),
+        };
+        Layout { columns: COUNTED, title, text, below: |_| Vec::new() }
+    }
 }

@@ -108,7 +108,7 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         return Ok(code);
     }
     match printer.format() {
-        OutputFormat::Table => printer.data(&trace.text())?,
+        OutputFormat::Table => printer.lines(&trace.text())?,
         OutputFormat::Json => printer.data(&format!("{}\n", serde_json::to_string_pretty(&trace.json())?))?,
         OutputFormat::Ndjson => printer.data(&format!("{}\n", trace.json()))?,
         _ => stages(&trace, printer)?,

@@ -9,6 +9,7 @@ mod logs;
 mod parameters;
 mod printer;
 mod rules;
+mod sheet;
 mod shell;
 mod sql;
 mod store;

@@ -11,6 +11,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
 
+use super::sheet::{Column, Entry, Layout, fitted, sheet};
 use crate::sql::output::{OutputError, OutputFormat, ResultWriter, TableLimits, Written};
 use crate::store::StoreError;
 
@@ -81,6 +82,8 @@ pub struct Printer {
     pub color: bool,
     /// What results are written to instead of stdout or the file: the shell's screen, or the end of its file.
     pub sink: Option<Sink>,
+    /// How a table of results is laid out, where it is not one line a row.
+    pub layout: Option<Layout>,
 }
 
 impl Printer {
@@ -93,7 +96,12 @@ impl Printer {
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             }
         };
-        Printer { format, file, quiet, color, sink: None }
+        Printer { format, file, quiet, color, sink: None, layout: None }
+    }
+
+    /// The same printer, whose tables are laid out so.
+    pub fn laid_out(&self, layout: Layout) -> Printer {
+        Printer { layout: Some(layout), ..self.clone() }
     }
 
     /// The format of results: as asked, else by the file's suffix, else a table.
@@ -109,7 +117,14 @@ impl Printer {
             anyhow::bail!("{format} is not written to a terminal or pipe (name a file with -o)");
         }
         let (out, replacement) = self.out()?;
-        Ok(PrintedResult { writer: ResultWriter::new(format, schema, out, self.limits())?, replacement })
+        let writer = match self.layout.filter(|_| format == OutputFormat::Table) {
+            Some(layout) => {
+                let (heads, width) = (layout.heads(schema), self.limits().width);
+                ResultLines::Sheet(Sheet { layout, heads, entries: Vec::new(), out, width })
+            }
+            None => ResultLines::Rows(ResultWriter::new(format, schema, out, self.limits())?),
+        };
+        Ok(PrintedResult { writer, replacement })
     }
 
     /// What a result is written to.
@@ -150,6 +165,11 @@ impl Printer {
             file.display(),
             OutputFormat::SUFFIXES.map(|(suffix, _)| format!(".{suffix}")).join(", ")
         ))
+    }
+
+    /// Writes lines for people as the result, fitted to the terminal.
+    pub fn lines(&self, text: &str) -> anyhow::Result<()> {
+        self.data(&fitted(text, self.limits().width))
     }
 
     /// What of a table is shown: on a terminal as much as fits.
@@ -232,21 +252,55 @@ impl Printer {
 
 /// A result that is being written.
 pub struct PrintedResult {
-    writer: ResultWriter<Box<dyn Write + Send>>,
+    writer: ResultLines,
     replacement: Option<Replacement>,
 }
 
 impl PrintedResult {
     /// Writes some rows.
     pub fn write(&mut self, batch: &RecordBatch) -> anyhow::Result<()> {
-        Ok(self.writer.write(batch)?)
+        match &mut self.writer {
+            ResultLines::Rows(writer) => Ok(writer.write(batch)?),
+            ResultLines::Sheet(sheet) => {
+                sheet.entries.extend(sheet.layout.entries(batch)?);
+                Ok(())
+            }
+        }
     }
 
     /// Ends the result; only now a file of its name holds it.
     pub fn finish(self) -> anyhow::Result<Written> {
-        let written = self.writer.finish()?;
+        let written = match self.writer {
+            ResultLines::Rows(writer) => writer.finish()?,
+            ResultLines::Sheet(sheet) => sheet.finish()?,
+        };
         self.replacement.map_or(Ok(()), Replacement::finish)?;
         Ok(written)
+    }
+}
+
+enum ResultLines {
+    Rows(ResultWriter<Box<dyn Write + Send>>),
+    Sheet(Sheet),
+}
+
+/// Rows that are laid out by themselves: all are seen before the first is written.
+struct Sheet {
+    layout: Layout,
+    heads: Vec<Column>,
+    entries: Vec<Entry>,
+    out: Box<dyn Write + Send>,
+    width: Option<usize>,
+}
+
+impl Sheet {
+    fn finish(mut self) -> anyhow::Result<Written> {
+        let rows = self.entries.len();
+        let mut text = sheet(&self.heads, self.layout.title, &self.entries, self.width);
+        text.push_str(&format!("({rows} {})\n", if rows == 1 { "row" } else { "rows" }));
+        self.out.write_all(text.as_bytes()).map_err(OutputError::Io)?;
+        self.out.flush().map_err(OutputError::Io)?;
+        Ok(Written { rows: rows as u64, shown: rows as u64 })
     }
 }
 

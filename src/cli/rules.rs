@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use super::config::{count_column, held, parse_time, print, text_column, time_column as times, time_text};
 use super::logs::{LogArgs, span};
 use super::printer::counted;
+use super::sheet::Layout;
 use super::{Global, Printer, exit};
 use crate::audit::shadowed;
 use crate::network::{Timestamp, View};
@@ -90,7 +91,7 @@ pub fn run(args: &RulesArgs, global: &Global, printer: &Printer) -> anyhow::Resu
         RulesCommand::Hits(args) => {
             let mut given = vec![("limit", args.limit.to_string())];
             given.extend(args.object.iter().map(|object| ("object", object.clone())));
-            named(&args.logs, "rule_hits", given, global, printer)
+            named(&args.logs, "rule_hits", given, global, &printer.laid_out(HITS))
         }
         RulesCommand::Unused(args) => {
             let given = vec![
@@ -98,10 +99,62 @@ pub fn run(args: &RulesArgs, global: &Global, printer: &Printer) -> anyhow::Resu
                 ("min_coverage", args.min_coverage.to_string()),
                 ("min_window", format!("{}s", args.min_window.num_seconds())),
             ];
-            named(&args.logs, "unused_rules", given, global, printer)
+            named(&args.logs, "unused_rules", given, global, &printer.laid_out(UNUSED))
         }
         RulesCommand::Tighten(args) => tightened(args, global, printer),
         RulesCommand::Shadowed(args) => shadows(args, global, printer),
+    }
+}
+
+/// What people read of a rule: what it did in numbers, and the rule whole.
+const HITS: Layout = Layout {
+    columns: &[
+        ("conversations", "conversations"),
+        ("sole", "sole"),
+        ("shared", "shared"),
+        ("possible", "possible"),
+        ("remotes", "remotes"),
+        ("records", "records"),
+        ("bytes", "bytes"),
+    ],
+    title: "rule",
+    text: |row| row.get("rule").to_owned(),
+    below: |row| vec![between("seen", row.get("first_seen"), row.get("last_seen"))],
+};
+
+const UNUSED: Layout = Layout {
+    columns: &[
+        ("interfaces", "interfaces"),
+        ("interfaces_seen", "logged"),
+        ("coverage_percent", "% of the time"),
+    ],
+    title: "rule",
+    text: |row| format!("{}: {}", row.get("verdict"), row.get("rule")),
+    below: |row| {
+        let observed = between("logs", row.get("observed_from"), row.get("observed_to"));
+        vec![row.get("reason").to_owned(), observed]
+    },
+};
+
+const SHADOWED: Layout = Layout {
+    columns: &[],
+    title: "",
+    text: |row| row.get("rule").to_owned(),
+    below: |row| {
+        let behind = match row.get("behind") {
+            "" => String::new(),
+            rules => format!("behind {rules}"),
+        };
+        vec![behind, row.get("reason").to_owned(), row.get("advice").to_owned()]
+    },
+};
+
+/// `seen 2026-01-15T10:00:00Z to 2026-01-15T10:59:45Z`; empty where neither is known.
+fn between(what: &str, first: &str, last: &str) -> String {
+    match (first, last) {
+        ("", "") => String::new(),
+        (first, last) if first == last => format!("{what} {first}"),
+        (first, last) => format!("{what} {first} to {last}"),
     }
 }
 
@@ -241,7 +294,7 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
                 )
             });
             let texts = found.narrower.iter().map(tightening_text).chain(left);
-            printer.data(&caution.into_iter().chain(texts).collect::<String>())?;
+            printer.lines(&caution.into_iter().chain(texts).collect::<String>())?;
         }
         _ => tightening_rows(&found, span, printer)?,
     }
@@ -370,7 +423,7 @@ fn shadows(args: &ShadowedArgs, global: &Global, printer: &Printer) -> anyhow::R
         ("reason", text_column(found.iter().map(|one| &one.reason))),
         ("advice", text_column(found.iter().map(|one| one.advice()))),
     ];
-    print(columns, printer)?;
+    print(columns, &printer.laid_out(SHADOWED))?;
     printer.note(&format!("{} rules can never matter", found.len()));
     Ok(0)
 }

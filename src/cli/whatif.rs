@@ -13,7 +13,7 @@ use super::printer::counted;
 use super::rules::say_window;
 use super::{Global, Printer, exit};
 use crate::net::protocol_name;
-use crate::network::{Changed, Network, Timestamp};
+use crate::network::{Changed, Network, Timestamp, View};
 use crate::rules::Direction;
 use crate::sql::attribution::{Proposal, read_proposal};
 use crate::sql::output::OutputFormat;
@@ -84,7 +84,7 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
         Err(error) => return engine.failed(error.into(), "", printer),
     };
     let found = what_if(&traffic, &after)?;
-    print_effects(&found, &changed.not_followed, args.limit, printer)?;
+    print_effects(&found, &after, &changed.not_followed, args.limit, printer)?;
     printer.left_out(found.effects.len().saturating_sub(args.limit) as u64, "rows");
     let refused = engine.report_refused(printer);
     say_window(found.window, traffic.counts(), printer);
@@ -164,14 +164,15 @@ fn remotes(effect: &Effect) -> String {
 
 fn print_effects(
     found: &WhatIf,
+    network: &Network,
     not_followed: &[String],
     limit: usize,
     printer: &Printer,
 ) -> anyhow::Result<()> {
     if printer.format() == OutputFormat::Table {
-        let shown = found.effects.iter().take(limit).map(effect_text);
+        let shown = found.effects.iter().take(limit).map(|effect| effect_text(effect, network));
         let rest = not_followed.iter().map(|change| format!("{NOT_LOOKED_AT}  {change}\n"));
-        printer.data(&shown.chain(rest).collect::<String>())?;
+        printer.lines(&shown.chain(rest).collect::<String>())?;
         return Ok(());
     }
     let effects = || found.effects.iter().take(limit);
@@ -211,13 +212,14 @@ fn protocol(effect: &Effect) -> String {
 }
 
 /// One effect for people: what is long has a line of its own.
-fn effect_text(effect: &Effect) -> String {
+fn effect_text(effect: &Effect, network: &Network) -> String {
+    let newest = View { at: Timestamp::MAX, after: false };
     let port = effect.port.map(|port| format!(" {port}")).unwrap_or_default();
     let of = if effect.direction == Direction::Ingress { "from" } else { "to" };
     let mut text = format!(
         "{}  {} {} {}{port} {of} {}\n  {}, {}, {}, {} to {}\n  now   {}\n  then  {}\n",
         effect.outcome,
-        effect.interface_id,
+        network.interface_text(&effect.interface_id, newest),
         effect.direction,
         protocol(effect),
         remotes(effect),

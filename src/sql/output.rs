@@ -24,6 +24,7 @@ use parquet::errors::ParquetError;
 use parquet::file::properties::WriterProperties;
 
 use super::errors::nearest;
+pub use table::shown_cells;
 
 /// The form of a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -121,6 +121,22 @@ fn hits_of_a_small_world() {
 }
 
 #[test]
+fn tables_for_people_keep_rules_whole() {
+    let case = world();
+    let hits = run(&case, &["rules", "hits"]).expect(0).out;
+    let rule = "  group sg-0a inbound rule allow tcp 443 from 0.0.0.0/0";
+    let at = hits.lines().position(|line| line.ends_with(rule)).unwrap();
+    assert!(hits.lines().nth(at).unwrap().trim_start().starts_with("2 "), "{hits}");
+    assert_eq!(hits.lines().nth(at + 1).unwrap().trim(), "seen 2026-01-15T10:00:00Z to 2026-01-15T10:11:00Z");
+    // Sections of the report have heads of their own, and their rules are in words.
+    let report = run(&case, &["attribute"]).expect(0).out;
+    assert!(report.contains("\nrecords  percent  verdict         rule\n"), "{report}");
+    assert!(report.contains("\n      1    100.0  SECURITY_GROUP  sg-0a (web)\n"), "{report}");
+    let shown = run(&case, &["config", "show", "acl-0a"]).expect(0).out;
+    assert!(shown.contains("  nacl acl-0a inbound rule 100 allow all traffic from 0.0.0.0/0\n"), "{shown}");
+}
+
+#[test]
 fn every_format_and_source() {
     let case = world();
     let raw = case.input();

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{held, parse_time, print, text_column, time_text};
 use crate::audit::{self, Severity};
+use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Timestamp, View};
 
@@ -52,7 +53,7 @@ pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Re
         ("finding", text_column(findings.iter().map(|finding| &finding.finding))),
         ("advice", text_column(findings.iter().map(|finding| &finding.advice))),
     ];
-    print(columns, printer)?;
+    print(columns, &printer.laid_out(FINDINGS))?;
     let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let errors = of(Severity::Error);
     printer.note(&format!(
@@ -63,6 +64,24 @@ pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Re
     Ok(if args.strict && errors > 0 { exit::FINDINGS } else { 0 })
 }
 
+/// What is wrong and what to do about it have lines of their own.
+const FINDINGS: Layout = Layout {
+    columns: &[],
+    title: "",
+    text: |row| format!("{}: {} at {}", row.get("severity"), row.get("check"), row.get("object")),
+    below: |row| vec![row.get("finding").to_owned(), row.get("advice").to_owned()],
+};
+
+const CHANGES: Layout = Layout {
+    columns: &[("change", "change")],
+    title: "what",
+    text: |row| match row.get("detail") {
+        "" => format!("{} {}", row.get("kind"), row.get("object")),
+        detail => format!("{} {}: {detail}", row.get("kind"), row.get("object")),
+    },
+    below: |_| Vec::new(),
+};
+
 pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let loaded = held(global)?;
     let changes = audit::diff(&loaded.network, view(Some(args.from)), view(args.to));
@@ -72,7 +91,7 @@ pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Resu
         ("change", text_column(changes.iter().map(|change| change.change.to_string()))),
         ("detail", text_column(changes.iter().map(|change| &change.detail))),
     ];
-    print(columns, printer)?;
+    print(columns, &printer.laid_out(CHANGES))?;
     let to = args.to.map_or_else(|| "the newest".to_owned(), time_text);
     printer.note(&format!(
         "{} changes from {} to {to} (an object counts as added or removed only where AWS Config or a capture of \

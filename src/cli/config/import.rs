@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{count_column, parse_time, print, span_text, text_column};
+use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, ReadError, Timestamp};
 use crate::source::{ContentReader, Ending, Located, Scratch, locate};
@@ -172,6 +173,17 @@ pub(super) fn tell(problems: &[Problem], printer: &Printer) {
     }
 }
 
+const FILES: Layout = Layout {
+    columns: &[("objects", "objects"), ("problems", "problems"), ("state", "state")],
+    title: "file",
+    text: |row| row.get("file").to_owned(),
+    below: |row| match row.get("captured") {
+        "" => vec![row.get("what").to_owned()],
+        "undated" => vec![format!("{}, undated", row.get("what"))],
+        at => vec![format!("{}, captured {at}", row.get("what"))],
+    },
+};
+
 fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
     let columns = vec![
         ("file", text_column(lines.iter().map(|line| &line.file))),
@@ -181,7 +193,7 @@ fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
         ("problems", count_column(lines.iter().map(|line| line.problems))),
         ("state", text_column(lines.iter().map(|line| line.state))),
     ];
-    print(columns, printer)?;
+    print(columns, &printer.laid_out(FILES))?;
     let of = |state: &str| lines.iter().filter(|line| line.state == state).count();
     printer.note(&format!(
         "{} files: {} imported, {} held already, {}{} refused",

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use clap::Args;
 
 use super::{count_column, held, parse_time, print, span_text, text_column, time_text};
+use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer};
 use crate::network::{Found, Kind, Network, Origin, Timestamp, View};
 use crate::store::config::{Loaded, StoredDocument};
@@ -166,8 +167,18 @@ fn documents(documents: &[StoredDocument], printer: &Printer) -> anyhow::Result<
         ("imported", text_column(documents.iter().map(|document| time_text(document.imported_at)))),
         ("hash", text_column(documents.iter().map(|document| &document.hash))),
     ];
-    print(columns, printer)
+    print(columns, &printer.laid_out(DOCUMENTS))
 }
+
+const DOCUMENTS: Layout = Layout {
+    columns: &[("imported", "imported")],
+    title: "file",
+    text: |row| row.get("file").to_owned(),
+    below: |row| {
+        let what = format!("{}: {}", row.get("what"), row.get("objects"));
+        vec![what, format!("captured {}", row.get("captured")), format!("hash {}", row.get("hash"))]
+    },
+};
 
 fn one(network: &Network, id: &str, at: Option<Timestamp>, printer: &Printer) -> anyhow::Result<()> {
     let view = View { at: at.unwrap_or(Timestamp::MAX), after: false };
@@ -175,6 +186,9 @@ fn one(network: &Network, id: &str, at: Option<Timestamp>, printer: &Printer) ->
         Ok(addr) => of_address(network, addr, view),
         Err(_) => object::lines(network, id, view),
     };
+    if lines.is_empty() {
+        lines = network.named(id).into_iter().flat_map(|id| object::lines(network, id, view)).collect();
+    }
     if lines.is_empty() {
         let when = at.map_or_else(String::new, |at| format!(" at {}", time_text(at)));
         anyhow::bail!("{id}: not in the configuration{when} (flowq config show lists what is)");
@@ -184,8 +198,15 @@ fn one(network: &Network, id: &str, at: Option<Timestamp>, printer: &Printer) ->
         ("field", text_column(lines.iter().map(|(field, _)| field))),
         ("value", text_column(lines.iter().map(|(_, value)| value))),
     ];
-    print(columns, printer)
+    print(columns, &printer.laid_out(FIELDS))
 }
+
+const FIELDS: Layout = Layout {
+    columns: &[("field", "field")],
+    title: "value",
+    text: |row| row.get("value").to_owned(),
+    below: |_| Vec::new(),
+};
 
 fn of_address(network: &Network, addr: IpAddr, view: View) -> Vec<(String, String)> {
     let holders = network.holders(&addr, view);

@@ -57,8 +57,8 @@ pub struct Made {
     pub batches: Vec<RecordBatch>,
     /// Sections of which rows were left out, and how many; by its own name where the report is one table.
     pub left_out: Vec<(String, u64)>,
-    /// Subjects of the section `rule` with the rule in words, as far as the configuration of now holds it.
-    pub rules: Vec<(String, String)>,
+    /// Subjects of sections in words, as far as the configuration of now has them: the rule of one, the name of an interface.
+    pub words: Vec<(String, String)>,
 }
 
 /// The column in which each row carries how many rows its section has.
@@ -76,12 +76,21 @@ pub async fn report(
     for name in made {
         context.deregister_table(name)?;
     }
-    settled(result?, |subject| rule_words(table.network()?, subject))
+    settled(result?, |section, subject| match section {
+        "rule" => rule_words(table.network()?, subject),
+        "interface" => Some(table.network()?.interface_text(subject, NEWEST)),
+        "accepts" => {
+            let (acl, interface) = subject.rsplit_once(' ')?;
+            Some(format!("{acl} {}", table.network()?.interface_text(interface, NEWEST)))
+        }
+        _ => None,
+    })
 }
+
+const NEWEST: View = View { at: Timestamp::MAX, after: false };
 
 /// An entry in words, or the names of groups.
 fn rule_words(network: &Network, subject: &str) -> Option<String> {
-    const NEWEST: View = View { at: Timestamp::MAX, after: false };
     let Some((list, number)) = subject.split_once(" rule ") else {
         let names = subject.split(", ").map(|id| {
             let name = network.groups.get(id, NEWEST).and_then(|group| group.value.name.clone())?;
@@ -99,11 +108,11 @@ fn rule_words(network: &Network, subject: &str) -> Option<String> {
     entries.next().filter(|_| entries.next().is_none()).map(|entry| entry_text(acl, entry))
 }
 
-/// Takes the counts of rows out of the batches; `in_words` is a rule by its subject.
-fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str) -> Option<String>) -> Result<Made> {
+/// Takes the counts of rows out of the batches; `in_words` is a subject by its section.
+fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str, &str) -> Option<String>) -> Result<Made> {
     let mut shown: Vec<(String, u64, u64)> = Vec::new();
     let mut found = Vec::with_capacity(batches.len());
-    let mut rules: Vec<(String, String)> = Vec::new();
+    let mut words: Vec<(String, String)> = Vec::new();
     for batch in batches {
         let subject =
             batch.column_by_name("subject").map(|column| cast(column, &DataType::Utf8)).transpose()?;
@@ -114,9 +123,9 @@ fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str) -> Option<String>)
         let section = section.as_ref().and_then(|column| column.as_string_opt::<i32>());
         for row in 0..batch.num_rows() {
             let name = section.map_or("", |section| section.value(row));
-            if let (Some(subject), "rule") = (subject, name) {
+            if let Some(subject) = subject {
                 let subject = subject.value(row);
-                rules.extend(in_words(subject).map(|words| (subject.to_owned(), words)));
+                words.extend(in_words(name, subject).map(|words| (subject.to_owned(), words)));
             }
             let all = of_all.map_or(0, |of_all| u64::try_from(of_all.value(row)).unwrap_or(0));
             match shown.iter_mut().find(|(known, ..)| known == name) {
@@ -129,7 +138,7 @@ fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str) -> Option<String>)
         found.push(batch.project(&kept.collect::<Vec<usize>>())?);
     }
     let left_out = shown.into_iter().map(|(name, count, all)| (name, all.saturating_sub(count)));
-    Ok(Made { batches: found, left_out: left_out.filter(|(_, more)| *more > 0).collect(), rules })
+    Ok(Made { batches: found, left_out: left_out.filter(|(_, more)| *more > 0).collect(), words })
 }
 
 async fn sections(

@@ -52,6 +52,29 @@ impl Shown {
     }
 }
 
+/// The values of a batch in words, row by row, fit for a terminal.
+pub fn shown_cells(batch: &RecordBatch, null: &str) -> Result<Vec<Vec<String>>, OutputError> {
+    let options = FormatOptions::new();
+    let columns = batch
+        .columns()
+        .iter()
+        .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut rows = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let mut cells = Vec::with_capacity(columns.len());
+        for (column, formatter) in batch.columns().iter().zip(&columns) {
+            cells.push(if column.is_null(row) {
+                null.to_owned()
+            } else {
+                visible(&formatter.value(row).try_to_string()?).into_owned()
+            });
+        }
+        rows.push(cells);
+    }
+    Ok(rows)
+}
+
 impl<W: Write> TableWriter<W> {
     pub fn new(schema: &SchemaRef, out: W, limits: TableLimits) -> TableWriter<W> {
         TableWriter { schema: Arc::clone(schema), out, limits, waiting: Vec::new(), layout: None, taken: 0 }
@@ -60,21 +83,7 @@ impl<W: Write> TableWriter<W> {
     pub fn write(&mut self, batch: &RecordBatch) -> Result<(), OutputError> {
         let room = self.limits.rows.map_or(usize::MAX, |rows| rows.saturating_sub(self.taken));
         let rows = batch.num_rows().min(room);
-        let options = FormatOptions::new();
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| ArrayFormatter::try_new(column.as_ref(), &options))
-            .collect::<Result<Vec<_>, _>>()?;
-        for row in 0..rows {
-            let mut cells = Vec::with_capacity(columns.len());
-            for (column, formatter) in batch.columns().iter().zip(&columns) {
-                cells.push(if column.is_null(row) {
-                    "NULL".to_owned()
-                } else {
-                    visible(&formatter.value(row).try_to_string()?).into_owned()
-                });
-            }
+        for cells in shown_cells(&batch.slice(0, rows), "NULL")? {
             self.taken = self.taken.saturating_add(1);
             if self.layout.is_none() {
                 self.waiting.push(cells);

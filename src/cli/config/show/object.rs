@@ -42,6 +42,7 @@ fn interface(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.interfaces.get(id, view)?;
     let interface = found.value;
     let mut lines = start("network interface", id, &found);
+    opt(&mut lines, "name", network.interface_name(interface, view));
     opt(&mut lines, "account", interface.owner_id.as_deref());
     opt(&mut lines, "vpc", interface.vpc_id.as_deref());
     opt(&mut lines, "subnet", interface.subnet_id.as_deref());
@@ -57,10 +58,18 @@ fn interface(network: &Network, id: &str, view: View) -> Option<Lines> {
         (true, false) => joined(&interface.group_ids),
     };
     add(&mut lines, "security groups", groups);
-    let acl =
-        interface.subnet_id.as_deref().and_then(|id| network.acl_of(id, interface.vpc_id.as_deref(), view));
-    add(&mut lines, "network ACL", acl.map_or("not known", |acl| acl.value.id.as_str()));
+    let acl = interface.subnet_id.as_deref().map(|id| acl_of(network, id, interface.vpc_id.as_deref(), view));
+    add(&mut lines, "network ACL", acl.unwrap_or("not known".to_owned()));
     Some(lines)
+}
+
+/// The subnet's list, or the one that is its if it is associated with none.
+fn acl_of(network: &Network, subnet: &str, vpc: Option<&str>, view: View) -> String {
+    match (network.acl_of(subnet, vpc, view), network.supposed_acl_of(subnet, vpc, view)) {
+        (Some(acl), _) => acl.value.id.clone(),
+        (None, Some(acl)) => format!("{}, if no other is: no capture held all lists", acl.value.id),
+        (None, None) => "not known".to_owned(),
+    }
 }
 
 fn group(network: &Network, id: &str, view: View) -> Option<Lines> {
@@ -85,6 +94,7 @@ fn acl(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.acls.get(id, view)?;
     let acl = found.value;
     let mut lines = start("network ACL", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
     opt(&mut lines, "account", acl.owner_id.as_deref());
     opt(&mut lines, "vpc", acl.vpc_id.as_deref());
     add(&mut lines, "default of its VPC", if acl.is_default { "yes" } else { "no" });
@@ -101,14 +111,14 @@ fn subnet(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.subnets.get(id, view)?;
     let subnet = found.value;
     let mut lines = start("subnet", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
     opt(&mut lines, "account", subnet.owner_id.as_deref());
     opt(&mut lines, "vpc", subnet.vpc_id.as_deref());
     opt(&mut lines, "availability zone", subnet.availability_zone.as_deref());
     add(&mut lines, "blocks", joined(&subnet.cidrs));
     opt(&mut lines, "block public access", subnet.bpa_mode.as_deref());
     let vpc = subnet.vpc_id.as_deref();
-    let acl = network.acl_of(id, vpc, view);
-    add(&mut lines, "network ACL", acl.map_or("not known", |acl| acl.value.id.as_str()));
+    add(&mut lines, "network ACL", acl_of(network, id, vpc, view));
     let table = network.route_table_of(id, vpc, view);
     add(&mut lines, "route table", table.map_or("not known", |table| table.value.id.as_str()));
     let interfaces: Vec<&str> =
@@ -121,6 +131,7 @@ fn vpc(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.vpcs.get(id, view)?;
     let vpc = found.value;
     let mut lines = start("VPC", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
     opt(&mut lines, "account", vpc.owner_id.as_deref());
     add(&mut lines, "blocks", joined(&vpc.cidrs));
     opt(&mut lines, "block public access", vpc.bpa_mode.as_deref());
@@ -146,6 +157,7 @@ fn route_table(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.route_tables.get(id, view)?;
     let table = found.value;
     let mut lines = start("route table", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
     opt(&mut lines, "vpc", table.vpc_id.as_deref());
     add(&mut lines, "main table of its VPC", if table.is_main { "yes" } else { "no" });
     add(&mut lines, "subnets", joined(&table.subnet_ids));
