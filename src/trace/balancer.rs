@@ -28,6 +28,15 @@ fn keeps_clients(balancer: &LoadBalancer, target: &Target) -> bool {
     balancer.kind == "network" && target.group.preserve_client_ip == Some(true)
 }
 
+/// What becomes of packets to a port that a load balancer does not listen on.
+fn no_listener(balancer: String, port: u16, mut ports: Vec<u16>) -> Stage {
+    ports.sort_unstable();
+    ports.dedup();
+    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
+    let reason = format!("it has no listener on port {port}, only on {}", ports.join(", "));
+    Stage::new(Way::There, Layer::LoadBalancer, balancer, Decision::Deny, reason)
+}
+
 impl Walk<'_> {
     /// The stages from a load balancer to its targets and back, where the flow ends at one.
     pub(super) fn balanced(&mut self, source: &End, target: &End) {
@@ -45,16 +54,18 @@ impl Walk<'_> {
         };
         let mut targets = self.targets(&balancer);
         let name = balancer.name.clone();
+        if let (Some(ports), Some(port)) = (&balancer.listener_ports, self.flow.dst_port)
+            && !ports.contains(&port)
+        {
+            self.stages.push(no_listener(name, port, ports.clone()));
+            return;
+        }
         if let (true, Some(port)) = (balancer.kind == "classic", self.flow.dst_port) {
             let groups = self.network.target_groups.all(self.view);
             let groups = groups.filter(|found| found.value.is_of(&balancer.id));
-            let mut ports: Vec<u16> = groups.flat_map(|found| found.value.listener_ports.clone()).collect();
-            ports.sort_unstable();
-            ports.dedup();
+            let ports: Vec<u16> = groups.flat_map(|found| found.value.listener_ports.clone()).collect();
             if !ports.is_empty() && !ports.contains(&port) {
-                let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-                let reason = format!("it has no listener on port {port}, only on {}", ports.join(", "));
-                self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Deny, reason));
+                self.stages.push(no_listener(name, port, ports));
                 return;
             }
             let takes = |ports: &[u16]| ports.is_empty() || ports.contains(&port);
@@ -80,6 +91,10 @@ impl Walk<'_> {
             names => format!("{what} to one of {} targets: {}", names.len(), names.join(", ")),
         };
         self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Allow, reason));
+        if balancer.kind != "classic" && balancer.listener_ports.is_none() {
+            self.not_checked
+                .push(format!("whether {} has a listener on the port (describe-listeners)", balancer.name));
+        }
         self.not_checked.push(format!(
             "which listener and rule of {} forwards to which target group, and the other interfaces of the load balancer",
             balancer.name

@@ -37,11 +37,16 @@ fn target(text: &str) -> Target {
 }
 
 fn run(text: &str, targets: &[&str]) -> Trace {
+    run_listening(text, targets, None)
+}
+
+fn run_listening(text: &str, targets: &[&str], listener_ports: Option<Vec<u16>>) -> Trace {
     let mut network = Fixture::new(text).network();
     let balancer = LoadBalancer {
         id: ARN.into(),
         name: "web".into(),
         kind: "application".into(),
+        listener_ports,
         ..LoadBalancer::default()
     };
     let group = TargetGroup {
@@ -88,6 +93,17 @@ fn the_way_goes_on_to_the_target() {
     );
     assert_eq!(trace.outcome(), Decision::Allow);
     assert!(trace.stages[5].reason.contains("10.0.2.10 port 8080 (healthy)"), "{}", trace.stages[5].reason);
+}
+
+#[test]
+fn a_port_without_a_listener_is_shut() {
+    let open = run_listening(NETWORK, &["10.0.2.10"], Some(vec![80, 443]));
+    assert_eq!(open.outcome(), Decision::Allow);
+    let shut = run_listening(NETWORK, &["10.0.2.10"], Some(vec![80]));
+    assert_eq!(shut.outcome(), Decision::Deny);
+    assert!(shut.text().contains("it has no listener on port 443, only on 80"), "{}", shut.text());
+    let unknown = run(NETWORK, &["10.0.2.10"]);
+    assert!(unknown.not_checked.iter().any(|what| what.contains("describe-listeners")));
 }
 
 #[test]

@@ -98,6 +98,7 @@ const CASES: &str = r#"
     *) echo '{"Entries": [{"Cidr": "198.51.100.0/25"}, {"Cidr": "198.51.100.128/25"}], "NextToken": "page2"}' ;;
     esac ;;
 "elbv2 describe-load-balancers") cat "SAMPLES/elbv2-describe-load-balancers.json" ;;
+"elbv2 describe-listeners") echo '{"Listeners": []}' ;;
 "elbv2 describe-target-groups")
     echo '{"TargetGroups": [{"TargetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/my-targets/73e2d6bc24d8a067", "TargetGroupName": "my-targets", "Protocol": "HTTP", "Port": 80, "TargetType": "instance", "LoadBalancerArns": []}]}' ;;
 "elbv2 describe-target-health")
@@ -145,6 +146,7 @@ fn everything_is_asked_kept_and_imported() {
         "ec2 describe-stale-security-groups --vpc-id vpc-0aa11bb22cc33dd44",
         "elb describe-load-balancers",
         "elbv2 describe-load-balancers",
+        "elbv2 describe-listeners --load-balancer-arn arn:aws:",
         "elbv2 describe-target-groups",
         "elbv2 describe-target-health --target-group-arn arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/my-targets/73e2d6bc24d8a067",
         "elbv2 describe-target-group-attributes --target-group-arn arn:aws:",

@@ -17,6 +17,8 @@ pub struct LoadBalancer {
     pub group_ids: Vec<String>,
     /// Subnets.
     pub subnet_ids: Vec<String>,
+    /// Ports of its listeners, where these were asked for (`describe-listeners`). Those of Classic ones are with their targets.
+    pub listener_ports: Option<Vec<u16>>,
 }
 
 /// A target group with what is known of its targets. The instances behind a listener of a Classic load balancer are one too.

@@ -33,10 +33,11 @@ const READERS: &[(&str, Reader)] = &[
     ("LoadBalancers", NetworkBuilder::load_balancer),
     ("LoadBalancerDescriptions", NetworkBuilder::classic_load_balancer),
     ("TargetGroups", NetworkBuilder::target_group),
+    ("Listeners", NetworkBuilder::listener),
 ];
 
 /// Top-level keys of answers about what no verdict depends on, of which every dump of an account has some.
-const NOT_NEEDED: [&str; 62] = [
+const NOT_NEEDED: [&str; 61] = [
     "AccountAttributes",
     "Addresses",
     "AddressTransfers",
@@ -70,7 +71,6 @@ const NOT_NEEDED: [&str; 62] = [
     "KeyPairs",
     "LaunchTemplateVersions",
     "LaunchTemplates",
-    "Listeners",
     "LocalGateways",
     "MovingAddressStatuses",
     "NatGateways",

@@ -14,9 +14,18 @@ impl NetworkBuilder {
             vpc_id: node.text("VpcId"),
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.list("AvailabilityZones").filter_map(|zone| zone.text("SubnetId")).collect(),
+            listener_ports: None,
             id: id.clone(),
         };
         record(&mut self.load_balancers, context, id, false, Some(balancer));
+    }
+
+    pub(super) fn listener(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "LoadBalancerArn", context) else { return };
+        match port(node, "Port") {
+            Some(port) => self.listener_pieces.push(Piece::new(id, context, port)),
+            None => self.problem(context, &id, "a listener without a readable port was left out"),
+        }
     }
 
     pub(super) fn classic_load_balancer(&mut self, node: Node<'_>, context: &Context) {
@@ -28,6 +37,7 @@ impl NetworkBuilder {
             vpc_id: node.text("VPCId").or_else(|| node.text("VpcId")),
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.texts("Subnets"),
+            listener_ports: None,
             id: id.clone(),
         };
         let listed = self.optional(node, "Instances", &id, context);

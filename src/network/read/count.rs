@@ -81,6 +81,7 @@ impl NetworkBuilder {
         tally.add("instances", times(&self.instances));
         tally.add("load balancers", times(&self.load_balancers));
         tally.add("target groups", times(&self.target_groups));
+        tally.add("listeners", piece_times(&self.listener_pieces));
         tally.add("target health lists", piece_times(&self.health_pieces));
         tally.add("target group attributes", piece_times(&self.attribute_pieces));
         tally.add("stale references", piece_times(&self.stale_pieces));

@@ -157,6 +157,22 @@ impl NetworkBuilder {
         }
     }
 
+    /// The answer is about one load balancer; a page of it without the others shows not all of its listeners.
+    pub(super) fn join_listeners(&mut self, sources: &Sources) {
+        for piece in std::mem::take(&mut self.listener_pieces) {
+            if sources.is_cut(piece.source) {
+                continue;
+            }
+            let at = sources.capture(piece.source, piece.at);
+            let readings = self.load_balancers.get_mut(&piece.id).into_iter().flatten();
+            for balancer in
+                readings.filter(|reading| same_capture(reading.at, at)).filter_map(|r| r.value.as_mut())
+            {
+                node::push_new(balancer.listener_ports.get_or_insert_default(), Some(piece.value));
+            }
+        }
+    }
+
     pub(super) fn join_targets(&mut self) {
         for piece in std::mem::take(&mut self.health_pieces) {
             let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();

@@ -300,6 +300,7 @@ pub struct NetworkBuilder {
     stale_pieces: Vec<Piece<GroupReference>>,
     /// Whether transit gateways support references to groups.
     gateway_pieces: Vec<Piece<String>>,
+    listener_pieces: Vec<Piece<u16>>,
     health_pieces: Vec<Piece<Vec<Target>>>,
     attribute_pieces: Vec<Piece<bool>>,
     /// What Terraform states say of objects that they do not hold.
@@ -441,6 +442,7 @@ impl NetworkBuilder {
         self.join_lists(&sources);
         self.join_stale();
         self.join_targets();
+        self.join_listeners(&sources);
         self.join_gateways();
         let unjoined = self.join_states();
         self.stop_recording();

@@ -43,6 +43,7 @@ impl NetworkBuilder {
                     vpc_id: values.text("vpc_id"),
                     group_ids: self.members(values, "security_groups", &id, context).0,
                     subnet_ids: self.members(values, "subnets", &id, context).0,
+                    listener_ports: None,
                 };
                 if kind == "classic" {
                     let instances = self.members(values, "instances", &id, context).0;

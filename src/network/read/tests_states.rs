@@ -1,4 +1,4 @@
-//! Several Terraform states that are one network: what one adds to objects of another.
+//! Inputs that tell parts of one object: Terraform states that are one network, answers of several commands, items of a history.
 
 use super::*;
 use crate::network::history::View;
@@ -266,4 +266,20 @@ fn what_aws_config_saw_deleted_is_gone_whatever_its_kind() {
     };
     assert_eq!(count(at(500)), [1; 4]);
     assert_eq!(count(at(600)), [0; 4]);
+}
+
+#[test]
+fn listeners_are_their_load_balancers() {
+    let balancers = r#"{"LoadBalancers":[{"LoadBalancerArn":"arn:lb","LoadBalancerName":"lb","Type":"network","VpcId":"vpc-1"},
+        {"LoadBalancerArn":"arn:other","LoadBalancerName":"other","Type":"network","VpcId":"vpc-1"}]}"#;
+    let listeners = r#"{"Listeners":[{"ListenerArn":"arn:l","LoadBalancerArn":"arn:lb","Port":443,"Protocol":"TCP"},
+        {"ListenerArn":"arn:m","LoadBalancerArn":"arn:lb","Port":80,"Protocol":"TCP"}]}"#;
+    let ports = |files: &[(&str, Option<i64>)], id| {
+        read(files).0.load_balancers.get(id, VIEW).unwrap().value.listener_ports.clone()
+    };
+    let both = [(balancers, Some(0)), (listeners, Some(0))];
+    assert_eq!(ports(&both, "arn:lb"), Some(vec![443, 80]));
+    assert_eq!(ports(&both, "arn:other"), None, "not asked for");
+    let page = listeners.replace(r#"]}"#, r#"],"NextMarker":"more"}"#);
+    assert_eq!(ports(&[(balancers, Some(0)), (&page, Some(0))], "arn:lb"), None, "one page of several");
 }

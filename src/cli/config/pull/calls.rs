@@ -49,6 +49,7 @@ struct Ids {
     vpcs: Vec<Vpc>,
     prefix_lists: Vec<List>,
     target_groups: Vec<Group>,
+    load_balancers: Vec<Balancer>,
     next_token: Option<String>,
     next_marker: Option<String>,
 }
@@ -69,6 +70,13 @@ struct List {
 #[serde(rename_all = "PascalCase")]
 struct Group {
     target_group_arn: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Balancer {
+    load_balancer_arn: Option<String>,
+    r#type: Option<String>,
 }
 
 /// What follows from an answer.
@@ -92,7 +100,9 @@ impl Call {
         let service = if self.service == "ec2" { String::new() } else { format!("{}-", self.service) };
         let about = self.about.as_ref().map(|(_, value)| {
             // Of an ARN the name and the suffix say enough: account and Region are folders.
-            let short = value.split_once("targetgroup/").map_or(value.as_str(), |(_, name)| name);
+            let parts = ["targetgroup/", "loadbalancer/"];
+            let mut named = parts.into_iter().filter_map(|part| value.split_once(part));
+            let short = named.next().map_or(value.as_str(), |(_, name)| name);
             let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '-' };
             format!("-{}", short.chars().map(plain).collect::<String>())
         });
@@ -137,6 +147,18 @@ impl Call {
                     for operation in ["describe-target-health", "describe-target-group-attributes"] {
                         calls.extend(about("elbv2", operation, "--target-group-arn", arn.clone()));
                     }
+                }
+            }
+            // Those of Classic load balancers are in their description, and have no ARN.
+            "describe-load-balancers" => {
+                let listens = |balancer: &Balancer| balancer.r#type.as_deref() != Some("gateway");
+                for balancer in ids.load_balancers.into_iter().filter(listens) {
+                    let arn = balancer.load_balancer_arn.into_iter();
+                    calls.extend(
+                        arn.filter_map(|arn| {
+                            about("elbv2", "describe-listeners", "--load-balancer-arn", arn)
+                        }),
+                    );
                 }
             }
             _ => {}
@@ -200,6 +222,18 @@ mod tests {
                 "elbv2-describe-target-group-attributes-web-73e2d6bc24d8a067.json",
             ]
         );
+    }
+
+    #[test]
+    fn load_balancers_are_asked_for_their_listeners() {
+        let answer = br#"{"LoadBalancers":[{"LoadBalancerArn":"arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/web/50dc","Type":"application"},
+            {"LoadBalancerArn":"arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/gwy/fw/51","Type":"gateway"}]}"#;
+        let further = call("elbv2", "describe-load-balancers").further(answer);
+        let [listeners] = further.calls.as_slice() else { panic!("{further:?}") };
+        assert_eq!(listeners.file(), "elbv2-describe-listeners-app-web-50dc.json");
+        assert_eq!(listeners.action(), "elasticloadbalancing:DescribeListeners");
+        let classic = br#"{"LoadBalancerDescriptions":[{"LoadBalancerName":"old"}]}"#;
+        assert_eq!(call("elb", "describe-load-balancers").further(classic), Further::default());
     }
 
     #[test]
