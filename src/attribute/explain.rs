@@ -214,6 +214,11 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
             "the groups let it pass, so the network ACL dropped it"
         }
         (Verdict::Nacl, _) => "the network ACL dropped it",
+        (Verdict::SecurityGroup, Some(ReasonCode::ByElimination))
+            if attribution.rules.is_some() && !attribution.acl_applies =>
+        {
+            "no network ACL applies between its ends, so the security groups dropped it"
+        }
         (Verdict::SecurityGroup, Some(ReasonCode::ByElimination)) => {
             "the network ACL lets it pass, so the security groups dropped it"
         }

@@ -165,3 +165,15 @@ fn a_mismatch_names_what_lets_the_packets_pass() {
         found.text
     );
 }
+
+#[test]
+fn a_list_that_does_not_apply_lets_nothing_pass() {
+    // 1.2: both ends are in one subnet; the list denies the subnet's own block, and is not asked.
+    let network =
+        two("acl-2 in 90 deny all 10.0.2.0/24\nacl-2 in 100 allow all 0.0.0.0/0\nsg-b in icmp 8 0.0.0.0/0
+        eni eni-c subnet-2 10.0.2.30 groups=sg-b");
+    let log = "> eni-b in icmp 10.0.2.30 10.0.2.20 - REJECT 0";
+    let found = with(&network, log, "SECURITY_GROUP WEAK BY_ELIMINATION");
+    assert!(found.text.contains("no network ACL applies between its ends"), "{}", found.text);
+    assert!(!found.text.contains("lets it pass"), "{}", found.text);
+}

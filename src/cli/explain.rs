@@ -65,6 +65,11 @@ fn parse_icmp(text: &str) -> Result<(u8, Option<u8>), String> {
     parsed.ok_or_else(|| "expected a type such as 8, or type/code such as 3/4".to_owned())
 }
 
+/// Echo requests and their replies are of one code (RFC 792, RFC 4443).
+fn code_of_echo(protocol: u8, kind: u8) -> Option<u8> {
+    matches!((protocol, kind), (ICMP, 8 | 0) | (ICMPV6, 128 | 129)).then_some(0)
+}
+
 pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let protocol = match (args.proto, args.icmp_type) {
         // People say icmp for both.
@@ -88,7 +93,7 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         protocol,
         src_port: args.sport,
         dst_port: args.dport,
-        icmp: args.icmp_type,
+        icmp: args.icmp_type.map(|(kind, code)| (kind, code.or_else(|| code_of_echo(protocol, kind)))),
         interface: args.eni.clone(),
     };
     let network = match network(&args.engine.options, global, printer)? {

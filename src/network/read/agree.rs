@@ -142,7 +142,10 @@ impl Agree for NetworkInterface {
         agree &= united(&mut self.addresses, &other.addresses);
         self.more_addresses |= other.more_addresses;
         agree &= united(&mut self.prefixes, &other.prefixes);
-        agree &= united(&mut self.public_addresses, &other.public_addresses);
+        // Not every form shows them.
+        let shown_once = self.public_addresses.is_empty() && !self.public_known
+            || other.public_addresses.is_empty() && !other.public_known;
+        agree &= united(&mut self.public_addresses, &other.public_addresses) || shown_once;
         // One form that lists them, or tells whose they are, suffices.
         united(&mut self.public_mappings, &other.public_mappings);
         self.public_known |= other.public_known;

@@ -271,6 +271,17 @@ impl NetworkBuilder {
                 }
             }
         }
+        let mut prefixes = Vec::new();
+        for key in ["ipv4_prefixes", "ipv6_prefixes"] {
+            let (texts, all) = self.members(values, key, id, context);
+            more_addresses |= !all;
+            for text in texts {
+                match self.block(&text, id, context) {
+                    Some(prefix) => push_new(&mut prefixes, Some(prefix)),
+                    None => more_addresses = true,
+                }
+            }
+        }
         let (group_ids, all_groups) = self.members(values, groups, id, context);
         let mut public_addresses = Vec::new();
         push_new(&mut public_addresses, values.addr("public_ip"));
@@ -282,6 +293,7 @@ impl NetworkBuilder {
             primary: values.addr("private_ip"),
             addresses,
             more_addresses,
+            prefixes,
             public_addresses,
             owner_id: values.text("owner_id").or_else(|| values.text("arn").as_deref().and_then(account_of)),
             instance_id: values.list("attachment").find_map(|attachment| attachment.text("instance")),

@@ -22,6 +22,8 @@ struct Gathered {
     acl_entries: HashMap<String, Vec<NaclEntry>>,
     acl_subnets: HashMap<String, Vec<String>>,
     interfaces: HashMap<String, NetworkInterface>,
+    /// First interfaces as their instances show them, which may have a resource of their own.
+    of_instances: Vec<(String, NetworkInterface)>,
     interface_groups: Vec<(String, String)>,
     default_acls: Vec<String>,
     /// `None` where an entry cannot be read.
@@ -45,6 +47,18 @@ impl NetworkBuilder {
         for resource in resources {
             self.name(resource.values, &resource.id(), context);
             self.terraform_resource(resource, context, &mut gathered, gone);
+        }
+        for (id, shown) in std::mem::take(&mut gathered.of_instances) {
+            match gathered.interfaces.get_mut(&id) {
+                Some(own) => {
+                    let public = shown.public_addresses.into_iter();
+                    public.for_each(|address| push_new(&mut own.public_addresses, Some(address)));
+                    own.instance_id = own.instance_id.take().or(shown.instance_id);
+                }
+                None => {
+                    gathered.interfaces.insert(id, shown);
+                }
+            }
         }
         gathered.interfaces.values_mut().for_each(|interface| gone.keep_groups(interface));
         for mut acl in gathered.acls {
@@ -284,7 +298,7 @@ impl NetworkBuilder {
                     let mut interface =
                         self.terraform_interface(values, &interface_id, "vpc_security_group_ids", context);
                     interface.instance_id = Some(id.clone());
-                    gathered.interfaces.entry(interface_id).or_insert(interface);
+                    gathered.of_instances.push((interface_id, interface));
                 }
                 record(&mut self.instances, context, id, false, Some(instance));
             }

@@ -283,3 +283,21 @@ fn listeners_are_their_load_balancers() {
     let page = listeners.replace(r#"]}"#, r#"],"NextMarker":"more"}"#);
     assert_eq!(ports(&[(balancers, Some(0)), (&page, Some(0))], "arn:lb"), None, "one page of several");
 }
+
+#[test]
+fn an_interface_is_shown_by_its_own_resource_and_by_its_instance() {
+    let own = r#"aws_network_interface {"id":"eni-1","subnet_id":"subnet-1","private_ip":"10.0.1.10","ipv4_prefixes":["10.0.1.16/28"],"security_groups":["sg-1"]}"#;
+    let instance = r#"aws_instance {"id":"i-1","primary_network_interface_id":"eni-1","subnet_id":"subnet-1","private_ip":"10.0.1.10",
+        "public_ip":"203.0.113.9","vpc_security_group_ids":["sg-1"]}"#;
+    let one = |resources: &[&str]| (state(resources), Some(0));
+    for files in
+        [vec![one(&[own, instance])], vec![one(&[instance, own])], vec![one(&[own]), one(&[instance])]]
+    {
+        let files: Vec<(&str, Option<i64>)> = files.iter().map(|(text, at)| (text.as_str(), *at)).collect();
+        let (network, _) = read(&files);
+        let found = network.interfaces.get("eni-1", VIEW).unwrap().value;
+        assert_eq!(found.public_addresses, ["203.0.113.9".parse::<std::net::IpAddr>().unwrap()]);
+        assert!(found.owns(&"10.0.1.20".parse().unwrap()), "a delegated prefix");
+        assert_eq!(found.group_ids, ["sg-1"]);
+    }
+}
