@@ -5,7 +5,7 @@ use super::coverage::{self, Asked, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record, unknown};
+use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record, unknown, unneeded};
 use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
@@ -36,76 +36,6 @@ const READERS: &[(&str, Reader)] = &[
     ("Listeners", NetworkBuilder::listener),
 ];
 
-/// Top-level keys of answers about what no verdict depends on, of which every dump of an account has some.
-const NOT_NEEDED: [&str; 61] = [
-    "AccountAttributes",
-    "Addresses",
-    "AddressTransfers",
-    "AutoScalingGroups",
-    "AvailabilityZones",
-    "BundleTasks",
-    "CapacityReservations",
-    "CarrierGateways",
-    "ClientVpnEndpoints",
-    "Clusters",
-    "CustomerGateways",
-    "DBInstances",
-    "DBSubnetGroups",
-    "DhcpOptions",
-    "EgressOnlyInternetGateways",
-    "Fleets",
-    "FlowLogs",
-    "Functions",
-    "HostReservationSet",
-    "Hosts",
-    "HostedZones",
-    "IamInstanceProfileAssociations",
-    "Images",
-    "InstanceCreditSpecifications",
-    "InstanceStatuses",
-    "InstanceTypeOfferings",
-    "InstanceTypes",
-    "InternetGateways",
-    "Ipams",
-    "IpamPools",
-    "KeyPairs",
-    "LaunchTemplateVersions",
-    "LaunchTemplates",
-    "LocalGateways",
-    "MovingAddressStatuses",
-    "NatGateways",
-    "NetworkInsightsAnalyses",
-    "NetworkInsightsPaths",
-    "NetworkInterfacePermissions",
-    "PlacementGroups",
-    "PrincipalIdFormats",
-    "Regions",
-    "ReservedInstances",
-    "ReservedInstancesOfferings",
-    "Rules",
-    "ServiceDetails",
-    "Snapshots",
-    "SpotFleetRequestConfigs",
-    "SpotInstanceRequests",
-    "SpotPriceHistory",
-    "SslPolicies",
-    "TagDescriptions",
-    "Tags",
-    "TransitGatewayConnects",
-    "TransitGatewayPeeringAttachments",
-    "TransitGatewayRouteTables",
-    "Volumes",
-    "VolumesModifications",
-    "VpcEndpoints",
-    "VpnConnections",
-    "VpnGateways",
-];
-
-/// The key of an answer that is not needed.
-fn not_needed(node: Node<'_>) -> Option<&'static str> {
-    NOT_NEEDED.iter().copied().find(|key| node.0.get(*key).is_some_and(serde_json::Value::is_array))
-}
-
 impl NetworkBuilder {
     /// Reads a describe output, or fails when no key is known.
     pub(super) fn aws_cli(&mut self, node: Node<'_>, context: &Context) -> Result<Document, ReadError> {
@@ -128,12 +58,7 @@ impl NetworkBuilder {
             self.target_attributes(node, context);
             return Ok(Document::AwsCli("Attributes"));
         }
-        // A launch template has members of the names that descriptions of what there is have.
-        if node.get("NetworkInterfaces").is_some()
-            && ["BlockDeviceMappings", "EbsOptimized", "InstanceType", "ImageId", "Monitoring"]
-                .iter()
-                .any(|key| node.0.get(*key).is_some())
-        {
+        if unneeded::is_launch_template(node) {
             let key = "launch template data".to_owned();
             return Err(ReadError::NotNeeded { file: context.file.clone(), key });
         }
@@ -153,7 +78,7 @@ impl NetworkBuilder {
         if is_empty && coverage::operation(&context.command).is_some() {
             return Ok(Document::AwsCli("an empty answer"));
         }
-        found.ok_or_else(|| match not_needed(node) {
+        found.ok_or_else(|| match unneeded::key(node) {
             Some(key) => ReadError::NotNeeded { file: context.file.clone(), key: key.to_owned() },
             None => unknown(node.0, context),
         })

@@ -33,6 +33,7 @@ mod tests_terraform;
 #[cfg(test)]
 mod tests_unknown;
 mod traffic;
+mod unneeded;
 
 pub use count::Moments;
 
