@@ -36,7 +36,7 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     // Almost every record lies where nothing changes.
     if let Some(view) = engine.network().only_view(from, to) {
         let rules = engine.interface(id, view);
-        return decide_by(record, engine, rules.as_ref(), evidence);
+        return by_rules(record, engine, rules.as_ref(), evidence);
     }
     let views = engine.views(from, to);
     let found: Vec<Arc<InterfaceRules>> =
@@ -52,9 +52,16 @@ pub fn decide_by(
     rules: Option<&Arc<InterfaceRules>>,
     evidence: &Evidence,
 ) -> Attribution {
-    if let Some(attribution) = by_the_record_alone(record) {
-        return attribution;
-    }
+    by_the_record_alone(record).unwrap_or_else(|| by_rules(record, engine, rules, evidence))
+}
+
+/// Under the one version of the configuration that is in force around the record.
+fn by_rules(
+    record: &Record<'_>,
+    engine: &mut Engine<'_>,
+    rules: Option<&Arc<InterfaceRules>>,
+    evidence: &Evidence,
+) -> Attribution {
     match rules {
         Some(rules) => versions::decide(record, engine, std::slice::from_ref(rules), evidence),
         None => without::decide(record, evidence),

@@ -72,12 +72,8 @@ impl Layout {
 
     /// The columns in front.
     pub fn heads(&self, schema: &Schema) -> Vec<Column> {
-        let numeric = |name: &str| {
-            schema.field_with_name(name).is_ok_and(|field| {
-                let kind = field.data_type();
-                kind.is_numeric()
-            })
-        };
+        let numeric =
+            |name: &str| schema.field_with_name(name).is_ok_and(|field| field.data_type().is_numeric());
         let columns = self.columns.iter();
         columns.map(|(name, head)| Column { head: (*head).to_owned(), numeric: numeric(name) }).collect()
     }

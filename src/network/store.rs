@@ -421,7 +421,8 @@ impl Network {
         }
         let associated = named.pop();
         // Only a capture of all lists shows that none of the others is the subnet's.
-        associated.or_else(|| self.default_acl(subnet_id, vpc_id, view, true))
+        let is_known = |acl: &Found<'_, NetworkAcl>| acl.version.whole.is_some();
+        associated.or_else(|| self.default_acl(subnet_id, vpc_id, view).filter(is_known))
     }
 
     /// The list that serves a subnet if it is associated with none: the VPC's default list, where no list names the subnet and
@@ -432,21 +433,19 @@ impl Network {
         vpc_id: Option<&str>,
         view: View,
     ) -> Option<Found<'_, NetworkAcl>> {
-        let known = || self.default_acl(subnet_id, vpc_id, view, true).is_some();
-        if !self.acls_named(subnet_id, view).is_empty() || known() {
+        if !self.acls_named(subnet_id, view).is_empty() {
             return None;
         }
-        self.default_acl(subnet_id, vpc_id, view, false)
+        self.default_acl(subnet_id, vpc_id, view).filter(|acl| acl.version.whole.is_none())
     }
 
-    /// The default list of a subnet's VPC, out of captures of all lists or of a part; `None` where another list is known to
-    /// serve subnets that could not be read.
+    /// The default list of a subnet's VPC, out of a capture of all lists if there is one; `None` where another list is known
+    /// to serve subnets that could not be read.
     fn default_acl(
         &self,
         subnet_id: &str,
         vpc_id: Option<&str>,
         view: View,
-        whole: bool,
     ) -> Option<Found<'_, NetworkAcl>> {
         let subnet = self.subnets.get(subnet_id, view);
         let vpc = vpc_id.or_else(|| subnet.as_ref().and_then(|subnet| subnet.value.vpc_id.as_deref()))?;
@@ -456,8 +455,8 @@ impl Network {
             return None;
         }
         let defaults = self.default_acl_of_vpc.get(vpc).into_iter().flatten();
-        let captured = defaults.filter_map(|id| self.acls.get(id, view));
-        captured.filter(|acl| acl.version.whole.is_some() == whole).find(|acl| acl.value.is_default)
+        let defaults = defaults.filter_map(|id| self.acls.get(id, view)).filter(|acl| acl.value.is_default);
+        defaults.min_by_key(|acl| acl.version.whole.is_none())
     }
 
     /// The route table of a subnet: its association, else the VPC's main table.

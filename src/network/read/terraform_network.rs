@@ -207,33 +207,21 @@ impl NetworkBuilder {
                 });
             }
             "aws_vpc_peering_connection" => {
-                let end = |vpc: &str, owner: &str, region: &str| PeeringEnd {
-                    vpc_id: values.text(vpc),
-                    owner_id: values.text(owner),
-                    region: values.text(region),
-                    cidrs: Vec::new(),
-                };
                 let peering = Peering {
                     id: id.clone(),
                     status: values.text("accept_status"),
-                    requester: end("vpc_id", "owner_id", "region"),
-                    accepter: end("peer_vpc_id", "peer_owner_id", "peer_region"),
+                    requester: peering_end(values, ""),
+                    accepter: peering_end(values, "peer_"),
                 };
                 into.peering(peering);
             }
             // It has the id of the connection, whose own resource may have been read before it was accepted.
             "aws_vpc_peering_connection_accepter" => {
-                let end = |vpc: &str, owner: &str, region: &str| PeeringEnd {
-                    vpc_id: values.text(vpc),
-                    owner_id: values.text(owner),
-                    region: values.text(region),
-                    cidrs: Vec::new(),
-                };
                 into.peering(Peering {
                     id: id.clone(),
                     status: values.text("accept_status"),
-                    requester: end("peer_vpc_id", "peer_owner_id", "peer_region"),
-                    accepter: end("vpc_id", "owner_id", "region"),
+                    requester: peering_end(values, "peer_"),
+                    accepter: peering_end(values, ""),
                 });
             }
             // What they are is told by what refers to them.
@@ -327,12 +315,9 @@ impl NetworkBuilder {
         interfaces: &mut HashMap<String, NetworkInterface>,
         context: &Context,
     ) {
-        for (vpc, block) in &plumbing.vpc_blocks {
-            let readings = self.vpcs.get_mut(vpc).into_iter().flatten().filter(|one| one.at == context.at);
-            let known = readings.filter_map(|one| one.seen.value.as_mut());
-            known.for_each(|vpc| push_new(&mut vpc.cidrs, Some(*block)));
-            // Route tables of other states have a route for it.
-            self.state_piece(vpc.clone(), context, Addition::Block(*block));
+        // The VPC, and route tables that have a route for the block, may be in other states.
+        for (vpc, block) in std::mem::take(&mut plumbing.vpc_blocks) {
+            self.state_piece(vpc, context, Addition::Block(block));
         }
         for nat in std::mem::take(&mut plumbing.nat_interfaces) {
             interfaces.entry(nat.id.clone()).or_insert(nat);
@@ -398,6 +383,17 @@ impl NetworkBuilder {
             table.more_routes = plumbing.unreadable_tables.contains(&id);
             record(&mut self.route_tables, context, id, false, Some(table));
         }
+    }
+}
+
+/// The end of a peering connection whose attributes have names that begin so.
+fn peering_end(values: Node<'_>, start: &str) -> PeeringEnd {
+    let text = |key: &str| values.text(&format!("{start}{key}"));
+    PeeringEnd {
+        vpc_id: text("vpc_id"),
+        owner_id: text("owner_id"),
+        region: text("region"),
+        cidrs: Vec::new(),
     }
 }
 
