@@ -1,8 +1,8 @@
 //! Compiled network ACLs and groups.
 
 use super::explain::acl_list;
+use super::identity::{Identity, is_stale};
 use super::matching::match_traffic;
-use super::owners::{Identity, is_stale};
 use super::packet::{Decision, Direction, Packet, Ternary};
 use super::table::{AddressIndex, Combine, Item, Members, NO_RULE, Outcome};
 use crate::net::{Family, Prefix};

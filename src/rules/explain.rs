@@ -1,8 +1,8 @@
 //! Rule by rule: what each entry and each rule makes of a packet. Slower than the compiled form, and the truth it is held to.
 
 use super::compiled::CompiledAcl;
+use super::identity::{Identity, is_stale};
 use super::matching::{Mismatch, entry_elsewhere, fits_other_family, match_entry, match_traffic};
-use super::owners::{Identity, is_stale};
 use super::packet::{Decision, Packet, Ternary};
 use crate::net::{Family, Prefix};
 use crate::network::{

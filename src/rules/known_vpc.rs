@@ -1,6 +1,6 @@
 //! What is known of a VPC's addresses.
 
-use super::owners::Identity;
+use super::identity::Identity;
 use crate::net::Prefix;
 use crate::network::Timestamp;
 use std::net::IpAddr;

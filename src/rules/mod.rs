@@ -8,6 +8,8 @@
 mod compiled;
 mod engine;
 mod explain;
+mod identity;
+mod interface;
 mod known_vpc;
 mod matching;
 mod numbers;
@@ -26,16 +28,18 @@ mod tests;
 mod twin;
 
 pub use compiled::{CompiledAcl, CompiledGroups, Matching};
-pub use engine::{ALLOW_EGRESS, AclVerdict, Engine, GroupVerdict, InterfaceRules, ListVerdict};
+pub use engine::{ALLOW_EGRESS, Engine};
 pub use explain::{
     AclCheck, GroupCheck, RuleCheck, acl_list, allows_other_family, check_acl, check_groups, closed_entries,
 };
+pub use identity::Identity;
+pub(crate) use identity::is_stale;
+pub use interface::{AclVerdict, GroupVerdict, InterfaceRules, ListVerdict};
 pub use matching::{
     Mismatch, entry_elsewhere, entry_text, fits_other_family, match_entry, match_traffic, rule_text,
 };
 pub use numbers::{free_number, taken_numbers};
-pub(crate) use owners::is_stale;
-pub use owners::{Identity, Owners};
+pub use owners::Owners;
 pub use packet::{Decision, Direction, Packet, Ternary};
 pub use provenance::Provenance;
 pub use scope::{ListUse, Scope, ScopeReason, unfiltered};

@@ -1,10 +1,11 @@
 //! Whose address a remote is: what rules that refer to groups need (spec 2.4).
 
+use super::identity::{Identity, is_stale};
 use super::known_vpc::KnownVpc;
 use super::packet::{Direction, Ternary};
 use super::routes::{RouteKind, Routes};
 use crate::net::{Prefix, is_internet};
-use crate::network::{GroupReference, Network, NetworkInterface, Origin, SecurityGroup, Timestamp, View};
+use crate::network::{Network, NetworkInterface, Origin, SecurityGroup, Timestamp, View};
 use hashbrown::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -72,40 +73,6 @@ enum Path {
     /// Only those of the other direction surely do.
     Unsure,
     Diverted,
-}
-
-/// What is known of a remote address as a member of groups.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity<'a> {
-    /// A private address of known interfaces that carry exactly these groups, over a path that preserves references.
-    Member(Vec<&'a str>),
-    /// It may be a member of these groups and of no other: the path or the owner is uncertain.
-    MaybeMember(Vec<&'a str>),
-    /// It may be a member of any group.
-    Unknown,
-    /// A member of no group: public, or private and nobody's.
-    Nobody,
-}
-
-impl Identity<'_> {
-    /// Whether a rule with this reference matches. Anything but an active peering makes the reference stale: no match.
-    pub fn carries(&self, reference: &GroupReference) -> Ternary {
-        if is_stale(reference) {
-            return Ternary::No;
-        }
-        let named = |groups: &[&str]| groups.contains(&reference.group_id.as_str());
-        match self {
-            Identity::Member(groups) => Ternary::from(named(groups)),
-            Identity::MaybeMember(groups) if named(groups) => Ternary::Maybe,
-            Identity::MaybeMember(_) | Identity::Nobody => Ternary::No,
-            Identity::Unknown => Ternary::Maybe,
-        }
-    }
-}
-
-/// Whether the reference's peering connection is gone (spec 2.4).
-pub(crate) fn is_stale(reference: &GroupReference) -> bool {
-    reference.peering_status.as_deref().is_some_and(|status| !matches!(status, "active" | "provisioning"))
 }
 
 impl Owners {

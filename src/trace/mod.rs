@@ -27,6 +27,8 @@ mod regressions;
 #[cfg(test)]
 mod regressions_answers;
 #[cfg(test)]
+mod regressions_fixes;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
