@@ -17,6 +17,10 @@ pub(super) fn capture_sentence(attribution: &Attribution, record: &Record<'_>) -
     let at = attribution.captured_at?;
     let time = time_text(at)?;
     Some(match attribution.capture_distance {
+        // What AWS Config recorded holds beyond its capture.
+        Some(distance @ 1..) if at < record.start.saturating_sub(distance) => format!(
+            "the configuration used was captured at {time}, and is known to hold until {distance} s before the record"
+        ),
         Some(distance @ 1..) => {
             let side = if at > record.start { "after" } else { "before" };
             format!(

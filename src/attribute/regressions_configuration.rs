@@ -269,6 +269,31 @@ fn what_is_recorded_once_a_day_proves_nothing() {
     among(&network, syn, "SECURITY_GROUP STRONG SG_NO_MATCHING_RULE");
 }
 
+#[test]
+fn years_after_the_last_item_of_aws_config_nothing_is_proven() {
+    // 8.1: PROVEN needs a configuration known to be in force over `[start - 60, end + 60]`. History tells of changes only as
+    // long as it was written on.
+    let mut network = Fixture::new(&two(ALL_OPEN)).network();
+    let closed = Fixture::new("sg-b in tcp 22 0.0.0.0/0").groups.remove("sg-b").unwrap();
+    let syn = "> eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 REJECT 0";
+    let noon = super::tests::NOON;
+    for (written_until, expected) in [
+        (400, "SECURITY_GROUP PROVEN SG_NO_MATCHING_RULE"),
+        (-60, "SECURITY_GROUP PROVEN SG_NO_MATCHING_RULE"),
+        (-61, "SECURITY_GROUP STRONG SG_NO_MATCHING_RULE"),
+        (-90_000_000, "SECURITY_GROUP STRONG SG_NO_MATCHING_RULE"),
+    ] {
+        let reading = Observation::new(Some(noon - 95_000_000), Origin::History, Some(closed.clone()));
+        let reading = Observation { recorded_until: noon + written_until, ..reading };
+        network.groups.put("sg-b".into(), Timeline::new(vec![reading]));
+        network.finish();
+        let text = among(&network, syn, expected);
+        if written_until < -100 {
+            assert!(text.contains("known to hold until 90000000 s before the record"), "{text}");
+        }
+    }
+}
+
 /// The two subnets, where acl-2 is the VPC's default list, names no subnet, and was captured without word of others.
 fn with_a_default_list_alone(lines: &str) -> Network {
     let text = two(lines).replace("nacl acl-2 vpc-1 subnet-2", "nacl acl-2 vpc-1 default");
@@ -291,9 +316,10 @@ fn a_default_list_that_may_not_be_the_subnets_decides_weakly_and_says_why() {
     // What drops it whatever the list says is as sure as without it (row 18).
     let network = with_a_default_list_alone(OPEN);
     among(&network, SYN, "SECURITY_GROUP STRONG SG_HAS_NO_RULES blocks=SECURITY_GROUP or=NACL");
-    // Both pass it, and so a list that is not known is as likely as other rules (row 17).
+    // Both pass it, and so a list that is not known does not (row 17); one that may not be the subnet's is no wrong
+    // configuration for that (8.10: N is U).
     let network = with_a_default_list_alone(&format!("{OPEN}{allowed}"));
-    among(&network, &format!("{SYN} reason=-"), "NACL WEAK BY_ELIMINATION or=CONFIG_MISMATCH");
+    among(&network, &format!("{SYN} reason=-"), "NACL WEAK BY_ELIMINATION or=-");
     let late = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 2 ACCEPT -300
         eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 1 ACCEPT -200
         > eni-b in tcp 203.0.113.7:51000 10.0.2.20:443 16 REJECT 0";

@@ -123,7 +123,8 @@ fn say_changes(changed: &Changed, printer: &Printer) {
         return;
     }
     // What has a Terraform address and no id yet is carried by no interface that was logged.
-    let named = |id: &String| if id.starts_with("aws_") { format!("{id} (new)") } else { id.clone() };
+    let is_new = |id: &str| id.starts_with("aws_") || id.starts_with("module.");
+    let named = |id: &String| if is_new(id) { format!("{id} (new)") } else { id.clone() };
     let list = |verb: &str, ids: &[String]| {
         let ids: Vec<String> = ids.iter().map(named).collect();
         (!ids.is_empty()).then(|| format!("{verb} {}", ids.join(", ")))

@@ -21,7 +21,8 @@ pub enum Origin {
     Snapshot,
     /// An AWS Config snapshot: in force from an item's capture to the snapshot's delivery, after which nothing is known.
     ConfigSnapshot,
-    /// AWS Config history: valid from its capture to the next.
+    /// AWS Config history: valid from its capture to the next, and after the last as long as history is known to have been
+    /// written on ([`Observation::recorded_until`]).
     History,
 }
 
@@ -34,7 +35,7 @@ pub const HISTORY_LAG: i64 = 120;
 pub struct Version<T> {
     /// First second known.
     pub from: Timestamp,
-    /// Last second known; `Timestamp::MAX` while nothing ended it.
+    /// Last second known; `Timestamp::MAX` where nothing ends it.
     pub to: Timestamp,
     /// The capture that it was read from.
     pub captured_at: Option<Timestamp>,
@@ -79,6 +80,8 @@ pub struct Observation<T> {
     pub part: bool,
     /// Recorded once a day.
     pub daily: bool,
+    /// Until when AWS Config's history is known to have been written on: what it tells last holds no longer than that.
+    pub recorded_until: Timestamp,
     /// `None`: deleted.
     pub value: Option<T>,
 }
@@ -86,7 +89,22 @@ pub struct Observation<T> {
 impl<T> Observation<T> {
     /// A full reading out of a capture of all there is; `None` where the object was deleted.
     pub fn new(at: Option<Timestamp>, origin: Origin, value: Option<T>) -> Self {
-        Observation { at, sequence: 0, origin, reduced: false, part: false, daily: false, value }
+        let recorded_until = Timestamp::MAX;
+        Observation {
+            at,
+            sequence: 0,
+            origin,
+            reduced: false,
+            part: false,
+            daily: false,
+            recorded_until,
+            value,
+        }
+    }
+
+    /// The last second for which it tells what there was, where it was made at this moment and nothing follows it.
+    fn holds_until(&self, at: Timestamp) -> Timestamp {
+        if self.origin == Origin::History { self.recorded_until.max(at) } else { at }
     }
 }
 
@@ -155,6 +173,7 @@ impl<T: PartialEq> Timeline<T> {
                 continue;
             };
             let lasts = reading.origin == Origin::History;
+            let holds_until = reading.holds_until(at);
             if let Some(last) = versions.last_mut() {
                 let same = last.value.as_deref() == reading.value.as_ref();
                 let captures = last.origin == Origin::Snapshot && reading.origin == Origin::Snapshot;
@@ -168,7 +187,7 @@ impl<T: PartialEq> Timeline<T> {
                     continue;
                 }
                 if same {
-                    last.to = last.to.max(if lasts { Timestamp::MAX } else { at });
+                    last.to = last.to.max(holds_until);
                     last.add(&reading, at);
                     if reading.origin > last.origin {
                         last.origin = reading.origin;
@@ -178,8 +197,8 @@ impl<T: PartialEq> Timeline<T> {
                     }
                     continue;
                 }
-                // History tells every change, so what a snapshot of AWS Config saw held until the first that it tells.
-                if lasts && last.origin == Origin::ConfigSnapshot {
+                // History tells every change, so what AWS Config recorded before held until the next that it tells.
+                if lasts && matches!(last.origin, Origin::ConfigSnapshot | Origin::History) {
                     last.to = last.to.max(at.saturating_sub(1).saturating_sub(HISTORY_LAG));
                 }
                 if last.to >= at {
@@ -194,10 +213,10 @@ impl<T: PartialEq> Timeline<T> {
             }
             versions.push(Version {
                 from: at,
-                to: if lasts { Timestamp::MAX } else { at },
+                to: holds_until,
                 captured_at: Some(at),
                 origin: reading.origin,
-                whole: (!reading.part).then_some((at, if lasts { Timestamp::MAX } else { at })),
+                whole: (!reading.part).then_some((at, holds_until)),
                 daily: reading.daily,
                 value: reading.value.map(Arc::new),
             });
@@ -388,113 +407,5 @@ impl Boundaries {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(at: Option<i64>, origin: Origin, value: Option<&'static str>) -> Observation<&'static str> {
-        Observation::new(at, origin, value)
-    }
-
-    fn at(timeline: &Timeline<&'static str>, at: i64, after: bool) -> Option<(&'static str, i64)> {
-        timeline.pick(View { at, after }).map(|found| (**found.value, found.distance))
-    }
-
-    #[test]
-    fn a_snapshot_knows_one_moment() {
-        let line = Timeline::new(vec![read(Some(1000), Origin::Snapshot, Some("a"))]);
-        assert_eq!(at(&line, 1000, false), Some(("a", 0)));
-        assert_eq!(at(&line, 400, false), Some(("a", 600)));
-        assert_eq!(at(&line, 1600, false), Some(("a", 600)));
-    }
-
-    #[test]
-    fn equal_snapshots_hold_in_between() {
-        let line = Timeline::new(vec![
-            read(Some(2000), Origin::Snapshot, Some("a")),
-            read(Some(1000), Origin::Snapshot, Some("a")),
-        ]);
-        assert_eq!(at(&line, 1500, false), Some(("a", 0)));
-        assert_eq!(line.versions().len(), 1);
-    }
-
-    #[test]
-    fn between_unequal_snapshots_either_may_hold() {
-        let line = Timeline::new(vec![
-            read(Some(1000), Origin::Snapshot, Some("a")),
-            read(Some(2000), Origin::Snapshot, Some("b")),
-        ]);
-        assert_eq!(at(&line, 1500, false), Some(("a", 500)));
-        assert_eq!(at(&line, 1500, true), Some(("b", 500)));
-        assert_eq!(at(&line, 2000, false), Some(("b", 0)));
-        assert_eq!(at(&line, 1000, true), Some(("a", 0)), "known, so its neighbour does not matter");
-        let boundaries = Boundaries::new(line.gaps(), std::iter::empty());
-        assert_eq!(boundaries.views(1200, 1300).len(), 2);
-        assert_eq!(boundaries.views(2000, 2100).len(), 1);
-        assert_eq!(boundaries.views(500, 900).len(), 1);
-    }
-
-    #[test]
-    fn history_lasts_until_the_next_capture_less_its_lag() {
-        let line = Timeline::new(vec![
-            read(Some(1000), Origin::History, Some("a")),
-            read(Some(5000), Origin::History, Some("b")),
-            read(Some(9000), Origin::History, None),
-        ]);
-        assert_eq!(at(&line, 4000, false), Some(("a", 0)));
-        assert_eq!(at(&line, 4900, false), Some(("a", 21)));
-        assert_eq!(at(&line, 4900, true), Some(("b", 100)));
-        assert_eq!(at(&line, 6000, false), Some(("b", 0)));
-        assert_eq!(at(&line, 9000, false), None, "deleted");
-    }
-
-    #[test]
-    fn undated_readings_yield_to_dated_ones() {
-        let line = Timeline::new(vec![
-            read(None, Origin::Undated, Some("x")),
-            read(Some(1000), Origin::Snapshot, Some("a")),
-        ]);
-        assert_eq!(at(&line, 0, false), Some(("a", 1000)));
-        let line = Timeline::new(vec![read(None, Origin::Undated, Some("x"))]);
-        assert_eq!(at(&line, 77, false), Some(("x", 0)));
-    }
-
-    #[test]
-    fn without_changes_there_is_one_view() {
-        let boundaries = Boundaries::new(std::iter::empty(), std::iter::empty());
-        assert_eq!(boundaries.views(0, i64::MAX).len(), 1);
-        assert_eq!(boundaries.key(View { at: 5, after: true }), (0, false));
-    }
-
-    #[test]
-    fn all_of_a_stretch_has_one_view_and_one_key() {
-        type Stretches = &'static [(i64, i64)];
-        let sets: [(Stretches, Stretches); 4] = [
-            (&[], &[]),
-            (&[(10, 10)], &[(5, 5)]),
-            (&[(10, 14), (20, 20)], &[(2, 7), (14, 14), (30, 40)]),
-            (&[(10, 14), (12, 18)], &[(0, 50), (13, 13)]),
-        ];
-        for (gaps, known) in sets {
-            let boundaries = Boundaries::new(gaps.iter().copied(), known.iter().copied());
-            for at in 0..60 {
-                let Some((from, to)) = boundaries.stretch(at) else {
-                    assert_eq!(boundaries.only_view(at, at), None, "{gaps:?} {at}");
-                    continue;
-                };
-                assert!(from <= at && at < to);
-                let key = boundaries.key(View { at, after: false });
-                for start in from.max(0)..to.min(60) {
-                    for end in start..to.min(60) {
-                        let view = View { at: start, after: false };
-                        assert_eq!(
-                            boundaries.only_view(start, end),
-                            Some(view),
-                            "{gaps:?} {known:?} {start} {end}"
-                        );
-                        assert_eq!(boundaries.key(view), key);
-                    }
-                }
-            }
-        }
-    }
-}
+#[path = "history_tests.rs"]
+mod tests;

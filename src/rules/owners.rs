@@ -129,7 +129,9 @@ impl Owners {
                 known.covered |= covers;
                 let version = found.version;
                 let whole = version.whole.filter(|_| version.origin != Origin::Terraform);
-                let last = if version.to == Timestamp::MAX { version.from } else { version.to };
+                // What history tells was seen when it was captured, however long it holds.
+                let lasts = version.to == Timestamp::MAX || version.origin == Origin::History;
+                let last = if lasts { version.from } else { version.to };
                 known.newest.0 = known.newest.0.max(whole.map(|(_, to)| to));
                 known.newest.1 = known.newest.1.max(last);
                 if interface.more_addresses || lacks_v4(network, interface, view) {

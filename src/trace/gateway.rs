@@ -139,7 +139,7 @@ impl Walk<'_> {
         };
         let reason = format!("{joined}and the gateway's route tables are not in the configuration");
         self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
-        self.not_checked.push(format!("the route tables of {id} (aws ec2 search-transit-gateway-routes)"));
+        self.not_checked.push(format!("the route tables of {id}, which are not read here"));
         match (&far, to) {
             (Some(attachment), Some(to)) => {
                 let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };

@@ -23,8 +23,8 @@ impl<'r> Layers<'r> {
         let layers = Layers { acl, entry, list, supposed: None, ..self.clone() };
         let mut found = layers.rows(record, direction, rules);
         if matches!(found.verdict, Verdict::ConfigMismatch | Verdict::Undetermined) {
-            // That a list which is not known dropped it explains it as well.
-            found = self.rows(record, direction, rules).or_else(&[Cause::ConfigMismatch]);
+            // A list that is not known explains it (row 17). What is not known to be in force is contradicted by nothing (8.10).
+            found = self.rows(record, direction, rules);
         } else if acl.passes() {
             found = found.or_else(&[Cause::Nacl]);
         }

@@ -258,3 +258,7 @@ fn list_after(
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_references_tests.rs"]
+mod references_tests;

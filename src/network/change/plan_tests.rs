@@ -34,14 +34,14 @@ fn captured() -> Network {
 }
 
 /// One change: what it is done to, how, and the values before and after with what of these is known only after the apply.
-fn change(address: &str, actions: &[&str], before: Value, after: Value, unknown: Value) -> Value {
+pub(super) fn change(address: &str, actions: &[&str], before: Value, after: Value, unknown: Value) -> Value {
     let kind = address.split('.').next().unwrap();
     json!({"address": address, "mode": "managed", "type": kind,
         "change": {"actions": actions, "before": before, "after": after, "after_unknown": unknown}})
 }
 
 /// A plan of these changes, and of resources that stay as they are.
-fn plan(changes: &[Value], stays: &[Value]) -> Value {
+pub(super) fn plan(changes: &[Value], stays: &[Value]) -> Value {
     let side = |side: &str| {
         let resources = changes.iter().filter(|one| !one["change"][side].is_null()).map(|one| {
             json!({"address": one["address"], "mode": "managed", "type": one["type"], "values": one["change"][side]})
@@ -52,11 +52,11 @@ fn plan(changes: &[Value], stays: &[Value]) -> Value {
         "prior_state": {"format_version": "1.0", "values": side("before")}})
 }
 
-fn stays(address: &str, values: Value) -> Value {
+pub(super) fn stays(address: &str, values: Value) -> Value {
     json!({"address": address, "mode": "managed", "type": address.split('.').next().unwrap(), "values": values})
 }
 
-fn applied(plan: &Value) -> (Network, Changed) {
+pub(super) fn applied(plan: &Value) -> (Network, Changed) {
     let side = |plan_side| {
         let mut builder = NetworkBuilder::new();
         let options = ReadOptions { plan_side, compared: true, ..ReadOptions::default() };
@@ -66,12 +66,12 @@ fn applied(plan: &Value) -> (Network, Changed) {
     captured().with_plan(&side(PlanSide::Prior), &side(PlanSide::Planned))
 }
 
-fn rules(network: &Network, id: &str) -> Vec<String> {
+pub(super) fn rules(network: &Network, id: &str) -> Vec<String> {
     let group = network.groups.get(id, NEWEST).unwrap();
     group.value.rules.iter().map(|rule| format!("{} {}", rule.traffic, rule.remote)).collect()
 }
 
-fn interface(network: &Network) -> (Vec<String>, bool) {
+pub(super) fn interface(network: &Network) -> (Vec<String>, bool) {
     let found = network.interfaces.get("eni-a", NEWEST).unwrap();
     (found.value.group_ids.clone(), found.value.groups_known)
 }
@@ -82,7 +82,7 @@ fn https(id: &str, cidr: &str) -> Value {
 }
 
 const RULE: &str = "aws_vpc_security_group_ingress_rule.x";
-const ALL: &str = "0.0.0.0/0";
+pub(super) const ALL: &str = "0.0.0.0/0";
 
 #[test]
 fn the_last_group_of_an_interface_leaves_its_groups_unknown() {

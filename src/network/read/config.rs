@@ -1,13 +1,38 @@
 //! AWS Config: history and snapshot files, and the API's form of the same items (spec 6.8).
+//!
+//! An item holds until the next of its resource. After the last one the resource may have changed without a trace: the recorder may
+//! have been stopped, or the files that tell of it not fetched. What shows that it did not is a later item of any resource of
+//! the account and Region, since one recorder writes them all. So the last item holds until the newest of its account and
+//! Region ([`Recorders`]), less the time that an item may come late; beyond that a moment is beyond the capture (spec 8.1).
 
 use super::coverage::{Extent, Source};
 use super::node::{Node, parse_time};
 use super::{Context, NetworkBuilder, Readings, record};
-use crate::network::history::{Origin, Timestamp};
+use crate::network::history::{HISTORY_LAG, Origin, Timestamp};
+use hashbrown::HashMap;
 use serde_json::Value;
 
 /// State ids are milliseconds since 1970, for which these suffice; a second's milliseconds stand above them.
 const STATE_BITS: u32 = 54;
+
+/// The newest item of each account and Region.
+#[derive(Debug, Default)]
+pub(super) struct Recorders {
+    newest: HashMap<(Option<String>, Option<String>), Timestamp>,
+}
+
+impl Recorders {
+    fn saw(&mut self, account: &Option<String>, region: &Option<String>, at: Timestamp) {
+        let newest = self.newest.entry((account.clone(), region.clone())).or_insert(at);
+        *newest = at.max(*newest);
+    }
+
+    /// Until when what the history of a source tells last held at least.
+    pub(super) fn until(&self, source: &Source) -> Option<Timestamp> {
+        let newest = self.newest.get(&(source.account.clone(), source.region.clone()))?;
+        Some(newest.saturating_sub(HISTORY_LAG))
+    }
+}
 
 impl NetworkBuilder {
     pub(super) fn config_items(&mut self, node: Node<'_>, context: &Context) {
@@ -61,6 +86,7 @@ impl NetworkBuilder {
             daily: item.text("recordingFrequency").as_deref() == Some("DAILY"),
             ..Context::default()
         };
+        self.recorders.saw(&context.account, &context.region, at);
         context.source = Some(self.source(Source {
             account: context.account.clone(),
             region: context.region.clone(),

@@ -59,10 +59,11 @@ impl NetworkBuilder {
         let Some(listed) = self.elements(node, key, Need::Optional, object, context) else {
             return (Vec::new(), false);
         };
-        let count = listed.len();
+        let (count, unknown) =
+            (listed.len(), listed.iter().filter(|one| terraform_plan::is_unknown(**one)).count());
         let texts: Vec<String> = listed.into_iter().filter_map(Node::as_text).collect();
         let all = texts.len() == count;
-        if !all {
+        if texts.len().saturating_add(unknown) < count {
             self.problem(
                 context,
                 object,

@@ -4,13 +4,13 @@
 use super::elements::Need;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
+use super::terraform_elastic::Elastic;
 use super::terraform_parts::{Addition, local_route};
 use super::{Context, NetworkBuilder, record};
 use crate::net::Prefix;
 use crate::network::model::*;
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 /// What is gathered from several resources before objects are made.
 #[derive(Default)]
@@ -26,6 +26,8 @@ pub(super) struct Plumbing {
     unreadable_tables: Vec<String>,
     main_tables: HashMap<String, String>,
     nat_interfaces: Vec<NetworkInterface>,
+    /// Gateways that there are.
+    gateways: Vec<String>,
     /// Resource types that bear on traffic and are not read, with how many there are.
     unread: BTreeMap<String, usize>,
 }
@@ -55,15 +57,6 @@ impl Plumbing {
             self.main_tables.entry(vpc.to_string()).or_insert(table);
         }
     }
-}
-
-/// A public address and what it is mapped to.
-struct Elastic {
-    public: Option<IpAddr>,
-    allocation: Option<String>,
-    interface: Option<String>,
-    instance: Option<String>,
-    private: Option<IpAddr>,
 }
 
 /// The attributes that name a route's target, in `aws_route` and in the routes of a table.
@@ -125,6 +118,7 @@ impl NetworkBuilder {
         let (id, values) = (resource.id(), resource.values);
         match resource.kind.as_str() {
             "aws_eip" => into.elastic.push(Elastic {
+                is_association: false,
                 public: values.addr("public_ip"),
                 allocation: values.text("allocation_id").or(Some(id)),
                 interface: values.text("network_interface"),
@@ -132,6 +126,7 @@ impl NetworkBuilder {
                 private: values.addr("private_ip").or_else(|| values.addr("associate_with_private_ip")),
             }),
             "aws_eip_association" => into.elastic.push(Elastic {
+                is_association: true,
                 public: values.addr("public_ip"),
                 allocation: values.text("allocation_id"),
                 interface: values.text("network_interface_id"),
@@ -188,6 +183,7 @@ impl NetworkBuilder {
                 }
             }
             "aws_nat_gateway" => {
+                into.gateways.push(id.clone());
                 let Some(interface) = values.text("network_interface_id") else { return };
                 let (private, public) = (values.addr("private_ip"), values.addr("public_ip"));
                 into.nat_interfaces.push(NetworkInterface {
@@ -224,8 +220,10 @@ impl NetworkBuilder {
                     accepter: peering_end(values, ""),
                 });
             }
-            // What they are is told by what refers to them.
-            "aws_internet_gateway" | "aws_egress_only_internet_gateway" => {}
+            // What they are is told by what refers to them, and one that is attached to no VPC leads nowhere.
+            "aws_internet_gateway" | "aws_egress_only_internet_gateway" => {
+                into.gateways.extend(values.text("vpc_id").map(|_| id));
+            }
             kind if OF_TRAFFIC.iter().any(|start| kind.starts_with(start))
                 && !NOT_OF_TRAFFIC.contains(&kind) =>
             {
@@ -322,12 +320,11 @@ impl NetworkBuilder {
         for nat in std::mem::take(&mut plumbing.nat_interfaces) {
             interfaces.entry(nat.id.clone()).or_insert(nat);
         }
-        map_elastic(&plumbing.elastic, interfaces);
-        for interface in interfaces.values_mut().filter(|one| one.vpc_id.is_none()) {
-            let subnet = interface.subnet_id.as_ref().and_then(|id| self.subnets.get(id));
-            let known = subnet.into_iter().flatten().filter_map(|one| one.value.as_ref());
-            interface.vpc_id = known.filter_map(|subnet| subnet.vpc_id.clone()).next_back();
-        }
+        // The interface, its subnet, the address and what maps it may each be in another state.
+        let elastic = std::mem::take(&mut plumbing.elastic).into_iter();
+        self.elastic.extend(elastic.map(|one| (context.clone(), one)));
+        let live = std::mem::take(&mut plumbing.gateways).into_iter();
+        self.live_gateways.extend(live.map(|id| (context.at, id)));
         for (id, peering) in std::mem::take(&mut plumbing.peerings) {
             record(&mut self.peerings, context, id, false, Some(peering));
         }
@@ -394,28 +391,6 @@ fn peering_end(values: Node<'_>, start: &str) -> PeeringEnd {
         owner_id: text("owner_id"),
         region: text("region"),
         cidrs: Vec::new(),
-    }
-}
-
-/// Gives interfaces the public addresses that Elastic addresses and their associations name.
-fn map_elastic(elastic: &[Elastic], interfaces: &mut HashMap<String, NetworkInterface>) {
-    for one in elastic {
-        // An association may name the allocation alone; the address is then that of the allocation's resource.
-        let same = |other: &&Elastic| other.allocation.is_some() && other.allocation == one.allocation;
-        let public = one.public.or_else(|| elastic.iter().filter(same).find_map(|other| other.public));
-        let Some(public) = public else { continue };
-        let holder = interfaces.values_mut().find(|interface| match (&one.interface, &one.instance) {
-            (Some(id), _) => interface.id == *id,
-            (None, Some(instance)) => {
-                interface.instance_id.as_ref() == Some(instance)
-                    && one.private.is_none_or(|private| interface.addresses.contains(&private))
-            }
-            (None, None) => false,
-        });
-        if let Some(interface) = holder {
-            push_new(&mut interface.public_addresses, Some(public));
-            push_new(&mut interface.public_mappings, one.private.map(|private| (public, private)));
-        }
     }
 }
 

@@ -125,12 +125,47 @@ impl NetworkBuilder {
                 self.acls.insert(id, readings);
             }
         }
+        unjoined.extend(self.join_elastic());
+        self.place_interfaces();
+        self.revive_routes();
         unjoined
+    }
+
+    /// A state tells the subnet of an interface, and that subnet's resource the VPC.
+    fn place_interfaces(&mut self) {
+        let readings = self.interfaces.values_mut().flatten();
+        for interface in
+            readings.filter(|one| one.origin == Origin::Terraform).filter_map(|one| one.value.as_mut())
+        {
+            if interface.vpc_id.is_none() {
+                let subnet = interface.subnet_id.as_ref().and_then(|id| self.subnets.get(id));
+                let known = subnet.into_iter().flatten().filter_map(|one| one.value.as_ref());
+                interface.vpc_id = known.filter_map(|subnet| subnet.vpc_id.clone()).next_back();
+            }
+        }
+    }
+
+    /// A route keeps the status that Terraform read when it made the route, which is `blackhole` while a peering connection waits to
+    /// be accepted. What tells better is the connection's own status; and a gateway that a state of the same capture has
+    /// is there.
+    fn revive_routes(&mut self) {
+        let live = std::mem::take(&mut self.live_gateways);
+        let readings = self.route_tables.values_mut().flatten();
+        for reading in readings.filter(|one| one.origin == Origin::Terraform) {
+            let at = reading.at;
+            let is_live = |id: &str| live.iter().any(|(of, live)| live == id && same_capture(*of, at));
+            let routes = reading.value.iter_mut().flat_map(|table| &mut table.routes);
+            for route in routes.filter(|route| route.is_blackhole()) {
+                if route.target.starts_with("pcx-") || is_live(&route.target) {
+                    route.state = None;
+                }
+            }
+        }
     }
 }
 
 /// What states say of an object, and whether they are of this state's capture.
-fn of_states<'r, T>(
+pub(super) fn of_states<'r, T>(
     readings: &'r mut [Reading<T>],
     context: &Context,
 ) -> impl Iterator<Item = (&'r mut T, bool)> {

@@ -3,11 +3,12 @@
 
 use super::node::Node;
 use super::terraform::Resource;
+use super::terraform_references::References;
 use super::{Context, NetworkBuilder};
 use crate::net::Prefix;
 use crate::network::model::*;
 use hashbrown::HashMap;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Types that hold a piece of an object which another resource holds too: a refresh writes the pieces to that one as well,
 /// and a plan leaves them there when the piece's resource goes.
@@ -159,8 +160,9 @@ impl NetworkBuilder {
 /// The plan with what its planned side leaves out: an attribute that is known only after the apply is there and has no
 /// readable value, so that no reader takes it for an empty one; a resource that is forgotten stays as it was.
 pub(super) fn completed(plan: &Value) -> Value {
+    let references = References::of(Node(plan));
     let mut plan = plan.clone();
-    let mut unknown: HashMap<String, Vec<String>> = HashMap::new();
+    let mut unknown: HashMap<String, Value> = HashMap::new();
     let mut forgotten: Vec<Value> = Vec::new();
     let listed = plan.get_mut("resource_changes").and_then(Value::as_array_mut);
     for resource in listed.into_iter().flatten() {
@@ -183,12 +185,17 @@ pub(super) fn completed(plan: &Value) -> Value {
         }
         let node = Node(resource);
         let told = node.get("change").and_then(|change| change.get("after_unknown"));
-        let keys = told.and_then(|told| told.0.as_object());
-        let keys = keys.into_iter().flatten().filter(|(_, value)| **value == Value::Bool(true));
-        let keys: Vec<String> = keys.map(|(key, _)| key.clone()).collect();
+        let mut told = told.map_or(Value::Null, |told| told.0.clone());
+        for (key, value) in told.as_object_mut().into_iter().flatten() {
+            if *value == Value::Bool(true)
+                && let Some(referred) = references.referred(&address, key)
+            {
+                *value = referred.value(unknown_value());
+            }
+        }
         let after = resource.get_mut("change").and_then(|change| change.get_mut("after"));
-        after.and_then(Value::as_object_mut).into_iter().for_each(|after| mark(after, &keys));
-        unknown.insert(address, keys);
+        after.into_iter().for_each(|after| mark(after, &told, 0));
+        unknown.insert(address, told);
     }
     if let Some(root) = plan.get_mut("planned_values").and_then(|planned| planned.get_mut("root_module")) {
         mark_module(root, &unknown, 0);
@@ -213,21 +220,44 @@ pub(super) fn is_unknown(value: Node<'_>) -> bool {
     value.0.as_object().is_some_and(|object| object.contains_key(KNOWN_AFTER_APPLY))
 }
 
-fn mark(values: &mut Map<String, Value>, keys: &[String]) {
-    for key in keys {
-        if values.get(key).is_none_or(Value::is_null) {
-            let unknown = [(KNOWN_AFTER_APPLY.to_string(), Value::Bool(true))];
-            values.insert(key.clone(), Value::Object(unknown.into_iter().collect()));
+fn unknown_value() -> Value {
+    Value::Object([(KNOWN_AFTER_APPLY.to_string(), Value::Bool(true))].into_iter().collect())
+}
+
+/// Values nest as deep as the schemas of resources, which is less than this.
+const DEEPEST_VALUE: usize = 32;
+
+/// Puts what stands for an unknown value wherever `unknown` has `true`, or what it has there in its place. A list of which it
+/// cannot be told which element is meant is unknown itself.
+fn mark(known: &mut Value, unknown: &Value, depth: usize) {
+    if depth > DEEPEST_VALUE {
+        return;
+    }
+    match (known, unknown) {
+        (known, Value::Bool(true)) if known.is_null() => *known = unknown_value(),
+        (known, stands_in @ Value::String(_)) if known.is_null() => *known = stands_in.clone(),
+        (known, stands_in) if known.is_null() && is_unknown(Node(stands_in)) => *known = stands_in.clone(),
+        (Value::Object(known), Value::Object(unknown)) => {
+            for (key, value) in unknown.iter().filter(|(_, value)| holds_true(value) || value.is_string()) {
+                mark(known.entry(key.clone()).or_insert(Value::Null), value, depth.saturating_add(1));
+            }
         }
+        (Value::Array(known), Value::Array(unknown)) if known.len() == unknown.len() => {
+            known
+                .iter_mut()
+                .zip(unknown)
+                .for_each(|(known, unknown)| mark(known, unknown, depth.saturating_add(1)));
+        }
+        (known, unknown @ Value::Array(_)) if holds_true(unknown) => *known = unknown_value(),
+        _ => {}
     }
 }
 
-fn mark_module(module: &mut Value, unknown: &HashMap<String, Vec<String>>, depth: usize) {
+fn mark_module(module: &mut Value, unknown: &HashMap<String, Value>, depth: usize) {
     for resource in module.get_mut("resources").and_then(Value::as_array_mut).into_iter().flatten() {
-        let keys = Node(resource).text("address").and_then(|address| unknown.get(&address));
-        if let (Some(keys), Some(values)) = (keys, resource.get_mut("values").and_then(Value::as_object_mut))
-        {
-            mark(values, keys);
+        let told = Node(resource).text("address").and_then(|address| unknown.get(&address));
+        if let (Some(told), Some(values)) = (told, resource.get_mut("values")) {
+            mark(values, told, 0);
         }
     }
     if depth < super::terraform::DEEPEST_MODULE {

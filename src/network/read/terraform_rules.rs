@@ -2,7 +2,6 @@
 
 use super::aws::family;
 use super::elements::Need;
-use super::entries::rule_number;
 use super::groups::unreadable_rule;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
@@ -10,7 +9,7 @@ use super::terraform_balancers::Balancing;
 use super::terraform_network::Plumbing;
 use super::terraform_parts::Addition;
 use super::terraform_plan::{Gone, is_unknown};
-use super::traffic::{acl_action, acl_traffic, group_traffic};
+use super::terraform_values::{Parent, reference};
 use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
 use hashbrown::HashMap;
@@ -165,11 +164,11 @@ impl NetworkBuilder {
                 let mut rules = Vec::new();
                 match values.text("type").as_deref() {
                     Some(kind @ ("ingress" | "egress")) => {
-                        self.terraform_rules(values, kind == "egress", &group, context, &mut rules);
+                        self.terraform_rules(values, kind == "egress", group.name(), context, &mut rules);
                     }
                     _ => {
                         let message = "a rule whose type is neither ingress nor egress may match anything";
-                        self.problem(context, &group, message);
+                        self.problem(context, group.name(), message);
                         rules.extend(
                             [false, true].map(|egress| {
                                 unreadable_rule(egress, "neither ingress nor egress".to_string())
@@ -186,10 +185,10 @@ impl NetworkBuilder {
             "aws_vpc_security_group_ingress_rule" | "aws_vpc_security_group_egress_rule" => {
                 let Some(group) = self.parent(values, "security_group_id", resource, context) else { return };
                 let egress = resource.kind.contains("egress");
-                let traffic = self.terraform_traffic(values, "ip_protocol", &group, context);
+                let traffic = self.terraform_traffic(values, "ip_protocol", group.name(), context);
                 let remote = if let Some(text) = values.text("cidr_ipv4").or_else(|| values.text("cidr_ipv6"))
                 {
-                    self.cidr_remote(text, &group, context)
+                    self.cidr_remote(text, group.name(), context)
                 } else if let Some(list) = values.text("prefix_list_id") {
                     Remote::PrefixList(list)
                 } else if let Some(text) = values.text("referenced_security_group_id") {
@@ -240,17 +239,29 @@ impl NetworkBuilder {
                     (None, None) => vec![false],
                     (None, Some(_)) => {
                         let message = "an entry without a readable egress may match anything in its place";
-                        self.problem(context, &acl, message);
+                        self.problem(context, acl.name(), message);
                         vec![false, true]
                     }
                 };
                 for egress in &directions {
-                    let mut entry =
-                        self.terraform_entry(values, "rule_number", "rule_action", *egress, &acl, context);
+                    let mut entry = self.terraform_entry(
+                        values,
+                        "rule_number",
+                        "rule_action",
+                        *egress,
+                        acl.name(),
+                        context,
+                    );
                     if directions.len() > 1 {
                         entry.traffic = Traffic::Unreadable("no readable egress".to_string());
                     }
-                    gathered.acl_entries.entry(acl.clone()).or_default().push(entry);
+                    if matches!(acl, Parent::OneOf(_)) {
+                        entry.traffic =
+                            Traffic::Unreadable("known after apply whose entry it is".to_string());
+                    }
+                    for id in acl.ids() {
+                        gathered.acl_entries.entry(id.clone()).or_default().push(entry.clone());
+                    }
                 }
             }
             "aws_network_acl_association" if values.get("network_acl_id").is_some_and(is_unknown) => {
@@ -263,7 +274,11 @@ impl NetworkBuilder {
                 });
             }
             "aws_network_acl_association" => {
-                let Some(acl) = self.parent(values, "network_acl_id", resource, context) else { return };
+                // One that is not known was taken above.
+                let Some(Parent::Known(acl)) = self.parent(values, "network_acl_id", resource, context)
+                else {
+                    return;
+                };
                 gathered.acl_subnets.entry(acl).or_default().extend(values.text("subnet_id"));
             }
             "aws_network_interface" => {
@@ -352,7 +367,12 @@ impl NetworkBuilder {
             }
             "aws_ec2_managed_prefix_list_entry" => {
                 let Some(list) = self.parent(values, "prefix_list_id", resource, context) else { return };
-                self.terraform_list_entry(values, list, context, gathered);
+                match list {
+                    Parent::Known(list) => self.terraform_list_entry(values, list, context, gathered),
+                    Parent::OneOf(lists) => lists.into_iter().for_each(|list| {
+                        gathered.lists.insert(list, None);
+                    }),
+                }
             }
             _ if self.terraform_balancing(resource, context, &mut gathered.balancing) => {}
             _ => self.terraform_plumbing(resource, context, &mut gathered.plumbing),
@@ -373,127 +393,4 @@ impl NetworkBuilder {
             known
         });
     }
-
-    fn parent(
-        &mut self,
-        values: Node<'_>,
-        key: &str,
-        resource: &Resource<'_>,
-        context: &Context,
-    ) -> Option<String> {
-        let parent = values.text(key);
-        if parent.is_none() {
-            let message =
-                format!("{key} is known only after apply; the rule was left out, so verdicts may miss it");
-            self.problem(context, &resource.address, message);
-        }
-        parent
-    }
-
-    fn rule_piece(&mut self, group: &str, rule: SecurityGroupRule, context: &Context) {
-        let piece = Piece::new(group.to_string(), context, rule);
-        self.rule_pieces.push(piece);
-    }
-
-    fn blocks(&mut self, values: Node<'_>, id: &str, context: &Context) -> Vec<crate::net::Prefix> {
-        let texts = [values.text("cidr_block"), values.text("ipv6_cidr_block")];
-        texts.into_iter().flatten().filter_map(|text| self.block(&text, id, context)).collect()
-    }
-
-    fn cidr_remote(&mut self, text: String, group: &str, context: &Context) -> Remote {
-        match self.block(&text, group, context) {
-            Some(prefix) => Remote::Cidr(prefix),
-            None => Remote::Unreadable(text),
-        }
-    }
-
-    fn terraform_traffic(&mut self, values: Node<'_>, key: &str, group: &str, context: &Context) -> Traffic {
-        let Some(protocol) = values.text(key) else {
-            return Traffic::Unreadable("known after apply".to_string());
-        };
-        let ports = values.number("from_port").and_then(|from| Ok((from, values.number("to_port")?)));
-        match ports.and_then(|(from, to)| group_traffic(&protocol, from, to)) {
-            Ok(traffic) => traffic,
-            Err(message) => {
-                self.problem(context, group, format!("{message}; the rule may match anything"));
-                Traffic::Unreadable(message)
-            }
-        }
-    }
-
-    /// The inline form and `aws_security_group_rule`, which share their attributes.
-    fn terraform_rules(
-        &mut self,
-        values: Node<'_>,
-        egress: bool,
-        group: &str,
-        context: &Context,
-        rules: &mut Vec<SecurityGroupRule>,
-    ) {
-        let traffic = self.terraform_traffic(values, "protocol", group, context);
-        let mut remotes = Vec::new();
-        let mut whole = values.get("self").is_none() || values.flag("self").is_some();
-        for key in ["cidr_blocks", "ipv6_cidr_blocks", "prefix_list_ids", "security_groups"] {
-            let (texts, all) = self.members(values, key, group, context);
-            whole &= all;
-            for text in texts {
-                remotes.push(match key {
-                    "prefix_list_ids" => Remote::PrefixList(text),
-                    "security_groups" => Remote::Group(reference(&text)),
-                    _ => self.cidr_remote(text, group, context),
-                });
-            }
-        }
-        remotes.extend(values.text("source_security_group_id").map(|text| Remote::Group(reference(&text))));
-        if values.flag("self") == Some(true) {
-            remotes.push(Remote::Group(reference(group)));
-        }
-        if remotes.is_empty() || !whole {
-            remotes.push(Remote::Unreadable("not readable, or known after apply".to_string()));
-        }
-        let description = values.text("description");
-        for remote in remotes {
-            let (traffic, description) = (traffic.clone(), description.clone());
-            rules.push(SecurityGroupRule { rule_id: None, egress, traffic, remote, description });
-        }
-    }
-
-    fn terraform_entry(
-        &mut self,
-        values: Node<'_>,
-        number_key: &str,
-        action_key: &str,
-        egress: bool,
-        acl: &str,
-        context: &Context,
-    ) -> NaclEntry {
-        let number = rule_number(values.integer(number_key));
-        let named = number.map_or_else(|| "an entry".to_string(), |number| format!("entry {number}"));
-        let text = values.text("cidr_block").or_else(|| values.text("ipv6_cidr_block"));
-        let cidr = text.and_then(|text| self.block(&text, &format!("{acl} {named}"), context));
-        let protocol = values.text("protocol").unwrap_or_default();
-        let ports = values.number("from_port").and_then(|from| Ok((from, values.number("to_port")?)));
-        let icmp = values.number("icmp_type").and_then(|kind| Ok((kind, values.number("icmp_code")?)));
-        let traffic = ports.and_then(|(from, to)| {
-            let (kind, code) = icmp?;
-            acl_traffic(&protocol, from, to, kind, code, cidr.as_ref())
-        });
-        let mut traffic = self.acl_traffic_or_any(traffic, &named, acl, context);
-        if number.is_none() {
-            let message = format!("{named} without a readable {number_key} may match anything in its place");
-            self.problem(context, acl, message);
-            traffic = Traffic::Unreadable(format!("no readable {number_key}"));
-        }
-        let action = acl_action(values.text(action_key).as_deref());
-        NaclEntry { number: number.unwrap_or(NACL_UNPLACED), egress, action, traffic, cidr }
-    }
-}
-
-/// `sg-…` or `account/sg-…`.
-fn reference(text: &str) -> GroupReference {
-    let (account, group) = match text.split_once('/') {
-        Some((account, group)) => (Some(account.to_string()), group),
-        None => (None, text),
-    };
-    GroupReference { group_id: group.to_string(), account, ..GroupReference::default() }
 }

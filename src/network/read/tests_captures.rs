@@ -184,7 +184,43 @@ fn history_tells_when_what_a_snapshot_saw_changed() {
     let (network, _) = network(&[(SNAPSHOT, snapshot, 0), ("history.json", history, 0)]);
     let found = network.groups.get("sg-1", view(NOON + DAY)).unwrap();
     assert_eq!((found.value.rules[0].traffic.to_string(), found.distance), ("tcp 22".to_string(), 0));
-    assert_eq!(network.groups.get("sg-1", view(NOON + 20 * DAY)).unwrap().distance, 0, "history stays open");
+    // Beyond the newest item of account and Region nothing is known.
+    assert_eq!(network.groups.get("sg-1", view(NOON + 20 * DAY)).unwrap().distance, 18 * DAY);
+}
+
+#[test]
+fn the_last_item_of_an_object_holds_until_the_newest_of_its_account_and_region() {
+    // 6.8: an item holds until the next; 8.1: proof needs a configuration known to be in force. An item of any other resource
+    // shows that the recorder still wrote, and of another account or Region it shows nothing.
+    let group = item(1, "2024-05-01T12:00:00Z", "OK", 22);
+    let of = |region: &str, account: &str| {
+        item(2, "2024-05-22T12:00:00Z", "OK", 22)
+            .replace("us-east-1", region)
+            .replace("111122223333", account)
+            .replace("AWS::EC2::SecurityGroup", "AWS::S3::Bucket")
+    };
+    let distance = |other: Option<String>, at: i64| {
+        let text = items(&[vec![group.clone()], other.into_iter().collect()].concat(), false);
+        let (network, _) = network(&[("history.json", text, 0)]);
+        network.groups.get("sg-1", view(at)).unwrap().distance
+    };
+    let same = || Some(of("us-east-1", "111122223333"));
+    assert_eq!(
+        [0, 20 * DAY - 120, 20 * DAY, 21 * DAY].map(|later| distance(same(), NOON + later)),
+        [0, 0, 120, DAY + 120]
+    );
+    for other in [None, Some(of("eu-west-1", "111122223333")), Some(of("us-east-1", "123456789012"))] {
+        assert_eq!(distance(other, NOON + 19 * DAY), 20 * DAY);
+    }
+}
+
+#[test]
+fn between_two_items_history_holds_whoever_wrote_them() {
+    // The first one does not name its Region.
+    let first = item(1, "2024-05-01T12:00:00Z", "OK", 22).replace(r#""awsRegion":"us-east-1","#, "");
+    let text = items(&[first, item(1, "2024-05-22T12:00:00Z", "OK", 443)], false);
+    let (network, _) = network(&[("history.json", text, 0)]);
+    assert_eq!(network.groups.get("sg-1", view(NOON + 19 * DAY)).unwrap().distance, 0);
 }
 
 #[test]
@@ -266,7 +302,7 @@ fn versions_of_one_second_follow_one_another_by_their_milliseconds() {
         let history = items(&[one("900", 443, ids[1]), one("100", 22, ids[0])], false);
         let (network, problems) = network(&[("history.json", history, 0)]);
         assert!(problems.is_empty(), "{problems:?}");
-        let found = network.groups.get("sg-1", view(NOON + 7200)).unwrap();
+        let found = network.groups.get("sg-1", view(NOON)).unwrap();
         assert_eq!((found.value.rules[0].traffic.to_string(), found.distance), ("tcp 443".to_string(), 0));
     }
     let capture = |millis: &str, port: u16| {

@@ -82,6 +82,71 @@ fn what_another_state_adds_counts_as_if_it_were_in_the_same() {
 }
 
 #[test]
+fn an_elastic_address_is_mapped_whichever_states_hold_the_pieces() {
+    let instance = r#"aws_instance {"id":"i-1","primary_network_interface_id":"eni-2","subnet_id":"subnet-1","private_ip":"10.0.1.20",
+        "vpc_security_group_ids":["sg-1"]}"#;
+    let address =
+        |id: &str, ip: &str| format!(r#"aws_eip {{"id":"{id}","allocation_id":"{id}","public_ip":"{ip}"}}"#);
+    let (one, two) = (address("eipalloc-1", "203.0.113.1"), address("eipalloc-2", "203.0.113.2"));
+    let by_interface = r#"aws_eip_association {"id":"a","allocation_id":"eipalloc-1","network_interface_id":"eni-1","private_ip_address":"10.0.1.10"}"#;
+    let by_instance = r#"aws_eip_association {"id":"b","allocation_id":"eipalloc-2","instance_id":"i-1","private_ip_address":"10.0.1.20"}"#;
+    let pieces: [Vec<&str>; 3] =
+        [[&OBJECTS[..], &[instance]].concat(), vec![&one, &two], vec![by_interface, by_instance]];
+    let public = |files: &[(&str, Option<i64>)]| {
+        let (network, problems) = read(files);
+        assert_eq!(problems, []);
+        ["eni-1", "eni-2"].map(|id| {
+            let found = network.interfaces.get(id, VIEW).unwrap().value;
+            assert_eq!(found.vpc_id.as_deref(), Some("vpc-1"));
+            let mappings = found.public_mappings.iter().map(|(public, own)| format!("{public} {own}"));
+            mappings.collect::<Vec<_>>()
+        })
+    };
+    let expected = [vec!["203.0.113.1 10.0.1.10"], vec!["203.0.113.2 10.0.1.20"]];
+    assert_eq!(public(&[(&state(&pieces.concat()), Some(0))]), expected);
+    let apart = pieces.each_ref().map(|piece| state(piece));
+    for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+        assert_eq!(public(&order.map(|nth: usize| (apart[nth].as_str(), Some(0)))), expected);
+    }
+    // By then it may be mapped to something else.
+    let later = [(apart[0].as_str(), Some(0)), (&apart[1], Some(0)), (&apart[2], Some(86_400))];
+    assert_eq!(public(&later), [const { Vec::<&str>::new() }; 2]);
+    let (network, _) = read(&[(&apart[2], Some(0))]);
+    let named: Vec<&str> = network.part_captures.iter().map(|one| one.object.as_str()).collect();
+    assert_eq!(named, ["eni-1", "i-1"]);
+}
+
+#[test]
+fn a_route_is_no_blackhole_where_what_it_leads_to_is_there() {
+    let route = |block: &str, key: &str, target: &str| {
+        format!(
+            r#"aws_route {{"id":"{target}","route_table_id":"rtb-1","destination_cidr_block":"{block}","{key}":"{target}","state":"blackhole"}}"#
+        )
+    };
+    let routes = [
+        route("10.1.0.0/16", "vpc_peering_connection_id", "pcx-1"),
+        route("0.0.0.0/0", "nat_gateway_id", "nat-1"),
+        route("10.2.0.0/16", "nat_gateway_id", "nat-2"),
+        route("10.3.0.0/16", "network_interface_id", "eni-1"),
+    ];
+    let gateway = r#"aws_nat_gateway {"id":"nat-1","subnet_id":"subnet-1","private_ip":"10.0.1.30","network_interface_id":"eni-nat"}"#;
+    let mut all = OBJECTS.to_vec();
+    all.extend(routes.iter().map(String::as_str));
+    let blackholes = |files: &[(&str, Option<i64>)]| {
+        let (network, _) = read(files);
+        let table = network.route_tables.get("rtb-1", VIEW).unwrap().value;
+        let dead = table.routes.iter().filter(|route| route.is_blackhole());
+        let mut dead: Vec<String> = dead.map(|route| route.target.clone()).collect();
+        dead.sort_unstable();
+        dead
+    };
+    // The connection's own status decides of it. An interface may be there and attached to nothing.
+    let (objects, gateways) = (state(&all), state(&[gateway]));
+    assert_eq!(blackholes(&[(&objects, Some(0)), (&gateways, Some(0))]), ["eni-1", "nat-2"]);
+    assert_eq!(blackholes(&[(&objects, Some(0)), (&gateways, Some(86_400))]), ["eni-1", "nat-1", "nat-2"]);
+}
+
+#[test]
 fn what_no_input_holds_is_named() {
     let (network, _) = read(&[(&state(&ADDITIONS), Some(0))]);
     let mut named: Vec<&str> = network.part_captures.iter().map(|one| one.object.as_str()).collect();
@@ -161,6 +226,19 @@ fn one_attachment_in_two_answers_is_no_contradiction() {
 }
 
 #[test]
+fn both_accounts_views_of_a_peering_of_gateways_are_no_contradiction() {
+    let view = |own: &str, other: &str| {
+        format!(
+            r#"{{"TransitGatewayAttachments":[{{"TransitGatewayAttachmentId":"tgw-attach-1","TransitGatewayId":"{own}",
+            "TransitGatewayOwnerId":"111122223333","ResourceType":"peering","ResourceId":"{other}","State":"available"}}]}}"#
+        )
+    };
+    let (network, problems) = read(&[(&view("tgw-1", "tgw-2"), Some(0)), (&view("tgw-2", "tgw-1"), Some(0))]);
+    assert_eq!(network.contradictions, []);
+    assert_eq!(problems, []);
+}
+
+#[test]
 fn groups_that_one_of_two_contents_carries_are_not_known() {
     let interface = |group: &str| {
         format!(
@@ -178,6 +256,7 @@ fn answers_that_no_verdict_needs_are_told_from_other_files() {
     let read = |text: &str| NetworkBuilder::new().read("a.json", text.as_bytes(), &ReadOptions::default());
     let not_needed = |text| matches!(read(text), Err(ReadError::NotNeeded { .. }));
     assert!(not_needed(r#"{"Addresses":[],"NextToken":"x"}"#));
+    assert!(not_needed(r#"{"Routes":[],"AdditionalRoutesAvailable":false}"#));
     assert!(not_needed(
         r#"{"ImageId":"ami-1","InstanceType":"t3.nano","NetworkInterfaces":[{"NetworkInterfaceId":"eni-1"}]}"#
     ));

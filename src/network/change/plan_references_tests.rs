@@ -1,0 +1,174 @@
+//! Plans whose resources refer to others that the same plan makes, by ids known only after the apply (spec 6.9).
+
+use super::tests::{ALL, applied, change, interface, plan, rules, stays};
+use crate::network::change::NEWEST;
+use crate::network::*;
+use serde_json::{Value, json};
+
+const NEW: &str = "aws_security_group.new";
+const RULE: &str = "aws_vpc_security_group_ingress_rule.r";
+
+fn new_group(address: &str) -> Value {
+    let after = json!({"vpc_id": "vpc-1", "name": "new", "ingress": [], "egress": []});
+    change("aws_security_group.new", &["create"], Value::Null, after, json!({"id": true, "arn": true}))
+        .as_object()
+        .map(|made| {
+            let mut made = made.clone();
+            made.insert("address".to_owned(), json!(address));
+            Value::Object(made)
+        })
+        .unwrap()
+}
+
+/// A rule for HTTPS that is made in a group of which the plan does not know the id.
+fn new_rule(address: &str) -> Value {
+    let after = json!({"ip_protocol": "tcp", "from_port": 443, "to_port": 443, "cidr_ipv4": "192.0.2.0/24"});
+    let mut made =
+        change(RULE, &["create"], Value::Null, after, json!({"id": true, "security_group_id": true}));
+    made["address"] = json!(address);
+    made
+}
+
+fn configured(resources: Value, more: Value) -> Value {
+    let mut root = json!({"resources": resources});
+    root.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"root_module": root})
+}
+
+fn expressions(address: &str, expressions: Value) -> Value {
+    json!({"address": address, "mode": "managed", "type": address.split('.').next().unwrap(), "expressions": expressions})
+}
+
+fn references(list: &[&str]) -> Value {
+    json!({"references": list})
+}
+
+#[test]
+fn a_rule_belongs_to_the_group_that_the_same_plan_makes() {
+    let attachment = change(
+        "aws_network_interface_sg_attachment.a",
+        &["create"],
+        Value::Null,
+        json!({"network_interface_id": "eni-a"}),
+        json!({"id": true, "security_group_id": true}),
+    );
+    let mut listed = plan(&[new_group(NEW), new_rule(RULE), attachment], &[]);
+    let to_new = json!({"security_group_id": references(&["aws_security_group.new.id", NEW])});
+    listed["configuration"] = configured(
+        json!([
+            expressions(RULE, to_new.clone()),
+            expressions("aws_network_interface_sg_attachment.a", to_new)
+        ]),
+        json!({}),
+    );
+    let (after, changed) = applied(&listed);
+    assert_eq!(rules(&after, NEW), ["tcp 443 192.0.2.0/24"]);
+    assert_eq!(interface(&after), (vec!["sg-1".to_owned(), NEW.to_owned()], true));
+    assert_eq!(changed.objects, [NEW, "eni-a"]);
+}
+
+#[test]
+fn a_rule_may_refer_to_the_group_that_the_same_plan_makes() {
+    let after = json!({"security_group_id": "sg-1", "ip_protocol": "tcp", "from_port": 22, "to_port": 22});
+    let unknown = json!({"id": true, "referenced_security_group_id": true});
+    let made = change(RULE, &["create"], Value::Null, after, unknown);
+    let mut listed = plan(&[new_group(NEW), made], &[]);
+    // Without the configuration the remote may be any.
+    let found = applied(&listed).0.groups.get("sg-1", NEWEST).unwrap().value.rules.clone();
+    assert!(matches!(found[1].remote, Remote::Unreadable(_)), "{found:?}");
+    let to_new = json!({"referenced_security_group_id": references(&["aws_security_group.new.id", NEW])});
+    listed["configuration"] = configured(json!([expressions(RULE, to_new)]), json!({}));
+    assert_eq!(rules(&applied(&listed).0, "sg-1"), ["tcp 443 0.0.0.0/0", "tcp 22 aws_security_group.new"]);
+}
+
+#[test]
+fn references_lead_through_modules() {
+    let (group, rule) =
+        ("module.sg[\"a.b\"].aws_security_group.this[0]", "module.web.aws_vpc_security_group_ingress_rule.r");
+    let mut listed = plan(&[new_group(group), new_rule(rule)], &[]);
+    let variable = json!({"security_group_id": references(&["var.group"])});
+    let output = references(&[
+        "aws_security_group.this[0].id",
+        "aws_security_group.this[0]",
+        "aws_security_group.this",
+    ]);
+    listed["configuration"] = configured(
+        json!([]),
+        json!({"module_calls": {
+            "web": {"expressions": {"group": references(&["module.sg[\"a.b\"].group_id", "module.sg[\"a.b\"]", "module.sg"])},
+                "module": {"resources": [expressions(RULE, variable)]}},
+            "sg": {"module": {"outputs": {"group_id": {"expression": output}}}}}}),
+    );
+    assert_eq!(rules(&applied(&listed).0, group), ["tcp 443 192.0.2.0/24"]);
+}
+
+#[test]
+fn a_rule_whose_group_the_plan_does_not_tell_may_be_of_each_that_it_makes() {
+    let other = "aws_security_group.other";
+    let condition =
+        references(&["var.which", "aws_security_group.new.id", NEW, "aws_security_group.other.id", other]);
+    let each = references(&[NEW, "each.key"]);
+    for told in [Some(condition), Some(references(&["local.group"])), Some(each), None] {
+        let mut listed = plan(&[new_group(NEW), new_group(other), new_rule(RULE)], &[]);
+        if let Some(told) = told {
+            listed["configuration"] =
+                configured(json!([expressions(RULE, json!({"security_group_id": told}))]), json!({}));
+        }
+        let after = applied(&listed).0;
+        for id in [NEW, other] {
+            let found = &after.groups.get(id, NEWEST).unwrap().value.rules;
+            let [rule] = found.as_slice() else { panic!("{id}: {found:?}") };
+            assert_eq!(rule.traffic.to_string(), "tcp 443");
+            assert!(matches!(rule.remote, Remote::Unreadable(_)), "{rule:?}");
+        }
+    }
+}
+
+#[test]
+fn an_entry_whose_list_is_not_known_yet_may_be_in_each_that_the_plan_makes() {
+    let list = json!({"vpc_id": "vpc-1", "ingress": [], "egress": [], "subnet_ids": []});
+    let list = change("aws_network_acl.n", &["create"], Value::Null, list, json!({"id": true}));
+    let after = json!({"rule_number": 100, "egress": false, "protocol": "-1", "rule_action": "allow", "cidr_block": ALL});
+    let entry = change(
+        "aws_network_acl_rule.e",
+        &["create"],
+        Value::Null,
+        after,
+        json!({"id": true, "network_acl_id": true}),
+    );
+    let entries = |configuration: Value| {
+        let mut listed = plan(&[list.clone(), entry.clone()], &[]);
+        listed["configuration"] = configuration;
+        let after = applied(&listed).0;
+        let found = after.acls.get("aws_network_acl.n", NEWEST).unwrap().value.entries.clone();
+        found.iter().filter(|one| one.number == 100).map(|one| one.traffic.to_string()).collect::<Vec<_>>()
+    };
+    let told = json!({"network_acl_id": references(&["aws_network_acl.n.id", "aws_network_acl.n"])});
+    assert_eq!(
+        entries(configured(json!([expressions("aws_network_acl_rule.e", told)]), json!({}))),
+        ["all traffic"]
+    );
+    let untold = entries(json!({}));
+    assert!(untold.len() == 1 && untold[0] != "all traffic", "{untold:?}");
+}
+
+#[test]
+fn what_an_inline_rule_knows_only_after_the_apply_is_not_nothing() {
+    // The block names addresses and a group that the plan makes: the group is left out of `after`.
+    let block =
+        |cidr: &[&str]| json!([{"from_port": 22, "to_port": 22, "protocol": "tcp", "cidr_blocks": cidr}]);
+    let group = |ingress: Value| json!({"id": "sg-1", "vpc_id": "vpc-1", "name": "web", "egress": [], "ingress": ingress});
+    let update = change(
+        "aws_security_group.w",
+        &["update"],
+        group(json!([])),
+        group(block(&["192.0.2.0/24"])),
+        json!({"ingress": [{"cidr_blocks": [false], "security_groups": true}]}),
+    );
+    let unchanged = stays("aws_vpc.v", json!({"id": "vpc-1"}));
+    let found =
+        applied(&plan(&[update], &[unchanged])).0.groups.get("sg-1", NEWEST).unwrap().value.rules.clone();
+    let remotes: Vec<&Remote> =
+        found.iter().filter(|rule| rule.traffic.to_string() == "tcp 22").map(|rule| &rule.remote).collect();
+    assert!(matches!(remotes.as_slice(), [Remote::Cidr(_), Remote::Unreadable(_)]), "{remotes:?}");
+}

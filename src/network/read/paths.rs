@@ -1,0 +1,141 @@
+//! Objects of the AWS CLI and AWS Config that lead traffic, join networks or keep them from the internet: as [`model`](crate::network)
+//! has them in `paths`.
+
+use super::elements::Need;
+use super::node::{Node, push_new};
+use super::{Context, NetworkBuilder, Piece, record};
+use crate::network::model::*;
+
+impl NetworkBuilder {
+    pub(super) fn route_table(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "RouteTableId", context) else { return };
+        let mut routes = Vec::new();
+        let listed = self.elements(node, "Routes", Need::Optional, &id, context);
+        let mut more_routes = listed.is_none();
+        for route in listed.into_iter().flatten() {
+            let block = route.text("DestinationCidrBlock").or_else(|| route.text("DestinationIpv6CidrBlock"));
+            let destination = match (block, route.text("DestinationPrefixListId")) {
+                (Some(text), _) => self.block(&text, &id, context).map(Destination::Cidr),
+                (None, list) => list.map(Destination::PrefixList),
+            };
+            const TARGETS: [&str; 10] = [
+                "GatewayId",
+                "NatGatewayId",
+                "TransitGatewayId",
+                "NetworkInterfaceId",
+                "VpcPeeringConnectionId",
+                "EgressOnlyInternetGatewayId",
+                "CarrierGatewayId",
+                "LocalGatewayId",
+                "CoreNetworkArn",
+                "InstanceId",
+            ];
+            let target =
+                TARGETS.iter().find_map(|key| route.text(key)).unwrap_or_else(|| "unknown".to_string());
+            match destination {
+                Some(destination) => routes.push(Route { destination, target, state: route.text("State") }),
+                None => {
+                    self.problem(context, &id, "a route without a readable destination may lead anywhere");
+                    more_routes = true;
+                }
+            }
+        }
+        let associations = self.optional(node, "Associations", &id, context);
+        let associated =
+            |key: &str| associations.iter().filter_map(|association| association.text(key)).collect();
+        let table = RouteTable {
+            vpc_id: node.text("VpcId"),
+            is_main: associations.iter().any(|association| association.flag("Main") == Some(true)),
+            subnet_ids: associated("SubnetId"),
+            gateway_ids: associated("GatewayId"),
+            routes,
+            more_routes,
+            id: id.clone(),
+        };
+        record(&mut self.route_tables, context, id, false, Some(table));
+    }
+
+    pub(super) fn peering(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "VpcPeeringConnectionId", context) else { return };
+        let end = |key: &str| {
+            let Some(info) = node.get(key) else { return PeeringEnd::default() };
+            let mut cidrs = Vec::new();
+            push_new(&mut cidrs, info.text("CidrBlock").and_then(|text| text.parse().ok()));
+            info.blocks("CidrBlockSet", "CidrBlock", "", &mut cidrs);
+            info.blocks("Ipv6CidrBlockSet", "Ipv6CidrBlock", "", &mut cidrs);
+            PeeringEnd {
+                vpc_id: info.text("VpcId"),
+                owner_id: info.text("OwnerId"),
+                region: info.text("Region"),
+                cidrs,
+            }
+        };
+        let peering = Peering {
+            status: node.get("Status").and_then(|status| status.text("Code").or_else(|| status.as_text())),
+            requester: end("RequesterVpcInfo"),
+            accepter: end("AccepterVpcInfo"),
+            id: id.clone(),
+        };
+        record(&mut self.peerings, context, id, false, Some(peering));
+    }
+
+    /// Attachments of what is no VPC decide nothing; each account of a peering describes it from its own gateway, so that its two
+    /// descriptions differ.
+    pub(super) fn transit_attachment(&mut self, node: Node<'_>, context: &Context) {
+        if node.text("ResourceType").is_some_and(|kind| kind != "vpc") {
+            return;
+        }
+        let Some(id) = self.id(node, "TransitGatewayAttachmentId", context) else { return };
+        let resource = node.text("ResourceId").filter(|id| id.starts_with("vpc-"));
+        let attachment = TransitGatewayAttachment {
+            gateway_id: node.text("TransitGatewayId"),
+            vpc_id: node.text("VpcId").or(resource),
+            subnet_ids: node.texts("SubnetIds"),
+            security_group_referencing: node
+                .get("Options")
+                .and_then(|options| options.text("SecurityGroupReferencingSupport")),
+            gateway_referencing: None,
+            id: id.clone(),
+        };
+        record(&mut self.transit_attachments, context, id, false, Some(attachment));
+    }
+
+    pub(super) fn transit_gateway(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "TransitGatewayId", context) else { return };
+        let support = node.get("Options").and_then(|options| options.text("SecurityGroupReferencingSupport"));
+        if let Some(support) = support {
+            self.gateway_pieces.push(Piece::new(id, context, support));
+        }
+    }
+
+    pub(super) fn group_association(&mut self, node: Node<'_>, context: &Context) {
+        let (Some(group_id), Some(vpc_id)) =
+            (self.id(node, "GroupId", context), self.id(node, "VpcId", context))
+        else {
+            return;
+        };
+        let id = format!("{group_id}/{vpc_id}");
+        let association = GroupVpcAssociation { id: id.clone(), group_id, vpc_id, state: node.text("State") };
+        record(&mut self.group_associations, context, id, false, Some(association));
+    }
+
+    pub(super) fn bpa(&mut self, node: Node<'_>, context: &Context) {
+        let account = node.text("AwsAccountId").or_else(|| context.account.clone());
+        let region = node.text("AwsRegion").or_else(|| context.region.clone());
+        let id = format!("{}/{}", account.as_deref().unwrap_or("-"), region.as_deref().unwrap_or("-"));
+        let options = BpaOptions { id: id.clone(), mode: node.text("InternetGatewayBlockMode") };
+        record(&mut self.bpa_options, context, id, false, Some(options));
+    }
+
+    pub(super) fn bpa_exclusion(&mut self, node: Node<'_>, context: &Context) {
+        let Some(id) = self.id(node, "ExclusionId", context) else { return };
+        let arn = node.text("ResourceArn");
+        let exclusion = BpaExclusion {
+            resource_id: arn.and_then(|arn| arn.rsplit('/').next().map(str::to_string)),
+            mode: node.text("InternetGatewayExclusionMode"),
+            state: node.text("State"),
+            id: id.clone(),
+        };
+        record(&mut self.bpa_exclusions, context, id, false, Some(exclusion));
+    }
+}
