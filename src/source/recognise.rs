@@ -114,6 +114,9 @@ pub fn recognise(kind: ContentKind, sniff: &[u8]) -> Recognition {
         other => return Recognition::other(other.refusal().unwrap_or("unknown container")),
     }
     let Some(first) = lines(sniff).next() else { return Recognition::Empty };
+    if is_cloudwatch_csv(first) {
+        return Recognition::other(CLOUDWATCH_CSV);
+    }
     if matches!(first.first(), Some(b'{' | b'[')) {
         // `[` also begins lines of other logs.
         if let Some(recognition) = recognise_json(sniff) {
@@ -130,6 +133,24 @@ pub fn recognise(kind: ContentKind, sniff: &[u8]) -> Recognition {
         !matches!(found, Recognition::Other { .. } | Recognition::Empty | Recognition::TestObject)
     };
     later.into_iter().find(certain).unwrap_or_else(|| name_other(sniff, first))
+}
+
+/// The lines of it look like a log's own where nothing had to be quoted, and hold fields in an order of their own.
+const CLOUDWATCH_CSV: &str = "CSV of CloudWatch Logs Insights or the console (fetch the events as they are: aws logs filter-log-events, or \
+                              create-export-task)";
+
+/// Whether a line is the header of a table of log events: `timestamp,message` of the console, `@timestamp,@message` and names
+/// that a query gave of Insights. Lines of logs have spaces, whatever stands between the commas of a user agent.
+fn is_cloudwatch_csv(line: &[u8]) -> bool {
+    const OF_INSIGHTS: [&[u8]; 4] = [b"@timestamp", b"@message", b"@logStream", b"@ptr"];
+    let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
+    let unquoted =
+        |name: &'_ [u8]| -> Vec<u8> { name.iter().copied().filter(|byte| *byte != b'"').collect() };
+    let names: Vec<Vec<u8>> = line.split(|byte| *byte == b',').map(unquoted).collect();
+    let has = |wanted: &[u8]| names.iter().any(|name| name == wanted);
+    names.len() > 1
+        && !line.contains(&b' ')
+        && (OF_INSIGHTS.iter().any(|name| has(name)) || (has(b"timestamp") && has(b"message")))
 }
 
 fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {

@@ -68,46 +68,50 @@ pub(crate) fn recognise_json(sniff: &[u8]) -> Option<Recognition> {
         return Some(Recognition::Json(JsonKind::Vended(kind)));
     }
     let any = |name: &str| top(name) || inner(name);
-    let what =
-        if any("eventSource") && any("eventVersion") || top("CloudTrailEvent") || inner("CloudTrailEvent") {
-            "CloudTrail log"
-        } else if top("digestStartTime") {
-            "CloudTrail digest"
-        } else if any("webaclId") {
-            "WAF log"
-        } else if top("query_name") || top("query_timestamp") {
-            "Route 53 resolver query log"
-        } else if top("firewall_name") {
-            "Network Firewall log"
-        } else if any("configurationItems") || any("configurationItem") {
-            "AWS Config snapshot (see `flowq config import`)"
-        } else if top("terraform_version") {
-            "Terraform state (see `flowq config import`)"
-        } else if [
-            "SecurityGroups",
-            "NetworkAcls",
-            "NetworkInterfaces",
-            "Subnets",
-            "Vpcs",
-            "PrefixLists",
-            "RouteTables",
-        ]
-        .iter()
-        .any(|name| top(name))
-        {
-            "network configuration (see `flowq config import`)"
-        } else if top("detail-type") && top("detail") {
-            "EventBridge event"
-        } else if top("schemaVersion") && top("service") {
-            "GuardDuty finding"
-        } else if any("class_uid") {
-            "Security Lake (OCSF) record"
-        } else if any("kinesis") && any("data") {
-            "Kinesis event of a Lambda function (decode its data first)"
-        } else if top("FlowLogs") {
-            "output of describe-flow-logs (its LogFormat fits --log-format)"
-        } else {
-            "JSON of no known kind"
-        };
+    let what = if any("eventSource") && any("eventVersion")
+        || top("CloudTrailEvent")
+        || inner("CloudTrailEvent")
+    {
+        "CloudTrail log"
+    } else if top("digestStartTime") {
+        "CloudTrail digest"
+    } else if any("webaclId") {
+        "WAF log"
+    } else if top("query_name") || top("query_timestamp") {
+        "Route 53 resolver query log"
+    } else if top("firewall_name") {
+        "Network Firewall log"
+    } else if any("configurationItems") || any("configurationItem") {
+        "AWS Config snapshot (see `flowq config import`)"
+    } else if top("terraform_version") {
+        "Terraform state (see `flowq config import`)"
+    } else if [
+        "SecurityGroups",
+        "NetworkAcls",
+        "NetworkInterfaces",
+        "Subnets",
+        "Vpcs",
+        "PrefixLists",
+        "RouteTables",
+    ]
+    .iter()
+    .any(|name| top(name))
+    {
+        "network configuration (see `flowq config import`)"
+    } else if top("detail-type") && top("detail") {
+        "EventBridge event"
+    } else if top("schemaVersion") && top("service") {
+        "GuardDuty finding"
+    } else if any("class_uid") {
+        "Security Lake (OCSF) record"
+    } else if any("kinesis") && any("data") {
+        "Kinesis event of a Lambda function (decode its data first)"
+    } else if top("results") && top("statistics") && inner("field") {
+        "answer of a CloudWatch Logs Insights query (fetch the events as they are: aws logs filter-log-events)"
+    } else if top("FlowLogs") {
+        "output of describe-flow-logs (its LogFormat fits --log-format)"
+    } else {
+        "JSON of no known kind"
+    };
     Some(Recognition::Other { what: what.to_owned() })
 }

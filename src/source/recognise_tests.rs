@@ -154,6 +154,12 @@ fn what_else_it_may_be() {
         "S3 server access log"
     );
     assert_eq!(other("a,b,c\n1,2,3\n"), "CSV");
+    assert_eq!(
+        other(
+            r#"{"results":[[{"field":"@message","value":"2 1 eni-1"}]],"statistics":{"recordsMatched":1.0},"status":"Complete"}"#
+        ),
+        "answer of a CloudWatch Logs Insights query (fetch the events as they are: aws logs filter-log-events)"
+    );
     assert_eq!(other("\u{0}\u{1}\u{2}\u{3}"), "binary");
     assert_eq!(
         other("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
@@ -161,6 +167,27 @@ fn what_else_it_may_be() {
     );
     assert_eq!(other("{\"SecurityGroups\":[]}"), "network configuration (see `flowq config import`)");
     assert_eq!(other("hello world\n"), "text");
+}
+
+#[test]
+fn tables_of_log_events_are_no_logs() {
+    let record = "2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17 10.0.1.20 49152 443 6 12 4210 1768471200 1768471258 ACCEPT OK";
+    for (header, time) in [
+        ("timestamp,message", "1768471258000"),
+        ("@timestamp,@message", "2026-01-15 10:00:58.000"),
+        ("\"timestamp\",\"message\"", "1768471258000"),
+        ("\u{feff}@timestamp,@logStream,@message", "2026-01-15 10:00:58.000,eni-0a1b2c3d4e5f60718-all"),
+    ] {
+        for message in [record.to_owned(), format!("\"{record}\"")] {
+            let found = other(&format!("{header}\n{time},{message}\n{time},{message}\n"));
+            assert!(found.starts_with("CSV of CloudWatch Logs Insights or the console (fetch"), "{found}");
+        }
+    }
+    // Not so a flow log whose first line is one of its records, or a user agent with such a word.
+    assert_eq!(text(record), Recognition::FlowDefault);
+    let agent = "http 2026-01-15T10:00:00.000000Z app/a/1 192.0.2.1:1 10.0.0.1:80 0 0 0 200 200 1 1 \"GET http://a:80/ HTTP/1.1\" \
+                 \"x,@message,@timestamp\" - - a \"Root=1\" \"-\" \"-\" 0 2026-01-15T10:00:00.000000Z \"forward\" \"-\" \"-\" \"-\" \"-\" \"-\" \"-\"";
+    assert_eq!(text(agent), Recognition::Alb);
 }
 
 proptest! {

@@ -180,6 +180,15 @@ impl Engine {
             };
             printer.note(&format!("skipped  {file}: {what}{others}"));
         }
+        if let Some((file, line)) = summary.short.first() {
+            let others = match summary.short.len().saturating_sub(1) as u64 {
+                0 => String::new(),
+                more => format!(", and rows of {}", counted(more, "more file")),
+            };
+            printer.warn(&format!(
+                "{file}:{line} has fewer fields than its header{others}: the fields that are missing are null"
+            ));
+        }
         if self.strict {
             for RefusedFile { file, lines, first } in &summary.refused {
                 let first = first.as_ref().map(|(line, reason)| format!("; line {line}: {reason}"));

@@ -244,6 +244,8 @@ async fn read_lines(
     let mut reported = decoder.report();
     let mut kinds: Vec<LogKind> = Vec::new();
     let mut noted: Option<Vec<usize>> = None;
+    // The first line of a row with fewer fields than its header.
+    let mut short: Option<u64> = None;
     let mut ended = false;
     // The line at which others last had the thread.
     let mut turn = 0;
@@ -283,6 +285,7 @@ async fn read_lines(
         if batch.kind != kind {
             continue;
         }
+        short = short.or(cells.short.first().copied());
         let names = batch.layout.map(|layout| layout.names.as_slice()).unwrap_or_default();
         let source = Source { block: batch.block, cells, names };
         let converted = rows.convert(&source, refused);
@@ -313,6 +316,9 @@ async fn read_lines(
     counters.lines_refused.add(refused_lines as usize);
     let of_all = long.map_or(refused_lines, |long| long.refuse(refused_lines));
     work.input.quarantine.add(path, refusals, of_all);
+    if let Some(line) = short {
+        work.input.quarantine.add_short(path, line);
+    }
     match rows.finish() {
         Ok(Some(batch)) => giver.give(Ok(batch)).await,
         Ok(None) => {}

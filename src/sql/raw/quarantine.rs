@@ -33,6 +33,8 @@ struct Kept {
     counts: BTreeMap<String, u64>,
     problems: BTreeMap<String, String>,
     skipped: BTreeMap<String, String>,
+    /// The first line of each file that has fewer fields than its header.
+    short: BTreeMap<String, u64>,
     copies: BTreeMap<String, String>,
 }
 
@@ -64,6 +66,8 @@ pub struct Summary {
     pub skipped: Vec<(String, String)>,
     /// Files with refused lines.
     pub refused: Vec<RefusedFile>,
+    /// Files with rows that have fewer fields than their header, with the line of the first that was met.
+    pub short: Vec<(String, u64)>,
 }
 
 /// A file with refused lines.
@@ -116,6 +120,13 @@ impl Quarantine {
         self.kept().skipped.insert(file.to_owned(), what.to_owned());
     }
 
+    /// Notes that a line of a file is a row with fewer fields than its header.
+    pub fn add_short(&self, file: &str, line: u64) {
+        let mut kept = self.kept();
+        let first = kept.short.entry(file.to_owned()).or_insert(line);
+        *first = line.min(*first);
+    }
+
     /// Notes that a file is left out as a copy, and of what.
     pub fn add_copy(&self, file: &str, of: &str) {
         self.kept().copies.insert(file.to_owned(), of.to_owned());
@@ -146,6 +157,10 @@ impl Quarantine {
             problems: pairs(&kept.problems),
             skipped: pairs(&kept.skipped),
             refused,
+            short: (kept.short.iter())
+                .filter(|(file, _)| !kept.copies.contains_key(*file))
+                .map(|(file, line)| (file.clone(), *line))
+                .collect(),
         }
     }
 
