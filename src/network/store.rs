@@ -109,6 +109,8 @@ pub struct Network {
     pub peerings: Kind<Peering>,
     /// Transit gateway attachments.
     pub transit_attachments: Kind<TransitGatewayAttachment>,
+    /// Route tables of transit gateways by `tgw-rtb-…`.
+    pub transit_tables: Kind<TransitRouteTable>,
     /// Instances by `i-…`.
     pub instances: Kind<Instance>,
     /// Load balancers by ARN, Classic ones by name.

@@ -12,7 +12,8 @@
 //! route subnet-1 10.9.0.0/16 tgw-1      (or to a list: route subnet-1 pl-1 vpce-1)
 //! edge igw-1 vpc-1 10.0.1.0/24 eni-fw   (a route of the table associated with the gateway)
 //! zone subnet-1 us-east-1a
-//! attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 subnet-2
+//! attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 subnet-2 [tgw-rtb-1]
+//! transit tgw-rtb-1 10.8.0.0/16 tgw-attach-2     (or blackhole; `transit tgw-rtb-1 part`: it may have more)
 //! peering pcx-1 vpc-1 vpc-2
 //! bpa subnet-1 block-bidirectional
 //! instance i-1 m8g.large
@@ -34,6 +35,7 @@ pub(crate) struct Fixture {
     pub tables: BTreeMap<String, RouteTable>,
     pub peerings: BTreeMap<String, Peering>,
     pub attachments: BTreeMap<String, TransitGatewayAttachment>,
+    pub transit_tables: BTreeMap<String, TransitRouteTable>,
     pub instances: BTreeMap<String, Instance>,
 }
 
@@ -161,10 +163,26 @@ impl Fixture {
                     id: words[1].into(),
                     gateway_id: Some(words[2].into()),
                     vpc_id: Some(words[3].into()),
-                    subnet_ids: texts(4),
+                    subnet_ids: texts(4).into_iter().filter(|word| word.starts_with("subnet-")).collect(),
+                    route_table_id: texts(4).into_iter().find(|word| word.starts_with("tgw-rtb-")),
                     ..TransitGatewayAttachment::default()
                 };
                 self.attachments.insert(words[1].into(), attachment);
+            }
+            "transit" => {
+                let table = self.transit_tables.entry(words[1].into()).or_insert_with(|| TransitRouteTable {
+                    id: words[1].into(),
+                    routes: Vec::new(),
+                    whole: true,
+                });
+                match words[2] {
+                    "part" => table.whole = false,
+                    block => table.routes.push(TransitRoute {
+                        destination: Destination::Cidr(block.parse().unwrap()),
+                        attachment_ids: texts(3).into_iter().filter(|word| word != "blackhole").collect(),
+                        state: None,
+                    }),
+                }
             }
             "bpa" => self.subnets.get_mut(words[1]).unwrap().bpa_mode = Some(words[2].into()),
             "instance" => {
@@ -262,6 +280,7 @@ impl Fixture {
         fill(&mut network.route_tables, self.tables);
         fill(&mut network.peerings, self.peerings);
         fill(&mut network.transit_attachments, self.attachments);
+        fill(&mut network.transit_tables, self.transit_tables);
         fill(&mut network.instances, self.instances);
         network.finish();
         network

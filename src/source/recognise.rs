@@ -144,8 +144,7 @@ const CLOUDWATCH_CSV: &str = "CSV of CloudWatch Logs Insights or the console (fe
 fn is_cloudwatch_csv(line: &[u8]) -> bool {
     const OF_INSIGHTS: [&[u8]; 4] = [b"@timestamp", b"@message", b"@logStream", b"@ptr"];
     let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);
-    let unquoted =
-        |name: &'_ [u8]| -> Vec<u8> { name.iter().copied().filter(|byte| *byte != b'"').collect() };
+    let unquoted = |name: &[u8]| -> Vec<u8> { name.iter().copied().filter(|byte| *byte != b'"').collect() };
     let names: Vec<Vec<u8>> = line.split(|byte| *byte == b',').map(unquoted).collect();
     let has = |wanted: &[u8]| names.iter().any(|name| name == wanted);
     names.len() > 1

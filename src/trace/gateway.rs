@@ -8,9 +8,16 @@ use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::{Fix, quoted, resource};
-use crate::net::{ICMP, TCP, UDP, is_internet};
-use crate::network::{NetworkInterface, TransitGatewayAttachment};
+use crate::net::{ICMP, Prefix, TCP, UDP, is_internet};
+use crate::network::{Destination, NetworkInterface, TransitGatewayAttachment, TransitRoute};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
+
+/// Where a transit gateway's own routes lead.
+struct Led {
+    outcome: Decision,
+    reason: String,
+    route: Option<String>,
+}
 
 /// The NAT gateway that the source's packets go through.
 #[derive(Debug, Clone)]
@@ -91,7 +98,7 @@ impl Walk<'_> {
             },
             Hop::Transit(id) => {
                 let packet = self.packet(Direction::Ingress, source.own);
-                self.transit(Way::There, id, source, target.local.as_ref(), packet, &[]);
+                self.transit(Way::There, id, (source, target.local.as_ref()), target.seen, packet, &[]);
             }
             Hop::Other => {}
         }
@@ -115,13 +122,13 @@ impl Walk<'_> {
     }
 
     /// The stages at a transit gateway: the attachments' network ACLs (spec 1.2, rows e and f) and the gateway's own routes.
-    /// `packet` is what the attachment of `from` takes in.
+    /// `packet` is what the attachment of the near end takes in, and goes to `destination`.
     pub(super) fn transit(
         &mut self,
         way: Way,
         id: &str,
-        from: &Local,
-        to: Option<&Local>,
+        (from, to): (&Local, Option<&Local>),
+        destination: IpAddr,
         packet: Packet,
         ports: &[ClientPorts],
     ) {
@@ -131,15 +138,28 @@ impl Walk<'_> {
             Some(attachment) => self.at_attachment(way, attachment, from, packet, ports),
             None => self.not_checked.push(format!("the network ACL where the VPC is attached to {id}")),
         }
+        let led = near.as_ref().and_then(|near| self.led(near, far.as_ref(), destination));
         let name = |attachment: &Option<TransitGatewayAttachment>| attachment.as_ref().map(|a| a.id.clone());
         let joined = match (name(&near), name(&far)) {
             (Some(near), Some(far)) => format!("both VPCs are attached ({near}, {far}), "),
             (Some(near), None) => format!("the VPC is attached ({near}), the far end is not known, "),
             (None, _) => "the VPC's attachment is not in the configuration (describe-transit-gateway-vpc-attachments), ".to_owned(),
         };
-        let reason = format!("{joined}and the gateway's route tables are not in the configuration");
-        self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
-        self.not_checked.push(format!("the route tables of {id}, which are not read here"));
+        match led {
+            Some(Led { outcome, reason, route }) => {
+                let mut stage = Stage::new(way, Layer::Gateway, id, outcome, format!("{joined}{reason}"));
+                stage.rule = route;
+                self.stages.push(stage);
+            }
+            None => {
+                let reason = format!("{joined}and the gateway's route tables are not in the configuration");
+                self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
+                self.not_checked.push(format!(
+                    "the route tables of {id} (aws ec2 describe-transit-gateway-attachments, and for the table of each \
+                     search-transit-gateway-routes)"
+                ));
+            }
+        }
         match (&far, to) {
             (Some(attachment), Some(to)) => {
                 let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
@@ -147,6 +167,65 @@ impl Walk<'_> {
             }
             _ => self.not_checked.push(format!("the network ACL where the far end is attached to {id}")),
         }
+    }
+
+    /// Where the routes lead that the gateway has for an attachment; `None` where they are not known. What an answer may leave out
+    /// makes nothing impossible, and can take a longer way than the route that it shows.
+    fn led(
+        &mut self,
+        near: &TransitGatewayAttachment,
+        far: Option<&TransitGatewayAttachment>,
+        to: IpAddr,
+    ) -> Option<Led> {
+        use Decision::{Allow, Deny, Unknown};
+        let id = near.route_table_id.as_deref()?;
+        let table = self.network.transit_tables.get(id, self.view)?.value;
+        let mut whole = table.whole;
+        let mut best: Option<(Prefix, &TransitRoute)> = None;
+        for route in &table.routes {
+            let list;
+            let blocks = match &route.destination {
+                Destination::Cidr(block) => std::slice::from_ref(block),
+                Destination::PrefixList(name) => {
+                    list = self.network.prefix_lists.get(name, self.view);
+                    let entries = list.as_ref().and_then(|list| list.value.entries.as_deref());
+                    whole &= entries.is_some();
+                    entries.unwrap_or_default()
+                }
+            };
+            for block in blocks.iter().filter(|block| block.contains(&to)) {
+                if best.is_none_or(|(longest, _)| block.prefix_len() > longest.prefix_len()) {
+                    best = Some((*block, route));
+                }
+            }
+        }
+        let no = if whole { Deny } else { Unknown };
+        let (outcome, reason) = match (best, far) {
+            (None, _) => (no, format!("{id}, the route table of {}, has no route for {to}", near.id)),
+            (Some((_, route)), _) if route.attachment_ids.is_empty() => {
+                (no, "the gateway's route is a blackhole".to_owned())
+            }
+            (Some((_, route)), None) => {
+                (Unknown, format!("the gateway leads to {}", route.attachment_ids.join(", ")))
+            }
+            (Some((_, route)), Some(far)) if route.attachment_ids.contains(&far.id) => {
+                (Allow, format!("and the gateway leads from one to the other by {id}"))
+            }
+            (Some((_, route)), Some(far)) => {
+                (no, format!("the gateway leads to {}, not to {}", route.attachment_ids.join(", "), far.id))
+            }
+        };
+        if !whole {
+            self.not_checked.push(format!(
+                "routes of {id} that are not in the configuration (aws ec2 search-transit-gateway-routes --filters \
+                 Name=state,Values=active,blackhole, with the command beside its answer)"
+            ));
+        }
+        let route = best.map(|(block, route)| match route.attachment_ids.as_slice() {
+            [] => format!("{id} {block} blackhole"),
+            ids => format!("{id} {block} to {}", ids.join(", ")),
+        });
+        Some(Led { outcome, reason, route })
     }
 
     fn attachment(&self, gateway: &str, local: &Local) -> Option<TransitGatewayAttachment> {

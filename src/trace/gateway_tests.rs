@@ -180,6 +180,35 @@ fn a_transit_gateway_is_followed_as_far_as_the_configuration_goes() {
 }
 
 #[test]
+fn a_transit_gateways_own_routes_decide_where_it_leads() {
+    // The table that is associated with the attachment by which the packets come in, the longest prefix first.
+    let network = TRANSIT
+        .replace("tgw-1 vpc-1 subnet-9", "tgw-1 vpc-1 subnet-9 tgw-rtb-1")
+        .replace("tgw-1 vpc-2 subnet-8", "tgw-1 vpc-2 subnet-8 tgw-rtb-2");
+    let back = "transit tgw-rtb-2 10.0.0.0/16 tgw-attach-1";
+    let led = |there: &str| {
+        let found = run(&format!("{network}\n{back}\n{there}"), "10.0.1.10", "10.8.1.10");
+        let stage = found.stages.iter().find(|stage| stage.layer == Layer::Gateway).unwrap();
+        let left_out = found.not_checked.iter().any(|text| text.contains("search-transit-gateway-routes"));
+        (stage.outcome, stage.rule.clone().unwrap_or_default(), left_out, found.outcome())
+    };
+    let right = "transit tgw-rtb-1 10.8.0.0/16 tgw-attach-2";
+    let rule = "tgw-rtb-1 10.8.0.0/16 to tgw-attach-2".to_owned();
+    assert_eq!(led(right), (Decision::Allow, rule.clone(), false, Decision::Allow));
+    let longer = led(&format!("{right}\ntransit tgw-rtb-1 10.8.1.0/24 blackhole"));
+    assert_eq!((longer.0, longer.3), (Decision::Deny, Decision::Deny));
+    assert_eq!(led("transit tgw-rtb-1 0.0.0.0/0 tgw-attach-9").0, Decision::Deny);
+    assert_eq!(led("transit tgw-rtb-1 10.9.0.0/16 tgw-attach-2").0, Decision::Deny, "no route");
+    // What an answer may leave out denies nothing.
+    let part = "transit tgw-rtb-1 part";
+    assert_eq!(led(&format!("{part}\n{right}")), (Decision::Allow, rule, true, Decision::Allow));
+    for there in ["transit tgw-rtb-1 0.0.0.0/0 tgw-attach-9", "transit tgw-rtb-1 10.9.0.0/16 tgw-attach-2"] {
+        assert_eq!(led(&format!("{part}\n{there}")).0, Decision::Unknown);
+    }
+    assert_eq!(led("").0, Decision::Unknown, "its routes are not in the configuration");
+}
+
+#[test]
 fn other_targets_are_followed_or_named() {
     let route = |line: &str, dst: &str| {
         let found = run(&format!("{NETWORK}\n{line}"), "10.0.1.10", dst);

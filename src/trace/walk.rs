@@ -333,7 +333,7 @@ impl Walk<'_> {
             let hop = self.route(Way::Back, local, source.seen, to);
             if let (Hop::Transit(id), Some(to)) = (&hop, to) {
                 let packet = Packet { direction: Direction::Ingress, remote: local.own, ..packet };
-                self.transit(Way::Back, id, local, Some(to), packet, &far);
+                self.transit(Way::Back, id, (local, Some(to)), source.seen, packet, &far);
             }
         }
         if let Some(local) = &source.local {

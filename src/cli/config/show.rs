@@ -67,6 +67,7 @@ fn counts(network: &Network) -> Vec<Held> {
     count("route tables", &network.route_tables, &mut held);
     count("peering connections", &network.peerings, &mut held);
     count("transit gateway attachments", &network.transit_attachments, &mut held);
+    count("transit gateway route tables", &network.transit_tables, &mut held);
     count("instances", &network.instances, &mut held);
     count("load balancers", &network.load_balancers, &mut held);
     count("target groups", &network.target_groups, &mut held);

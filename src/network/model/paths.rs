@@ -139,6 +139,8 @@ pub struct TransitGatewayAttachment {
     pub security_group_referencing: Option<String>,
     /// That of the gateway itself.
     pub gateway_referencing: Option<String>,
+    /// The gateway's route table that leads on what comes in by it (`tgw-rtb-…`).
+    pub route_table_id: Option<String>,
 }
 
 impl TransitGatewayAttachment {
@@ -151,6 +153,28 @@ impl TransitGatewayAttachment {
             _ => None,
         }
     }
+}
+
+/// A route of a transit gateway.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransitRoute {
+    /// What it matches.
+    pub destination: Destination,
+    /// Where it leads, none where it drops: attachments of equal cost.
+    pub attachment_ids: Vec<String>,
+    /// `active`, `blackhole`.
+    pub state: Option<String>,
+}
+
+/// A route table of a transit gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TransitRouteTable {
+    /// `tgw-rtb-…`.
+    pub id: String,
+    /// Its routes.
+    pub routes: Vec<TransitRoute>,
+    /// These are all that it has.
+    pub whole: bool,
 }
 
 /// Block Public Access options of an account and Region.

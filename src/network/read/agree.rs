@@ -205,8 +205,18 @@ impl Agree for TransitGatewayAttachment {
         agree &= merged(&mut self.vpc_id, &other.vpc_id);
         agree &= merged(&mut self.security_group_referencing, &other.security_group_referencing);
         agree &= merged(&mut self.gateway_referencing, &other.gateway_referencing);
+        agree &= merged(&mut self.route_table_id, &other.route_table_id);
         let either = self.subnet_ids.is_empty() || other.subnet_ids.is_empty();
         agree & (united(&mut self.subnet_ids, &other.subnet_ids) || either)
+    }
+}
+
+impl Agree for TransitRouteTable {
+    /// Each answer holds what its filters leave.
+    fn agree(&mut self, other: &Self) -> bool {
+        united(&mut self.routes, &other.routes);
+        self.whole |= other.whole;
+        true
     }
 }
 

@@ -46,6 +46,12 @@ impl NetworkBuilder {
             self.list_entries(node, &id, &Context { source: Some(source), ..context.clone() });
             return Ok(Document::AwsCli("Entries"));
         }
+        if node.0.get("Routes").is_some() && node.0.get("AdditionalRoutesAvailable").is_some() {
+            let file = || context.file.clone();
+            let id = context.named("tgw-rtb-").ok_or_else(|| ReadError::TableUnnamed { file: file() })?;
+            self.transit_routes(node, &id, context);
+            return Ok(Document::AwsCli("Routes"));
+        }
         if let Some(options) = node.get("VpcBlockPublicAccessOptions") {
             self.bpa(options, context);
             return Ok(Document::AwsCli("VpcBlockPublicAccessOptions"));

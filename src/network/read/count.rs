@@ -77,6 +77,7 @@ impl NetworkBuilder {
         tally.add("route tables", times(&self.route_tables));
         tally.add("peering connections", times(&self.peerings));
         tally.add("transit gateway attachments", times(&self.transit_attachments));
+        tally.add("transit gateway route tables", times(&self.transit_tables));
         tally.add("transit gateways", piece_times(&self.gateway_pieces));
         tally.add("instances", times(&self.instances));
         tally.add("load balancers", times(&self.load_balancers));

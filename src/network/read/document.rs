@@ -86,6 +86,15 @@ pub enum ReadError {
         /// The file.
         file: String,
     },
+    /// Routes of a transit gateway without their table's id.
+    #[error(
+        "{file}: routes of a transit gateway without their table's id; name the file after the table, as in \
+         tgw-rtb-0123456789abcdef0.json"
+    )]
+    TableUnnamed {
+        /// The file.
+        file: String,
+    },
     /// A recording of a call that failed.
     #[error("{file}: a recording of a call that failed with status {status}, which holds no configuration")]
     FailedCall {

@@ -75,6 +75,7 @@ pub struct NetworkBuilder {
     route_tables: Readings<RouteTable>,
     peerings: Readings<Peering>,
     transit_attachments: Readings<TransitGatewayAttachment>,
+    transit_tables: Readings<TransitRouteTable>,
     instances: Readings<Instance>,
     load_balancers: Readings<LoadBalancer>,
     target_groups: Readings<TargetGroup>,
@@ -206,6 +207,7 @@ impl NetworkBuilder {
         network.route_tables = filling.kind(self.route_tables);
         network.peerings = filling.kind(self.peerings);
         network.transit_attachments = filling.kind(self.transit_attachments);
+        network.transit_tables = filling.kind(self.transit_tables);
         network.instances = filling.kind(self.instances);
         network.load_balancers = filling.kind(self.load_balancers);
         network.target_groups = filling.kind(self.target_groups);

@@ -95,9 +95,40 @@ impl NetworkBuilder {
                 .get("Options")
                 .and_then(|options| options.text("SecurityGroupReferencingSupport")),
             gateway_referencing: None,
+            route_table_id: node
+                .get("Association")
+                .filter(|told| told.text("State").is_none_or(|state| state == "associated"))
+                .and_then(|told| told.text("TransitGatewayRouteTableId")),
             id: id.clone(),
         };
         record(&mut self.transit_attachments, context, id, false, Some(attachment));
+    }
+
+    /// `search-transit-gateway-routes`: the answer does not name the table, and holds what a filter leaves, which the command
+    /// demands.
+    pub(super) fn transit_routes(&mut self, node: Node<'_>, id: &str, context: &Context) {
+        let mut whole = node.flag("AdditionalRoutesAvailable") == Some(false) && asks_all(&context.command);
+        let mut routes = Vec::new();
+        for route in self.optional(node, "Routes", id, context) {
+            let destination = match (route.text("DestinationCidrBlock"), route.text("PrefixListId")) {
+                (Some(text), _) => self.block(&text, id, context).map(Destination::Cidr),
+                (None, list) => list.map(Destination::PrefixList),
+            };
+            let attachments = route.list("TransitGatewayAttachments");
+            let attachment_ids =
+                attachments.filter_map(|one| one.text("TransitGatewayAttachmentId")).collect();
+            match destination {
+                Some(destination) => {
+                    routes.push(TransitRoute { destination, attachment_ids, state: route.text("State") });
+                }
+                None => {
+                    self.problem(context, id, "a route without a readable destination may lead anywhere");
+                    whole = false;
+                }
+            }
+        }
+        let table = TransitRouteTable { id: id.to_owned(), routes, whole };
+        record(&mut self.transit_tables, context, id.to_owned(), false, Some(table));
     }
 
     pub(super) fn transit_gateway(&mut self, node: Node<'_>, context: &Context) {
@@ -138,4 +169,21 @@ impl NetworkBuilder {
         };
         record(&mut self.bpa_exclusions, context, id, false, Some(exclusion));
     }
+}
+
+/// Whether a command's filters leave every route: both states of routes, or both ways to have them.
+fn asks_all(command: &str) -> bool {
+    let mut words =
+        command.split_whitespace().skip_while(|word| *word != "--filters" && *word != "--filter").skip(1);
+    let filters: Vec<&str> = words.by_ref().take_while(|word| !word.starts_with("--")).collect();
+    let all = |filter: &str| match filter.replace(['"', '\''], "").split_once(",Values=") {
+        Some(("Name=state", values)) => {
+            ["active", "blackhole"].iter().all(|one| values.split(',').any(|value| value == *one))
+        }
+        Some(("Name=type", values)) => {
+            ["static", "propagated"].iter().all(|one| values.split(',').any(|value| value == *one))
+        }
+        _ => false,
+    };
+    !filters.is_empty() && filters.into_iter().all(all) && !command.contains("--max-results")
 }

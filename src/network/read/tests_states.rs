@@ -226,6 +226,49 @@ fn one_attachment_in_two_answers_is_no_contradiction() {
 }
 
 #[test]
+fn routes_of_a_transit_gateway_are_those_of_the_table_that_was_asked_for() {
+    let routes = r#"{"Routes":[
+        {"DestinationCidrBlock":"10.8.0.0/16","TransitGatewayAttachments":[{"ResourceId":"vpc-2","ResourceType":"vpc",
+         "TransitGatewayAttachmentId":"tgw-attach-2"}],"Type":"propagated","State":"active"},
+        {"DestinationCidrBlock":"10.9.0.0/16","Type":"static","State":"blackhole"}],"AdditionalRoutesAvailable":false}"#;
+    let read = |name: &str, text: &str| {
+        let mut builder = NetworkBuilder::new();
+        let options = ReadOptions { captured_at: Some(0), ..ReadOptions::default() };
+        builder.read(name, text.as_bytes(), &options).map(|_| builder.finish().0)
+    };
+    assert!(matches!(read("routes.json", routes), Err(ReadError::TableUnnamed { .. })));
+    let asked = |filter: &str| {
+        let command = format!(
+            "aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id tgw-rtb-1 --filters {filter} --region x"
+        );
+        let text = format!(r#"{{"command":"{command}","output":{routes}}}"#);
+        let network = read("a.json", &text).unwrap();
+        network.transit_tables.get("tgw-rtb-1", VIEW).unwrap().value.as_ref().clone()
+    };
+    let table = asked("Name=state,Values=active,blackhole");
+    assert!(table.whole && asked("Name=type,Values=static,propagated").whole);
+    assert_eq!(table.routes[0].attachment_ids, ["tgw-attach-2"]);
+    assert_eq!(
+        (table.routes[1].attachment_ids.len(), table.routes[1].state.as_deref()),
+        (0, Some("blackhole"))
+    );
+    assert!(
+        !asked("Name=state,Values=active").whole
+            && !asked("Name=type,Values=static Name=state,Values=active").whole
+    );
+    let named = read("tgw-rtb-1.json", routes).unwrap();
+    assert!(
+        !named.transit_tables.get("tgw-rtb-1", VIEW).unwrap().value.whole,
+        "nothing tells what was asked for"
+    );
+    let attachment = r#"{"TransitGatewayAttachments":[{"TransitGatewayAttachmentId":"tgw-attach-1","TransitGatewayId":"tgw-1",
+        "ResourceType":"vpc","ResourceId":"vpc-1","Association":{"TransitGatewayRouteTableId":"tgw-rtb-1","State":"associated"}}]}"#;
+    let network = read("b.json", attachment).unwrap();
+    let found = network.transit_attachments.get("tgw-attach-1", VIEW).unwrap().value;
+    assert_eq!(found.route_table_id.as_deref(), Some("tgw-rtb-1"));
+}
+
+#[test]
 fn both_accounts_views_of_a_peering_of_gateways_are_no_contradiction() {
     let view = |own: &str, other: &str| {
         format!(
@@ -256,7 +299,6 @@ fn answers_that_no_verdict_needs_are_told_from_other_files() {
     let read = |text: &str| NetworkBuilder::new().read("a.json", text.as_bytes(), &ReadOptions::default());
     let not_needed = |text| matches!(read(text), Err(ReadError::NotNeeded { .. }));
     assert!(not_needed(r#"{"Addresses":[],"NextToken":"x"}"#));
-    assert!(not_needed(r#"{"Routes":[],"AdditionalRoutesAvailable":false}"#));
     assert!(not_needed(
         r#"{"ImageId":"ami-1","InstanceType":"t3.nano","NetworkInterfaces":[{"NetworkInterfaceId":"eni-1"}]}"#
     ));

@@ -3,7 +3,7 @@
 use super::node::Node;
 
 /// Top-level keys of answers about what no verdict depends on, of which every dump of an account has some.
-const NOT_NEEDED: [&str; 62] = [
+const NOT_NEEDED: [&str; 61] = [
     "AccountAttributes",
     "Addresses",
     "AddressTransfers",
@@ -48,7 +48,6 @@ const NOT_NEEDED: [&str; 62] = [
     "Regions",
     "ReservedInstances",
     "ReservedInstancesOfferings",
-    "Routes",
     "Rules",
     "ServiceDetails",
     "Snapshots",
