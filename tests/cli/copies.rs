@@ -264,6 +264,27 @@ fn only_rows_count_as_rows_with_too_few_fields() {
 }
 
 #[test]
+fn a_query_over_raw_files_tells_of_short_rows_and_agrees_with_an_ingest() {
+    // F6 of the format specification: fewer values than names are filled with nulls, and a warning counts them.
+    let case = Case::new();
+    let short = "2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17 10.0.1.20\n";
+    let short_and_bad = "2 123456789012 eni-0a1b2c3d4e5f60718 198.51.100.17 10.0.1.20 notaport\n";
+    let path = case.write("a.log", format!("{HEADER}{}{short}{short_and_bad}", flow_lines(0, 2)));
+    let query = |from: &str, of: &std::path::Path, sql: &str| {
+        flowq(["sql", from, of.to_str().unwrap(), sql, "--format", "json"]).expect(0)
+    };
+    let sql = "select source_line, srcaddr, dstport from flow_logs order by source_line";
+    let refused = "select byte, reason, text from quarantine";
+    let raw = query("--from", &path, sql);
+    assert!(raw.err.contains("a.log:4 has fewer fields than its header"), "{}", raw.err);
+    ingest(&case);
+    let (stored, store) = (query("--store", &case.store(), sql), case.store());
+    assert!(raw.json().as_array().is_some_and(|rows| rows.len() == 3));
+    assert_eq!(raw.json(), stored.json());
+    assert_eq!(query("--from", &path, refused).json(), query("--store", &store, refused).json());
+}
+
+#[test]
 fn members_of_json_records_that_are_not_known_are_kept() {
     let record = json!({
         "type": "tls", "version": "2.0", "time": "2026-01-15T02:59:40", "elb": "net/n/c6c77339dd6d8ca2",
