@@ -77,22 +77,25 @@ impl Combine {
     }
 }
 
-/// Decisions by destination port.
-#[derive(Debug, Clone)]
-struct PortTable {
-    starts: Vec<u16>,
-    outcomes: Vec<Outcome>,
-    /// When the port is not known.
-    unknown: Outcome,
+/// Ports from this one up to the next cell's.
+#[derive(Debug, Clone, Copy)]
+struct PortCell {
+    start: u16,
+    outcome: Outcome,
 }
 
-/// Decisions of one set of rules.
+/// Decisions by destination port: the first cell is for ports that are not known, the others are in order.
+#[derive(Debug, Clone)]
+struct PortTable(Box<[PortCell]>);
+
+/// Decisions of one set of rules. The sets of a large configuration do not fit into a cache, so what one record looks at lies
+/// together: this is one line of it, and each table another.
 #[derive(Debug, Clone)]
 struct Class {
     tcp: PortTable,
     udp: PortTable,
     /// Decisions of the other protocols that some rule names, ICMP types being unknown; sorted.
-    others: Vec<(u8, Outcome)>,
+    others: Box<[(u8, Outcome)]>,
     /// Of protocols that none names.
     rest: Outcome,
 }
@@ -107,15 +110,13 @@ impl Class {
                 return found.map_or(self.rest, |(_, outcome)| *outcome);
             }
         };
-        let Some(port) = packet.port else { return table.unknown };
-        let at = table.starts.partition_point(|start| *start <= port);
-        table.outcomes.get(at.wrapping_sub(1)).copied().unwrap_or(table.unknown)
+        table.decide(packet.port).unwrap_or(self.rest)
     }
 
     /// Whether it denies nothing, whatever the protocol and the port.
     fn never_denies(&self) -> bool {
         let tables = [&self.tcp, &self.udp];
-        let of_ports = tables.into_iter().flat_map(|table| table.outcomes.iter().chain([&table.unknown]));
+        let of_ports = tables.into_iter().flat_map(|table| &table.0).map(|cell| &cell.outcome);
         let others = self.others.iter().map(|(_, outcome)| outcome).chain([&self.rest]);
         of_ports.chain(others).all(|outcome| outcome.decision != Decision::Deny)
     }
@@ -152,6 +153,14 @@ impl Class {
 }
 
 impl PortTable {
+    #[inline]
+    fn decide(&self, port: Option<u16>) -> Option<Outcome> {
+        let (unknown, known) = self.0.split_first()?;
+        let cell =
+            port.and_then(|port| known.get(known.partition_point(|cell| cell.start <= port).checked_sub(1)?));
+        Some(cell.unwrap_or(unknown).outcome)
+    }
+
     fn new(items: &[Item], members: &[u32], combine: Combine, protocol: u8) -> Self {
         // Rules without ports hold everywhere; the others open and close along the ports.
         let mut always: Vec<(u32, bool)> = Vec::new();
@@ -185,11 +194,8 @@ impl PortTable {
         let mut closing: Vec<(u16, u32)> = ranged.iter().map(|(_, last, at, _)| (*last, *at)).collect();
         closing.sort_unstable();
         let mut closing = closing.iter().peekable();
-        let mut table = PortTable {
-            starts: Vec::new(),
-            outcomes: Vec::new(),
-            unknown: combine.decide(items, unknown.iter().copied()),
-        };
+        let unknown = combine.decide(items, unknown.iter().copied());
+        let mut cells = vec![PortCell { start: 0, outcome: unknown }];
         for start in starts {
             while let Some((_, at)) = closing.next_if(|(last, _)| *last < start) {
                 active.remove(at);
@@ -206,25 +212,24 @@ impl PortTable {
                 }
                 Combine::FirstMatch => combine.decide(items, active.iter().map(|(at, sure)| (*at, *sure))),
             };
-            if table.outcomes.last() != Some(&outcome) {
-                table.starts.push(start);
-                table.outcomes.push(outcome);
+            if cells.len() == 1 || cells.last().is_none_or(|cell| cell.outcome != outcome) {
+                cells.push(PortCell { start, outcome });
             }
         }
-        table
+        PortTable(cells.into())
     }
 }
 
 /// A set of items and its class, compiled when it is first met: most sets of a large configuration never are.
 #[derive(Debug)]
 pub(super) struct Members {
-    members: Vec<u32>,
+    members: Box<[u32]>,
     class: OnceLock<Box<Class>>,
 }
 
 impl Members {
     pub(super) fn new(members: Vec<u32>) -> Self {
-        Members { members, class: OnceLock::new() }
+        Members { members: members.into(), class: OnceLock::new() }
     }
 
     pub(super) fn positions(&self) -> &[u32] {
@@ -260,8 +265,8 @@ impl Members {
 /// Addresses of one family cut into ranges, each with the set of items that hold in it.
 #[derive(Debug)]
 pub(super) struct AddressIndex<K> {
-    starts: Vec<K>,
-    sets: Vec<u32>,
+    /// The first address of each range, and which set holds in it.
+    ranges: Vec<(K, u32)>,
     members: Vec<Members>,
 }
 
@@ -280,7 +285,7 @@ impl<K: Copy + Ord + Successor> AddressIndex<K> {
         starts.dedup();
         let mut open: Vec<u32> = vec![0; item_count];
         let mut active: Vec<u64> = vec![0; words];
-        let mut index = AddressIndex { starts: Vec::new(), sets: Vec::new(), members: Vec::new() };
+        let mut index = AddressIndex { ranges: Vec::new(), members: Vec::new() };
         let mut known: HashMap<Vec<u64>, u32> = HashMap::new();
         let mut opening = ranges.iter().peekable();
         let mut closing = ends.iter().peekable();
@@ -312,17 +317,18 @@ impl<K: Copy + Ord + Successor> AddressIndex<K> {
                     set
                 }
             };
-            if index.sets.last() != Some(&set) {
-                index.starts.push(start);
-                index.sets.push(set);
+            if index.ranges.last().is_none_or(|(_, last)| *last != set) {
+                index.ranges.push((start, set));
             }
         }
+        index.ranges.shrink_to_fit();
+        index.members.shrink_to_fit();
         index
     }
 
     pub(super) fn members(&self, addr: K) -> Option<&Members> {
-        let at = self.starts.partition_point(|start| *start <= addr);
-        let set = self.sets.get(at.checked_sub(1)?)?;
+        let at = self.ranges.partition_point(|(start, _)| *start <= addr);
+        let (_, set) = self.ranges.get(at.checked_sub(1)?)?;
         self.members.get(*set as usize)
     }
 }
