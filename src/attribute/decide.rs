@@ -7,7 +7,7 @@ use super::consistency::is_unreadable;
 use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason};
 use super::state::{Inputs, State, effective};
-use super::tracking::{is_untracked, timeouts};
+use super::tracking::{Tracking, is_untracked, timeouts};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use super::{versions, without};
 use crate::net::TCP;
@@ -155,8 +155,8 @@ pub(super) struct Layers<'r> {
     keys: KeysHold,
     /// What the list makes of it that is in force if the subnet is associated with none, where that is not known.
     supposed: Option<AclVerdict<'r>>,
-    /// The flow is known to have begun untracked: no state of it can have ended.
-    untracked: bool,
+    /// Whether the flow began untracked, so that no state of it can have ended.
+    tracking: Tracking,
     /// The rules given leave the flow untracked, so that it has no idle timeout.
     timeless: bool,
 }
@@ -168,7 +168,7 @@ impl<'r> Layers<'r> {
         engine: &Engine<'_>,
         asked: Asked<'r>,
         evidence: &'r Evidence,
-        tracked: Option<bool>,
+        tracking: Tracking,
         keys: KeysHold,
     ) -> Self {
         let Asked { rules, packet, remote, mut acl, supposed, new_flow, .. } = asked;
@@ -189,7 +189,7 @@ impl<'r> Layers<'r> {
             protocol: record.protocol,
             facts: &facts,
             acl_passes: acl.decision.passes(),
-            tracked,
+            tracking,
         });
         let timeless = record.protocol == TCP
             && facts.idle() == Idle::Yes
@@ -212,7 +212,7 @@ impl<'r> Layers<'r> {
             unreadable,
             keys,
             supposed: supposed.filter(|_| acl.decision == Decision::Unknown),
-            untracked: tracked == Some(false),
+            tracking,
             timeless,
         }
     }
@@ -228,7 +228,12 @@ impl<'r> Layers<'r> {
             return layers.told(supposed, direction, rules);
         }
         let found = self.contradiction(record, evidence);
-        self.told(found.unwrap_or_else(|| self.rows(record, direction, rules)), direction, rules)
+        let mut found = found.unwrap_or_else(|| self.rows(record, direction, rules));
+        if self.tracking == Tracking::Either && found.verdict == Verdict::StaleConnection {
+            found.confidence = found.confidence.min(Confidence::Weak);
+            found.candidates = found.candidates.with(Cause::SecurityGroup);
+        }
+        self.told(found, direction, rules)
     }
 
     /// With what the verdict is about.
@@ -267,7 +272,9 @@ impl<'r> Layers<'r> {
             match self.state {
                 State::Deny => causes.push(Cause::SecurityGroup),
                 State::Ended => causes.push(Cause::StaleConnection),
-                State::Unknown => causes.extend([Cause::SecurityGroup, Cause::StaleConnection]),
+                State::Unknown | State::AllowOrEnded => {
+                    causes.extend([Cause::SecurityGroup, Cause::StaleConnection]);
+                }
                 State::Allow | State::NotApplicable => {}
             }
         } else if self.acl == Decision::Deny {

@@ -3,6 +3,7 @@
 //! Times in flow logs are good to about a minute, so a comparison with a timeout may stay open.
 
 use super::record::{Record, Role};
+use crate::net::UDP;
 use crate::network::Timestamp;
 
 /// Slack of all comparisons, seconds: `start` and `end` may be off by this much (documented).
@@ -199,6 +200,17 @@ impl<'e> Facts<'e> {
             Idle::Possible
         } else {
             Idle::No
+        }
+    }
+
+    /// Whether the longest timeout that may apply has surely passed without an ACCEPT.
+    pub fn timed_out(&self) -> bool {
+        match self.protocol {
+            UDP => {
+                let longest = self.timeouts.udp.max(self.timeouts.udp_stream);
+                self.idle_gap().is_some_and(|gap| gap.saturating_sub(SLACK) > longest)
+            }
+            _ => self.idle() == Idle::Yes,
         }
     }
 

@@ -8,7 +8,7 @@ use super::captured::{capture_sentence, change_sentences, later_allows};
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::fix::{AddedEntries, Fix, exclusion_fix, group_fix, list_fix};
 use super::record::{Record, RejectReason, Role};
-use super::tracking::{is_untracked, timeouts, tracked_when_it_began};
+use super::tracking::{Tracking, is_untracked, timeouts, tracked_when_it_began};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
@@ -122,8 +122,9 @@ pub fn explain(
         }
     }
     if attribution.verdict == Verdict::StaleConnection {
-        let began =
-            rules.as_mut().and_then(|(engine, _)| tracked_when_it_began(record, direction, engine, evidence));
+        let began = rules.as_mut().map_or(Tracking::NotKnown, |(engine, _)| {
+            tracked_when_it_began(record, direction, engine, evidence)
+        });
         let rules = rules.as_ref().map(|(_, rules)| rules.as_ref());
         sentences.extend(stale_sentence(attribution, record, direction, rules, evidence, began));
     }
@@ -402,7 +403,7 @@ fn stale_sentence(
     direction: Direction,
     rules: Option<&InterfaceRules>,
     evidence: &Evidence,
-    tracked_then: Option<bool>,
+    then: Tracking,
 ) -> Option<String> {
     let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
     let facts = Facts::new(record, evidence, timeouts);
@@ -434,11 +435,14 @@ fn stale_sentence(
         let untracked = packets
             .iter()
             .any(|packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet));
-        let text = match (tracked_then, untracked) {
-            (Some(false), _) => "the rules of its first packet left it untracked",
+        let text = match (then, untracked) {
+            (Tracking::Untracked, _) => "the rules of its first packet left it untracked",
+            (Tracking::Either, _) => {
+                "it began near a change of the rules, and some of them left it untracked: such packets go by the groups' rules"
+            }
             (_, true) => "the rules given leave it untracked",
-            (Some(true), false) => "it is tracked",
-            (None, false) => "by the rules given it is tracked",
+            (Tracking::Tracked, false) => "it is tracked",
+            (Tracking::NotKnown, false) => "by the rules given it is tracked",
         };
         parts.push(text.to_owned());
     }

@@ -15,7 +15,7 @@ use super::runs::{
     surely_closed,
 };
 use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
-use crate::net::TCP;
+use crate::net::{TCP, UDP};
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use hashbrown::{HashMap, HashSet};
@@ -147,11 +147,19 @@ impl EvidenceIndex {
         id
     }
 
+    /// `None` where the record does not show its flow: without an address, or a port of TCP and UDP.
     fn flow_key(interface: u32, record: &Record<'_>, direction: Direction) -> Option<FlowKey> {
+        if matches!(record.protocol, TCP | UDP) && !record.ports_known() {
+            return None;
+        }
         let own = record.endpoint(direction)?;
         let (local, remote) = match direction {
-            Direction::Ingress => ((own, record.dst_port), (record.src?, record.src_port)),
-            Direction::Egress => ((own, record.src_port), (record.dst?, record.dst_port)),
+            Direction::Ingress => {
+                ((own, record.dst_port), (record.src.or(record.packet_src)?, record.src_port))
+            }
+            Direction::Egress => {
+                ((own, record.src_port), (record.dst.or(record.packet_dst)?, record.dst_port))
+            }
         };
         Some(FlowKey { interface, protocol: record.protocol, local, remote })
     }
@@ -431,7 +439,9 @@ impl EvidenceIndex {
         let last_gap = last_end(record.end);
         let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
         found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
-        found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap;
+        // Of a record that does not show its flow nothing could have been found: that says nothing (as S15).
+        let shows_flow = EvidenceIndex::flow_key(0, record, direction).is_some();
+        found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap && shows_flow;
         found
     }
 

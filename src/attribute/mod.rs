@@ -26,6 +26,8 @@ mod regressions;
 #[cfg(test)]
 mod regressions_configuration;
 #[cfg(test)]
+mod regressions_evidence;
+#[cfg(test)]
 mod regressions_texts;
 #[cfg(test)]
 mod simulation;

@@ -139,7 +139,9 @@ impl Record<'_> {
             Direction::Ingress => (self.packet_dst, self.dst),
             Direction::Egress => (self.packet_src, self.src),
         };
-        packet.or(self.alias).or(leg)
+        // Of a format with one of the two fields only one direction shows it.
+        let both = self.packet_src.is_some() && self.packet_dst.is_some();
+        packet.filter(|_| both).or(self.alias).or(leg).or(packet)
     }
 
     /// Whether the ports are known: TCP or UDP, and not 0/0 as fragments may show (spec 4.7).

@@ -63,7 +63,7 @@ fn a_sibling_in_the_same_doubt_about_the_subnet_counts() {
 }
 
 /// eni-s with a primary and a secondary address; its list drops answers, its group lets requests out.
-const SECONDARY: &str = "
+pub(super) const SECONDARY: &str = "
     vpc vpc-1 10.0.0.0/16
     subnet subnet-1 vpc-1 10.0.1.0/24
     eni eni-s subnet-1 10.0.1.10 10.0.1.26 groups=sg-s

@@ -2,6 +2,7 @@
 
 use super::evidence::{Facts, Idle};
 use super::record::Role;
+use super::tracking::Tracking;
 use crate::net::{TCP, UDP};
 use crate::rules::{Decision, Direction};
 
@@ -16,6 +17,8 @@ pub enum State {
     Deny,
     /// D_STATE: a state existed and had ended.
     Ended,
+    /// A or D_STATE: a state existed, and whether its timeout has passed is open.
+    AllowOrEnded,
     /// U.
     Unknown,
 }
@@ -50,8 +53,8 @@ pub struct Inputs<'a> {
     pub facts: &'a Facts<'a>,
     /// Whether the network ACL surely passes the record.
     pub acl_passes: bool,
-    /// Whether the flow was tracked when it began: `Some(false)` needs history.
-    pub tracked: Option<bool>,
+    /// Whether the flow was tracked when it began.
+    pub tracking: Tracking,
 }
 
 /// The table of 8.6, in its order; row numbers beside the lines.
@@ -72,7 +75,7 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
         },
         Role::Midstream => {
             // What was never tracked has no state that a close could end: each packet is judged by the rules.
-            if inputs.tracked == Some(false) && facts.evidence.last_accept.is_some() {
+            if inputs.tracking == Tracking::Untracked && facts.evidence.last_accept.is_some() {
                 return fresh; // S7a
             }
             if facts.closed() || facts.idle() == Idle::Yes {
@@ -81,12 +84,14 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
             let own = facts.own_accept();
             // An ACCEPT of the very 5-tuple shows a flow as a mirror does, where the answers were not seen.
             if mirror.is_some() || own {
-                // Where the timeout is not known and the gap may exceed it, the state may have ended.
-                if facts.idle() == Idle::Possible {
-                    return State::Unknown;
-                }
                 let near = mirror.is_some_and(|mirror| facts.gap(&mirror) <= 30);
-                return if mirror.is_some() && (own || near) { State::Allow } else { State::Unknown }; // S7b, S7c
+                let existed = mirror.is_some() && (own || near) && inputs.tracking != Tracking::Either;
+                return match (existed, facts.idle()) {
+                    // Where the timeout is not known and the gap may exceed it, either S7b or S8 holds.
+                    (true, Idle::Possible) => State::AllowOrEnded,
+                    (true, _) => State::Allow,    // S7b
+                    (false, _) => State::Unknown, // S7c
+                };
             }
             if complete { fresh } else { State::Unknown } // S9, S10, S16
         }
@@ -97,9 +102,11 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
 fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
     let facts = inputs.facts;
     // As S7a, and a new flow has no state either.
-    if inputs.tracked == Some(false) && facts.evidence.last_accept.is_some() {
+    if inputs.tracking == Tracking::Untracked && facts.evidence.last_accept.is_some() {
         return fresh;
     }
+    // A state of it can only be told of what is known to have had one.
+    let stateful = inputs.tracking != Tracking::Either;
     let earlier = facts.answer().or_else(|| facts.mirror_first());
     // A SYN or a query that is itself first cannot be told from an answer when both ends use one port.
     let sure_order = !facts.equal_ports();
@@ -108,7 +115,7 @@ fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
         && let Some(mirror) = earlier
     {
         let timeout = facts.udp_timeout();
-        if facts.within(&mirror, timeout) {
+        if facts.within(&mirror, timeout) && stateful {
             return State::Allow; // S11
         }
         // Outbound packets meet the groups before the network ACL: answers that it dropped refreshed the state all the same
@@ -124,6 +131,7 @@ fn unknown_role(inputs: &Inputs<'_>, fresh: State) -> State {
         && let Some(mirror) = facts.answer()
         && facts.mirror().is_some()
         && facts.gap(&mirror) <= 30
+        && stateful
     {
         return State::Allow; // S11t
     }

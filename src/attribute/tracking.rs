@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, OTHER_TIMEOUT, Timeouts};
 use super::record::{Record, Role};
 use crate::net::{TCP, UDP};
-use crate::network::{Origin, Remote, SecurityGroup, Traffic};
+use crate::network::{Origin, Remote, SecurityGroup, Traffic, View};
 use crate::rules::{Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use std::sync::Arc;
 
@@ -37,34 +37,64 @@ pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
     }
 }
 
-/// Whether the flow was tracked when it began, as far as the history shows it (spec 2.2): `Some(false)` only when the rules
-/// of that time are known to have left it untracked, by AWS Config or by captures around it. Only asked for TCP and UDP whose
-/// packets may be mid-flow, unless the rules of now let them all pass.
+/// Whether a flow was tracked when it began, as far as the history shows it (spec 2.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// The rules of that time are not known.
+    NotKnown,
+    /// It was.
+    Tracked,
+    /// The rules of that time are known to have left it untracked, by AWS Config or by captures around it.
+    Untracked,
+    /// It began near a change, and of the rules that may have been in force some left it untracked.
+    Either,
+}
+
+/// Whether the flow was tracked when it began. Only asked for TCP and UDP whose packets may be mid-flow, unless the rules of
+/// now let them all pass.
 pub(super) fn tracked_at_start(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
     passes_now: bool,
     evidence: &Evidence,
-) -> Option<bool> {
+) -> Tracking {
     let may_be_under_way = matches!(record.role(), Role::Midstream | Role::Unknown);
     if !may_be_under_way || !matches!(record.protocol, TCP | UDP) || passes_now {
-        return None;
+        return Tracking::NotKnown;
     }
     tracked_when_it_began(record, direction, engine, evidence)
 }
 
-/// Whether the rules of the time at which the flow was first seen had it tracked; `None` where they are not known. Of the
-/// interface only the groups' own versions have to be of that time: that it carried the same groups is taken from the capture
-/// at hand, as for every verdict.
+/// Whether the rules of the time at which the flow was first seen had it tracked. Near a change each version may have been in
+/// force.
 pub(super) fn tracked_when_it_began(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
     evidence: &Evidence,
+) -> Tracking {
+    let began = evidence.first_accept.filter(|_| matches!(record.protocol, TCP | UDP));
+    let views = began.map_or_else(Vec::new, |began| engine.views(began, began));
+    let found: Vec<Option<bool>> =
+        views.into_iter().map(|view| tracked_by(record, direction, engine, view)).collect();
+    let some = |known: Option<bool>| found.contains(&known);
+    match (some(Some(true)), some(Some(false)), some(None)) {
+        (true, false, false) => Tracking::Tracked,
+        (false, true, false) => Tracking::Untracked,
+        (_, true, _) => Tracking::Either,
+        (_, false, _) => Tracking::NotKnown,
+    }
+}
+
+/// Whether the rules of a view have the flow tracked; `None` where they are not known. Of the interface only the groups' own
+/// versions have to be of that time: that it carried the same groups is taken from the capture at hand, as for every verdict.
+fn tracked_by(
+    record: &Record<'_>,
+    direction: Direction,
+    engine: &mut Engine<'_>,
+    view: View,
 ) -> Option<bool> {
-    let began = evidence.first_accept.filter(|_| matches!(record.protocol, TCP | UDP))?;
-    let [view] = engine.views(began, began)[..] else { return None };
     let then = engine.interface(record.interface_id?, view)?;
     let network = engine.network();
     let is_known = |id: &String| {

@@ -42,9 +42,9 @@ pub(super) fn decide(
     if let [rules] = found {
         let Some(asked) = Asked::new(record, direction, rules) else { return unknown() };
         let passes = asked.groups == Decision::Allow;
-        let tracked = tracked_at_start(record, direction, engine, passes, evidence);
+        let tracking = tracked_at_start(record, direction, engine, passes, evidence);
         let keys = KeysHold { acl: true, groups: true };
-        let layers = Layers::new(record, direction, engine, asked, evidence, tracked, keys);
+        let layers = Layers::new(record, direction, engine, asked, evidence, tracking, keys);
         let mut attribution = layers.attribute(record, direction, rules, evidence);
         cap(&mut attribution, record, network, found, evidence);
         return attribution;
@@ -52,15 +52,16 @@ pub(super) fn decide(
     let asked = found.iter().map(|rules| Asked::new(record, direction, rules));
     let Some(asked) = asked.collect::<Option<Vec<Asked<'_>>>>() else { return unknown() };
     let passes = asked.iter().all(|asked| asked.groups == Decision::Allow);
-    let tracked = tracked_at_start(record, direction, engine, passes, evidence);
+    let tracking = tracked_at_start(record, direction, engine, passes, evidence);
     let keys = keys_hold(record, direction, found);
     let now = network.views(record.start, record.end).into_iter();
     let now: Vec<_> = now.map(|view| network.version_key(view)).collect();
     let mut judged: Vec<Judged> = Vec::with_capacity(found.len());
     for (rules, asked) in found.iter().zip(asked) {
-        let layers = Layers::new(record, direction, engine, asked, evidence, tracked, keys);
+        let layers = Layers::new(record, direction, engine, asked, evidence, tracking, keys);
         let attribution = layers.attribute(record, direction, rules, evidence);
-        let open = layers.acl == Decision::Unknown || matches!(layers.state, State::Unknown | State::Ended);
+        let open = layers.acl == Decision::Unknown
+            || matches!(layers.state, State::Unknown | State::Ended | State::AllowOrEnded);
         judged.push(Judged {
             denies: layers.acl == Decision::Deny || layers.state == State::Deny,
             may_explain: open || explains_well(&attribution),

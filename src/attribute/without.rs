@@ -164,11 +164,14 @@ fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribu
         return unless_intra(found.or_else(&[Cause::SecurityGroup])); // L18
     }
     if intra {
-        return match is_midstream {
-            true => stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup]),
-            false => {
-                groups(Confidence::Strong).because(ReasonCode::IntraSubnet).or_else(&[Cause::ScopeException])
-            }
+        let found = |confidence| {
+            groups(confidence).because(ReasonCode::IntraSubnet).or_else(&[Cause::ScopeException])
+        };
+        return match (is_midstream, is_tcp && role == Role::Unknown) {
+            (true, _) => stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup]),
+            // The row knows TCP NONE and the rest. Without the field it may be either, and late packets are ordinary (L12, L20).
+            (false, true) => found(Confidence::Weak).or_else(&[Cause::StaleConnection]),
+            (false, false) => found(Confidence::Strong),
         }; // L19
     }
     if is_midstream {

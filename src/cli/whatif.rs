@@ -15,7 +15,7 @@ use super::{Global, Printer, exit};
 use crate::net::protocol_name;
 use crate::network::{Changed, Network, Timestamp, View};
 use crate::rules::Direction;
-use crate::sql::attribution::{Proposal, read_proposal};
+use crate::sql::attribution::{ConfigError, Proposal, read_proposal};
 use crate::sql::output::OutputFormat;
 use crate::usage::{Effect, Outcome, Plan, WhatIf, what_if};
 
@@ -63,7 +63,7 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
         printer.warn(&problem.to_string());
     }
     // A gate that waves through what it could not read would be worse than none.
-    if !proposal.errors.is_empty() {
+    if !proposal.errors.iter().all(ConfigError::is_not_needed) {
         anyhow::bail!("the proposed configuration could not be read whole, so nothing can be said of it");
     }
     let engine = args.logs.open(global, printer)?;

@@ -280,7 +280,8 @@ fn is_service(text: &str) -> bool {
     matches!(text, "vpcflowlogs" | "elasticloadbalancing")
 }
 
-fn is_flow_log_id(text: &str) -> bool {
+/// Whether this is the identifier of a flow log: `fl-…`.
+pub fn is_flow_log_id(text: &str) -> bool {
     text.strip_prefix("fl-").is_some_and(|id| {
         !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
     })

@@ -17,6 +17,7 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 
 use crate::attribute::{Action, Record, RejectReason, address_hash, name_hash};
+use crate::format::SOURCE_FILE;
 use crate::net::parse_ip_str;
 use crate::rules::Direction;
 use crate::sql::coded::{coded_text, same_texts};
@@ -76,9 +77,10 @@ pub(in crate::sql) enum Text {
     RejectReason,
     InterfaceType,
     NextHopSubnet,
+    Source,
 }
 
-const TEXTS: [(Text, &str); 15] = [
+const TEXTS: [(Text, &str); 16] = [
     (Text::Account, "account_id"),
     (Text::Interface, "interface_id"),
     (Text::Src, "srcaddr"),
@@ -94,6 +96,7 @@ const TEXTS: [(Text, &str); 15] = [
     (Text::RejectReason, "reject_reason"),
     (Text::InterfaceType, "interface_type"),
     (Text::NextHopSubnet, "next_hop_subnet_id"),
+    (Text::Source, SOURCE_FILE),
 ];
 
 /// The distinct texts of a column, and what is made of each when it is first asked for.
@@ -450,16 +453,16 @@ impl Columns {
         }
     }
 
-    /// The record of a row. `reason_in_format` says of a format version whether its `reject-reason` would be there.
-    pub(in crate::sql) fn record(&self, row: usize, reason_in_format: impl Fn(i32) -> bool) -> Record<'_> {
+    /// The record of a row. `reason_in_format` says, where it names no reason, whether its log would have named one.
+    pub(in crate::sql) fn record(&self, row: usize, reason_in_format: impl Fn() -> bool) -> Record<'_> {
         let time = self.start(row);
         let start = time.unwrap_or_default();
         let action = self.action(row);
         let (src_port, dst_port) = self.ports(row);
         let reject_reason = match self.text(Text::RejectReason, row) {
             Some(reason) => RejectReason::Named(reason),
+            None if reason_in_format() => RejectReason::Unnamed,
             None => match self.version(row) {
-                Some(version) if reason_in_format(version) => RejectReason::Unnamed,
                 Some(version) if version < REASON_SINCE => RejectReason::NotInFormat,
                 _ => RejectReason::Unclear,
             },

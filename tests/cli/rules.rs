@@ -323,6 +323,16 @@ fn a_proposal_that_cannot_be_read_is_no_proposal() {
 }
 
 #[test]
+fn an_answer_that_no_verdict_needs_stops_no_gate() {
+    let case = world();
+    let same = config(&case, "same", &[(443, "0.0.0.0/0"), (22, "10.0.0.0/8"), (9100, "10.0.0.0/8")]);
+    fs::write(same.join("nat-gateways.json"), "{\"NatGateways\": []}").unwrap();
+    let (effects, said) = whatif(&case, &same, 0);
+    assert_eq!(effects, Vec::<Value>::new());
+    assert!(said.contains("not needed (NatGateways)"), "{said}");
+}
+
+#[test]
 fn tighten_proposes_what_was_used() {
     let case = world();
     let found = rows(run(&case, &["rules", "tighten", "--format", "json"]).expect(0));

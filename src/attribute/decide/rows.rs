@@ -4,6 +4,7 @@ use super::Layers;
 use crate::attribute::evidence::Idle;
 use crate::attribute::record::{Record, RejectReason, Role};
 use crate::attribute::state::State;
+use crate::attribute::tracking::Tracking;
 use crate::attribute::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
 use crate::net::TCP;
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, InterfaceRules, ScopeReason};
@@ -88,7 +89,7 @@ impl Layers<'_> {
                 found.first_blocker = found.blocking_set.first();
                 found
             }
-            (Decision::Deny, State::Unknown | State::Ended | State::Deny) => {
+            (Decision::Deny, State::Unknown | State::AllowOrEnded | State::Ended | State::Deny) => {
                 let mut found = Attribution::new(Verdict::Nacl, Confidence::Proven)
                     .blocked_by(Blocker::Nacl)
                     .because(self.acl_reason())
@@ -115,11 +116,18 @@ impl Layers<'_> {
                 found
             }
             (_, State::Ended) if acl_passes => {
-                let sure = self.facts.closed() || self.facts.idle() == Idle::Yes;
+                let sure = self.facts.closed() || self.facts.timed_out();
                 let confidence = if sure { Confidence::Strong } else { Confidence::Weak };
                 Attribution::new(Verdict::StaleConnection, confidence)
                     .blocked_by(Blocker::Conntrack)
                     .because(self.ended_reason()) // 15
+            }
+            // Whether 15 or 26 holds is open, and either way the packets belong to a connection that the rules do not let go on.
+            (_, State::AllowOrEnded) if acl_passes => {
+                Attribution::new(Verdict::StaleConnection, Confidence::Weak)
+                    .blocked_by(Blocker::Conntrack)
+                    .because(ReasonCode::OutOfState)
+                    .or_else(&[Cause::SecurityGroup, Cause::ConfigMismatch])
             }
             (_, State::Unknown) if acl_passes => {
                 let sure = role == Role::Initiator && reason_unnamed;
@@ -157,7 +165,7 @@ impl Layers<'_> {
                 self.doubt(&mut found, record, direction, rules);
                 found
             }
-            (Decision::Unknown, State::Ended) => {
+            (Decision::Unknown, State::Ended | State::AllowOrEnded) => {
                 Attribution::undetermined(&[Cause::Nacl, Cause::StaleConnection]).because(self.ended_reason()) // 20
             }
             (Decision::Unknown, State::Unknown) => self.both_open(record, direction, rules), // 21
@@ -174,7 +182,7 @@ impl Layers<'_> {
         rules: &InterfaceRules,
     ) {
         let role = record.role();
-        if self.untracked && self.facts.evidence.last_accept.is_some() {
+        if self.tracking == Tracking::Untracked && self.facts.evidence.last_accept.is_some() {
             return;
         }
         // S14 has no look at older packets of the flow, for which 8.5 says to look: it may be one that idled out.

@@ -208,14 +208,22 @@ impl Sifter {
         let protocol = keys.protocols.get(row).and_then(|key| of(&self.protocols, *key).flatten());
         let Some(protocol) = protocol else { return [None; 3] };
         let (own, leg, packet) = match direction {
-            Direction::Ingress => (if packet_dst != 0 { packet_dst } else { dst }, src, packet_src),
-            Direction::Egress => (if packet_src != 0 { packet_src } else { src }, dst, packet_dst),
+            Direction::Ingress => ([packet_dst, dst], src, packet_src),
+            Direction::Egress => ([packet_src, src], dst, packet_dst),
         };
-        let (from, to) = if direction.is_egress() { (own, leg) } else { (leg, own) };
-        let flow = (own != 0 && leg != 0)
+        // A format may have the packets' addresses alone, or one of them, which only one direction shows then.
+        let first_of = |one: u64, other: u64| if one != 0 { one } else { other };
+        let own = match packet_src != 0 && packet_dst != 0 {
+            true => own[0],
+            false => first_of(own[1], own[0]),
+        };
+        let other = first_of(leg, packet);
+        let (from, to) = if direction.is_egress() { (own, other) } else { (other, own) };
+        let has_ports = (src_port, dst_port) != (0, 0);
+        let flow = (own != 0 && other != 0 && (has_ports || !matches!(protocol, TCP | UDP)))
             .then(|| flow_hash(lane.interface, protocol, (from, src_port), (to, dst_port)));
         let remote = if packet != 0 { packet } else { leg };
-        if !matches!(protocol, TCP | UDP) || (src_port, dst_port) == (0, 0) || remote == 0 {
+        if !matches!(protocol, TCP | UDP) || !has_ports || remote == 0 {
             return [flow, None, None];
         }
         let service = service_hash(lane.interface, protocol, direction, remote, dst_port);

@@ -23,7 +23,7 @@ use crate::attribute::{
 use crate::network::Network;
 use crate::rules::Engine;
 use crate::sql::coded::rowgroups::RowGroups;
-use crate::sql::records::{Columns, REASON_SINCE};
+use crate::sql::records::Columns;
 
 /// Where records come from.
 #[derive(Debug, Clone)]
@@ -206,7 +206,7 @@ impl Prepared {
 
     /// The record of a row with its direction.
     pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Record<'a> {
-        let in_format = |version| self.rejects.reason_versions.contains(&version) || version == REASON_SINCE;
+        let in_format = || self.rejects.reasons.are_in_format(columns, row);
         let mut record = columns.record(row, in_format);
         if record.interface_id.is_some() {
             record.direction = place.direction(columns, row);

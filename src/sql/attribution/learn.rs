@@ -10,11 +10,12 @@ use datafusion::common::Result;
 use datafusion::execution::TaskContext;
 use datafusion::physical_plan::ExecutionPlanProperties;
 use futures::StreamExt;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
 
 use super::evidence::{Passes, Source, over_partitions, together};
 use super::kept::Kept;
-use crate::attribute::{Action, InterfaceAddresses, OwnAddresses};
+use super::reasons::Reasons;
+use crate::attribute::{InterfaceAddresses, OwnAddresses};
 use crate::net::Family;
 use crate::network::Network;
 use crate::sql::coded::rowgroups::{KeyedRows, RowGroup, RowGroups};
@@ -234,10 +235,10 @@ async fn take_groups(
     groups: Arc<RowGroups>,
     mut learner: Learner,
     mut kept: Kept,
-) -> Result<(Learner, Kept, HashSet<i32>)> {
+) -> Result<(Learner, Kept, Reasons)> {
     // One makes the columns of all records and the other those of REJECTs, which share the texts of no batch before.
     let (mut coder, mut rejected) = (Coder::default(), Coder::default());
-    let mut versions = HashSet::new();
+    let mut reasons = Reasons::default();
     let mut spare = Vec::new();
     while let Some(group) = groups.next(&mut spare)? {
         match group {
@@ -246,7 +247,7 @@ async fn take_groups(
                     let batch = batch?;
                     let columns = coder.columns(&batch)?;
                     learner.take(&columns);
-                    named_versions(&columns, &mut versions);
+                    reasons.note(&columns);
                     kept.push(only_rejects(batch, &columns)?)?;
                 }
             }
@@ -268,7 +269,7 @@ async fn take_groups(
                     if chosen.ones() > 0 {
                         let batch = rows.batch(&window, Some(&chosen))?;
                         if names_reasons {
-                            named_versions(&rejected.columns(&batch)?, &mut versions);
+                            reasons.note(&rejected.columns(&batch)?);
                         }
                         kept.push(batch)?;
                     }
@@ -279,25 +280,15 @@ async fn take_groups(
         }
         tokio::task::yield_now().await;
     }
-    Ok((learner, kept, versions))
+    Ok((learner, kept, reasons))
 }
 
-/// The format versions of REJECTs that name a reason.
-fn named_versions(columns: &Columns, versions: &mut HashSet<i32>) {
-    for row in 0..if columns.has(Text::RejectReason) { columns.rows() } else { 0 } {
-        let is_reject = columns.action(row) == Action::Reject;
-        if is_reject && columns.key(Text::RejectReason, row) != NONE {
-            versions.extend(columns.version(row));
-        }
-    }
-}
-
-/// The REJECTs, each interface's own address, and for which format versions a reason was named.
+/// The REJECTs, each interface's own address, and which logs name reasons.
 pub(super) async fn rejects(
     passes: &Passes,
     network: &Option<Arc<Network>>,
     task: &Arc<TaskContext>,
-) -> Result<(OwnAddresses, Vec<Kept>, HashSet<i32>)> {
+) -> Result<(OwnAddresses, Vec<Kept>, Reasons)> {
     let mut own = OwnAddresses::default();
     let learner = || Learner { network: network.clone(), ..Learner::default() };
     let learned = match &passes.addresses {
@@ -337,29 +328,29 @@ pub(super) async fn rejects(
                 let (mut learner, mut kept) = (learner(), kept(partition));
                 async move {
                     let mut coder = Coder::default();
-                    let mut versions = HashSet::new();
+                    let mut reasons = Reasons::default();
                     while let Some(batch) = stream.next().await {
                         let batch = batch?;
                         let columns = coder.columns(&batch)?;
-                        named_versions(&columns, &mut versions);
+                        reasons.note(&columns);
                         if all {
                             learner.take(&columns);
                         }
                         kept.push(only_rejects(batch, &columns)?)?;
                     }
-                    Ok((learner, kept, versions))
+                    Ok((learner, kept, reasons))
                 }
             })
             .await?
         }
     };
-    let (mut parts, mut versions) = (Vec::new(), HashSet::new());
+    let (mut parts, mut reasons) = (Vec::new(), Reasons::default());
     for (learner, kept, named) in found {
         learner.tell(&mut own);
         parts.push(kept);
-        versions.extend(named);
+        reasons.merge(named);
     }
-    Ok((own, parts, versions))
+    Ok((own, parts, reasons))
 }
 
 /// The rows that the table shows.

@@ -27,6 +27,7 @@ mod output;
 mod parts;
 mod places;
 mod provider;
+mod reasons;
 pub mod report;
 mod sift;
 mod sifter;
@@ -142,6 +143,13 @@ pub enum ConfigError {
     /// What it holds.
     #[error(transparent)]
     Content(#[from] ReadError),
+}
+
+impl ConfigError {
+    /// Whether the file holds nothing that any verdict needs.
+    pub fn is_not_needed(&self) -> bool {
+        matches!(self, ConfigError::Content(ReadError::NotNeeded { .. }))
+    }
 }
 
 /// The files that may be configuration: those named, and of folders what looks like JSON by its name or by how it begins.
@@ -287,5 +295,7 @@ fn read_file(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_records;
 #[cfg(test)]
 mod twins;

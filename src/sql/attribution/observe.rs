@@ -314,7 +314,7 @@ impl<'n> Observer<'n> {
             }
             found.directed_accepts |= direction.is_some();
             if let (Some(rules), Some(engine)) = (&place.rules, engine) {
-                let mut record = columns.record(row, |_| false);
+                let mut record = columns.record(row, || false);
                 record.direction = direction;
                 check(&mut place.consistency, &record, rules, engine);
             }
@@ -354,7 +354,7 @@ impl<'n> Observer<'n> {
         let index = &mut filling.index;
         for Accept { row, at, direction, wanted } in accepts {
             let Some(place) = self.places.places.get_mut(at) else { continue };
-            let mut record = columns.record(row, |_| false);
+            let mut record = columns.record(row, || false);
             record.direction = Some(direction);
             record.alias = place.alias(columns, row, direction);
             let Some(id) = &place.interface else { continue };
@@ -407,7 +407,7 @@ impl<'n> Observer<'n> {
                 continue;
             };
             if let Some(rules) = &place.rules {
-                let mut record = columns.record(row, |_| false);
+                let mut record = columns.record(row, || false);
                 record.direction = Some(direction);
                 check(&mut place.consistency, &record, rules, engine);
             }

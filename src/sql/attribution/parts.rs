@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::TaskContext;
-use hashbrown::HashSet;
 
 use super::evidence::{Passes, Prepared};
 use super::kept::Kept;
 use super::learn::rejects;
+use super::reasons::Reasons;
 use crate::attribute::OwnAddresses;
 use crate::network::Network;
 
@@ -21,8 +21,8 @@ pub(super) struct Rejects {
     pub(super) own: Arc<OwnAddresses>,
     /// By partition.
     pub(super) kept: Vec<Kept>,
-    /// Format versions for which some record named a reason.
-    pub(super) reason_versions: HashSet<i32>,
+    /// Which logs name reasons.
+    pub(super) reasons: Reasons,
 }
 
 /// Some of the REJECTs: of so many equal parts that one.
@@ -76,8 +76,8 @@ impl Gathered {
         network: Option<Arc<Network>>,
         task: &Arc<TaskContext>,
     ) -> Result<Gathered> {
-        let (own, kept, reason_versions) = rejects(passes, &network, task).await?;
-        let mut all = Arc::new(Rejects { network, own: Arc::new(own), kept, reason_versions });
+        let (own, kept, reasons) = rejects(passes, &network, task).await?;
+        let mut all = Arc::new(Rejects { network, own: Arc::new(own), kept, reasons });
         loop {
             match Prepared::new(passes, &all, Part::ALL, task).await {
                 Err(error) if is_exhausted(&error) => {

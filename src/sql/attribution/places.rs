@@ -135,27 +135,31 @@ impl Place {
         let interface = columns.hash(Text::Interface, row);
         let (src, dst) = (columns.hash(Text::Src, row), columns.hash(Text::Dst, row));
         let (src_port, dst_port) = columns.ports(row);
-        let (own, remote) = match direction {
-            Direction::Ingress => (columns.hash(Text::PacketDst, row), src),
-            Direction::Egress => (columns.hash(Text::PacketSrc, row), dst),
+        let (packet_src, packet_dst) =
+            (columns.hash(Text::PacketSrc, row), columns.hash(Text::PacketDst, row));
+        let (own, own_leg, leg, packet) = match direction {
+            Direction::Ingress => (packet_dst, dst, src, packet_src),
+            Direction::Egress => (packet_src, src, dst, packet_dst),
         };
+        // A format may have the packets' addresses alone, or one of them, which only one direction shows then.
+        let first_of = |hashes: [u64; 2]| hashes.into_iter().find(|hash| *hash != 0).unwrap_or(0);
         let alias = || self.alias(columns, row, direction).map(|alias| address_hash(&alias));
-        let own =
-            if own != 0 { own } else { alias().unwrap_or(if direction.is_egress() { src } else { dst }) };
-        let known = own != 0 && remote != 0;
+        let own = match packet_src != 0 && packet_dst != 0 {
+            true => own,
+            false => alias().unwrap_or(first_of([own_leg, own])),
+        };
+        let remote = first_of([leg, packet]);
+        let has_ports = (src_port, dst_port) != (0, 0);
+        let known = own != 0 && remote != 0 && (has_ports || !matches!(protocol, TCP | UDP));
         let ends = if direction.is_egress() {
             ((own, src_port), (remote, dst_port))
         } else {
             ((remote, src_port), (own, dst_port))
         };
         let flow = known.then(|| flow_hash(interface, protocol, ends.0, ends.1));
-        if !matches!(protocol, TCP | UDP) || (src_port, dst_port) == (0, 0) {
+        if !matches!(protocol, TCP | UDP) || !has_ports {
             return [flow, None, None];
         }
-        let (packet, leg) = match direction {
-            Direction::Ingress => (columns.hash(Text::PacketSrc, row), src),
-            Direction::Egress => (columns.hash(Text::PacketDst, row), dst),
-        };
         let remote = if packet == 0 { leg } else { packet };
         if remote == 0 {
             return [flow, None, None];
@@ -259,7 +263,7 @@ impl<'n> Places<'n> {
         let (from, to) = (start.saturating_sub(AROUND), end.saturating_add(AROUND));
         self.engine.as_ref()?.network().only_view(from, to)?;
         let direction = direction?;
-        let mut record = columns.record(row, |_| false);
+        let mut record = columns.record(row, || false);
         record.direction = Some(direction);
         let (Some(remote), None) = record.remotes(direction) else { return None };
         let packet = record.packet(direction, remote);

@@ -19,7 +19,7 @@ use super::exec::{AttributionExec, Source, tally};
 use super::observe::Consistency;
 use super::output::{self, Derived};
 use super::tally::Tally;
-use crate::format::LogKind;
+use crate::format::{LogKind, SOURCE_FILE};
 use crate::network::Network;
 use crate::sql::coded::rowgroups::RowGroups;
 use crate::sql::coded::scan::CodedTable;
@@ -109,10 +109,15 @@ impl RejectAttribution {
     /// The reads for the REJECTs that pass these filters, whose columns are `flow` and what judging them takes.
     async fn passes(&self, state: &dyn Session, filters: &[Expr], flow: &[&str]) -> Result<Passes> {
         let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
-        let known = |name: &&str| EVIDENCE.contains(name) || REJECT_ONLY.contains(name);
+        // Where no log has reasons, it is the same of which log a record is.
+        let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
+        if coded.as_ref().map_or(Ok(true), |coded| coded.holds("reject_reason"))? {
+            read.push(SOURCE_FILE);
+        }
+        let own = read.clone();
+        let known = |name: &&str| own.contains(name);
         read.extend(flow.iter().filter(|name| !known(name)));
         let partitions = state.config().target_partitions();
-        let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
         let filter = rejected(filters);
         let groups = |coded: &CodedTable, names| {
             let groups = RowGroups::new(coded, names)?;

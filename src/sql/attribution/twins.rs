@@ -52,7 +52,7 @@ prop_compose! {
         status in one(&["OK", "OK", "OK", "OK", "OK", "OK", "OK", "NODATA", "SKIPDATA", ""]),
         rest in (one(&["2", "18", "16", "17", ""]), one(&["ingress", "egress", "", ""]), one(&ADDRESSES), one(&ADDRESSES)),
         place in (one(&["subnet-1", "subnet-9", "", ""]), one(&["vpc-1", "vpc-2", ""]), one(&["123456789012", "210987654321", ""])),
-        reason in (one(&["BPA", "", "", "", "", ""]), one(&["2", "8", "9", ""])),
+        reason in (one(&["BPA", "", "", "", "", ""]), one(&["2", "8", "9", ""]), one(&["a.log", "b.log"])),
     ) -> Row {
         // Three quarters have an end that is the interface's own.
         let at_interface = match interface {
@@ -72,6 +72,7 @@ prop_compose! {
             ("protocol", protocol), ("action", action), ("log_status", status), ("tcp_flags", rest.0),
             ("flow_direction", rest.1), ("pkt_srcaddr", rest.2), ("pkt_dstaddr", rest.3), ("subnet_id", place.0),
             ("vpc_id", place.1), ("account_id", place.2), ("reject_reason", reason.0), ("version", reason.1),
+            ("source_file", reason.2),
         ];
         let mut row: Row = texts.into_iter().filter_map(|(name, text)| Some((name, text?.to_owned()))).collect();
         row.extend(start.map(|start| ("start", time(start * 60))));

@@ -68,6 +68,14 @@ impl CodedTable {
         names.iter().all(|name| self.fields.column_with_name(name).is_some())
     }
 
+    /// Whether some file has a column.
+    ///
+    /// # Errors
+    /// Where the footer of a file cannot be read.
+    pub fn holds(&self, name: &str) -> Result<bool> {
+        Ok(!self.held(&[name])?.is_empty())
+    }
+
     /// Those of these columns that some file has.
     pub(super) fn held(&self, names: &[&str]) -> Result<Vec<Field>> {
         let mut fields = Vec::new();

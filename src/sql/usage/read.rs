@@ -105,7 +105,7 @@ pub(super) async fn traffic(
             while let Some(batch) = stream.next().await {
                 let columns = coder.columns(&batch?)?;
                 for row in 0..columns.rows() {
-                    let mut record = columns.record(row, |_| false);
+                    let mut record = columns.record(row, || false);
                     if !record.has_time {
                         // It belongs to no version of the configuration.
                         continue;

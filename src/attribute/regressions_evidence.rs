@@ -1,0 +1,92 @@
+//! What logs show of a rejected record's flow, and what they leave open: each named for what was wrong once.
+
+use super::regressions::SECONDARY;
+use super::tests::{Case, OPEN, judge, two, with, with_history, without};
+
+#[test]
+fn a_flow_that_began_near_a_change_of_the_rules_may_have_been_untracked() {
+    // S7a and 6.8: the rules before the change left it untracked, those after it would not have. When it began either may have
+    // been in force, so that the close may have ended a state or not.
+    let log = |began: i64| {
+        let ended = began + 10;
+        format!(
+            "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT {began}..{ended}
+             eni-b out tcp 10.0.2.20:22 203.0.113.7:51000 18 ACCEPT {began}..{ended}
+             eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 4 ACCEPT {ended}..{ended}
+             > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 600"
+        )
+    };
+    let network = || {
+        let open = "sg-b in tcp 22 0.0.0.0/0\nsg-b out all 0.0.0.0/0";
+        Some(with_history(open, "sg-b out all 0.0.0.0/0"))
+    };
+    let judged = |began: i64, expected: &str| {
+        judge(&Case { network: network(), log: &log(began), skipdata: None }, expected)
+    };
+    judged(-3000, "SECURITY_GROUP STRONG");
+    judged(-20, "STALE_CONNECTION WEAK AFTER_CLOSE or=SECURITY_GROUP");
+    judged(60, "STALE_CONNECTION STRONG AFTER_CLOSE");
+}
+
+#[test]
+fn without_flags_a_packet_inside_a_subnet_may_be_a_late_one() {
+    // L19 has TCP NONE as a stale connection, and the format does not say whether it is that.
+    let log = |flags: &str| {
+        format!("> eni-b in tcp 10.0.2.30:443 10.0.2.20:50001 {flags} REJECT 0 subnet=s next=s")
+    };
+    without(&log("1"), "STALE_CONNECTION WEAK or=SECURITY_GROUP");
+    without(&log("-"), "SECURITY_GROUP WEAK INTRA_SUBNET or=STALE_CONNECTION+NACL_SCOPE_EXCEPTION");
+    without(&log("2"), "SECURITY_GROUP STRONG INTRA_SUBNET or=NACL_SCOPE_EXCEPTION");
+}
+
+#[test]
+fn a_record_that_does_not_show_its_flow_has_no_mirror_to_miss() {
+    // S15: what cannot be looked for is not absent. The group lets the answer out by state, the network ACL does not.
+    let network = two("acl-2 in 100 allow all 0.0.0.0/0\nsg-b in udp 53 0.0.0.0/0");
+    let query = "eni-b in udp 203.0.113.7:51000 10.0.2.20:53 - ACCEPT 0..0";
+    let with_ports = format!("{query}\n> eni-b out udp 10.0.2.20:53 203.0.113.7:51000 - REJECT 0..0");
+    with(&network, &with_ports, "NACL or=SECURITY_GROUP");
+    let without_ports = format!("{query}\n> eni-b out udp 10.0.2.20:0 203.0.113.7:0 - REJECT 0..0");
+    with(&network, &without_ports, "NACL or=SECURITY_GROUP");
+}
+
+#[test]
+fn records_without_ports_belong_to_no_flow() {
+    // 8.2 and 8.5: a flow is told by both ports. 443 was open and closed; what is rejected went to another port, which the format
+    // does not tell apart.
+    let network = two(&format!("{OPEN}sg-b in tcp 443 203.0.113.0/24"));
+    let log = |port: u16| {
+        format!(
+            "eni-b in tcp 203.0.113.7:{port} 10.0.2.20:{port} 3 ACCEPT -60
+             eni-b out tcp 10.0.2.20:{port} 203.0.113.7:{port} 19 ACCEPT -60
+             > eni-b in tcp 203.0.113.7:{port} 10.0.2.20:{port} 16 REJECT 60"
+        )
+    };
+    with(&network, &log(443), "STALE_CONNECTION STRONG AFTER_CLOSE");
+    with(&network, &log(0), "!AFTER_CLOSE !PROVEN !STRONG");
+    without(&log(0), "!AFTER_CLOSE !PROVEN !STRONG");
+}
+
+#[test]
+fn one_of_the_packets_addresses_in_the_format_hides_no_mirror() {
+    // 4.2: dstaddr shows the primary address, pkt-srcaddr of the answer the secondary, and nothing pkt-dstaddr of the request.
+    let request = "eni-s in tcp 203.0.113.9:51000 10.0.1.10:443 - ACCEPT 0 pkt-src=203.0.113.9";
+    let answer = "> eni-s out tcp 10.0.1.10:443 203.0.113.9:51000 - REJECT 0 pkt-src=10.0.1.26";
+    let network =
+        SECONDARY.replace("acl-1 out 100", "acl-1 in 100").replace("sg-s out all", "sg-s in tcp 443");
+    with(&network, &format!("{request}\n{answer}"), "NACL PROVEN RESPONSE_OF_ACCEPTED_FLOW blocks=NACL");
+}
+
+#[test]
+fn udp_that_no_timeout_covers_has_surely_timed_out() {
+    // S12 and row 15, STRONG with IDLE: 180 s are the most that a state of UDP lives without packets (2.2).
+    let network = two(&format!("{OPEN}sg-b in udp 53 203.0.113.0/24"));
+    let log = |at: i64| {
+        format!(
+            "eni-b in udp 203.0.113.7:51000 10.0.2.20:53 - ACCEPT 0..0
+             > eni-b out udp 10.0.2.20:53 203.0.113.7:51000 - REJECT {at}"
+        )
+    };
+    with(&network, &log(2000), "STALE_CONNECTION STRONG IDLE_TIMEOUT or=-");
+    with(&network, &log(120), "STALE_CONNECTION WEAK IDLE_TIMEOUT");
+}
