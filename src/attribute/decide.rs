@@ -181,7 +181,7 @@ impl<'r> Layers<'r> {
             acl.decision = Decision::Allow;
             acl.entry = None;
         }
-        let facts = Facts::new(record, evidence, timeouts(rules));
+        let facts = Facts::new(record, evidence, timeouts(rules, Some(remote)));
         let state = effective(&Inputs {
             new_flow,
             role: record.role(),

@@ -94,6 +94,9 @@ pub struct Timeouts {
 impl Timeouts {
     /// Without configuration: 60 s can be set on an interface, 432000 s is the largest.
     pub const UNKNOWN: Timeouts = Timeouts { tcp_least: 60, tcp_most: 432_000, udp: 30, udp_stream: 180 };
+
+    /// Through a Network Load Balancer, whatever the interface is set to (spec 2.2).
+    pub const LOAD_BALANCED: Timeouts = Timeouts { tcp_least: 350, tcp_most: 350, udp: 120, udp_stream: 120 };
 }
 
 /// ICMP and protocols other than TCP and UDP: 600 s (documented for the latter, taken for the former).

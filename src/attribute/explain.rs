@@ -71,8 +71,13 @@ pub fn explain(
             sentences.extend(acl_sentences(attribution, rules, &packet));
             let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow)
                 || is_answer(record, evidence);
+            // What nobody asked for needs no rule, and the groups would drop it whatever the list does.
+            let unasked = record.role() == Role::Responder
+                && attribution.blocking_set.contains(Blocker::SecurityGroup)
+                && evidence.mirror.is_none();
             match later_allows(engine, rules, &packet, false) {
                 Some(text) => sentences.push(text),
+                None if unasked => {}
                 None => explanation.fixes.extend(acl_fixes(attribution, rules, &packet, answers)),
             }
         }
@@ -405,7 +410,8 @@ fn stale_sentence(
     evidence: &Evidence,
     then: Tracking,
 ) -> Option<String> {
-    let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
+    let remote = record.remotes(direction).0;
+    let timeouts = rules.map_or(Timeouts::UNKNOWN, |rules| timeouts(rules, remote));
     let facts = Facts::new(record, evidence, timeouts);
     let mut parts = Vec::new();
     if let Some(closed) = evidence.closed_at {

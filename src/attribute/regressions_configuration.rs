@@ -25,7 +25,7 @@ fn captures_around_it_tell_that_a_flow_was_untracked() {
     let routed = Fixture::new(&two("route subnet-2 0.0.0.0/0 nat-1")).network();
     network.route_tables = routed.route_tables;
     network.finish();
-    among(&network, flow, "WEAK or=STALE_CONNECTION");
+    among(&network, flow, "STALE_CONNECTION WEAK or=SECURITY_GROUP+CONFIG_MISMATCH");
 }
 
 #[test]

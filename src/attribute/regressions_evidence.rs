@@ -90,3 +90,38 @@ fn udp_that_no_timeout_covers_has_surely_timed_out() {
     with(&network, &log(2000), "STALE_CONNECTION STRONG IDLE_TIMEOUT or=-");
     with(&network, &log(120), "STALE_CONNECTION WEAK IDLE_TIMEOUT");
 }
+
+#[test]
+fn a_network_load_balancers_timeouts_hold_for_flows_through_it() {
+    // 2.2: 350 s of TCP and 120 s of UDP, whatever the instance has otherwise. Rows S8 and 15.
+    let network = two(&format!(
+        "{OPEN}sg-b in tcp 5432 10.0.1.0/24\nsg-b in udp 53 10.0.1.0/24
+         instance i-1 m5.large
+         eni eni-b subnet-2 10.0.2.20 groups=sg-b instance=i-1
+         eni eni-lb subnet-1 10.0.1.50 groups=sg-a type=network_load_balancer"
+    ));
+    let log = |client: &str, at: i64| {
+        format!(
+            "eni-b in tcp {client}:51000 10.0.2.20:5432 0 ACCEPT -60..0
+             eni-b out tcp 10.0.2.20:5432 {client}:51000 0 ACCEPT -60..0
+             > eni-b out tcp 10.0.2.20:5432 {client}:51000 0 REJECT {at}"
+        )
+    };
+    with(&network, &log("10.0.1.50", 2000), "STALE_CONNECTION STRONG IDLE_TIMEOUT");
+    with(&network, &log("10.0.1.10", 2000), "STALE_CONNECTION WEAK OUT_OF_STATE");
+    let query = "eni-b in udp 10.0.1.50:51000 10.0.2.20:53 - ACCEPT 0..0
+         > eni-b out udp 10.0.2.20:53 10.0.1.50:51000 - REJECT 181";
+    with(&network, query, "STALE_CONNECTION STRONG IDLE_TIMEOUT");
+}
+
+#[test]
+fn no_half_of_a_fix_is_given_for_a_syn_ack_that_nobody_asked_for() {
+    // S5 and row 9; 8.9: both, in one report, or none where the traffic needs no rule.
+    let found = with(
+        &two(""),
+        "> eni-b in tcp 203.0.113.9:443 10.0.2.20:51111 18 REJECT 0",
+        "NACL_AND_SECURITY_GROUP PROVEN",
+    );
+    assert!(found.fixes.is_empty(), "{:?}", found.fixes);
+    assert!(found.text.contains("one that nobody asked for none either"), "{}", found.text);
+}

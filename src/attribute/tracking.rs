@@ -5,10 +5,14 @@ use super::record::{Record, Role};
 use crate::net::{TCP, UDP};
 use crate::network::{Origin, Remote, SecurityGroup, Traffic, View};
 use crate::rules::{Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-/// Idle timeouts by the interface's setting, else by the instance's generation, else both bounds (spec 2.2, 9.1).
-pub(super) fn timeouts(rules: &InterfaceRules) -> Timeouts {
+/// Idle timeouts of flows with a remote: a Network Load Balancer's own, or by the interface's setting, else by the instance's generation, else both bounds (spec 2.2, 9.1).
+pub(super) fn timeouts(rules: &InterfaceRules, remote: Option<IpAddr>) -> Timeouts {
+    if remote.is_some_and(|remote| rules.is_load_balanced(&remote)) {
+        return Timeouts::LOAD_BALANCED;
+    }
     let interface = &rules.interface;
     let (tcp_least, tcp_most) = match interface.tcp_established_timeout {
         Some(timeout) => (timeout, timeout),
@@ -29,7 +33,8 @@ pub(super) fn timeouts(rules: &InterfaceRules) -> Timeouts {
 /// How far back the logs must go for the absence of a mirror to mean anything: the longest idle timeout that may apply to
 /// the record (spec 8.5), seconds.
 pub fn reach(record: &Record<'_>, rules: Option<&InterfaceRules>) -> i64 {
-    let timeouts = rules.map_or(Timeouts::UNKNOWN, timeouts);
+    let remote = record.direction.and_then(|direction| record.remotes(direction).0);
+    let timeouts = rules.map_or(Timeouts::UNKNOWN, |rules| timeouts(rules, remote));
     match record.protocol {
         TCP => timeouts.tcp_most,
         UDP => timeouts.udp_stream.max(timeouts.udp),
@@ -76,31 +81,33 @@ pub(super) fn tracked_when_it_began(
 ) -> Tracking {
     let began = evidence.first_accept.filter(|_| matches!(record.protocol, TCP | UDP));
     let views = began.map_or_else(Vec::new, |began| engine.views(began, began));
-    let found: Vec<Option<bool>> =
-        views.into_iter().map(|view| tracked_by(record, direction, engine, view)).collect();
-    let some = |known: Option<bool>| found.contains(&known);
-    match (some(Some(true)), some(Some(false)), some(None)) {
-        (true, false, false) => Tracking::Tracked,
-        (false, true, false) => Tracking::Untracked,
-        (_, true, _) => Tracking::Either,
-        (_, false, _) => Tracking::NotKnown,
+    if let [view] = views[..] {
+        return match tracked_by(record, direction, engine, view, true) {
+            None => Tracking::NotKnown,
+            Some(true) => Tracking::Tracked,
+            Some(false) => Tracking::Untracked,
+        };
     }
+    let mut each = views.into_iter().map(|view| tracked_by(record, direction, engine, view, false));
+    if each.any(|found| found == Some(false)) { Tracking::Either } else { Tracking::NotKnown }
 }
 
-/// Whether the rules of a view have the flow tracked; `None` where they are not known. Of the interface only the groups' own
-/// versions have to be of that time: that it carried the same groups is taken from the capture at hand, as for every verdict.
+/// Whether the rules of a view have the flow tracked; `None` where they are not known, `in_force` for its very moment. Of the interface
+/// only the groups' own versions have to be of that time: that it carried the same groups is taken from the capture at hand, as
+/// for every verdict.
 fn tracked_by(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
     view: View,
+    in_force: bool,
 ) -> Option<bool> {
     let then = engine.interface(record.interface_id?, view)?;
     let network = engine.network();
     let is_known = |id: &String| {
         network.groups.get(id, view).is_some_and(|group| {
             let intended_only = matches!(group.version.origin, Origin::Undated | Origin::Terraform);
-            !intended_only && !group.version.daily && group.distance == 0
+            !intended_only && !group.version.daily && (group.distance == 0 || !in_force)
         })
     };
     if !then.groups_known || !then.interface.group_ids.iter().all(is_known) {

@@ -184,7 +184,7 @@ impl Network {
                 note(&mut self.associations_of_subnet, &one.subnet_id, &one.id);
             }
         }
-        let (handovers, covered) = (self.handovers(), self.covered());
+        let (handovers, covered, balancers) = (self.handovers(), self.covered(), self.balancer_gaps());
         let gaps = (self.interfaces.gaps())
             .chain(handovers.iter().copied())
             .chain(self.groups.gaps())
@@ -200,6 +200,7 @@ impl Network {
             .chain(self.bpa_options.gaps())
             .chain(self.bpa_exclusions.gaps())
             .chain(self.group_associations.gaps())
+            .chain(balancers.iter().copied())
             .chain(self.nearer_lists());
         self.boundaries = Boundaries::new(gaps, covered.iter().copied());
         let owners = (self.interfaces.gaps())
@@ -209,7 +210,8 @@ impl Network {
             .chain(self.prefix_lists.gaps())
             .chain(self.route_tables.gaps())
             .chain(self.peerings.gaps())
-            .chain(self.transit_attachments.gaps());
+            .chain(self.transit_attachments.gaps())
+            .chain(balancers.iter().copied());
         self.interface_boundaries = Boundaries::new(owners, covered.iter().copied());
         self.table_of_subnet.clear();
         self.main_table_of_vpc.clear();

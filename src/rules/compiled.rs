@@ -193,7 +193,7 @@ impl CompiledGroups {
             && let Some((unsure, all)) = &side.uncertain
             && all.decide(unsure, Combine::AnyAllows, packet).decision != Decision::Deny
         {
-            outcome = side.with_references(outcome, packet, identity());
+            outcome = side.with_references(outcome, packet, &identity());
         }
         if outcome.decision == Decision::Deny && !self.missing.is_empty() {
             outcome.decision = Decision::Unknown;
@@ -223,12 +223,7 @@ impl CompiledGroups {
             side.take(members, packet, true, &mut found);
         }
         if let Some((_, all)) = &side.uncertain {
-            match identity() {
-                Identity::Nobody => {}
-                Identity::Unknown => side.take(all, packet, false, &mut found),
-                Identity::Member(groups) => side.take_references(&groups, packet, true, &mut found),
-                Identity::MaybeMember(groups) => side.take_references(&groups, packet, false, &mut found),
-            }
+            side.take_identity(all, packet, &identity(), &mut found);
             for list in [&mut found.sure, &mut found.perhaps] {
                 list.sort_unstable();
                 list.dedup();
@@ -241,6 +236,19 @@ impl CompiledGroups {
 }
 
 impl CompiledSide {
+    fn take_identity(&self, all: &Members, packet: &Packet, identity: &Identity<'_>, into: &mut Matching) {
+        match identity {
+            Identity::Nobody => {}
+            Identity::Unknown => self.take(all, packet, false, into),
+            Identity::Member(groups) => self.take_references(groups, packet, true, into),
+            Identity::MaybeMember(groups) => self.take_references(groups, packet, false, into),
+            Identity::Behind(own, groups) => {
+                self.take_identity(all, packet, own, into);
+                self.take_references(groups, packet, false, into);
+            }
+        }
+    }
+
     fn take_references(&self, groups: &[&str], packet: &Packet, sure: bool, into: &mut Matching) {
         for group in groups {
             if let Some(members) = self.references.get(*group) {
@@ -324,9 +332,13 @@ impl CompiledSide {
     }
 
     /// Adds what rules that refer to groups make of the packet.
-    fn with_references(&self, mut outcome: Outcome, packet: &Packet, identity: Identity<'_>) -> Outcome {
-        let (groups, sure): (&[&str], bool) = match &identity {
+    fn with_references(&self, mut outcome: Outcome, packet: &Packet, identity: &Identity<'_>) -> Outcome {
+        let (groups, sure): (&[&str], bool) = match identity {
             Identity::Nobody => return outcome,
+            Identity::Behind(own, groups) => {
+                outcome = self.with_references(outcome, packet, own);
+                (groups, false)
+            }
             Identity::Unknown => {
                 let Some((unsure, members)) = &self.uncertain else { return outcome };
                 return merge(outcome, members.decide(unsure, Combine::AnyAllows, packet));

@@ -2,13 +2,14 @@
 
 use super::compiled::{CompiledAcl, CompiledGroups};
 use super::explain::{GroupCheck, check_groups};
+use super::identity::is_gone;
 use super::interface::InterfaceRules;
 use super::matching::Mismatch;
 use super::owners::Owners;
 use super::packet::Packet;
 use super::provenance::Provenance;
 use super::scope::{SubnetFacts, Surroundings};
-use crate::network::{Found, Network, NetworkAcl, Remote, SecurityGroup, Timestamp, View};
+use crate::network::{Found, GroupReference, Network, NetworkAcl, Remote, SecurityGroup, Timestamp, View};
 use hashbrown::HashMap;
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub struct Engine<'n> {
     /// By the address of the version in the network, which outlives the engine.
     acls: HashMap<usize, Arc<CompiledAcl>>,
     groups: HashMap<GroupKey, Arc<CompiledGroups>>,
+    /// Groups with the states of their rules' peering connections, by the group's address and these.
+    peered: HashMap<(usize, Vec<(usize, String)>), Arc<SecurityGroup>>,
     subnets: HashMap<ViewKey, HashMap<String, Arc<SubnetFacts>>>,
 }
 
@@ -54,6 +57,7 @@ impl<'n> Engine<'n> {
             owners: HashMap::new(),
             acls: HashMap::new(),
             groups: HashMap::new(),
+            peered: HashMap::new(),
             subnets: HashMap::new(),
         }
     }
@@ -133,7 +137,7 @@ impl<'n> Engine<'n> {
                     if group.value.partial {
                         missing.push(id.clone());
                     }
-                    groups.push(group.value.clone());
+                    groups.push(self.with_peerings(group.value, view));
                 }
                 None => missing.push(id.clone()),
             }
@@ -208,6 +212,33 @@ impl<'n> Engine<'n> {
             };
         }
         Some(found.to_owned())
+    }
+
+    /// A group whose references tell that their peering connections are gone, where the group's own form does not.
+    fn with_peerings(&mut self, group: &Arc<SecurityGroup>, view: View) -> Arc<SecurityGroup> {
+        let status = |reference: &GroupReference| {
+            let id = reference.peering_id.as_deref().filter(|_| reference.peering_status.is_none())?;
+            self.network.peerings.get(id, view)?.value.status.clone().filter(|status| is_gone(status))
+        };
+        let rules = group.rules.iter().enumerate();
+        let known: Vec<(usize, String)> =
+            rules.filter_map(|(at, rule)| Some((at, rule.remote.group().and_then(status)?))).collect();
+        if known.is_empty() {
+            return group.clone();
+        }
+        let key = (Arc::as_ptr(group) as usize, known);
+        if let Some(known) = self.peered.get(&key) {
+            return known.clone();
+        }
+        let mut made = SecurityGroup::clone(group);
+        for (at, status) in &key.1 {
+            if let Some(Remote::Group(reference)) = made.rules.get_mut(*at).map(|rule| &mut rule.remote) {
+                reference.peering_status = Some(status.clone());
+            }
+        }
+        let made = Arc::new(made);
+        self.peered.insert(key, made.clone());
+        made
     }
 
     fn compile_groups(

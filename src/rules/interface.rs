@@ -1,5 +1,6 @@
 //! What decides about the packets of one interface: its network ACL, its groups and where it stands, compiled for one view.
 
+use super::balancers::NETWORK_BALANCER;
 use super::compiled::{CompiledAcl, CompiledGroups, Matching};
 use super::explain::{AclCheck, check_acl};
 use super::identity::Identity;
@@ -266,6 +267,11 @@ impl InterfaceRules {
     /// Whether the subnet's routes lead to an address by an internet gateway; not where they are not known.
     pub fn is_by_internet_gateway(&self, remote: &IpAddr) -> bool {
         self.surroundings.routes().is_some_and(|routes| routes.kind_to(remote) == RouteKind::Internet)
+    }
+
+    /// Whether flows with a remote go through a Network Load Balancer: this is an interface of one, or the remote is.
+    pub fn is_load_balanced(&self, remote: &IpAddr) -> bool {
+        self.interface.is_type(NETWORK_BALANCER) || self.owners.is_network_balancer(remote)
     }
 
     /// Whether connections with this packet's remote are tracked whatever the rules say (spec 2.2): by the interface, or by the

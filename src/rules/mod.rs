@@ -5,6 +5,7 @@
 //! records; [`check_acl`] and [`check_groups`] go rule by rule and tell what each rule made of the packet, for explanations
 //! and as the compiled form's twin in the tests. What a verdict follows from the answers is in `attribute`.
 
+mod balancers;
 mod compiled;
 mod engine;
 mod explain;

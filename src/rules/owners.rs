@@ -1,5 +1,6 @@
 //! Whose address a remote is: what rules that refer to groups need (spec 2.4).
 
+use super::balancers::{Balancers, NETWORK_BALANCER};
 use super::identity::{Identity, is_stale};
 use super::known_vpc::KnownVpc;
 use super::packet::{Direction, Ternary};
@@ -36,6 +37,8 @@ pub struct Owners {
     far_peered: HashSet<(String, String)>,
     /// By VPC: its transit gateways, and whether the attachment and the gateway support references to groups, as far as known.
     transit: HashMap<String, Vec<(String, Option<bool>)>>,
+    balancers: Balancers,
+    has_network_balancers: bool,
     /// Blocks behind peering connections, which may hold addresses that look public.
     peer_blocks: Vec<Prefix>,
     /// By subnet: its routes, where one of them leads through a middlebox.
@@ -78,7 +81,11 @@ enum Path {
 impl Owners {
     /// Gathers every address of a view.
     pub fn new(network: &Network, view: View) -> Self {
-        let mut owners = Owners { peerings_known: !network.peerings.is_empty(), ..Owners::default() };
+        let mut owners = Owners {
+            peerings_known: !network.peerings.is_empty(),
+            balancers: Balancers::new(network, view),
+            ..Owners::default()
+        };
         for vpc in network.vpcs.all(view) {
             let known = owners.vpcs.entry_ref(vpc.value.id.as_str()).or_default();
             known.cidrs.clone_from(&vpc.value.cidrs);
@@ -100,6 +107,7 @@ impl Owners {
         for found in network.interfaces.all(view) {
             let interface = found.value;
             let at = owners.owners.len();
+            owners.has_network_balancers |= interface.is_type(NETWORK_BALANCER);
             if let Some(subnet) = &interface.subnet_id
                 && !subnets.contains(subnet.as_str())
             {
@@ -308,13 +316,20 @@ impl Owners {
         })
     }
 
+    /// What is known of `remote` as seen from an interface, and whose load balancers its packets may come through.
+    pub(super) fn identity<'a>(&'a self, asker: &Asker<'a>, remote: &'a IpAddr) -> Identity<'a> {
+        let own = self.own_identity(asker, remote);
+        let groups = self.balancers.groups_before(asker);
+        if groups.is_empty() { own } else { Identity::Behind(Box::new(own), groups) }
+    }
+
     /// What is known of `remote` as seen from an interface.
     ///
     /// Owners in the own VPC win, since its local route does; then peered VPCs. An owner elsewhere is reached through a
     /// transit gateway, over which only inbound rules may refer to groups, and only when enabled on the gateway and both
     /// attachments (documented): maybe, where none of these is known to lack it. Peering between Regions preserves no
     /// reference either way, nor does an appliance between the subnets.
-    pub(super) fn identity<'a>(&'a self, asker: &Asker<'a>, remote: &'a IpAddr) -> Identity<'a> {
+    fn own_identity<'a>(&'a self, asker: &Asker<'a>, remote: &'a IpAddr) -> Identity<'a> {
         let (own_vpc, direction) = (asker.vpc(), asker.direction);
         let holders = || self.holders(remote);
         let here = holders().filter(|owner| match (owner.vpc(), own_vpc) {
@@ -410,6 +425,12 @@ impl Owners {
     /// Whether `remote` is a private address of some known interface.
     pub fn is_known(&self, remote: &IpAddr) -> bool {
         self.holders(remote).next().is_some()
+    }
+
+    /// Whether an address is of a Network Load Balancer's interface.
+    pub(super) fn is_network_balancer(&self, remote: &IpAddr) -> bool {
+        self.has_network_balancers
+            && self.holders(remote).any(|owner| owner.interface.is_type(NETWORK_BALANCER))
     }
 
     fn holders<'a>(&'a self, remote: &'a IpAddr) -> impl Iterator<Item = &'a Owner> + Clone {

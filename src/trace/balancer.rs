@@ -23,9 +23,22 @@ struct Target {
     local: Local,
 }
 
-/// Whether the target sees the clients' own addresses and ports.
-fn keeps_clients(balancer: &LoadBalancer, target: &Target) -> bool {
-    balancer.kind == "network" && target.group.preserve_client_ip == Some(true)
+/// Whether the target sees the clients' own addresses and ports; `None` where the attribute was not asked for: AWS's documents
+/// disagree on what it is then (spec 5.5).
+fn keeps_clients(balancer: &LoadBalancer, target: &Target) -> Option<bool> {
+    if balancer.kind == "network" { target.group.preserve_client_ip } else { Some(false) }
+}
+
+fn is_blocked(leg: &[Stage]) -> bool {
+    leg.iter().any(|stage| stage.outcome == Decision::Deny)
+}
+
+/// What stops the packets stops them under a condition only.
+fn only_if(leg: &mut [Stage], condition: &str) {
+    for stage in leg.iter_mut().filter(|stage| stage.outcome == Decision::Deny) {
+        stage.outcome = Decision::Unknown;
+        stage.reason = format!("{} ({condition})", stage.reason);
+    }
 }
 
 /// What becomes of packets to a port that a load balancer does not listen on.
@@ -79,10 +92,14 @@ impl Walk<'_> {
         }
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let keeps = |target: &Target| keeps_clients(&balancer, target);
-        let what = match (targets.iter().all(keeps), targets.iter().any(keeps)) {
+        let all = |kept: Option<bool>| targets.iter().all(|target| keeps(target) == kept);
+        let what = match (all(Some(true)), all(Some(false))) {
+            _ if targets.iter().any(|target| keeps(target).is_none()) => {
+                "it keeps the clients' addresses and ports or opens connections of its own, which is not known, and sends"
+            }
             (true, _) => "it keeps the clients' addresses and ports, and sends",
-            (false, false) => "it opens connections of its own, from ports 1024-65535,",
-            (false, true) => {
+            (false, true) => "it opens connections of its own, from ports 1024-65535,",
+            (false, false) => {
                 "it keeps the clients' addresses to some, opens connections of its own to the others, and sends"
             }
         };
@@ -104,17 +121,17 @@ impl Walk<'_> {
         }
         let mut legs: Vec<Vec<Stage>> = Vec::new();
         for target in targets.iter().take(MOST_TARGETS) {
-            let from = self.stages.len();
-            self.leg(source, &node, &balancer, target);
-            legs.push(self.stages.split_off(from));
+            let leg = match keeps(target) {
+                Some(keeps) => self.leg(source, &node, &balancer, target, keeps),
+                None => self.either_leg(source, &node, &balancer, target),
+            };
+            legs.push(leg);
         }
-        let is_blocked = |leg: &[Stage]| leg.iter().any(|stage| stage.outcome == Decision::Deny);
         let some_pass = legs.iter().any(|leg| !is_blocked(leg));
         for (mut leg, target) in legs.into_iter().zip(&targets) {
             // What is dropped on the way to one target does not stop a flow that another may get.
-            for stage in leg.iter_mut().filter(|stage| some_pass && stage.outcome == Decision::Deny) {
-                stage.outcome = Decision::Unknown;
-                stage.reason = format!("{} (this stops only what goes to {})", stage.reason, target.name);
+            if some_pass {
+                only_if(&mut leg, &format!("this stops only what goes to {}", target.name));
             }
             self.stages.append(&mut leg);
         }
@@ -174,19 +191,49 @@ impl Walk<'_> {
             .map(|found| found.value.as_ref())
     }
 
-    fn leg(&mut self, source: &End, node: &Local, balancer: &LoadBalancer, target: &Target) {
+    /// The way to a target that may or may not see the clients' addresses: what stops it in one case only is open.
+    fn either_leg(
+        &mut self,
+        source: &End,
+        node: &Local,
+        balancer: &LoadBalancer,
+        target: &Target,
+    ) -> Vec<Stage> {
+        self.not_checked.push(format!(
+            "whether {} keeps the clients' addresses (describe-target-group-attributes)",
+            balancer.name
+        ));
+        let said = self.not_checked.len();
+        let mut kept = self.leg(source, node, balancer, target, true);
+        self.not_checked.truncate(said);
+        let mut own = self.leg(source, node, balancer, target, false);
+        match (is_blocked(&kept), is_blocked(&own)) {
+            (true, false) => {
+                only_if(&mut kept, "if the load balancer keeps the clients' addresses");
+                kept
+            }
+            (false, true) => {
+                only_if(&mut own, "if the load balancer does not keep the clients' addresses");
+                own
+            }
+            _ => own,
+        }
+    }
+
+    fn leg(
+        &mut self,
+        source: &End,
+        node: &Local,
+        balancer: &LoadBalancer,
+        target: &Target,
+        preserves: bool,
+    ) -> Vec<Stage> {
+        let from = self.stages.len();
         let protocol = match target.group.protocol.as_deref() {
             Some("UDP" | "QUIC") => UDP,
             Some("TCP_UDP" | "TCP_QUIC") => self.flow.protocol,
             _ => TCP,
         };
-        let preserves = keeps_clients(balancer, target);
-        if balancer.kind == "network" && target.group.preserve_client_ip.is_none() {
-            self.not_checked.push(format!(
-                "whether {} keeps the clients' addresses (describe-target-group-attributes): its own were taken",
-                balancer.name
-            ));
-        }
         let local = &target.local;
         let client = if preserves { source.seen } else { node.own };
         let packet = |direction, remote, port| Packet { direction, remote, protocol, port, icmp: None };
@@ -198,7 +245,11 @@ impl Walk<'_> {
         let into = packet(Direction::Ingress, client, port);
         self.acl(Way::There, local, &into, &[]);
         self.peer_group = if preserves { None } else { group_of_peer(&node.rules, &local.rules) };
+        if preserves {
+            self.handed_on_by.clone_from(&balancer.group_ids);
+        }
         self.groups(Way::There, &local.rules, &into);
+        self.handed_on_by.clear();
         self.peer_group = None;
         let ports = if preserves { self.client_ports(source) } else { vec![SERVICES] };
         self.state(&local.rules, Direction::Egress);
@@ -208,5 +259,6 @@ impl Walk<'_> {
             self.acl(Way::Back, node, &packet(Direction::Ingress, local.own, None), &ports);
             self.state(&node.rules, Direction::Ingress);
         }
+        self.stages.split_off(from)
     }
 }

@@ -150,3 +150,64 @@ fn what_is_not_known_of_a_load_balancer_is_said() {
     let empty = run(NETWORK, &[]);
     assert!(stages(&empty).contains(&"there load_balancer web unknown".to_owned()));
 }
+
+/// A Network Load Balancer in front of eni-app, whose group has this rule for port 8080.
+fn run_network(remote: &str, preserve_client_ip: Option<bool>) -> Trace {
+    let text = NETWORK
+        .replace("description=ELB app/", "type=network_load_balancer description=ELB net/")
+        .replace("allow tcp 8080 10.0.1.0/24", "allow tcp 8080 0.0.0.0/0")
+        .replace("1024-65535 10.0.1.0/24", "1024-65535 0.0.0.0/0")
+        .replace("sg-app in tcp 8080 sg-lb", &format!("sg-app in tcp 8080 {remote}"));
+    let mut network = Fixture::new(&text).network();
+    let balancer = LoadBalancer {
+        id: ARN.replace("/app/", "/net/"),
+        name: "web".into(),
+        kind: "network".into(),
+        vpc_id: Some("vpc-1".into()),
+        group_ids: vec!["sg-lb".into()],
+        ..LoadBalancer::default()
+    };
+    let group = TargetGroup {
+        id: "arn:aws:elasticloadbalancing:us-east-1:111122223333:targetgroup/app/1".into(),
+        protocol: Some("TCP".into()),
+        port: Some(8080),
+        target_type: Some("ip".into()),
+        load_balancer_ids: vec![balancer.id.clone()],
+        targets: vec![target("10.0.2.10")],
+        preserve_client_ip,
+        ..TargetGroup::default()
+    };
+    network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
+    network.target_groups.put(group.id.clone(), Timeline::always(group));
+    network.finish();
+    traced(&network, flow("198.51.100.7", "192.0.2.5", 443))
+}
+
+#[test]
+fn a_network_load_balancers_group_stands_for_the_clients_whose_addresses_it_keeps() {
+    for preserve in [Some(true), Some(false), None] {
+        let trace = run_network("sg-lb", preserve);
+        assert_eq!(trace.blockers().count(), 0, "{preserve:?}: {:?}", stages(&trace));
+        assert!(
+            stages(&trace).contains(&"there security_group inbound eni-app allow".to_owned()),
+            "{:?}",
+            stages(&trace)
+        );
+    }
+}
+
+#[test]
+fn whether_clients_addresses_are_kept_is_not_assumed() {
+    // The target's group knows the load balancer's subnet alone.
+    assert_eq!(run_network("10.0.1.0/24", Some(false)).blockers().count(), 0);
+    assert_eq!(run_network("10.0.1.0/24", Some(true)).blockers().count(), 1);
+    let trace = run_network("10.0.1.0/24", None);
+    assert_eq!(trace.blockers().count(), 0);
+    let open = trace.stages.iter().find(|stage| stage.outcome == Decision::Unknown).unwrap();
+    assert!(open.reason.contains("(if the load balancer keeps the clients' addresses)"), "{}", open.reason);
+    assert!(trace.not_checked.iter().any(|text| text.contains("describe-target-group-attributes")));
+    // The clients' block alone: the other way round.
+    let trace = run_network("198.51.100.0/24", None);
+    let open = trace.stages.iter().find(|stage| stage.outcome == Decision::Unknown).unwrap();
+    assert!(open.reason.contains("does not keep"), "{}", open.reason);
+}

@@ -5,10 +5,10 @@ use super::walk::{End, Local, Walk};
 use super::{ClientLine, Layer, RuleLine, Stage, Way};
 use crate::attribute::{group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
-use crate::network::{NaclEntry, RuleAction, Traffic};
+use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
 use crate::rules::{
-    Decision, Direction, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
-    check_acl, entry_elsewhere, entry_text, match_entry, rule_text,
+    Decision, Direction, GroupVerdict, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary,
+    allows_other_family, check_acl, entry_elsewhere, entry_text, match_entry, match_traffic, rule_text,
 };
 
 /// The ports that a kind of client may have (spec 3.3): whose they are, and the first and last.
@@ -225,7 +225,12 @@ impl Walk<'_> {
             self.stages.push(stage);
             return;
         }
-        let verdict = rules.group_verdict(packet);
+        let mut verdict = rules.group_verdict(packet);
+        if let Some(rule) =
+            self.rule_for_balancer(rules, packet).filter(|_| verdict.decision != Decision::Allow)
+        {
+            verdict = GroupVerdict { decision: Decision::Allow, rule: Some(rule) };
+        }
         stage.outcome = verdict.decision;
         stage.rule = verdict.rule.map(|(group, rule)| rule_text(group, rule));
         let word = packet.direction.rule_word();
@@ -282,6 +287,25 @@ impl Walk<'_> {
             };
         }
         self.stages.push(stage);
+    }
+
+    /// A rule that lets a packet pass because a load balancer of its group hands it on.
+    fn rule_for_balancer<'r>(
+        &self,
+        rules: &'r InterfaceRules,
+        packet: &Packet,
+    ) -> Option<(&'r SecurityGroup, &'r SecurityGroupRule)> {
+        let groups = rules.groups.as_ref().filter(|_| !self.handed_on_by.is_empty())?;
+        let found = rules.matching_rules(packet)?;
+        let all = found.sure.iter().chain(&found.perhaps).filter_map(|(group, rule)| {
+            let group = groups.groups.get(*group)?.as_ref();
+            Some((group, group.rules.get(*rule)?))
+        });
+        let mut all = all.filter(|(_, rule)| {
+            rule.remote.group().is_some_and(|to| self.handed_on_by.contains(&to.group_id))
+                && match_traffic(&rule.traffic, packet).0 == Ternary::Yes
+        });
+        all.next()
     }
 
     /// Whether what is asked about has an answer: of ICMP only echo does.

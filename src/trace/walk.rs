@@ -63,6 +63,8 @@ pub(super) struct Walk<'n> {
     pub(super) added: AddedEntries,
     /// The group by which a rule for the other end had better name it.
     pub(super) peer_group: Option<String>,
+    /// Groups of the load balancer that hands the packets on with their clients' addresses, where one does.
+    pub(super) handed_on_by: Vec<String>,
 }
 
 /// Traces a flow through the configuration of a moment.
@@ -82,6 +84,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         over_internet: false,
         added: AddedEntries::default(),
         peer_group: None,
+        handed_on_by: Vec::new(),
     };
     let (mut source, mut target) = walk.ends(src, dst);
     if source.local.is_none() && target.local.is_none() {

@@ -39,6 +39,15 @@ impl Network {
         found
     }
 
+    /// The changes of load balancers and their targets, where some may hand packets on to which rules for their groups apply.
+    pub(super) fn balancer_gaps(&self) -> Vec<(Timestamp, Timestamp)> {
+        let mut known = self.load_balancers.timelines.iter().flat_map(|(_, timeline)| timeline.known());
+        match known.any(|(_, balancer)| balancer.kind == "network" && !balancer.group_ids.is_empty()) {
+            true => self.load_balancers.gaps().chain(self.target_groups.gaps()).collect(),
+            false => Vec::new(),
+        }
+    }
+
     /// The stretches for which captures of all interfaces of a VPC are known, VPC by VPC: then an address of none belongs to nobody.
     pub(super) fn covered(&self) -> Vec<(Timestamp, Timestamp)> {
         let mut of_vpc: HashMap<&str, Vec<(Timestamp, Timestamp)>> = HashMap::new();

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::array::{ArrayRef, AsArray, RecordBatch};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::DataType;
 use datafusion::prelude::SessionContext;
 
 use super::tests_records::{records, traffic};
@@ -11,7 +13,7 @@ use crate::source::decode::DecodeOptions;
 use crate::source::locate;
 use crate::sql::raw::RawTables;
 
-fn testdata(path: &str) -> PathBuf {
+pub(super) fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
 }
 

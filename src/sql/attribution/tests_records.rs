@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::tests::{network, over, rows};
+use super::tests::{network, over, rows, testdata};
 use super::*;
 use crate::format::table_schema;
 
