@@ -76,7 +76,8 @@ fn an_answer_shows_the_primary_address_where_the_request_showed_the_secondary() 
     let request = "out tcp 10.0.1.26:40000 203.0.113.9:443 2 ACCEPT 0";
     let answer = "in tcp 203.0.113.9:443 10.0.1.10:40000 18 REJECT 0";
     // S4 and row 8: the group passes it by state. By the addresses of the packets, and by the configuration's.
-    let (with_packet, answered) = ("pkt-src=10.0.1.26", "pkt-dst=10.0.1.26");
+    let with_packet = "pkt-src=10.0.1.26 pkt-dst=203.0.113.9";
+    let answered = "pkt-src=203.0.113.9 pkt-dst=10.0.1.26";
     let log = format!("eni-s {request} {with_packet}\n> eni-s {answer} {answered}");
     with(SECONDARY, &log, "NACL PROVEN RESPONSE_OF_ACCEPTED_FLOW blocks=NACL or=-");
     without(&log, "NACL STRONG RESPONSE_OF_ACCEPTED_FLOW"); // L10
@@ -92,7 +93,7 @@ fn an_answer_shows_the_primary_address_where_the_request_showed_the_secondary() 
     // Where the packets' addresses differ, they are different flows: S5, row 9.
     with(
         SECONDARY,
-        &format!("eni-s {request} {with_packet}\n> eni-s {answer} pkt-dst=10.0.1.10"),
+        &format!("eni-s {request} {with_packet}\n> eni-s {answer} pkt-src=203.0.113.9 pkt-dst=10.0.1.10"),
         "NACL_AND_SECURITY_GROUP PROVEN",
     );
 }
