@@ -34,10 +34,12 @@ pub struct Engine<'n> {
     /// By the address of the version in the network, which outlives the engine.
     acls: HashMap<usize, Arc<CompiledAcl>>,
     groups: HashMap<GroupKey, Arc<CompiledGroups>>,
-    /// Groups with the states of their rules' peering connections, by the group's address and these.
-    peered: HashMap<(usize, Vec<(usize, String)>), Arc<SecurityGroup>>,
+    peered: HashMap<PeeredKey, Arc<SecurityGroup>>,
     subnets: HashMap<ViewKey, HashMap<String, Arc<SubnetFacts>>>,
 }
+
+/// A group by its address, and the states of its rules' peering connections.
+type PeeredKey = (usize, Vec<(usize, String)>);
 
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct GroupKey {

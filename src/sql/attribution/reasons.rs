@@ -61,7 +61,7 @@ impl Reasons {
 }
 
 /// What tells a row's flow log from others.
-fn log<'c>(columns: &'c Columns, row: usize) -> &'c str {
+fn log(columns: &Columns, row: usize) -> &str {
     let file = columns.text(Text::Source, row).unwrap_or_default();
     let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
     name.split('_').find(|part| is_flow_log_id(part)).unwrap_or(file)
