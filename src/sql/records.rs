@@ -3,8 +3,10 @@
 //! Texts repeat, so each column is seen as its distinct texts and a number for each row: what is made of a text (an address,
 //! a hash) is made once for a dictionary of the store, and once for each batch of other sources.
 
+mod texts;
+
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use datafusion::arrow::array::{
     Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewArray,
@@ -16,11 +18,11 @@ use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, Tim
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
-use crate::attribute::{Action, Record, RejectReason, address_hash, name_hash};
-use crate::format::SOURCE_FILE;
-use crate::net::parse_ip_str;
+use crate::attribute::{Action, Record, RejectReason};
 use crate::rules::Direction;
 use crate::sql::coded::{coded_text, same_texts};
+use texts::TEXTS;
+pub(in crate::sql) use texts::{Text, Values};
 
 /// What tells an interface's own address.
 pub(in crate::sql) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dstaddr", "flow_direction"];
@@ -58,125 +60,6 @@ const NO_KEY: i32 = -1;
 
 /// The number of rows without a text.
 pub(in crate::sql) const NONE: u32 = u32::MAX;
-
-/// A column of text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sql) enum Text {
-    Account,
-    Interface,
-    Src,
-    Dst,
-    PacketSrc,
-    PacketDst,
-    Action,
-    LogStatus,
-    Vpc,
-    Subnet,
-    Direction,
-    Type,
-    RejectReason,
-    InterfaceType,
-    NextHopSubnet,
-    Source,
-}
-
-const TEXTS: [(Text, &str); 16] = [
-    (Text::Account, "account_id"),
-    (Text::Interface, "interface_id"),
-    (Text::Src, "srcaddr"),
-    (Text::Dst, "dstaddr"),
-    (Text::PacketSrc, "pkt_srcaddr"),
-    (Text::PacketDst, "pkt_dstaddr"),
-    (Text::Action, "action"),
-    (Text::LogStatus, "log_status"),
-    (Text::Vpc, "vpc_id"),
-    (Text::Subnet, "subnet_id"),
-    (Text::Direction, "flow_direction"),
-    (Text::Type, "type"),
-    (Text::RejectReason, "reject_reason"),
-    (Text::InterfaceType, "interface_type"),
-    (Text::NextHopSubnet, "next_hop_subnet_id"),
-    (Text::Source, SOURCE_FILE),
-];
-
-/// The distinct texts of a column, and what is made of each when it is first asked for.
-#[derive(Debug)]
-pub(in crate::sql) struct Values {
-    column: Text,
-    texts: StringArray,
-    /// Of columns of addresses and interfaces.
-    hashes: OnceLock<Vec<u64>>,
-    /// Of columns of addresses.
-    addresses: OnceLock<Vec<Option<IpAddr>>>,
-    /// Some text is `-`, which stands for none.
-    has_dash: bool,
-}
-
-impl Values {
-    fn new(column: Text, texts: StringArray) -> Values {
-        let has_dash = texts.iter().any(|text| text == Some("-"));
-        Values { column, texts, hashes: OnceLock::new(), addresses: OnceLock::new(), has_dash }
-    }
-
-    /// The texts, at the places of their keys.
-    pub(in crate::sql) fn each(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().map(Option::unwrap_or_default)
-    }
-
-    /// The hashes of the addresses or interfaces, at the places of their keys; 0 for what is no address.
-    pub(in crate::sql) fn hashes(&self) -> &[u64] {
-        self.hashes.get_or_init(|| match self.column {
-            Text::Interface => self.each().map(name_hash).collect(),
-            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => match self.addresses.get() {
-                Some(known) => known.iter().map(|addr| addr.as_ref().map_or(0, address_hash)).collect(),
-                None => {
-                    self.each().map(|text| parse_ip_str(text).map_or(0, |addr| address_hash(&addr))).collect()
-                }
-            },
-            _ => Vec::new(),
-        })
-    }
-
-    /// The key of the text that stands for none, if there is one.
-    pub(in crate::sql) fn none(&self) -> Option<u32> {
-        if !self.has_dash {
-            return None;
-        }
-        self.each().position(|text| text == "-").and_then(|key| u32::try_from(key).ok())
-    }
-
-    /// Keeps the address of every text: for readers that will ask for most of them, and often.
-    pub(in crate::sql) fn keep_addresses(&self) {
-        self.addresses.get_or_init(|| match self.column {
-            Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => {
-                self.each().map(parse_ip_str).collect()
-            }
-            _ => Vec::new(),
-        });
-    }
-
-    /// The text of a key.
-    #[inline]
-    pub(in crate::sql) fn text(&self, key: u32) -> Option<&str> {
-        let key = key as usize;
-        (key < self.texts.len()).then(|| self.texts.value(key))
-    }
-
-    /// The address of a key.
-    #[inline]
-    pub(in crate::sql) fn address(&self, key: usize) -> Option<IpAddr> {
-        match self.addresses.get() {
-            Some(known) => *known.get(key)?,
-            None if key < self.texts.len() => parse_ip_str(self.texts.value(key)),
-            None => None,
-        }
-    }
-
-    /// How many there are.
-    pub(in crate::sql) fn len(&self) -> usize {
-        self.texts.len()
-    }
-}
 
 /// A column of one batch: for each row which of the texts it has, -1 for none. The keys of a dictionary are shared.
 #[derive(Debug)]
