@@ -158,7 +158,7 @@ pub(super) fn operation(command: &str) -> Option<&str> {
 }
 
 /// Captures of one pull are seconds apart: what lies within this many seconds belongs together.
-const SAME_CAPTURE: i64 = 900;
+pub(super) const SAME_CAPTURE: i64 = 900;
 
 /// Whether two moments are of one capture.
 pub(super) fn same_capture(one: Option<Timestamp>, other: Option<Timestamp>) -> bool {

@@ -1,60 +1,42 @@
 //! Putting together what several outputs, or several resources of one, say about an object.
 
 use super::coverage::{Sources, same_capture};
+use super::pairs::{near, pairs};
 use super::{NetworkBuilder, Problem, Reading, node};
 use crate::net::Prefix;
 use crate::network::history::{Observation, Origin, Timestamp};
 use crate::network::model::*;
-use hashbrown::HashMap;
+use std::collections::BTreeMap;
 
 impl NetworkBuilder {
     /// `describe-security-group-rules` has the rule ids, so it stands in for the rules of a group's reading of the same
-    /// capture (spec 6.3); a group without a reading of its own comes into being from its rules.
+    /// pull (spec 6.3). Without such a reading it is one of its own.
     pub(super) fn join_rules(&mut self, sources: &Sources) -> Vec<RuleDisagreement> {
-        let mut found: Vec<(RuleDisagreement, String)> = Vec::new();
-        type Rules = (Origin, Vec<SecurityGroupRule>, bool);
-        let mut by_capture: HashMap<(String, Option<Timestamp>), Rules> = HashMap::new();
+        let mut by_group: BTreeMap<String, BTreeMap<(Option<Timestamp>, Origin), RuleCapture>> =
+            BTreeMap::new();
         for piece in std::mem::take(&mut self.rule_pieces) {
             let at = sources.capture(piece.source, piece.at);
-            let slot = by_capture.entry((piece.id, at)).or_insert((piece.origin, Vec::new(), false));
-            slot.2 |= sources.is_cut(piece.source);
-            if !slot.1.contains(&piece.value) {
-                slot.1.push(piece.value);
+            let slot = by_group.entry(piece.id).or_default().entry((at, piece.origin));
+            let capture = slot.or_insert_with(|| RuleCapture::new(at, piece.origin));
+            capture.in_part |= sources.is_cut(piece.source);
+            if !capture.rules.contains(&piece.value) {
+                capture.rules.push(piece.value);
             }
         }
-        for ((id, at), (origin, rules, in_part)) in by_capture {
+        let mut found: Vec<(RuleDisagreement, String)> = Vec::new();
+        for (id, captures) in by_group {
             let readings = self.groups.entry(id.clone()).or_default();
-            let mut joined = false;
-            for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
-                let reading_at = reading.at;
-                // Terraform spreads a group's rules over resources: there they add up instead of standing in.
-                if let Some(group) = &mut reading.value {
-                    if origin == Origin::Terraform {
-                        add_resources(&mut group.rules, &rules);
-                    } else {
-                        // Rules are left out where only some fields of groups were asked for (`--query`).
-                        if group.rules.iter().any(|rule| !matches!(rule.traffic, Traffic::Unreadable(_))) {
-                            let file = self.rule_files.get(&(id.clone(), at));
-                            let file = file.cloned().unwrap_or_else(|| "-".to_string());
-                            let differ = disagreement(group, &rules, reading_at, in_part);
-                            found.extend(differ.map(|one| (one, file)));
-                        }
-                        // Of some of the rules it gives the ids, and says nothing of the rest.
-                        if in_part {
-                            add_resources(&mut group.rules, &rules);
-                        } else {
-                            group.rules.clone_from(&rules);
-                        }
-                    }
-                    joined = true;
-                }
+            // Some of the rules, and resources of Terraform, add to what is known of the group.
+            let (whole, more): (Vec<_>, Vec<_>) =
+                captures.into_values().partition(|one| !one.in_part && one.origin != Origin::Terraform);
+            let mut differing = join_captures(&id, readings, whole);
+            for capture in more {
+                differing.extend(capture.add_to(&id, readings));
             }
-            if !joined {
-                // A state that manages rules of a group and not the group knows nothing of the group's other rules.
-                let partial = origin == Origin::Terraform || in_part;
-                let group = SecurityGroup { id, rules, partial, ..SecurityGroup::default() };
-                readings.push(joined_alone(at, origin, group));
-            }
+            found.extend(differing.into_iter().map(|(one, at)| {
+                let file = self.rule_files.get(&(id.clone(), at));
+                (one, file.cloned().unwrap_or_else(|| "-".to_string()))
+            }));
         }
         found.sort_by(|(one, _), (other, _)| (&one.group_id, one.at).cmp(&(&other.group_id, other.at)));
         for (one, file) in &found {
@@ -68,11 +50,11 @@ impl NetworkBuilder {
     /// where the list's version says that they are the same, and does not know them where it says that they are not. Where no
     /// version tells, it says nothing of entries and would only hide those of the other captures.
     pub(super) fn join_lists(&mut self, sources: &Sources) {
-        type Entries = Option<Vec<Prefix>>;
-        let mut by_capture: HashMap<(String, Option<Timestamp>), (Origin, Entries)> = HashMap::new();
+        let mut by_list: BTreeMap<String, BTreeMap<Option<Timestamp>, (Origin, Entries)>> = BTreeMap::new();
         for piece in std::mem::take(&mut self.list_pieces) {
             let at = sources.capture(piece.source, piece.at);
-            let slot = by_capture.entry((piece.id, at)).or_insert((piece.origin, Some(Vec::new())));
+            let slot = by_list.entry(piece.id).or_default().entry(at);
+            let slot = slot.or_insert((piece.origin, Some(Vec::new())));
             // Without its other pages a list is one whose entries are not known: any address may be in it.
             let value = piece.value.filter(|_| !sources.is_cut(piece.source));
             slot.1 = slot.1.take().zip(value).map(|(mut known, more)| {
@@ -80,31 +62,17 @@ impl NetworkBuilder {
                 known
             });
         }
-        let mut told: Vec<String> = Vec::new();
-        let mut captures: Vec<_> = by_capture.into_iter().collect();
-        captures.sort_by(|one, other| one.0.cmp(&other.0));
-        for ((id, at), (origin, mut entries)) in captures {
-            if let Some(entries) = &mut entries {
+        for (id, mut captures) in by_list {
+            let readings = self.prefix_lists.entry(id.clone()).or_default();
+            for entries in captures.values_mut().filter_map(|(_, entries)| entries.as_mut()) {
                 entries.sort_unstable();
                 entries.dedup();
-                told.push(id.clone());
             }
-            let readings = self.prefix_lists.entry(id.clone()).or_default();
-            let mut joined = false;
-            for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, at)) {
-                if let Some(list) = &mut reading.value {
-                    list.entries.clone_from(&entries);
-                    joined = true;
-                }
+            let told = captures.values().any(|(_, entries)| entries.is_some());
+            join_entries(&id, readings, captures);
+            if !told {
+                continue;
             }
-            if !joined {
-                let facts = readings.iter().find_map(|reading| reading.value.clone()).unwrap_or_default();
-                let list = PrefixList { id, version: None, entries, ..facts };
-                readings.push(joined_alone(at, origin, list));
-            }
-        }
-        for id in told {
-            let Some(readings) = self.prefix_lists.get_mut(&id) else { continue };
             let known: Vec<(Option<i64>, Vec<Prefix>)> = (readings.iter())
                 .filter_map(|reading| reading.value.as_ref())
                 .filter_map(|list| Some((list.version, list.entries.clone()?)))
@@ -159,16 +127,27 @@ impl NetworkBuilder {
 
     /// The answer is about one load balancer; a page of it without the others shows not all of its listeners.
     pub(super) fn join_listeners(&mut self, sources: &Sources) {
+        let mut by_balancer: BTreeMap<String, BTreeMap<Option<Timestamp>, Vec<u16>>> = BTreeMap::new();
         for piece in std::mem::take(&mut self.listener_pieces) {
             if sources.is_cut(piece.source) {
                 continue;
             }
             let at = sources.capture(piece.source, piece.at);
-            let readings = self.load_balancers.get_mut(&piece.id).into_iter().flatten();
-            for balancer in
-                readings.filter(|reading| same_capture(reading.at, at)).filter_map(|r| r.value.as_mut())
-            {
-                node::push_new(balancer.listener_ports.get_or_insert_default(), Some(piece.value));
+            node::push_new(
+                by_balancer.entry(piece.id).or_default().entry(at).or_default(),
+                Some(piece.value),
+            );
+        }
+        for (id, captures) in by_balancer {
+            let Some(readings) = self.load_balancers.get_mut(&id) else { continue };
+            let moments: Vec<_> = readings.iter().map(|reading| reading.at).collect();
+            let (times, ports): (Vec<_>, Vec<_>) = captures.into_iter().unzip();
+            for (reading, capture) in pairs(&moments, &times, |_, _| false) {
+                let balancer = readings.get_mut(reading).and_then(|reading| reading.value.as_mut());
+                if let Some((balancer, ports)) = balancer.zip(ports.get(capture)) {
+                    let known = balancer.listener_ports.get_or_insert_default();
+                    ports.iter().for_each(|port| node::push_new(known, Some(*port)));
+                }
             }
         }
     }
@@ -192,6 +171,162 @@ impl NetworkBuilder {
 /// An object of which only pieces were given.
 fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
     Reading { source: None, seen: Observation::new(at, origin, Some(value)) }
+}
+
+/// The rules of one group in one capture of rules.
+struct RuleCapture {
+    at: Option<Timestamp>,
+    origin: Origin,
+    rules: Vec<SecurityGroupRule>,
+    /// The group may have others.
+    in_part: bool,
+}
+
+/// What two outputs say differently, and when the rules were captured.
+type Differing = Vec<(RuleDisagreement, Option<Timestamp>)>;
+
+impl RuleCapture {
+    fn new(at: Option<Timestamp>, origin: Origin) -> Self {
+        RuleCapture { at, origin, rules: Vec::new(), in_part: false }
+    }
+
+    /// What it says differently than a reading of the group; nothing where only some fields of groups were asked for
+    /// (`--query`), which leaves their rules out.
+    fn disagreement(&self, reading: &Reading<SecurityGroup>) -> Option<RuleDisagreement> {
+        let group = reading.value.as_ref()?;
+        let has_rules = group.rules.iter().any(|rule| !matches!(rule.traffic, Traffic::Unreadable(_)));
+        has_rules.then(|| disagreement(group, &self.rules, reading.at, self.in_part)).flatten()
+    }
+
+    /// Terraform spreads a group's rules over resources: there they add up. Some of the rules give their ids, and say nothing of
+    /// the rest.
+    fn add_to(&self, id: &str, readings: &mut Vec<Reading<SecurityGroup>>) -> Differing {
+        let mut found = Vec::new();
+        let mut joined = false;
+        let moments: Vec<Option<Timestamp>> = readings.iter().map(|reading| reading.at).collect();
+        let nearest = self.nearest(&moments);
+        for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, self.at)) {
+            if self.origin != Origin::Terraform {
+                if reading.at != nearest {
+                    continue;
+                }
+                found.extend(self.disagreement(reading).map(|one| (one, self.at)));
+            }
+            if let Some(group) = &mut reading.value {
+                add_resources(&mut group.rules, &self.rules);
+                joined = true;
+            }
+        }
+        if !joined {
+            // Who manages rules of a group and not the group knows nothing of the group's other rules.
+            readings.push(self.alone(id, readings, true));
+        }
+        found
+    }
+
+    /// The nearest of moments; of two as near the earlier.
+    fn nearest(&self, moments: &[Option<Timestamp>]) -> Option<Timestamp> {
+        let apart = |at: i64| self.at.map_or(0, |own| own.saturating_sub(at).saturating_abs());
+        moments.iter().flatten().copied().min_by_key(|at| (apart(*at), *at))
+    }
+
+    /// A reading of its own, with what the nearest one says of the group beside its rules.
+    fn alone(&self, id: &str, readings: &[Reading<SecurityGroup>], partial: bool) -> Reading<SecurityGroup> {
+        let known = readings.iter().filter(|reading| reading.value.is_some());
+        let known: Vec<&Reading<SecurityGroup>> = known.collect();
+        let moments: Vec<Option<Timestamp>> = known.iter().map(|reading| reading.at).collect();
+        let nearest = self.nearest(&moments);
+        let nearest = known.iter().find(|reading| reading.at == nearest).and_then(|one| one.value.clone());
+        let facts =
+            nearest.unwrap_or_else(|| SecurityGroup { id: id.to_owned(), ..SecurityGroup::default() });
+        let group = SecurityGroup { rules: self.rules.clone(), partial, ..facts };
+        joined_alone(self.at, self.origin, group)
+    }
+}
+
+/// Joins captures of all rules of a group, in the order of their time.
+fn join_captures(
+    id: &str,
+    readings: &mut Vec<Reading<SecurityGroup>>,
+    captures: Vec<RuleCapture>,
+) -> Differing {
+    let with_value: Vec<usize> = (readings.iter().enumerate())
+        .filter(|(_, reading)| reading.value.is_some())
+        .map(|(place, _)| place)
+        .collect();
+    let reading = |place: usize| with_value.get(place).and_then(|at| readings.get(*at));
+    let differs = |place: usize, capture: usize| {
+        let both = reading(place).zip(captures.get(capture));
+        both.is_some_and(|(reading, capture)| capture.disagreement(reading).is_some())
+    };
+    let moments: Vec<_> = (0..with_value.len()).map(|place| reading(place).and_then(|one| one.at)).collect();
+    let times: Vec<_> = captures.iter().map(|capture| capture.at).collect();
+    let mut found = Vec::new();
+    let mut joined: Vec<(usize, usize)> = Vec::new();
+    let mut alone = vec![true; captures.len()];
+    let mut without = vec![true; with_value.len()];
+    for (place, capture) in pairs(&moments, &times, differs) {
+        joined.push((place, capture));
+        without.get_mut(place).into_iter().chain(alone.get_mut(capture)).for_each(|open| *open = false);
+        let both = reading(place).zip(captures.get(capture));
+        found.extend(both.and_then(|(reading, capture)| Some((capture.disagreement(reading)?, capture.at))));
+    }
+    // A group that was captured once more alone: its rules have the ids that they have had, where they are the same.
+    for place in without.iter().enumerate().filter(|(_, open)| **open).map(|(place, _)| place) {
+        let at = moments.get(place).copied().flatten();
+        let same = near(&times, at).into_iter().find(|capture| !differs(place, *capture));
+        joined.extend(same.map(|capture| (place, capture)));
+    }
+    let own: Vec<_> = captures
+        .iter()
+        .zip(alone)
+        .filter(|(_, alone)| *alone)
+        .map(|(capture, _)| capture.alone(id, readings, false))
+        .collect();
+    for (place, capture) in joined {
+        let reading = with_value.get(place).and_then(|at| readings.get_mut(*at));
+        if let (Some(group), Some(capture)) =
+            (reading.and_then(|reading| reading.value.as_mut()), captures.get(capture))
+        {
+            group.rules.clone_from(&capture.rules);
+        }
+    }
+    readings.extend(own);
+    found
+}
+
+/// The entries of a list; `None` where not all are known.
+type Entries = Option<Vec<Prefix>>;
+
+/// Joins captures of the entries of a list, in the order of their time.
+fn join_entries(
+    id: &str,
+    readings: &mut Vec<Reading<PrefixList>>,
+    captures: BTreeMap<Option<Timestamp>, (Origin, Entries)>,
+) {
+    let moments: Vec<_> = readings.iter().map(|reading| reading.at).collect();
+    let (times, captures): (Vec<_>, Vec<_>) = captures.into_iter().unzip();
+    let mut capture_of: Vec<Option<usize>> = vec![None; readings.len()];
+    let mut alone = vec![true; captures.len()];
+    for (reading, capture) in pairs(&moments, &times, |_, _| false) {
+        if let (Some(of), Some(alone)) = (capture_of.get_mut(reading), alone.get_mut(capture)) {
+            (*of, *alone) = (Some(capture), false);
+        }
+    }
+    for (reading, capture) in readings.iter_mut().zip(capture_of) {
+        let at = reading.at;
+        let Some(list) = &mut reading.value else { continue };
+        // A second command lists them in one pull. Where versions are told they say whether its entries are these.
+        let other = || near(&times, at).first().copied().filter(|_| list.version.is_none());
+        if let Some((_, entries)) = capture.or_else(other).and_then(|capture| captures.get(capture)) {
+            list.entries.clone_from(entries);
+        }
+    }
+    let facts = readings.iter().find_map(|reading| reading.value.clone()).unwrap_or_default();
+    let own = times.into_iter().zip(captures).zip(alone).filter(|(_, alone)| *alone);
+    readings.extend(own.map(|((at, (origin, entries)), _)| {
+        joined_alone(at, origin, PrefixList { id: id.to_owned(), version: None, entries, ..facts.clone() })
+    }));
 }
 
 /// Adds what rule resources say to a group's inline rules. A refreshed state repeats the former among the latter, without

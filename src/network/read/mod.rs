@@ -17,6 +17,7 @@ mod join;
 mod json;
 mod names;
 mod node;
+mod pairs;
 mod paths;
 mod reading;
 mod terraform;

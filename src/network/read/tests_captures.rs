@@ -336,3 +336,87 @@ fn the_order_of_rules_and_entries_is_no_change() {
     let network = read(&[("a.json", acl(5, 9), NOON), ("b.json", acl(9, 5), NOON + DAY)]);
     assert_eq!(network.acls.timeline("acl-1").unwrap().versions().len(), 1);
 }
+
+/// Groups and their rules as two commands of a pull tell them, the second some seconds after the first.
+fn pull(at: i64, ports: &[u16]) -> [(&'static str, String, i64); 2] {
+    [("sg.json", group(ports), at), ("rules.json", rules_of_group(ports), at + 7)]
+}
+
+fn rules_of_group(ports: &[u16]) -> String {
+    let rule = |port: &u16| {
+        format!(
+            r#"{{"SecurityGroupRuleId":"sgr-{port}","GroupId":"sg-1","IsEgress":false,"IpProtocol":"tcp","FromPort":{port},
+            "ToPort":{port},"CidrIpv4":"0.0.0.0/0"}}"#
+        )
+    };
+    format!(r#"{{"SecurityGroupRules":[{}]}}"#, ports.iter().map(rule).collect::<Vec<_>>().join(","))
+}
+
+/// The ids of a group's rules at a moment.
+fn rule_ids(network: &Network, at: i64) -> Vec<String> {
+    let group = network.groups.get("sg-1", view(at)).unwrap();
+    let mut ids: Vec<String> =
+        group.value.rules.iter().map(|rule| rule.rule_id.clone().unwrap_or_else(|| "-".to_owned())).collect();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn rules_of_two_pulls_minutes_apart_stay_with_their_own_groups() {
+    let before = pull(NOON, &[22, 443]);
+    for (minutes, label) in [(1, "one"), (10, "ten"), (15, "fifteen")] {
+        let after = NOON + minutes * 60;
+        let mut files: Vec<_> = before.iter().chain(&pull(after, &[443])).cloned().collect();
+        for _ in 0..files.len() {
+            files.rotate_left(1);
+            let (network, problems) = network(&files);
+            assert_eq!(problems, [], "{label}: one pull does not disagree with another");
+            assert_eq!(rule_ids(&network, NOON + 7), ["sgr-22", "sgr-443"], "{label}");
+            assert_eq!(rule_ids(&network, after), ["sgr-443"], "{label}");
+            assert_eq!(rule_ids(&network, Timestamp::MAX), ["sgr-443"], "{label}: what stands now");
+            let changes = crate::audit::diff(&network, view(NOON + 8), view(after + 60));
+            let told: Vec<&str> = changes.iter().map(|one| one.detail.as_str()).collect();
+            assert_eq!(told, ["group sg-1 inbound rule allow tcp 22 from 0.0.0.0/0"], "{label}");
+        }
+    }
+}
+
+#[test]
+fn what_was_pulled_once_more_alone_is_what_stands_now() {
+    let mut files = Vec::from(pull(NOON, &[22, 443]));
+    files.push(("rules.json", rules_of_group(&[443]), NOON + 300));
+    let (rules_alone, problems) = network(&files);
+    assert_eq!(problems, []);
+    assert_eq!(rule_ids(&rules_alone, NOON + 7), ["sgr-22", "sgr-443"]);
+    assert_eq!(rule_ids(&rules_alone, NOON + 300), ["sgr-443"]);
+    let mut files = Vec::from(pull(NOON, &[22, 443]));
+    files.push(("sg.json", group(&[443]), NOON + 300));
+    files.push(("sg.json", group(&[22, 443]), NOON + 600));
+    let (groups_alone, problems) = network(&files);
+    assert_eq!(problems, []);
+    assert_eq!(rule_ids(&groups_alone, NOON + 300), ["-"], "no output tells the id of what is left");
+    assert_eq!(
+        rule_ids(&groups_alone, NOON + 600),
+        ["sgr-22", "sgr-443"],
+        "the same rules have the same ids"
+    );
+}
+
+#[test]
+fn entries_of_two_pulls_minutes_apart_stay_with_their_own_lists() {
+    let list = |version: i64| {
+        format!(r#"{{"PrefixLists":[{{"PrefixListId":"pl-1","PrefixListName":"n","Version":{version}}}]}}"#)
+    };
+    let entries = |cidr: &str| format!(r#"{{"Entries":[{{"Cidr":"{cidr}"}}]}}"#);
+    let (network, _) = network(&[
+        ("lists.json", list(1), NOON),
+        ("pl-1.json", entries("10.0.0.0/8"), NOON + 9),
+        ("lists.json", list(2), NOON + 600),
+        ("pl-1.json", entries("192.0.2.0/24"), NOON + 609),
+    ]);
+    let of = |at: i64| {
+        let found = network.prefix_lists.get("pl-1", view(at)).unwrap();
+        found.value.entries.iter().flatten().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!((of(NOON), of(NOON + 600)), (vec!["10.0.0.0/8".to_owned()], vec!["192.0.2.0/24".to_owned()]));
+}
