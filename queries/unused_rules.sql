@@ -11,17 +11,20 @@
 select verdict, layer, object_id, direction, rule, reason, interfaces, interfaces_seen, coverage_percent, observed_from, observed_to
 from (
   select *, round(100 * coverage, 1) as coverage_percent,
-    case when reason is null or (interfaces = 0 and interfaces_complete and observed_from is not null)
+    case when untracked_answers > 0 then 'needed by answers'
+      when reason is null or (interfaces = 0 and interfaces_complete and observed_from is not null)
       then 'unused' else 'not enough evidence' end as verdict
   from (
     select *,
       case
         when observed_from is null then 'the logs hold no record'
+        when untracked_answers > 0 then 'the answers of ' || untracked_answers || ' conversations pass by it, which groups do not track'
         when not interfaces_complete and (interfaces = 0 or interfaces_seen = 0)
           then 'the configuration may lack interfaces of it (describe-network-interfaces of all that is logged)'
         when interfaces = 0 and layer = 'security_group' then 'no interface carries the group'
         when interfaces = 0 then 'no interface is in a subnet that uses the list'
         when possible > 0 then 'it may have matched ' || possible || ' conversations'
+        when unexplained > 0 then 'no rule given explains ' || unexplained || ' accepted conversations of its traffic'
         when interfaces_seen = 0 then 'none of its interfaces is in the logs'
         when not action_logged and action = 'deny' then 'the logs of its VPC hold no REJECT'
         when not action_logged then 'the logs of its VPC hold no ACCEPT'

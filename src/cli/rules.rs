@@ -17,7 +17,7 @@ use crate::sql::attribution::read_network;
 use crate::sql::output::OutputFormat;
 use crate::sql::queries::library;
 use crate::sql::usage::Summary;
-use crate::usage::{Counts, LeftAlone, Plan, Rule, Tightening, Tightenings, proposed_text, tighten};
+use crate::usage::{Counts, LeftAlone, Plan, Rule, Tightening, Tightenings, tighten};
 
 #[derive(Debug, Args)]
 pub struct RulesArgs {
@@ -323,7 +323,7 @@ fn factor(narrower: f64) -> String {
 }
 
 fn proposals(one: &Tightening) -> Vec<String> {
-    one.proposed.iter().map(|rule| proposed_text(one.rule.is_egress(), rule)).collect()
+    one.proposed.iter().map(|rule| rule.text(one.rule.is_egress())).collect()
 }
 
 fn tightening_text(one: &Tightening) -> String {
@@ -346,8 +346,9 @@ fn tightening_text(one: &Tightening) -> String {
             one.uncertain
         ));
     }
-    for rule in proposals(one) {
-        text.push_str(&format!("    allow {rule}\n"));
+    for rule in &one.proposed {
+        let held = rule.held_by.as_ref().map(|by| format!(" (there by {by})")).unwrap_or_default();
+        text.push_str(&format!("    allow {}{held}\n", rule.text(one.rule.is_egress())));
     }
     for command in one.commands() {
         text.push_str(&format!("  {command}\n"));

@@ -8,7 +8,7 @@ use super::book::{Rule, RuleBook};
 use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
 use super::gather::Counts;
-use super::judge::{GroupJudgement, groups, groups_on, other_reading, rules_for};
+use super::judge::{GroupJudgement, carriers, groups, groups_on, of_its_traffic, other_reading, rules_for};
 use super::plan::Plan;
 use super::role::Certainty;
 use super::traffic::Traffic;
@@ -45,6 +45,12 @@ pub struct RuleHits {
     /// Of the conversations, decided and possible, the ones that the other end may have begun, which then another rule let
     /// pass.
     pub guessed: u64,
+    /// Conversations that groups do not track (spec 2.2), whose answers pass by this rule: without it their connections end at
+    /// once, although it decided none of them.
+    pub answers: u64,
+    /// Accepted conversations of its traffic, at interfaces that carry its group, that no rule of the groups given lets pass: some
+    /// rule did, and it may be this one.
+    pub unexplained: u64,
     /// First second of the first record.
     pub first: Option<Timestamp>,
     /// Last second of the last record.
@@ -154,6 +160,8 @@ impl Tally {
             (&mut ours.shared, theirs.shared),
             (&mut ours.possible, theirs.possible),
             (&mut ours.guessed, theirs.guessed),
+            (&mut ours.answers, theirs.answers),
+            (&mut ours.unexplained, theirs.unexplained),
         ] {
             *ours = ours.saturating_add(theirs);
         }
@@ -240,6 +248,14 @@ impl Counter<'_> {
         if let Some(judged) = &judged {
             explained &= judged.decision != Decision::Deny;
             guessed = self.group_hits(&rules, &conversation, judged);
+            for place in carriers(&rules, &conversation, judged) {
+                self.tally(&rules, place, |hits| hits.answers = hits.answers.saturating_add(1));
+            }
+            if judged.decision == Decision::Deny {
+                for place in of_its_traffic(&rules, &conversation) {
+                    self.tally(&rules, place, |hits| hits.unexplained = hits.unexplained.saturating_add(1));
+                }
+            }
         }
         let mut passes = None;
         for part in conversation.parts {
@@ -331,6 +347,13 @@ impl Counter<'_> {
         let key = (std::sync::Arc::as_ptr(group) as usize, rule);
         let book = self.book;
         *self.group_rules.entry(key).or_insert_with(|| book.of_group(group, group.rules.get(rule)?))
+    }
+
+    fn tally(&mut self, rules: &InterfaceRules, place: (usize, usize), add: impl Fn(&mut RuleHits)) {
+        let rule = self.group_rule(rules, place);
+        if let Some(tally) = rule.and_then(|rule| self.tallies.get_mut(rule)) {
+            add(&mut tally.hits);
+        }
     }
 
     fn entry(&mut self, rules: &InterfaceRules, entry: &NaclEntry) -> Option<usize> {

@@ -4,8 +4,10 @@
 use super::conversation::{Conversation, Part};
 use super::plan::Plan;
 use super::role::{Certainty, Side};
-use crate::network::{Timestamp, View};
-use crate::rules::{Decision, Engine, InterfaceRules, Matching, Packet};
+use crate::attribute::is_untracked;
+use crate::net::{TCP, UDP};
+use crate::network::{Timestamp, Traffic, View};
+use crate::rules::{Decision, Engine, InterfaceRules, Matching, Packet, Ternary, match_traffic};
 use std::sync::Arc;
 
 /// Slack around a conversation within which a change of configuration may show in it, seconds.
@@ -109,6 +111,86 @@ pub(super) fn other_reading(
         .filter(|(_, (decision, _))| matches!(decision, Decision::Allow | Decision::Unknown))
         .map(|(packet, (_, matching))| (packet, matching))
         .collect()
+}
+
+/// Whether groups keep state for a flow that begins with this packet (spec 2.2).
+pub(super) fn is_tracked(rules: &InterfaceRules, packet: &Packet) -> bool {
+    rules.is_always_tracked(packet)
+        || rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
+}
+
+/// The answers to a first packet, one for each stretch of ports that they go to.
+pub(super) fn answers(
+    conversation: &Conversation<'_>,
+    judged: &GroupJudgement,
+    packet: &Packet,
+) -> Vec<Packet> {
+    let mut found: Vec<Packet> = Vec::new();
+    for part in conversation.parts.iter().filter(|part| !part.is_rejected()) {
+        let client = if judged.turned { conversation.key.port } else { Some(part.client_port()) };
+        let port = packet.port.and(client);
+        let answer = Packet { direction: packet.direction.opposite(), port, ..*packet };
+        if !found.contains(&answer) {
+            found.push(answer);
+        }
+    }
+    found
+}
+
+/// The positions of the rules by which the answers of a conversation pass that groups do not track: those that let everything
+/// of its protocol pass to and from everybody. Without them its connections would end at once (spec 2.2).
+pub(super) fn carriers(
+    rules: &InterfaceRules,
+    conversation: &Conversation<'_>,
+    judged: &GroupJudgement,
+) -> Vec<(usize, usize)> {
+    let packet = if judged.turned { turned_packet(conversation) } else { Some(conversation.packet()) };
+    let groups = rules.groups.as_ref().map(|groups| groups.groups.as_slice()).unwrap_or_default();
+    let rule = |(group, rule): &(usize, usize)| groups.get(*group)?.rules.get(*rule);
+    let enabled = judged.matching.sure.iter().filter_map(rule).any(|rule| rule.remote.is_everyone());
+    // Most conversations end here, before any rule is looked at.
+    let Some(packet) = packet.filter(|packet| enabled && matches!(packet.protocol, TCP | UDP)) else {
+        return Vec::new();
+    };
+    if is_tracked(rules, &packet) {
+        return Vec::new();
+    }
+    let carries = |place: &(usize, usize)| {
+        rule(place).is_some_and(|rule| {
+            let all = match &rule.traffic {
+                Traffic::All => true,
+                Traffic::Ports { ports, .. } => ports.is_all(),
+                _ => false,
+            };
+            all && rule.remote.is_everyone()
+        })
+    };
+    let answers = answers(conversation, judged, &packet);
+    let mut found: Vec<(usize, usize)> =
+        answers.iter().flat_map(|answer| groups_on(rules, answer).1.sure).filter(carries).collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// The positions of the rules that would let a conversation pass, were they for its remote address.
+pub(super) fn of_its_traffic(rules: &InterfaceRules, conversation: &Conversation<'_>) -> Vec<(usize, usize)> {
+    let turned = (conversation.certainty() != Certainty::Sure).then(|| turned_packet(conversation)).flatten();
+    let packets: Vec<Packet> = std::iter::once(conversation.packet()).chain(turned).collect();
+    let groups = rules.groups.as_ref().map(|groups| groups.groups.as_slice()).unwrap_or_default();
+    let mut found = Vec::new();
+    for (at, group) in groups.iter().enumerate() {
+        for (number, rule) in group.rules.iter().enumerate() {
+            let is_its = |packet: &Packet| {
+                packet.direction.is_egress() == rule.egress
+                    && match_traffic(&rule.traffic, packet).0 != Ternary::No
+            };
+            if packets.iter().any(is_its) {
+                found.push((at, number));
+            }
+        }
+    }
+    found
 }
 
 /// The views that may have been in force when the conversation began.

@@ -32,6 +32,6 @@ pub use hits::{HitsReport, Observed, RuleHits, RuleReport, hits};
 pub use plan::Plan;
 pub use presence::Presence;
 pub use role::{Certainty, Side};
-pub use tighten::{LeftAlone, Tightening, Tightenings, proposed_text, tighten};
+pub use tighten::{LeftAlone, Proposal, Tightening, Tightenings, tighten};
 pub use traffic::Traffic;
 pub use whatif::{Effect, Established, Outcome, WhatIf, what_if};

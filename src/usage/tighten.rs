@@ -1,32 +1,46 @@
 //! The narrowest rules that keep what was seen.
 //!
 //! Each rule of a group is looked at alone: what it let pass, alone or beside others, stays let pass by the rules proposed
-//! for it. Where it is not known which end began a conversation, both readings are kept; a rule that let nothing pass surely
+//! for it, of which those that the group has already are not added ([`together`]). Where it is not known which end began a conversation, both readings are kept; a rule that let nothing pass surely
 //! is left alone. References to groups and prefix lists stay as they are, since who is behind them changes without the rule.
 
 mod commands;
 mod propose;
+mod together;
 
 use super::book::{Rule, RuleBook, Subject};
 use super::conversation::Conversation;
 use super::judge::{groups, other_reading, rules_for};
 use super::plan::Plan;
 use super::traffic::Traffic;
-use crate::network::{Network, Remote, SecurityGroupRule, Timestamp, Traffic as RuleTraffic, View};
+use crate::network::{Remote, Timestamp, Traffic as RuleTraffic};
 use crate::rules::{Decision, Engine, InterfaceRules};
 use hashbrown::HashMap;
 use propose::{Service, Sources, Uses, area, keeps, propose};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::IpAddr;
+use together::{Companions, Current, shared_uses};
+
+/// A rule that would do in place of a part of a wider one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// Its traffic.
+    pub traffic: RuleTraffic,
+    /// Whom it allows.
+    pub remote: Remote,
+    /// What has it anyway, so that it must not be added (again): another rule of the group, or a proposal for one that comes
+    /// before.
+    pub held_by: Option<String>,
+}
 
 /// A rule that is wider than its use, and what would do instead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tightening {
     /// The rule.
     pub rule: Rule,
-    /// What would do: traffic and remote of each rule.
-    pub proposed: Vec<(RuleTraffic, Remote)>,
+    /// What would do.
+    pub proposed: Vec<Proposal>,
     /// Conversations that the rule let pass, or may have.
     pub conversations: u64,
     /// Of these, the ones that another rule may have let pass instead: the other end may have begun them, or it cannot be
@@ -105,26 +119,51 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Tightenings> {
             uses.entry(rule).or_default().merge(more);
         }
     }
+    let (current, companions) = (Current::new(&book.rules), Companions::new(plan.network()));
+    // What is gone already needs no tightening. What is proposed for a rule may be another rule, which then has to keep its
+    // uses too: the widest come first.
+    let mut widest_first: Vec<(f64, usize, &Rule)> = (book.rules.iter().enumerate())
+        .filter(|(_, rule)| rule.current)
+        .filter_map(|(at, rule)| Some((width(rule)?, at, rule)))
+        .collect();
+    widest_first.sort_by(|one, other| other.0.total_cmp(&one.0).then(one.1.cmp(&other.1)));
     let mut found = Tightenings::default();
-    for (at, rule) in book.rules.iter().enumerate() {
-        // What is gone already needs no tightening.
-        let Some(used) = uses.get(&at).filter(|_| rule.current) else { continue };
-        let Some(tightening) = tightening(rule, used, plan.network()) else { continue };
+    let mut left_alone: Vec<(usize, LeftAlone)> = Vec::new();
+    for (_, at, rule) in widest_first {
+        let Some(used) = uses.get(&at) else { continue };
+        let Some(tightening) = tightening(rule, used, &companions) else { continue };
         let conversations = used.conversations;
-        if used.uncertain < conversations {
-            found.narrower.push(tightening);
-        } else {
-            found.left_alone.push(LeftAlone { rule: rule.clone(), conversations });
+        if used.uncertain >= conversations {
+            left_alone.push((at, LeftAlone { rule: rule.clone(), conversations }));
+            continue;
         }
+        let twins = tightening.proposed.iter().filter_map(|one| current.twin(rule, &one.rule()));
+        let shared: Vec<(usize, Uses)> =
+            twins.map(|(twin, _, narrow)| (twin, shared_uses(&used.uses, narrow))).collect();
+        for (twin, more) in shared {
+            if let Some(used) = uses.get_mut(&twin) {
+                used.merge(Use { uses: more, ..Use::default() });
+            }
+        }
+        found.narrower.push(tightening);
     }
+    left_alone.sort_by_key(|(at, _)| *at);
+    found.left_alone = left_alone.into_iter().map(|(_, one)| one).collect();
     found.narrower.sort_by(|one, other| {
         other.narrower.total_cmp(&one.narrower).then_with(|| one.rule.text.cmp(&other.rule.text))
     });
+    current.settle(&mut found.narrower);
     Ok(found)
 }
 
+/// How much a rule of a group opens.
+fn width(rule: &Rule) -> Option<f64> {
+    let Subject::Group { rule: wide, .. } = &rule.subject else { return None };
+    Some(area(&[(wide.traffic.clone(), wide.remote.clone())]))
+}
+
 /// What would do instead of a rule, if it is narrower.
-fn tightening(rule: &Rule, used: &Use, network: &Network) -> Option<Tightening> {
+fn tightening<'n>(rule: &'n Rule, used: &Use, companions: &Companions<'n>) -> Option<Tightening> {
     let Subject::Group { group_id, rule: wide, .. } = &rule.subject else { return None };
     let proposed = propose(wide, &used.uses);
     let now = (wide.traffic.clone(), wide.remote.clone());
@@ -136,35 +175,13 @@ fn tightening(rule: &Rule, used: &Use, network: &Network) -> Option<Tightening> 
     let cut_seen = uses.filter(|(service, sources)| !keeps(&proposed, wide, service, sources)).count();
     (narrower > 1.0).then(|| Tightening {
         rule: rule.clone(),
-        proposed,
+        proposed: proposed.into_iter().map(Proposal::from).collect(),
         conversations: used.conversations,
         uncertain: used.uncertain,
         cut_seen: cut_seen as u64,
         narrower,
-        cuts_untracked: leaves_untracked(wide, group_id, network),
+        cuts_untracked: companions.leave_untracked(wide, group_id),
     })
-}
-
-/// Whether a rule is one of the two by which groups leave connections untracked, the other one being of the same group.
-fn leaves_untracked(wide: &SecurityGroupRule, group_id: &str, network: &Network) -> bool {
-    let newest = View { at: Timestamp::MAX, after: false };
-    let Remote::Cidr(block) = &wide.remote else { return false };
-    let Some(group) = network.groups.get(group_id, newest).filter(|_| block.is_any()) else { return false };
-    let family = block.family();
-    let opposite = group.value.rules.iter().filter(|rule| {
-        let same = matches!(&rule.remote, Remote::Cidr(cidr) if cidr.is_any() && cidr.family() == family);
-        rule.egress != wide.egress && same
-    });
-    // One lets first packets pass, the other all answers of the protocol.
-    let answers = |traffic: &RuleTraffic, of: &RuleTraffic| match traffic {
-        RuleTraffic::All => matches!(of, RuleTraffic::All | RuleTraffic::Ports { .. }),
-        RuleTraffic::Ports { protocol, ports } => {
-            ports.is_all() && of.protocol().is_none_or(|other| other == *protocol)
-        }
-        _ => false,
-    };
-    let mut opposite = opposite;
-    opposite.any(|rule| answers(&wide.traffic, &rule.traffic) || answers(&rule.traffic, &wide.traffic))
 }
 
 impl Collector<'_> {
@@ -236,9 +253,21 @@ impl Collector<'_> {
     }
 }
 
-/// A rule's traffic and remote in words: `tcp 5432 from 10.0.1.20/32`.
-pub fn proposed_text(egress: bool, (traffic, remote): &(RuleTraffic, Remote)) -> String {
-    format!("{traffic} {} {remote}", if egress { "to" } else { "from" })
+impl From<(RuleTraffic, Remote)> for Proposal {
+    fn from((traffic, remote): (RuleTraffic, Remote)) -> Self {
+        Proposal { traffic, remote, held_by: None }
+    }
+}
+
+impl Proposal {
+    fn rule(&self) -> (RuleTraffic, Remote) {
+        (self.traffic.clone(), self.remote.clone())
+    }
+
+    /// It in words: `tcp 5432 from 10.0.1.20/32`.
+    pub fn text(&self, egress: bool) -> String {
+        format!("{} {} {}", self.traffic, if egress { "to" } else { "from" }, self.remote)
+    }
 }
 
 #[cfg(test)]

@@ -25,8 +25,7 @@ fn kept(rules: &str, lines: &'static str) -> Vec<String> {
     let short = |rule: &Rule| rule.text.trim_start_matches("group sg-1 ").to_owned();
     let narrower = found.narrower.iter().map(|one| {
         assert_eq!(one.cut_seen, 0);
-        let proposed: Vec<String> =
-            one.proposed.iter().map(|rule| proposed_text(one.rule.is_egress(), rule)).collect();
+        let proposed: Vec<String> = one.proposed.iter().map(|rule| rule.text(one.rule.is_egress())).collect();
         let (all, uncertain) = (one.conversations, one.uncertain);
         format!("{}: {all} ({uncertain}) => {}", short(&one.rule), proposed.join(", "))
     });
@@ -113,7 +112,7 @@ fn told(rules: &str, lines: &'static str) -> Vec<String> {
         .iter()
         .map(|one| {
             let proposed: Vec<String> =
-                one.proposed.iter().map(|rule| proposed_text(one.rule.is_egress(), rule)).collect();
+                one.proposed.iter().map(|rule| rule.text(one.rule.is_egress())).collect();
             let wide = one.rule.text.trim_start_matches("group sg-1 ");
             format!("{wide} => {} ({}, {})", proposed.join(", "), one.cut_seen, one.narrower)
         })
@@ -252,4 +251,95 @@ fn connections_that_are_not_tracked_break_at_the_change() {
     assert_eq!(breaks("sg-1 in tcp 443 0.0.0.0/0\nsg-1 out all 0.0.0.0/0"), [true, true]);
     assert_eq!(breaks("sg-1 in tcp 443 0.0.0.0/0"), [false]);
     assert_eq!(breaks("sg-1 in tcp 443 198.51.100.0/24\nsg-1 out all 0.0.0.0/0"), [false, false]);
+    // The other rule may be of any group of an interface, and not of a group beside which it does not stand.
+    let third =
+        "eni eni-c subnet-1 10.0.1.11 groups=sg-1,sg-3\nsg-1 in tcp 443 0.0.0.0/0\nsg-3 out all 0.0.0.0/0";
+    assert_eq!(breaks(third), [true]);
+    assert_eq!(breaks("sg-1 in tcp 443 0.0.0.0/0\nsg-2 out all 0.0.0.0/0"), [false]);
+}
+
+/// The commands of each tightening, in order.
+fn commands(rules: &str, lines: &'static str) -> Vec<Vec<String>> {
+    let short = |command: String| command.trim_start_matches("aws ec2 ").replace("--group-id sg-1 ", "");
+    tightened(rules, lines).iter().map(|one| one.commands().into_iter().map(short).collect()).collect()
+}
+
+const DATABASE_AND_SSH: &str =
+    "eni-a in 10.0.2.20 tcp 51000>5432 ACCEPT\neni-a in 10.0.2.30 tcp 51000>22 ACCEPT";
+
+#[test]
+fn what_the_group_has_already_is_not_added_again() {
+    // EC2 answers InvalidPermission.Duplicate to the whole call, and adds nothing of it.
+    assert_eq!(
+        commands("sg-1 in all 10.0.0.0/16\nsg-1 in tcp 5432 10.0.2.20/32", DATABASE_AND_SSH),
+        [[
+            "authorize-security-group-ingress --ip-permissions 'IpProtocol=tcp,FromPort=22,ToPort=22,IpRanges=[{CidrIp=10.0.2.30/32}]'",
+            "revoke-security-group-ingress --ip-permissions 'IpProtocol=-1,IpRanges=[{CidrIp=10.0.0.0/16}]'",
+        ]]
+    );
+    // Nothing is left to add.
+    let all = "sg-1 in all 10.0.0.0/16\nsg-1 in tcp 5432 10.0.2.20/32\nsg-1 in tcp 22 10.0.2.30/32";
+    let found = tightened(all, DATABASE_AND_SSH);
+    assert_eq!(found[0].terraform(), "");
+    assert_eq!(found[0].proposed.len(), 2, "what is left open is told all the same");
+    assert_eq!(
+        commands(all, DATABASE_AND_SSH),
+        [["revoke-security-group-ingress --ip-permissions 'IpProtocol=-1,IpRanges=[{CidrIp=10.0.0.0/16}]'"]]
+    );
+}
+
+#[test]
+fn what_two_rules_of_a_group_need_is_added_once() {
+    let found = commands("sg-1 in all 10.0.0.0/16\nsg-1 in tcp 1-9999 10.0.0.0/8", DATABASE_AND_SSH);
+    let added = found.iter().flatten().filter(|one| one.starts_with("authorize")).cloned();
+    let added = added.collect::<Vec<_>>().join(" ");
+    for port in ["FromPort=22,", "FromPort=5432,"] {
+        assert_eq!(added.matches(port).count(), 1, "{found:?}");
+    }
+    let revoked: Vec<_> = found.iter().flatten().filter(|one| one.starts_with("revoke")).collect();
+    assert_eq!(revoked.len(), 2);
+}
+
+#[test]
+fn what_is_left_to_another_rule_stays_open_when_that_one_is_tightened() {
+    // Eleven services are too many for ten rules, so 80 and 82 are put together: that rule is there, and is itself too wide.
+    let rules = "sg-1 in all 10.0.0.0/16\nsg-1 in tcp 80-82 10.0.2.20/32";
+    let lines = "eni-a in 10.0.2.20 tcp 51000>80 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>82 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>184 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>286 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>388 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>490 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>592 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>694 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>796 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>898 ACCEPT
+        eni-a in 10.0.2.20 tcp 51000>1000 ACCEPT";
+    let found = tightened(rules, lines);
+    let held: Vec<&str> =
+        found.iter().flat_map(|one| &one.proposed).filter_map(|one| one.held_by.as_deref()).collect();
+    assert_eq!(held, ["group sg-1 inbound rule allow tcp 80-82 from 10.0.2.20/32"]);
+    let added = found.iter().flat_map(|one| &one.proposed).filter(|one| one.held_by.is_none());
+    let mut added: Vec<String> = added.map(|one| one.traffic.to_string()).collect();
+    added.sort();
+    let ports = [1000, 184, 286, 388, 490, 592, 694, 796, 80, 82, 898];
+    assert_eq!(added, ports.map(|port| format!("tcp {port}")));
+}
+
+#[test]
+fn uses_of_a_wider_rule_are_those_of_the_narrower_one_that_takes_its_place() {
+    let fixture = Fixture::new(&format!("{BASE}\nsg-1 in tcp 80-90 10.0.2.0/24"));
+    let view = crate::network::View { at: i64::MAX, after: false };
+    let narrow = &fixture.network().groups.get("sg-1", view).unwrap().value.rules[0].clone();
+    let few = |addresses: &[&str]| Sources::Few(addresses.iter().map(|addr| addr.parse().unwrap()).collect());
+    let uses = Uses::from([
+        ((6, Some((85, 85))), few(&["10.0.2.1", "10.9.9.9"])),
+        ((6, Some((22, 22))), few(&["10.0.2.1"])),
+        ((17, Some((85, 85))), few(&["10.0.2.1"])),
+        ((6, Some((88, 95))), few(&["10.0.2.7"])),
+    ]);
+    assert_eq!(
+        shared_uses(&uses, narrow),
+        Uses::from([((6, Some((85, 85))), few(&["10.0.2.1"])), ((6, Some((88, 90))), few(&["10.0.2.7"]))])
+    );
 }

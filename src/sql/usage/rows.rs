@@ -111,6 +111,8 @@ fn columns(report: &HitsReport) -> Vec<(&'static str, ArrayRef)> {
         ("shared", count(report, |rule| rule.hits.shared)),
         ("possible", count(report, |rule| rule.hits.possible)),
         ("guessed", count(report, |rule| rule.hits.guessed)),
+        ("untracked_answers", count(report, |rule| rule.hits.answers)),
+        ("unexplained", count(report, |rule| rule.hits.unexplained)),
         ("first_seen", time(report, |rule| rule.hits.first)),
         ("last_seen", time(report, |rule| rule.hits.last)),
         ("interfaces", count(report, |rule| rule.observed.interfaces as u64)),

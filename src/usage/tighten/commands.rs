@@ -1,12 +1,12 @@
 //! Tightenings as `aws` commands and as Terraform.
 
 use super::super::book::Subject;
-use super::Tightening;
+use super::{Proposal, Tightening};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{Remote, SecurityGroupRule, Traffic as RuleTraffic};
 
 /// The options of a permission for the AWS CLI.
-fn permission((traffic, remote): &(RuleTraffic, Remote)) -> String {
+fn permission(traffic: &RuleTraffic, remote: &Remote) -> String {
     let (protocol, from, to) = numbers(traffic);
     let ports = match protocol.as_str() {
         "-1" => String::new(),
@@ -58,24 +58,29 @@ impl Tightening {
         if self.rule.is_egress() { "egress" } else { "ingress" }
     }
 
-    /// The `aws` commands that do it: first the new rules, then the old one goes, so that nothing is cut in between.
+    /// The proposals that the group gets by this one.
+    fn added(&self) -> impl Iterator<Item = &Proposal> {
+        self.proposed.iter().filter(|one| one.held_by.is_none())
+    }
+
+    /// The `aws` commands that do it: first the new rules, then the old one goes, so that nothing is cut in between. What
+    /// the group has already is not added.
     pub fn commands(&self) -> Vec<String> {
         let Some((group, wide)) = self.wide() else { return Vec::new() };
         let side = self.side();
-        let new: Vec<String> = self.proposed.iter().map(permission).collect();
+        let new: Vec<String> = self.added().map(|one| permission(&one.traffic, &one.remote)).collect();
         let old = match &wide.rule_id {
             Some(id) => format!("--security-group-rule-ids {id}"),
             None => {
-                format!("--ip-permissions '{}'", permission(&(wide.traffic.clone(), wide.remote.clone())))
+                format!("--ip-permissions '{}'", permission(&wide.traffic, &wide.remote))
             }
         };
-        vec![
-            format!(
-                "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions '{}'",
-                new.join("' '")
-            ),
-            format!("aws ec2 revoke-security-group-{side} --group-id {group} {old}"),
-        ]
+        let add = format!(
+            "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions '{}'",
+            new.join("' '")
+        );
+        let revoke = format!("aws ec2 revoke-security-group-{side} --group-id {group} {old}");
+        Some(add).filter(|_| !new.is_empty()).into_iter().chain([revoke]).collect()
     }
 
     /// The new rules as Terraform resources.
@@ -89,7 +94,7 @@ impl Tightening {
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
             .collect();
-        let resources = self.proposed.iter().enumerate().map(|(at, (traffic, remote))| {
+        let resources = self.added().enumerate().map(|(at, Proposal { traffic, remote, .. })| {
             let (protocol, from, to) = numbers(traffic);
             let ports = match traffic {
                 RuleTraffic::Ports { .. } | RuleTraffic::Icmp { .. } => {

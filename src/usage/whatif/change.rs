@@ -1,10 +1,9 @@
 //! What the proposed rules change for one conversation.
 
 use super::super::conversation::{Conversation, Part};
-use super::super::judge::{GroupJudgement, groups, groups_on, turned_packet};
+use super::super::judge::{GroupJudgement, answers, groups, groups_on, is_tracked, turned_packet};
 use super::super::role::{Certainty, Side};
 use super::{Established, Outcome};
-use crate::attribute::is_untracked;
 use crate::net::{TCP, UDP};
 use crate::network::{NaclEntry, Remote, SecurityGroup, SecurityGroupRule};
 use crate::rules::{AclVerdict, Decision, InterfaceRules, Matching, Packet, entry_text, rule_text};
@@ -221,26 +220,6 @@ fn may_decide(rules: &InterfaceRules, packet: &Packet, verdict: &AclVerdict<'_>)
         deciding.into_iter().filter_map(|at| entries.get(at).cloned())
     });
     deciding.collect()
-}
-
-/// Whether groups keep state for a flow that begins with this packet (spec 2.2).
-fn is_tracked(rules: &InterfaceRules, packet: &Packet) -> bool {
-    rules.is_always_tracked(packet)
-        || rules.groups.as_ref().is_some_and(|groups| !is_untracked(&groups.groups, packet))
-}
-
-/// The answers to a first packet, one for each stretch of ports that they go to.
-fn answers(conversation: &Conversation<'_>, judged: &GroupJudgement, packet: &Packet) -> Vec<Packet> {
-    let mut found: Vec<Packet> = Vec::new();
-    for part in conversation.parts.iter().filter(|part| !part.is_rejected()) {
-        let client = if judged.turned { conversation.key.port } else { Some(part.client_port()) };
-        let port = packet.port.and(client);
-        let answer = Packet { direction: packet.direction.opposite(), port, ..*packet };
-        if !found.contains(&answer) {
-            found.push(answer);
-        }
-    }
-    found
 }
 
 /// What becomes of connections that groups do not track, where the first packets pass as before: their answers are judged by
