@@ -24,7 +24,7 @@ struct Gap {
     ports: Vec<(u16, u16)>,
     /// One of the addresses whose answers are dropped, where others get theirs.
     such_as: Option<IpAddr>,
-    /// The entry that drops them; `None` is the default deny.
+    /// The first of the entries that drop them; `None` where that is the default deny alone.
     dropped_by: Option<u32>,
 }
 
@@ -98,10 +98,13 @@ impl Asked<'_> {
         starts.retain(|start| *start >= EPHEMERAL.0);
         let ends: Vec<u16> = starts.iter().skip(1).map(|next| next.saturating_sub(1)).collect();
         let (mut to_none, mut to_some): (Option<Gap>, Option<Gap>) = (None, None);
+        // What is added is for all of these ports, and so stands before whatever denies one of them.
+        let mut first: Option<u32> = None;
         for (low, high) in starts.iter().copied().zip(ends.into_iter().chain([EPHEMERAL.1])) {
             let Some(dropped) = self.dropped(|remote| answer(remote, protocol, Some(low), None)) else {
                 continue;
             };
+            first = first.into_iter().chain(dropped.dropped_by).min();
             let into = if dropped.such_as.is_none() { &mut to_none } else { &mut to_some };
             let gap = into.get_or_insert(dropped);
             match gap.ports.last_mut() {
@@ -110,11 +113,12 @@ impl Asked<'_> {
             }
         }
         let is_usual = |gap: &Gap| gap.ports.iter().any(|(_, high)| *high >= USUAL);
-        match (to_none, to_some) {
+        let gap = match (to_none, to_some) {
             // Ports that hardly anybody uses are the lesser fault.
             (Some(none), Some(some)) if !is_usual(&none) && is_usual(&some) => Some(some),
             (none, some) => none.or(some),
-        }
+        };
+        gap.map(|gap| Gap { dropped_by: first, ..gap })
     }
 
     fn echo(&self, protocol: u8, reply: u8) -> Option<Gap> {
@@ -132,11 +136,14 @@ impl Asked<'_> {
             })
             .collect();
         let number = |by: &NaclEntry| (!by.is_default()).then_some(by.number);
-        if denied.len() == self.remotes.len() {
-            let (_, by) = denied.first()?;
-            return Some(Gap { ports: Vec::new(), such_as: None, dropped_by: by.and_then(number) });
-        }
         let forgotten = |by: &NaclEntry| by.cidr.is_some_and(|block| block.covers(&self.cidr));
+        if denied.len() == self.remotes.len() && !denied.is_empty() {
+            // Where others are denied by name, what is added stays behind that.
+            let all = denied.iter().filter_map(|(_, by)| *by);
+            let by_name = all.clone().all(|by| !by.is_default() && !forgotten(by));
+            let dropped_by = all.filter(|by| by_name || forgotten(by)).filter_map(number).min();
+            return Some(Gap { ports: Vec::new(), such_as: None, dropped_by });
+        }
         let (remote, by) = denied.iter().find(|(_, by)| by.is_some_and(forgotten))?;
         Some(Gap { ports: Vec::new(), such_as: Some(*remote), dropped_by: by.and_then(number) })
     }
@@ -318,6 +325,22 @@ mod tests {
         );
         let halves = "in 100 allow tcp 443 10.0.0.0/8; out 100 allow tcp 1024-65535 10.0.0.0/9; out 110 allow tcp 1024-65535 10.128.0.0/9";
         assert_eq!(of(halves), Vec::<String>::new(), "together they cover it");
+    }
+
+    #[test]
+    fn what_is_advised_stands_before_every_deny_of_its_ports() {
+        // 1024-32767 meet the default deny, 32768-61000 rule 180: at 190 the answers to Linux clients would still be dropped.
+        let found = told("in 100 allow tcp 443 0.0.0.0/0; out 180 deny tcp 32768-61000 0.0.0.0/0");
+        assert_eq!(found.len(), 1, "{found:?}");
+        let number = found[0].advice.trim_start_matches("add outbound rule ").split(':').next().unwrap();
+        assert!(number.parse::<u32>().unwrap() < 180, "{}", found[0].advice);
+        let mended = format!(
+            "in 100 allow tcp 443 0.0.0.0/0; out 180 deny tcp 32768-61000 0.0.0.0/0; out {number} allow tcp 1024-65535 0.0.0.0/0"
+        );
+        assert!(!of(&mended).iter().any(|one| one.contains("nacl_return_path")), "{:?}", of(&mended));
+        // What is denied by name stays so.
+        let by_name = told("in 100 allow tcp 443 0.0.0.0/0; out 50 deny all 198.51.100.0/24");
+        assert!(by_name.iter().any(|one| one.advice.starts_with("add outbound rule 60")), "{by_name:?}");
     }
 
     #[test]

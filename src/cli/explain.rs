@@ -11,7 +11,7 @@ use super::config::{held, parse_time, print, text_column};
 use super::engine::{EngineArgs, network};
 use super::{Global, Printer, exit};
 use crate::net::{ICMP, ICMPV6, TCP, protocol_number};
-use crate::network::{Timestamp, View};
+use crate::network::{Network, Timestamp, View};
 use crate::sql::attribution::NetworkSource;
 use crate::sql::output::OutputFormat;
 use crate::trace::{Flow, Trace, trace};
@@ -19,10 +19,10 @@ use crate::trace::{Flow, Trace, trace};
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Who starts the flow
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     src: IpAddr,
     /// With whom: a private or a public address
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = parse_address)]
     dst: IpAddr,
     /// The client's port [default: those that clients usually have]
     #[arg(long, value_name = "PORT")]
@@ -36,7 +36,7 @@ pub struct ExplainArgs {
     /// ICMP type, or type/code
     #[arg(long, value_name = "TYPE", value_parser = parse_icmp)]
     icmp_type: Option<(u8, Option<u8>)>,
-    /// The interface that is meant, where several hold one of the addresses
+    /// The interface that is meant, by its id or name, where several hold one of the addresses
     #[arg(long, value_name = "ID")]
     eni: Option<String>,
     /// By the configuration as it was then, and with the log records around then (UTC) [default: the newest]
@@ -70,6 +70,33 @@ fn code_of_echo(protocol: u8, kind: u8) -> Option<u8> {
     matches!((protocol, kind), (ICMP, 8 | 0) | (ICMPV6, 128 | 129)).then_some(0)
 }
 
+fn parse_address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| {
+        "expected an address such as 10.0.0.10 (flowq config show NAME tells those of an interface)"
+            .to_owned()
+    })
+}
+
+/// The interface of an id, or of the name that people call it by.
+fn interface_of(network: &Network, text: &str, view: View) -> Result<String, String> {
+    if network.interfaces.timeline(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let all = network.interfaces.all(view).map(|found| found.value);
+    let mut named: Vec<&str> = all
+        .filter(|interface| network.interface_name(interface, view) == Some(text))
+        .map(|interface| interface.id.as_str())
+        .collect();
+    named.sort_unstable();
+    match named.as_slice() {
+        [one] => Ok((*one).to_owned()),
+        [] => Err(format!("no interface of the configuration is called {text}")),
+        several => {
+            Err(format!("{text} is the name of several: {} (--eni takes one of these)", several.join(", ")))
+        }
+    }
+}
+
 pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let protocol = match (args.proto, args.icmp_type) {
         // People say icmp for both.
@@ -83,10 +110,26 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         (Some(protocol), _) => protocol,
         (None, None) => TCP,
     };
+    if (args.sport.is_some() || args.dport.is_some()) && matches!(protocol, ICMP | ICMPV6) {
+        printer.error("--sport and --dport are not for icmp, which has no ports");
+        return Ok(exit::USAGE);
+    }
     if args.icmp_type.is_some() && !matches!(protocol, ICMP | ICMPV6) {
         printer.error("--icmp-type is for icmp only (leave --proto away)");
         return Ok(exit::USAGE);
     }
+    let network = match network(&args.engine.options, global, printer)? {
+        NetworkSource::Given(network) => network,
+        _ => Arc::new(held(global)?.network),
+    };
+    let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
+    let interface = match args.eni.as_deref().map(|text| interface_of(&network, text, view)).transpose() {
+        Ok(interface) => interface,
+        Err(error) => {
+            printer.error(&error);
+            return Ok(exit::USAGE);
+        }
+    };
     let flow = Flow {
         src: args.src,
         dst: args.dst,
@@ -94,13 +137,8 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         src_port: args.sport,
         dst_port: args.dport,
         icmp: args.icmp_type.map(|(kind, code)| (kind, code.or_else(|| code_of_echo(protocol, kind)))),
-        interface: args.eni.clone(),
+        interface,
     };
-    let network = match network(&args.engine.options, global, printer)? {
-        NetworkSource::Given(network) => network,
-        _ => Arc::new(held(global)?.network),
-    };
-    let view = View { at: args.at.unwrap_or(Timestamp::MAX), after: false };
     let mut trace = match trace(&network, flow, view) {
         Ok(trace) => trace,
         // What was asked cannot be answered, whatever is read.

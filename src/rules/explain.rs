@@ -155,8 +155,8 @@ pub fn check_groups<'n>(
                 continue;
             }
             let (matched, mismatch) = match_rule(rule, packet, identity, &lists);
-            let elsewhere =
-                of_traffic(mismatch) && remote_holds(rule, packet, identity, &lists) == Some(Ternary::No);
+            let elsewhere = of_traffic(mismatch)
+                && remote_holds(rule, packet, identity, &lists).is_none_or(|holds| holds == Ternary::No);
             check.checks.push((at, RuleCheck { index, matched, mismatch, elsewhere }));
             match matched {
                 Ternary::Yes => check.matching.push((at, index)),

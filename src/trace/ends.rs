@@ -37,8 +37,8 @@ impl<'n> Walk<'n> {
     }
 
     fn joined(&self, one: Holder<'_>, other: Holder<'_>) -> Joined {
-        // Over public addresses it does not matter which VPC they are in.
-        let (Some(near), Some(far), false) = (&one.0.vpc_id, &other.0.vpc_id, one.1 || other.1) else {
+        // To a public address it does not matter which VPC it is in; to a private one no source is translated.
+        let (Some(near), Some(far), false) = (&one.0.vpc_id, &other.0.vpc_id, other.1) else {
             return Joined::Not;
         };
         let attached = || {

@@ -2,7 +2,7 @@
 
 use super::mend::by_reference;
 use super::walk::{End, Local, Walk};
-use super::{ClientLine, Layer, RuleLine, Stage, Way};
+use super::{ClientLine, Layer, RuleLine, Stage, Way, icmp_answer};
 use crate::attribute::{group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
@@ -308,11 +308,10 @@ impl Walk<'_> {
         all.next()
     }
 
-    /// Whether what is asked about has an answer: of ICMP only echo does.
+    /// Whether what is asked about has an answer: of ICMP only requests do.
     fn has_answer(&self) -> bool {
         match (self.flow.protocol, self.flow.icmp) {
-            (ICMP, Some((kind, _))) => kind == 8,
-            (ICMPV6, Some((kind, _))) => kind == 128,
+            (protocol @ (ICMP | ICMPV6), Some((kind, _))) => icmp_answer(protocol, kind).is_some(),
             _ => true,
         }
     }

@@ -49,6 +49,11 @@ impl Walk<'_> {
         }
         let route = self.best_route(local, remote)?.route?.0;
         let id = Some(route.target).filter(|target| target.starts_with("nat-") && remote.is_ipv4())?;
+        Some(self.nat_named(&id))
+    }
+
+    /// A NAT gateway by its id.
+    pub(super) fn nat_named(&mut self, id: &str) -> Nat {
         // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
         let interface = self.network.interfaces.all(self.view).find(|found| {
             let words = found.value.description.as_deref().unwrap_or_default().split_whitespace();
@@ -59,7 +64,7 @@ impl Walk<'_> {
             let rules = self.engine.interface(&interface, self.view)?;
             Some(Local { rules, own, by_public: false })
         });
-        Some(Nat { id, local })
+        Nat { id: id.to_owned(), local }
     }
 
     /// The stages between the source's subnet and the target's, towards the target.

@@ -167,10 +167,33 @@ impl Trace {
             Way::There => flags & SYN != 0 && flags & ACK == 0,
             Way::Back => flags & SYN != 0,
         });
-        let passed = self.stages.iter().take(last.saturating_add(1));
+        // What goes back has come past the filters of its own direction (spec 8.10). Only a SYN-ACK shows that the flow itself
+        // got through: whatever else goes back may have begun the other way.
+        let answers = record.tcp_flags.is_some_and(|flags| flags & (SYN | ACK) == SYN | ACK);
+        let shown = |stage: &&Stage| way == Way::There || answers || stage.way == Way::Back;
+        let passed = self.stages.iter().take(last.saturating_add(1)).filter(shown);
         passed
             .into_iter()
             .find(|stage| stage.outcome == Decision::Deny && (begins || stage.layer != Layer::SecurityGroup))
+    }
+
+    /// What to say where the flow is the answer to one that was accepted the other way: somebody asks about the record that
+    /// was rejected, as it stands in the log.
+    pub fn answer_to(&self) -> Option<String> {
+        let begins = |record: &&LogRecord| {
+            record.action == "ACCEPT"
+                && record.tcp_flags.is_some_and(|flags| flags & (SYN | ACK) == SYN)
+                && self.way_of(record) == Some(Way::Back)
+        };
+        self.flow.src_port?;
+        let record = self.logged.as_ref()?.records.iter().find(begins)?;
+        let (src, dst) = (&record.src, &record.dst);
+        let (from, to) = (record.src_port?, record.dst_port?);
+        Some(format!(
+            "this is the answer to {src} port {from} to {dst} port {to}, which {} accepted at {}: groups let answers pass, and \
+             network ACLs judge each packet (ask about that flow for the whole way)",
+            record.interface, record.start
+        ))
     }
 
     /// Whether a record goes there or back. One of its addresses may be rewritten, then the other tells.

@@ -2,12 +2,17 @@
 
 use std::net::IpAddr;
 
-use super::Stage;
 use super::walk::{Local, Walk};
 use crate::attribute::{Fix, quoted, resource};
 use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, Route, RouteTable};
 use crate::rules::InterfaceRules;
+
+/// A change to a route table, and what the route then leads to.
+pub(super) struct Mended {
+    pub(super) fix: Fix,
+    pub(super) target: String,
+}
 
 /// What a route could lead to, and to which block.
 struct Carrier {
@@ -25,7 +30,7 @@ impl Walk<'_> {
         far: Option<&Local>,
         table: &RouteTable,
         dead: Option<&Route>,
-    ) -> Result<Fix, String> {
+    ) -> Result<Mended, String> {
         let Some(Carrier { target, block }) = self.carrier(local, remote, far, dead) else {
             let vpc = local.rules.interface.vpc_id.as_deref().unwrap_or("the VPC");
             let needed = match (is_internet(&remote), remote.is_ipv4()) {
@@ -58,7 +63,7 @@ impl Walk<'_> {
         let (verb, word) =
             if dead.is_some() { ("replace-route", "replace") } else { ("create-route", "add") };
         let id = &table.id;
-        Ok(Fix {
+        let fix = Fix {
             text: format!("{word} the route of {id} to {to}: over {target}"),
             command: format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
             terraform: resource(
@@ -66,7 +71,8 @@ impl Walk<'_> {
                 &format!("{id} {to}"),
                 &[("route_table_id", quoted(id)), (attribute, quoted(&to)), (by_attribute, quoted(&target))],
             ),
-        })
+        };
+        Ok(Mended { fix, target })
     }
 
     /// Whether what a route leads to is gone.
@@ -183,15 +189,5 @@ pub(super) fn by_reference(fix: Fix, remote: &IpAddr, peer: &str) -> Fix {
         text: format!("{}, for {peer}, which what connects carries", fix.text),
         command: fix.command.replace(&by_address, &by_group),
         terraform: format!("{header}\n{arguments}}}"),
-    }
-}
-
-impl Stage {
-    /// Notes the fix, or what is missing for one.
-    pub(super) fn mended(&mut self, found: Result<Fix, String>) {
-        match found {
-            Ok(fix) => self.fix = Some(fix),
-            Err(missing) => self.reason = format!("{}; {missing}", self.reason),
-        }
     }
 }

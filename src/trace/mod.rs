@@ -29,12 +29,15 @@ mod regressions_answers;
 #[cfg(test)]
 mod regressions_fixes;
 #[cfg(test)]
+mod regressions_paths;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::attribute::Fix;
+use crate::net::{ICMP, ICMPV6};
 use crate::rules::{Decision, Direction, Ternary};
 
 pub use logged::{LogRecord, Logged, Window};
@@ -90,6 +93,17 @@ pub enum TraceError {
         /// The other.
         dst: IpAddr,
     },
+}
+
+/// The answer to an ICMP message of this type; `None` where it has none (RFC 792, RFC 4443).
+fn icmp_answer(protocol: u8, kind: u8) -> Option<(u8, Option<u8>)> {
+    match (protocol, kind) {
+        (ICMP, 8) => Some((0, Some(0))),
+        // Timestamp, information and address mask requests.
+        (ICMP, 13 | 15 | 17) => Some((kind.saturating_add(1), Some(0))),
+        (ICMPV6, 128) => Some((129, Some(0))),
+        _ => None,
+    }
 }
 
 /// Towards the destination, or back with the answers.

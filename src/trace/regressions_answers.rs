@@ -294,3 +294,67 @@ fn stages_are_told_by_the_names_of_interfaces() {
     let stage = found.json()["stages"].as_array().unwrap().iter().find(|one| one["at"] == "eni-a").cloned();
     assert_eq!(stage.unwrap()["name"], "web-1");
 }
+
+#[test]
+fn a_request_that_was_accepted_does_not_contradict_the_deny_of_its_answer() {
+    // 8.10: what was accepted satisfies the filters of its own direction, and the list keeps no state.
+    let lines =
+        ["nacl acl-1 vpc-1 subnet-1", "acl-1 in 100 allow tcp 443 0.0.0.0/0", "sg-1 out all 0.0.0.0/0"];
+    let eni = "eni eni-a subnet-1 10.0.1.10 groups=sg-1 public=192.0.2.10\nroute subnet-1 0.0.0.0/0 igw-1";
+    let network = Fixture::new(&format!(
+        "vpc vpc-1 10.0.0.0/16\nsubnet subnet-1 vpc-1 10.0.1.0/24\n{}\n{eni}",
+        lines.join("\n")
+    ))
+    .network();
+    let mut asked = flow("10.0.1.10", "203.0.113.44", 51_090);
+    asked.src_port = Some(443);
+    let mut found = traced(&network, asked);
+    assert_eq!(found.blockers().next().map(|stage| stage.layer), Some(Layer::NetworkAcl));
+    let mut with = |flags: Option<i64>| {
+        let record = LogRecord {
+            start: "2026-01-15T10:00:00Z".into(),
+            interface: "eni-a".into(),
+            src: "203.0.113.44".into(),
+            src_port: Some(51_090),
+            dst: "10.0.1.10".into(),
+            dst_port: Some(443),
+            action: "ACCEPT".into(),
+            tcp_flags: flags,
+            ..LogRecord::default()
+        };
+        found.logged = Some(Logged { found: 1, records: vec![record], ..Logged::default() });
+        (found.contradiction(), found.answer_to())
+    };
+    let (contradiction, answer_to) = with(Some(2));
+    assert_eq!(contradiction, None);
+    let told = "this is the answer to 203.0.113.44 port 51090 to 10.0.1.10 port 443, which eni-a accepted";
+    assert!(answer_to.clone().unwrap_or_default().starts_with(told), "{answer_to:?}");
+    // Without flags, and in the middle of a connection, nobody knows which end began.
+    assert_eq!((with(None), with(Some(16))), ((None, None), (None, None)));
+    // A SYN-ACK that came in shows that the SYN went out.
+    assert!(with(Some(18)).0.is_some_and(|told| told.contains("(network_acl at subnet-1)")));
+}
+
+#[test]
+fn within_the_vpc_no_address_is_translated() {
+    // Only the internet gateway maps a private address to its public one: 10.0.2.20 asked for by its Elastic address is seen
+    // as 10.0.2.20, for which the reference holds.
+    let lines = [
+        ANSWERS,
+        "route subnet-1 0.0.0.0/0 igw-1",
+        "route subnet-1 10.0.0.0/16 local",
+        "route subnet-2 0.0.0.0/0 igw-1",
+        "route subnet-2 10.0.0.0/16 local",
+        "sg-1 in tcp 5432 sg-2",
+        "eni eni-a subnet-1 10.0.1.10 groups=sg-1 public=192.0.2.10",
+        "eni eni-b subnet-2 10.0.2.20 groups=sg-2 public=192.0.2.20",
+    ];
+    let network = network(&lines);
+    let found = traced(&network, flow("192.0.2.20", "10.0.1.10", 5432));
+    assert_eq!((found.outcome(), blockers(&found)), (Decision::Allow, Vec::new()), "{}", found.text());
+    assert!(
+        found.text().contains("192.0.2.20 is its address on the internet only: 10.0.1.10 sees 10.0.2.20")
+    );
+    // By public addresses on both sides it goes over the internet gateway.
+    assert_eq!(traced(&network, flow("192.0.2.20", "192.0.2.10", 5432)).outcome(), Decision::Deny);
+}

@@ -99,10 +99,11 @@ impl Trace {
             }
         }
         let fixed = self.stages.iter().any(|stage| stage.fix.is_some());
-        for stage in self.unmended().filter(|_| fixed) {
+        let alone = if fixed { "what follows does not suffice alone: " } else { "" };
+        for stage in self.unmended() {
             let _ = writeln!(
                 out,
-                "what follows does not suffice alone: there is no fix here for {} at {}: {}",
+                "{alone}there is no fix here for {} at {}: {}",
                 stage.layer,
                 stage.place(),
                 stage.reason
@@ -131,7 +132,7 @@ impl Trace {
                 }
             }
         }
-        if let Some(text) = self.contradiction() {
+        for text in self.contradiction().into_iter().chain(self.answer_to()) {
             let _ = writeln!(out, "{text}");
         }
         for text in &self.not_checked {
@@ -164,6 +165,7 @@ impl Trace {
                 "records": logged.records.iter().map(LogRecord::json).collect::<Vec<_>>(),
             })),
             "contradiction": self.contradiction(),
+            "answer_to": self.answer_to(),
             "not_checked": self.not_checked,
         })
     }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::mend::Mended;
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::Fix;
@@ -119,16 +120,18 @@ impl Walk<'_> {
             let reason = format!("{} has no route to {remote}", table.id);
             let outcome = if may_be_elsewhere { Decision::Unknown } else { Decision::Deny };
             let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
+            let mut hop = Hop::Other;
             if outcome == Decision::Deny {
-                stage.mended(self.mend_route(local, remote, far, &table, None));
+                hop = self.mended(&mut stage, way, self.mend_route(local, remote, far, &table, None), far);
             }
             self.stages.push(stage);
-            return Hop::Other;
+            return hop;
         };
-        let (outcome, reason, hop) = self.target(way, local, remote, far, &route);
+        let (outcome, reason, mut hop) = self.target(way, local, remote, far, &route);
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
         if outcome == Decision::Deny && self.is_dead(&route) {
-            stage.mended(self.mend_route(local, remote, far, &table, Some(&route)));
+            hop =
+                self.mended(&mut stage, way, self.mend_route(local, remote, far, &table, Some(&route)), far);
         }
         if outcome == Decision::Deny && route.target.starts_with("eni-") && self.checks(&route.target) {
             stage.fix = Some(unchecked(&route.target));
@@ -136,6 +139,42 @@ impl Walk<'_> {
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);
         hop
+    }
+
+    /// Notes what mends a route, or what is missing for that, and says where it then leads: what lies there is looked at too,
+    /// so that what is proposed suffices.
+    fn mended(
+        &mut self,
+        stage: &mut Stage,
+        way: Way,
+        found: Result<Mended, String>,
+        far: Option<&Local>,
+    ) -> Hop {
+        let target = match found {
+            Ok(Mended { fix, target }) => {
+                stage.fix = Some(fix);
+                target
+            }
+            Err(missing) => {
+                stage.reason = format!("{}; {missing}", stage.reason);
+                return Hop::Other;
+            }
+        };
+        match target.split('-').next().unwrap_or_default() {
+            "igw" => Hop::Internet,
+            "eigw" if way == Way::There => Hop::EgressOnly,
+            "nat" if way == Way::There && far.is_none() => {
+                self.nat = Some(self.nat_named(&target));
+                Hop::Nat(target)
+            }
+            "tgw" => Hop::Transit(target),
+            "nat" => {
+                self.not_checked
+                    .push(format!("what lies behind {target}, to which the proposed route leads"));
+                Hop::Other
+            }
+            _ => Hop::Other,
+        }
     }
 
     fn target(
@@ -298,14 +337,12 @@ impl Walk<'_> {
             );
         }
         let vpc = far.vpc_id.as_deref().and_then(|vpc| self.network.vpcs.get(vpc, self.view));
-        let cidrs = match (far.cidrs.is_empty(), vpc) {
-            (true, Some(vpc)) => vpc.value.cidrs.clone(),
-            _ => far.cidrs.clone(),
-        };
-        if cidrs.iter().any(|cidr| cidr.contains(&remote)) {
+        // Not every form of a peering connection shows the blocks of both families.
+        let blocks = || far.cidrs.iter().chain(vpc.iter().flat_map(|vpc| &vpc.value.cidrs));
+        if blocks().any(|cidr| cidr.contains(&remote)) {
             return (Decision::Allow, format!("over {id}"));
         }
-        if cidrs.is_empty() {
+        if blocks().next().is_none() {
             return (Decision::Unknown, format!("the blocks behind {id} are not in the configuration"));
         }
         (Decision::Deny, format!("{remote} is not in the VPC behind {id}, and peering is not transitive"))

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::gateway::Nat;
 use super::mend::group_of_peer;
 use super::route::{Best, Hop};
-use super::{Flow, Layer, Stage, Trace, TraceError, Way};
+use super::{Flow, Layer, Stage, Trace, TraceError, Way, icmp_answer};
 use crate::attribute::AddedEntries;
 use crate::net::{ICMP, ICMPV6, is_internet};
 use crate::network::{Network, View};
@@ -67,8 +67,31 @@ pub(super) struct Walk<'n> {
     pub(super) handed_on_by: Vec<String>,
 }
 
-/// Traces a flow through the configuration of a moment.
+/// Traces a flow through the configuration of a moment. Between two captures that differ the earlier one is taken, and what the
+/// later one says is told where it says something else.
 pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceError> {
+    let mut found = trace_in(network, flow.clone(), view)?;
+    let later = View { after: true, ..view };
+    if !view.after && network.views(view.at, view.at).contains(&later) {
+        let other = trace_in(network, flow, later).map(|other| other.outcome());
+        let said = match other {
+            Ok(outcome) if outcome == found.outcome() => None,
+            Ok(Decision::Allow) => Some("it passes"),
+            Ok(Decision::Deny) => Some("it is blocked"),
+            Ok(_) => Some("it cannot be told"),
+            Err(_) => Some("the addresses are others'"),
+        };
+        let text = |said| {
+            format!(
+                "what changed between the captures before and after that time, and when: by the later one {said}"
+            )
+        };
+        found.not_checked.extend(said.map(text));
+    }
+    Ok(found)
+}
+
+fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceError> {
     let (src, dst) = (flow.src, flow.dst);
     if src.is_ipv4() != dst.is_ipv4() {
         return Err(TraceError::Family { src, dst });
@@ -102,6 +125,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         let interface = &end.local.as_ref()?.rules.interface;
         Some((interface.id.clone(), interface.subnet_id.clone()))
     });
+    let asked_for = walk.untranslated(&mut source, &target);
     if let Some(local) = source.local.clone() {
         walk.nat = walk.nat_of(&local, dst);
     }
@@ -114,6 +138,16 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
         side.dedup();
     }
     walk.addresses(&mut source, &mut target);
+    if let Some(public) = asked_for {
+        let reason = format!("{public} is its address on the internet only: {dst} sees {}", source.seen);
+        walk.stages.push(Stage::new(
+            Way::There,
+            Layer::Address,
+            source.seen.to_string(),
+            Decision::Allow,
+            reason,
+        ));
+    }
     walk.there(&source, &target);
     walk.balanced(&source, &target);
     walk.back(&source, &target);
@@ -130,6 +164,18 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
 }
 
 impl Walk<'_> {
+    /// A source that was asked for by its public address keeps its private one on the way to a private address: only an
+    /// internet gateway translates, and it carries no private addresses. Gives the public one.
+    fn untranslated(&self, source: &mut End, target: &End) -> Option<IpAddr> {
+        let to_private = match &target.local {
+            Some(local) => !local.by_public,
+            None => !is_internet(&target.seen),
+        };
+        let local = source.local.as_mut().filter(|local| local.by_public && to_private)?;
+        local.by_public = false;
+        Some(std::mem::replace(&mut source.seen, local.own))
+    }
+
     /// Whose addresses these are, and whether one can reach the other at all.
     fn addresses(&mut self, source: &mut End, target: &mut End) {
         let service = source.local.as_ref().and_then(|local| local.rules.unfiltered(&target.seen));
@@ -179,6 +225,13 @@ impl Walk<'_> {
                 ),
             };
             self.stages.push(Stage::new(Way::There, Layer::Address, local.own.to_string(), outcome, reason));
+        }
+        if is_outside
+            && let Some(local) = target.local.as_ref().filter(|local| local.rules.interface.denies_internet)
+        {
+            let reason = "its DenyAllIgwTraffic drops what comes from the internet";
+            let at = local.rules.interface.id.clone();
+            self.stages.push(Stage::new(Way::There, Layer::Address, at, Decision::Deny, reason));
         }
         if is_outside
             && let Some(local) = target.local.clone()
@@ -308,17 +361,18 @@ impl Walk<'_> {
     }
 
     fn back(&mut self, source: &End, target: &End) {
-        // Of ICMP only echo has answers; the answer's type is known with the request's.
-        let icmp = match (self.flow.protocol, self.flow.icmp) {
-            (ICMP, Some((8, _))) => Some((0, Some(0))),
-            (ICMPV6, Some((128, _))) => Some((129, Some(0))),
-            (ICMP | ICMPV6, Some((kind, _))) => {
+        // The answer's type is known with the request's.
+        let asked = self.flow.icmp.filter(|_| matches!(self.flow.protocol, ICMP | ICMPV6));
+        let answered = asked.map(|(kind, _)| (kind, icmp_answer(self.flow.protocol, kind)));
+        let icmp = match answered {
+            Some((_, Some(answer))) => Some(answer),
+            Some((kind, None)) => {
                 let reason = format!("ICMP type {kind} has no answer");
                 let at = target.seen.to_string();
                 self.stages.push(Stage::new(Way::Back, Layer::Address, at, Decision::NotApplicable, reason));
                 return;
             }
-            _ => None,
+            None => None,
         };
         let Flow { protocol, src_port, .. } = self.flow;
         let answer = |direction, remote| Packet { direction, remote, protocol, port: src_port, icmp };

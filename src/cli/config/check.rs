@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::{held, parse_time, print, text_column, time_text};
 use crate::audit::{self, Severity};
+use crate::cli::printer::counted;
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Timestamp, View};
@@ -94,9 +95,9 @@ pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Resu
     print(columns, &printer.laid_out(CHANGES))?;
     let to = args.to.map_or_else(|| "the newest".to_owned(), time_text);
     printer.note(&format!(
-        "{} changes from {} to {to} (an object counts as added or removed only where AWS Config or a capture of \
+        "{} from {} to {to} (an object counts as added or removed only where AWS Config or a capture of \
          everything tells so)",
-        changes.len(),
+        counted(changes.len() as u64, "change"),
         time_text(args.from)
     ));
     Ok(0)

@@ -45,6 +45,8 @@ pub struct NetworkInterface {
     pub source_dest_check: Option<bool>,
     /// Instance it is attached to.
     pub instance_id: Option<String>,
+    /// What comes from the internet is dropped (`DenyAllIgwTraffic`).
+    pub denies_internet: bool,
     /// Idle timeout of established TCP, seconds, if set on the interface.
     pub tcp_established_timeout: Option<i64>,
     /// Timeout of one-way UDP, seconds, if set.

@@ -249,6 +249,7 @@ impl NetworkBuilder {
             source_dest_check: node.flag("SourceDestCheck"),
             instance_id: (node.get("Attachment").and_then(|attachment| attachment.text("InstanceId")))
                 .or_else(|| instance.map(str::to_string)),
+            denies_internet: node.flag("DenyAllIgwTraffic").unwrap_or(false),
             tcp_established_timeout: timeout("TcpEstablishedTimeout"),
             udp_timeout: timeout("UdpTimeout"),
             udp_stream_timeout: timeout("UdpStreamTimeout"),
