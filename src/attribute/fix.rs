@@ -2,8 +2,11 @@
 //! an `aws` command and as a Terraform resource.
 
 use crate::net::{Prefix, TCP, UDP};
-use crate::network::NACL_UNPLACED;
-use crate::rules::{CompiledAcl, Direction, InterfaceRules, Packet, check_acl, free_number, taken_numbers};
+use crate::network::{NACL_UNPLACED, NaclEntry, Traffic};
+use crate::rules::{
+    CompiledAcl, Decision, Direction, InterfaceRules, Packet, check_acl, free_number, taken_numbers,
+};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// One change. A suggestion about reachability, not a recommendation to open access.
@@ -90,6 +93,30 @@ fn fix_icmp(packet: &Packet) -> (i32, i32) {
     (i32::from(kind), code.map_or(-1, i32::from))
 }
 
+/// The number of the first entry that denies the packet, or any of these ports, or may: what is added stands in front of it.
+fn first_in_the_way(list: &[NaclEntry], packet: &Packet, ports: Option<(u16, u16)>) -> Option<u32> {
+    let mut asked: BTreeSet<Option<u16>> = BTreeSet::new();
+    if let Some((from, to)) = ports {
+        // Between the borders of entries the decision is the same.
+        let of_protocol = list.iter().filter_map(|entry| match &entry.traffic {
+            Traffic::Ports { protocol, ports } if *protocol == packet.protocol => Some(ports),
+            _ => None,
+        });
+        let borders = of_protocol.flat_map(|ports| [Some(ports.first()), ports.last().checked_add(1)]);
+        let borders = borders.flatten().filter(|port| (from..=to).contains(port));
+        asked.extend(borders.chain([from]).map(Some));
+    }
+    let deciding = |port: Option<u16>| {
+        let check = check_acl(list, &Packet { port, ..*packet });
+        let open = port == packet.port || check.decision != Decision::Allow;
+        let deciding: Vec<&NaclEntry> = check.deciding.iter().filter_map(|at| list.get(*at)).collect();
+        if open { deciding } else { Vec::new() }
+    };
+    asked.insert(packet.port);
+    let deciding = asked.into_iter().flat_map(deciding);
+    deciding.filter(|entry| !entry.is_default()).map(|entry| entry.number).min()
+}
+
 /// The entry to add to the list of the packet's direction, in front of the entry that denies it. `added` are those of the
 /// same report.
 pub(crate) fn list_fix(
@@ -102,16 +129,13 @@ pub(crate) fn list_fix(
     let (acl, direction) = (compiled.acl.id.as_str(), packet.direction);
     let list = compiled.list(direction, packet.family());
     list.iter().find(|entry| entry.number == denied_by)?;
-    // In front of what denies it, and of what may.
-    let check = check_acl(list, packet);
-    let deciding = check.deciding.iter().filter_map(|at| list.get(*at));
-    let before = deciding.filter(|entry| !entry.is_default()).map(|entry| entry.number).min();
+    let (ports, icmp) = (fix_ports(packet, is_response), fix_icmp(packet));
+    let before = first_in_the_way(list, packet, ports);
     if before == Some(NACL_UNPLACED) {
         return Some(Fix::in_words(format!(
             "read {acl} again: where one of its entries stands could not be read"
         )));
     }
-    let (ports, icmp) = (fix_ports(packet, is_response), fix_icmp(packet));
     let wanted = Wanted {
         acl: acl.to_owned(),
         direction,

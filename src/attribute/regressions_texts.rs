@@ -177,3 +177,17 @@ fn a_list_that_does_not_apply_lets_nothing_pass() {
     assert!(found.text.contains("no network ACL applies between its ends"), "{}", found.text);
     assert!(!found.text.contains("lets it pass"), "{}", found.text);
 }
+
+#[test]
+fn an_entry_for_answers_stands_in_front_of_every_deny_of_its_ports() {
+    // 8.9: a number below the denying rule. The answer's own port is dropped by the last entry, others of the range by 180.
+    let network = two("acl-2 in 100 allow all 0.0.0.0/0\nacl-2 out 100 allow tcp 443 0.0.0.0/0
+         acl-2 out 180 deny tcp 40000-41000 0.0.0.0/0\nsg-b in tcp 443 0.0.0.0/0");
+    let found = with(
+        &network,
+        "eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 ACCEPT 0
+         > eni-b out tcp 10.0.2.20:443 198.51.100.7:51000 18 REJECT 0",
+        "NACL PROVEN NACL_DEFAULT_DENY RESPONSE_OF_ACCEPTED_FLOW",
+    );
+    assert!(commands(&found)[0].contains("--rule-number 175 "), "{:?}", found.fixes);
+}
