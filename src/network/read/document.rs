@@ -176,7 +176,9 @@ pub struct ReadOptions {
     pub plan_side: PlanSide,
     /// The side of a plan is compared with the other one, and not taken for all there is: entries of network ACLs and
     /// groups of interfaces that the plan does not hold itself are kept as parts of these
-    /// ([`NetworkAcl::is_part`], [`NetworkInterface::is_part`]), and what the plan leaves out of a side is nothing.
+    /// ([`NetworkAcl::is_part`](crate::network::NetworkAcl::is_part),
+    /// [`NetworkInterface::is_part`](crate::network::NetworkInterface::is_part)), and what the plan leaves out of a side is
+    /// nothing.
     pub compared: bool,
 }
 
