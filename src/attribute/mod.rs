@@ -50,5 +50,6 @@ pub use tracking::reach;
 pub use verdict::{Attribution, Blocker, Cause, CauseSet, Confidence, Few, ReasonCode, Verdict};
 pub use versions::{is_steady, zone};
 pub use wanted::{
-    HashFilter, address_hash, flow_hash, name_hash, pair_hash, service_hash, zone_hash, zone_pair_hash,
+    HashFilter, Hashed, address_hash, flow_hash, name_hash, pair_hash, service_hash, zone_hash,
+    zone_pair_hash,
 };

@@ -3,7 +3,7 @@
 use super::evidence::{Evidence, OTHER_TIMEOUT, Timeouts};
 use super::record::{Record, Role};
 use crate::net::{TCP, UDP};
-use crate::network::{Origin, Remote, SecurityGroup, Traffic, View};
+use crate::network::{Origin, Remote, SecurityGroup, View};
 use crate::rules::{Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -132,10 +132,6 @@ pub(crate) fn is_untracked(groups: &[Arc<SecurityGroup>], packet: &Packet) -> bo
     };
     let enabling = to_all(packet.direction.is_egress())
         .any(|rule| match_traffic(&rule.traffic, packet).0 == Ternary::Yes);
-    let answering = to_all(!packet.direction.is_egress()).any(|rule| match &rule.traffic {
-        Traffic::All => true,
-        Traffic::Ports { protocol, ports } => *protocol == packet.protocol && ports.is_all(),
-        _ => false,
-    });
+    let answering = to_all(!packet.direction.is_egress()).any(|rule| rule.traffic.is_all_of(packet.protocol));
     enabling && answering
 }

@@ -4,6 +4,7 @@
 //! each record. What it lets through by accident is kept by the [index](super::EvidenceIndex) under its own key, where
 //! nobody looks for it; nothing that is wanted is ever held back.
 
+use crate::net::{TCP, UDP};
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use std::net::IpAddr;
@@ -78,6 +79,57 @@ pub fn pair_hash(interface: u64, remote: u64) -> u64 {
 #[inline]
 pub fn zone_pair_hash(zone: u64, remote: u64) -> u64 {
     pair_hash(zone ^ SALT[4], remote)
+}
+
+/// What the hashes of a record are made of: its addresses and interface by their own hashes, 0 for what it does not show.
+#[derive(Debug, Clone, Copy)]
+pub struct Hashed {
+    /// Its interface.
+    pub interface: u64,
+    /// The network ACL or subnet in which other interfaces' ACCEPTs count, where there is one.
+    pub zone: Option<u64>,
+    /// IANA's protocol number.
+    pub protocol: u8,
+    /// The way that it went.
+    pub direction: Direction,
+    /// Source and destination of the leg at the interface.
+    pub ends: [u64; 2],
+    /// Those that the packets carried.
+    pub packet_ends: [u64; 2],
+    /// Ports of source and destination; 0 for both where they are not known.
+    pub ports: (u16, u16),
+}
+
+impl Hashed {
+    /// The hashes of its flow, of its service, and of the service in its zone, as far as it shows them. `alias` stands for the
+    /// interface's own side where that may be any of several addresses.
+    #[inline]
+    pub fn wanted(&self, alias: impl FnOnce() -> Option<u64>) -> [Option<u64>; 3] {
+        let Hashed { interface, zone, protocol, direction, ends, packet_ends, ports } = *self;
+        let ([src, dst], [packet_src, packet_dst]) = (ends, packet_ends);
+        let (own_packet, own_leg, leg, packet) = match direction {
+            Direction::Ingress => (packet_dst, dst, src, packet_src),
+            Direction::Egress => (packet_src, src, dst, packet_dst),
+        };
+        // A format may have the packets' addresses alone, or one of them, which only one direction shows then.
+        let first_of = |one: u64, other: u64| if one != 0 { one } else { other };
+        let own = match packet_src != 0 && packet_dst != 0 {
+            true => own_packet,
+            false => alias().unwrap_or_else(|| first_of(own_leg, own_packet)),
+        };
+        let far = first_of(leg, packet);
+        let (from, to) = if direction.is_egress() { (own, far) } else { (far, own) };
+        let (has_ports, uses_ports) = (ports != (0, 0), matches!(protocol, TCP | UDP));
+        let flow = (own != 0 && far != 0 && (has_ports || !uses_ports))
+            .then(|| flow_hash(interface, protocol, (from, ports.0), (to, ports.1)));
+        let remote = first_of(packet, leg);
+        if !uses_ports || !has_ports || remote == 0 {
+            return [flow, None, None];
+        }
+        let service = service_hash(interface, protocol, direction, remote, ports.1);
+        let in_zone = zone.map(|zone| zone_hash(zone, protocol, direction, remote, ports.1));
+        [flow, Some(service), in_zone]
+    }
 }
 
 /// Seconds of a stretch of time, as a power of two: an aggregation interval (60 or 600 s) touches one or two.

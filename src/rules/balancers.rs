@@ -2,7 +2,7 @@
 //! balancer's group lets such packets pass (spec 5.5), whoever the client is; the record there does not show which way they came.
 
 use super::owners::Asker;
-use crate::network::{LoadBalancer, Network, NetworkInterface, View};
+use crate::network::{LoadBalancer, Network, View};
 use hashbrown::HashSet;
 
 /// The type of their interfaces, as AWS names it.
@@ -31,7 +31,9 @@ impl Balancers {
         let alone = by_interface.filter(|interface| {
             interface.is_type(NETWORK_BALANCER)
                 && !interface.group_ids.is_empty()
-                && !described.iter().any(|balancer| is_interface_of(interface, balancer))
+                && !described
+                    .iter()
+                    .any(|balancer| interface.balancer_name().is_some_and(|named| balancer.is_named(named)))
         });
         let alone = alone.map(|interface| Balancer {
             groups: interface.group_ids.clone(),
@@ -66,12 +68,6 @@ impl Balancers {
         groups.dedup();
         groups
     }
-}
-
-/// Whether it is described as an interface of this one: `ELB net/NAME/ID`.
-fn is_interface_of(interface: &NetworkInterface, balancer: &LoadBalancer) -> bool {
-    let named = interface.description.as_deref().and_then(|text| text.strip_prefix("ELB "));
-    named.is_some_and(|named| balancer.id.strip_suffix(named).is_some_and(|rest| rest.ends_with('/')))
 }
 
 /// The targets that may see its clients' addresses, where all that it forwards to is known.

@@ -55,9 +55,7 @@ impl Walk<'_> {
     pub(super) fn balanced(&mut self, source: &End, target: &End) {
         let Some(node) = target.local.clone() else { return };
         let interface = node.rules.interface.clone();
-        let Some(named) = interface.description.as_deref().and_then(|text| text.strip_prefix("ELB ")) else {
-            return;
-        };
+        let Some(named) = interface.balancer_name() else { return };
         let Some(balancer) = self.balancer(named) else {
             self.not_checked.push(format!(
                 "the targets of the load balancer {named}, which is not in the configuration (describe-load-balancers, \
@@ -137,14 +135,10 @@ impl Walk<'_> {
         }
     }
 
-    /// The load balancer of `app/NAME/ID`, as AWS describes its interfaces; a Classic one is described by its name alone.
+    /// The load balancer whose interfaces are described by this name.
     fn balancer(&self, named: &str) -> Option<LoadBalancer> {
-        let is_it = |balancer: &LoadBalancer| match named.contains('/') {
-            true => balancer.id.strip_suffix(named).is_some_and(|rest| rest.ends_with('/')),
-            false => balancer.kind == "classic" && balancer.name == named,
-        };
         let mut all = self.network.load_balancers.all(self.view);
-        all.find(|found| is_it(found.value)).map(|found| found.value.as_ref().clone())
+        all.find(|found| found.value.is_named(named)).map(|found| found.value.as_ref().clone())
     }
 
     fn targets(&mut self, balancer: &LoadBalancer) -> Vec<Target> {

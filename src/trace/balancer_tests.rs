@@ -36,12 +36,20 @@ fn target(text: &str) -> Target {
     Target { id: id.into(), port, health: Some("healthy".into()) }
 }
 
+/// The way of a client to eni-lb, which is an interface of this load balancer.
+fn behind(text: &str, balancer: LoadBalancer, group: TargetGroup) -> Trace {
+    let mut network = Fixture::new(text).network();
+    network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
+    network.target_groups.put(group.id.clone(), Timeline::always(group));
+    network.finish();
+    traced(&network, flow("198.51.100.7", "192.0.2.5", 443))
+}
+
 fn run(text: &str, targets: &[&str]) -> Trace {
     run_listening(text, targets, None)
 }
 
 fn run_listening(text: &str, targets: &[&str], listener_ports: Option<Vec<u16>>) -> Trace {
-    let mut network = Fixture::new(text).network();
     let balancer = LoadBalancer {
         id: ARN.into(),
         name: "web".into(),
@@ -58,10 +66,7 @@ fn run_listening(text: &str, targets: &[&str], listener_ports: Option<Vec<u16>>)
         targets: targets.iter().map(|text| target(text)).collect(),
         ..TargetGroup::default()
     };
-    network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
-    network.target_groups.put(group.id.clone(), Timeline::always(group));
-    network.finish();
-    traced(&network, flow("198.51.100.7", "192.0.2.5", 443))
+    behind(text, balancer, group)
 }
 
 #[test]
@@ -158,7 +163,6 @@ fn run_network(remote: &str, preserve_client_ip: Option<bool>) -> Trace {
         .replace("allow tcp 8080 10.0.1.0/24", "allow tcp 8080 0.0.0.0/0")
         .replace("1024-65535 10.0.1.0/24", "1024-65535 0.0.0.0/0")
         .replace("sg-app in tcp 8080 sg-lb", &format!("sg-app in tcp 8080 {remote}"));
-    let mut network = Fixture::new(&text).network();
     let balancer = LoadBalancer {
         id: ARN.replace("/app/", "/net/"),
         name: "web".into(),
@@ -177,10 +181,7 @@ fn run_network(remote: &str, preserve_client_ip: Option<bool>) -> Trace {
         preserve_client_ip,
         ..TargetGroup::default()
     };
-    network.load_balancers.put(balancer.id.clone(), Timeline::always(balancer));
-    network.target_groups.put(group.id.clone(), Timeline::always(group));
-    network.finish();
-    traced(&network, flow("198.51.100.7", "192.0.2.5", 443))
+    behind(&text, balancer, group)
 }
 
 #[test]

@@ -41,7 +41,7 @@ impl Walk<'_> {
             };
         };
         let interface = &local.rules.interface;
-        let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
+        let balancer = interface.balancer_name().is_some();
         let is_service = balancer
             || ["nat_gateway", "lambda", "network_load_balancer"].iter().any(|kind| interface.is_type(kind));
         match local.rules.instance.as_ref().and_then(|instance| instance.is_windows) {

@@ -159,7 +159,7 @@ impl Walk<'_> {
 /// endpoints and functions come and go with their addresses (spec 5.5), and references hold within a VPC (spec 2.4).
 pub(super) fn group_of_peer(peer: &InterfaceRules, own: &InterfaceRules) -> Option<String> {
     let interface = &peer.interface;
-    let balancer = interface.description.as_deref().is_some_and(|text| text.starts_with("ELB "));
+    let balancer = interface.balancer_name().is_some();
     let managed = balancer || interface.is_endpoint() || interface.is_type("lambda");
     let same = interface.vpc_id.is_some() && interface.vpc_id == own.interface.vpc_id;
     interface.group_ids.first().filter(|_| managed && same).cloned()

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::role::{Certainty, Side};
 use crate::attribute::is_untracked;
 use crate::net::{TCP, UDP};
-use crate::network::{Timestamp, Traffic, View};
+use crate::network::{Timestamp, View};
 use crate::rules::{Decision, Engine, InterfaceRules, Matching, Packet, Ternary, match_traffic};
 use std::sync::Arc;
 
@@ -156,14 +156,7 @@ pub(super) fn carriers(
         return Vec::new();
     }
     let carries = |place: &(usize, usize)| {
-        rule(place).is_some_and(|rule| {
-            let all = match &rule.traffic {
-                Traffic::All => true,
-                Traffic::Ports { ports, .. } => ports.is_all(),
-                _ => false,
-            };
-            all && rule.remote.is_everyone()
-        })
+        rule(place).is_some_and(|rule| rule.traffic.is_all_of(packet.protocol) && rule.remote.is_everyone())
     };
     let answers = answers(conversation, judged, &packet);
     let mut found: Vec<(usize, usize)> =

@@ -21,6 +21,16 @@ pub struct LoadBalancer {
     pub listener_ports: Option<Vec<u16>>,
 }
 
+impl LoadBalancer {
+    /// Whether its interfaces are described by this [name](super::NetworkInterface::balancer_name).
+    pub fn is_named(&self, named: &str) -> bool {
+        match named.contains('/') {
+            true => self.id.strip_suffix(named).is_some_and(|rest| rest.ends_with('/')),
+            false => self.kind == "classic" && self.name == named,
+        }
+    }
+}
+
 /// A target group with what is known of its targets. The instances behind a listener of a Classic load balancer are one too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TargetGroup {

@@ -52,6 +52,15 @@ impl Traffic {
             Traffic::All | Traffic::Unreadable(_) => None,
         }
     }
+
+    /// Whether it is surely everything of a protocol that has ports.
+    pub fn is_all_of(&self, protocol: u8) -> bool {
+        match self {
+            Traffic::All => true,
+            Traffic::Ports { protocol: own, ports } => *own == protocol && ports.is_all(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for Traffic {

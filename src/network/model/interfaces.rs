@@ -97,12 +97,15 @@ impl NetworkInterface {
             || self.prefixes.iter().any(|prefix| prefix.family() == Family::V4)
     }
 
-    /// Classic Load Balancer: description `ELB <name>` without the `app/`, `net/` or `gwy/` of the newer kinds.
+    /// The name by which AWS describes interfaces of a load balancer (`ELB <name>`): `app/NAME/ID`, `net/…` or `gwy/…`, and of a
+    /// Classic one its name alone.
+    pub fn balancer_name(&self) -> Option<&str> {
+        self.description.as_deref()?.strip_prefix("ELB ")
+    }
+
+    /// Whether it is an interface of a Classic Load Balancer.
     pub fn is_classic_lb(&self) -> bool {
-        self.description
-            .as_deref()
-            .and_then(|text| text.strip_prefix("ELB "))
-            .is_some_and(|name| !name.contains('/'))
+        self.balancer_name().is_some_and(|name| !name.contains('/'))
     }
 
     /// Whether it is of the given `InterfaceType`.

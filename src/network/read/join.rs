@@ -1,7 +1,7 @@
 //! Putting together what several outputs, or several resources of one, say about an object.
 
 use super::coverage::{Sources, same_capture};
-use super::pairs::{near, pairs};
+use super::pairs::{apart, near, pairs};
 use super::{NetworkBuilder, Problem, Reading, node};
 use crate::net::Prefix;
 use crate::network::history::{Observation, Origin, Timestamp};
@@ -226,8 +226,7 @@ impl RuleCapture {
 
     /// The nearest of moments; of two as near the earlier.
     fn nearest(&self, moments: &[Option<Timestamp>]) -> Option<Timestamp> {
-        let apart = |at: i64| self.at.map_or(0, |own| own.saturating_sub(at).saturating_abs());
-        moments.iter().flatten().copied().min_by_key(|at| (apart(*at), *at))
+        moments.iter().flatten().copied().min_by_key(|at| (apart(self.at, Some(*at)), *at))
     }
 
     /// A reading of its own, with what the nearest one says of the group beside its rules.

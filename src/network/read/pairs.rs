@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 type Moment = Option<Timestamp>;
 
 /// How far apart two moments of one capture are.
-fn apart(one: Moment, other: Moment) -> i64 {
+pub(super) fn apart(one: Moment, other: Moment) -> i64 {
     one.zip(other).map_or(0, |(one, other)| one.saturating_sub(other).saturating_abs())
 }
 

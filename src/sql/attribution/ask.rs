@@ -8,9 +8,7 @@ use datafusion::common::Result;
 use super::lanes::Lane;
 use super::observe::Observer;
 use super::sifter::{Buffers, Hit, Passed, Sifter, of};
-use crate::attribute::{Action, HashFilter, Record, RejectReason, flow_hash, service_hash, zone_hash};
-use crate::net::{TCP, UDP};
-use crate::rules::Direction;
+use crate::attribute::{Action, HashFilter, Hashed, Record, RejectReason};
 use crate::sql::coded::rowgroups::KeyedRows;
 use crate::sql::records::{NONE, Values};
 use crate::store::decode::Bits;
@@ -196,38 +194,25 @@ impl Sifter {
             let hash = keys.get(row).zip(values).and_then(|(key, values)| values.hashes().get(*key as usize));
             hash.copied().unwrap_or(0)
         };
-        let (src, dst) = (hash(keys.src, Some(&self.src)), hash(keys.dst, Some(&self.dst)));
-        let [packet_src, packet_dst] = match &self.packets {
+        let packet_ends = match &self.packets {
             [None, None] => [0; 2],
             [one, other] => [hash(&keys.packets[0], one.as_ref()), hash(&keys.packets[1], other.as_ref())],
         };
         let port =
             |keys: &[u32], ports: &[Option<u16>]| of(ports, keys.get(nth).copied().unwrap_or(NONE)).flatten();
         let ports = port(keys.ports[0], &self.src_ports).zip(port(keys.ports[1], &self.dst_ports));
-        let (src_port, dst_port) = ports.unwrap_or((0, 0));
         let protocol = keys.protocols.get(row).and_then(|key| of(&self.protocols, *key).flatten());
         let Some(protocol) = protocol else { return [None; 3] };
-        let (own, leg, packet) = match direction {
-            Direction::Ingress => ([packet_dst, dst], src, packet_src),
-            Direction::Egress => ([packet_src, src], dst, packet_dst),
+        let hashed = Hashed {
+            interface: lane.interface,
+            zone: lane.zone,
+            protocol,
+            direction,
+            ends: [hash(keys.src, Some(&self.src)), hash(keys.dst, Some(&self.dst))],
+            packet_ends,
+            ports: ports.unwrap_or((0, 0)),
         };
-        // A format may have the packets' addresses alone, or one of them, which only one direction shows then.
-        let first_of = |one: u64, other: u64| if one != 0 { one } else { other };
-        let own = match packet_src != 0 && packet_dst != 0 {
-            true => own[0],
-            false => first_of(own[1], own[0]),
-        };
-        let other = first_of(leg, packet);
-        let (from, to) = if direction.is_egress() { (own, other) } else { (other, own) };
-        let has_ports = (src_port, dst_port) != (0, 0);
-        let flow = (own != 0 && other != 0 && (has_ports || !matches!(protocol, TCP | UDP)))
-            .then(|| flow_hash(lane.interface, protocol, (from, src_port), (to, dst_port)));
-        let remote = if packet != 0 { packet } else { leg };
-        if !matches!(protocol, TCP | UDP) || !has_ports || remote == 0 {
-            return [flow, None, None];
-        }
-        let service = service_hash(lane.interface, protocol, direction, remote, dst_port);
-        let zone = lane.zone.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
-        [flow, Some(service), zone]
+        // Interfaces whose own side may be any of several addresses are looked at one by one.
+        hashed.wanted(|| None)
     }
 }

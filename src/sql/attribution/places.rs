@@ -8,10 +8,10 @@ use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::observe::{Consistency, Coverage};
 use crate::attribute::{
-    AROUND, Action, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, flow_hash, name_hash,
-    pair_hash, service_hash, zone_hash, zone_pair_hash,
+    AROUND, Action, Hashed, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, name_hash,
+    pair_hash, zone_pair_hash,
 };
-use crate::net::{Family, TCP, UDP};
+use crate::net::Family;
 use crate::network::{NetworkInterface, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 use crate::sql::records::{Columns, NONE, Text, Values};
@@ -132,41 +132,17 @@ impl Place {
         direction: Option<Direction>,
     ) -> Hashes {
         let (true, Some(direction)) = (self.interface.is_some(), direction) else { return [None; 3] };
-        let interface = columns.hash(Text::Interface, row);
-        let (src, dst) = (columns.hash(Text::Src, row), columns.hash(Text::Dst, row));
-        let (src_port, dst_port) = columns.ports(row);
-        let (packet_src, packet_dst) =
-            (columns.hash(Text::PacketSrc, row), columns.hash(Text::PacketDst, row));
-        let (own, own_leg, leg, packet) = match direction {
-            Direction::Ingress => (packet_dst, dst, src, packet_src),
-            Direction::Egress => (packet_src, src, dst, packet_dst),
+        let hash = |column| columns.hash(column, row);
+        let hashed = Hashed {
+            interface: hash(Text::Interface),
+            zone: self.zone_hash,
+            protocol,
+            direction,
+            ends: [hash(Text::Src), hash(Text::Dst)],
+            packet_ends: [hash(Text::PacketSrc), hash(Text::PacketDst)],
+            ports: columns.ports(row),
         };
-        // A format may have the packets' addresses alone, or one of them, which only one direction shows then.
-        let first_of = |hashes: [u64; 2]| hashes.into_iter().find(|hash| *hash != 0).unwrap_or(0);
-        let alias = || self.alias(columns, row, direction).map(|alias| address_hash(&alias));
-        let own = match packet_src != 0 && packet_dst != 0 {
-            true => own,
-            false => alias().unwrap_or(first_of([own_leg, own])),
-        };
-        let remote = first_of([leg, packet]);
-        let has_ports = (src_port, dst_port) != (0, 0);
-        let known = own != 0 && remote != 0 && (has_ports || !matches!(protocol, TCP | UDP));
-        let ends = if direction.is_egress() {
-            ((own, src_port), (remote, dst_port))
-        } else {
-            ((remote, src_port), (own, dst_port))
-        };
-        let flow = known.then(|| flow_hash(interface, protocol, ends.0, ends.1));
-        if !matches!(protocol, TCP | UDP) || !has_ports {
-            return [flow, None, None];
-        }
-        let remote = if packet == 0 { leg } else { packet };
-        if remote == 0 {
-            return [flow, None, None];
-        }
-        let service = service_hash(interface, protocol, direction, remote, dst_port);
-        let zone = self.zone_hash.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
-        [flow, Some(service), zone]
+        hashed.wanted(|| self.alias(columns, row, direction).map(|alias| address_hash(&alias)))
     }
 
     /// The hashes of a record's remote addresses by which evidence is told, up to two.
