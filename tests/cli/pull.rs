@@ -92,6 +92,19 @@ const CASES: &str = r#"
     echo 'aws: error: argument operation: Invalid choice, valid choices are:' >&2
     exit 252 ;;
 "ec2 describe-instances") echo '{"Reservations": []}' ;;
+"ec2 describe-transit-gateway-vpc-attachments")
+    echo '{"TransitGatewayVpcAttachments": [{"TransitGatewayAttachmentId": "tgw-attach-0a", "TransitGatewayId": "tgw-0a", "VpcId": "vpc-0aa11bb22cc33dd44", "State": "available", "SubnetIds": ["subnet-0aaaaaaaaaaaaaaaa"]}]}' ;;
+"ec2 describe-transit-gateway-attachments")
+    echo '{"TransitGatewayAttachments": [{"TransitGatewayAttachmentId": "tgw-attach-0a", "TransitGatewayId": "tgw-0a", "ResourceType": "vpc", "ResourceId": "vpc-0aa11bb22cc33dd44", "State": "available", "Association": {"TransitGatewayRouteTableId": "tgw-rtb-0a", "State": "associated"}}]}' ;;
+"ec2 describe-transit-gateway-route-tables")
+    echo '{"TransitGatewayRouteTables": [{"TransitGatewayRouteTableId": "tgw-rtb-0a", "TransitGatewayId": "tgw-0a", "State": "available"}, {"TransitGatewayRouteTableId": "tgw-rtb-0b", "TransitGatewayId": "tgw-0a", "State": "available"}, {"TransitGatewayRouteTableId": "tgw-rtb-0c", "TransitGatewayId": "tgw-0a", "State": "available"}]}' ;;
+"ec2 search-transit-gateway-routes")
+    case "$*" in
+    *tgw-rtb-0b*"--next-token page2"*) echo '{"Routes": [{"DestinationCidrBlock": "10.8.0.0/16", "Type": "static", "State": "blackhole"}], "AdditionalRoutesAvailable": false}' ;;
+    *tgw-rtb-0b*) echo '{"Routes": [{"DestinationCidrBlock": "10.9.0.0/16", "TransitGatewayAttachments": [{"TransitGatewayAttachmentId": "tgw-attach-0a"}], "Type": "propagated", "State": "active"}], "AdditionalRoutesAvailable": true, "NextToken": "page2"}' ;;
+    *tgw-rtb-0c*) echo 'An error occurred (UnauthorizedOperation) when calling the SearchTransitGatewayRoutes operation: You are not authorized to perform this operation.' >&2; exit 254 ;;
+    *) echo '{"Routes": [{"DestinationCidrBlock": "10.9.0.0/16", "TransitGatewayAttachments": [{"TransitGatewayAttachmentId": "tgw-attach-0a"}], "Type": "propagated", "State": "active"}], "AdditionalRoutesAvailable": true}' ;;
+    esac ;;
 "ec2 get-managed-prefix-list-entries")
     case "$*" in
     *"--next-token page2"*) echo '{"Entries": [{"Cidr": "203.0.113.128/25", "Description": "two"}]}' ;;
@@ -117,12 +130,15 @@ fn everything_is_asked_kept_and_imported() {
     let calls = pull.calls();
     for call in &calls {
         let operation = call.split(' ').nth(1).unwrap();
-        assert!(operation.starts_with("describe-") || operation.starts_with("get-"), "{call}");
+        let reads = ["describe-", "get-", "search-"].iter().any(|verb| operation.starts_with(verb));
+        assert!(reads, "{call}");
         assert!(
             call.contains(" --output json") && call.ends_with(" --profile audit --region us-east-1"),
             "{call}"
         );
-        assert!(!call.contains("--no-paginate") && !call.contains("--max-items"), "{call}");
+        // Whether there are more routes is not told where the CLI puts pages together.
+        assert_eq!(call.contains("--no-paginate"), operation == "search-transit-gateway-routes", "{call}");
+        assert!(!call.contains("--max-items"), "{call}");
     }
     let asked = |text: &str| calls.iter().filter(|call| call.starts_with(text)).count();
     for call in [
@@ -140,6 +156,9 @@ fn everything_is_asked_kept_and_imported() {
         "ec2 describe-vpc-peering-connections",
         "ec2 describe-transit-gateways",
         "ec2 describe-transit-gateway-vpc-attachments",
+        "ec2 describe-transit-gateway-attachments",
+        "ec2 describe-transit-gateway-route-tables",
+        "ec2 search-transit-gateway-routes --transit-gateway-route-table-id tgw-rtb-0a --filters Name=state,Values=active,blackhole",
         "ec2 describe-security-group-vpc-associations",
         "ec2 describe-vpc-block-public-access-options",
         "ec2 describe-vpc-block-public-access-exclusions",
@@ -181,7 +200,13 @@ fn everything_is_asked_kept_and_imported() {
     assert_eq!(state("ec2 describe-network-interfaces"), is("8", "imported"));
     assert_eq!(state("ec2 describe-route-tables"), is("0", "failed"));
     assert_eq!(state("ec2 describe-vpc-peering-connections"), is("0", "nothing"));
-    assert!(run.err.contains("2 failed"), "{}", run.err);
+    // A table of more routes than an answer holds, one whose routes may not be seen, and one of two pages.
+    assert!(run.err.contains("tgw-rtb-0a: has more routes than one answer holds"), "{}", run.err);
+    assert!(run.err.contains("(allow ec2:SearchTransitGatewayRoutes to this identity)"), "{}", run.err);
+    assert_eq!(asked("ec2 search-transit-gateway-routes --transit-gateway-route-table-id tgw-rtb-0b "), 2);
+    assert_eq!(state("ec2 search-transit-gateway-routes tgw-rtb-0b"), is("2", "imported"));
+    assert_eq!(state("ec2 describe-transit-gateway-route-tables"), is("0", "imported"));
+    assert!(run.err.contains("3 failed"), "{}", run.err);
 
     // What is kept: each answer as it came, in an envelope that says what, where and when.
     let folder = pull.path("out/111122223333/us-east-1");

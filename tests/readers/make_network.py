@@ -82,7 +82,23 @@ ec2.accept_vpc_peering_connection(VpcPeeringConnectionId=peering)
 balancer = elbv2.create_load_balancer(Name="front", Subnets=subnets, SecurityGroups=[web])["LoadBalancers"][0]["LoadBalancerArn"]
 group = elbv2.create_target_group(Name="web", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")["TargetGroups"][0]["TargetGroupArn"]
 elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.20.1.10", "Port": 80}])
-made["held"] = {"peering connections": 1, "load balancers": 1, "target groups": 1}
+transit = ec2.create_transit_gateway()["TransitGateway"]["TransitGatewayId"]
+attachments = [
+    ec2.create_transit_gateway_vpc_attachment(TransitGatewayId=transit, VpcId=attached, SubnetIds=within)["TransitGatewayVpcAttachment"]
+    for attached, within in ((vpc, subnets), (other, [ec2.create_subnet(VpcId=other, CidrBlock="10.30.1.0/24")["Subnet"]["SubnetId"]]))
+]
+tables = ec2.describe_transit_gateway_route_tables()["TransitGatewayRouteTables"]
+for attachment, block in zip(attachments, ("10.20.0.0/16", "10.30.0.0/16")):
+    ec2.create_transit_gateway_route(
+        DestinationCidrBlock=block, TransitGatewayRouteTableId=tables[0]["TransitGatewayRouteTableId"], TransitGatewayAttachmentId=attachment["TransitGatewayAttachmentId"]
+    )
+made["held"] = {
+    "peering connections": 1,
+    "load balancers": 1,
+    "target groups": 1,
+    "transit gateway attachments": len(attachments),
+    "transit gateway route tables": len(tables),
+}
 
 # How much the server holds in all, defaults included, counted by another client than the AWS CLI.
 def total(operation, key, region):

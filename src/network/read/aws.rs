@@ -5,7 +5,7 @@ use super::coverage::{self, Asked, Extent, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, record, unknown, unneeded};
+use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, paths, record, unknown, unneeded};
 use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
@@ -23,8 +23,9 @@ const READERS: &[(&str, Reader)] = &[
     ("RouteTables", NetworkBuilder::route_table),
     ("VpcPeeringConnections", NetworkBuilder::peering),
     ("TransitGateways", NetworkBuilder::transit_gateway),
-    ("TransitGatewayVpcAttachments", NetworkBuilder::transit_attachment),
-    ("TransitGatewayAttachments", NetworkBuilder::transit_attachment),
+    ("TransitGatewayVpcAttachments", NetworkBuilder::transit_vpc_attachment),
+    ("TransitGatewayAttachments", NetworkBuilder::transit_any_attachment),
+    ("TransitGatewayRouteTables", NetworkBuilder::transit_route_table),
     ("SecurityGroupVpcAssociations", NetworkBuilder::group_association),
     ("StaleSecurityGroupSet", NetworkBuilder::stale_group),
     ("SecurityGroupReferenceSet", NetworkBuilder::nothing),
@@ -46,7 +47,7 @@ impl NetworkBuilder {
             self.list_entries(node, &id, &Context { source: Some(source), ..context.clone() });
             return Ok(Document::AwsCli("Entries"));
         }
-        if node.0.get("Routes").is_some() && node.0.get("AdditionalRoutesAvailable").is_some() {
+        if paths::is_transit_routes(node, &context.command) {
             let file = || context.file.clone();
             let id = context.named("tgw-rtb-").ok_or_else(|| ReadError::TableUnnamed { file: file() })?;
             self.transit_routes(node, &id, context);

@@ -111,6 +111,32 @@ impl NetworkBuilder {
         }
     }
 
+    /// An attachment of a VPC takes its route table from the command of the same pull that tells of all attachments; what only
+    /// that command tells of is what it says.
+    pub(super) fn join_attachments(&mut self) {
+        for readings in self.transit_attachments.values_mut() {
+            if readings.iter().all(|reading| reading.reduced) {
+                readings.iter_mut().for_each(|reading| (reading.reduced, reading.part) = (false, false));
+                continue;
+            }
+            let (mut brief, mut full): (Vec<_>, Vec<_>) =
+                readings.drain(..).partition(|reading| reading.reduced);
+            brief.sort_by_key(|reading| reading.at);
+            let moments: Vec<_> = full.iter().map(|reading| reading.at).collect();
+            let times: Vec<_> = brief.iter().map(|reading| reading.at).collect();
+            for (reading, capture) in pairs(&moments, &times, |_, _| false) {
+                let told = brief.get(capture).and_then(|told| told.value.as_ref());
+                let known = full.get_mut(reading).and_then(|reading| reading.value.as_mut());
+                if let Some((known, told)) = known.zip(told)
+                    && known.route_table_id.is_none()
+                {
+                    known.route_table_id.clone_from(&told.route_table_id);
+                }
+            }
+            *readings = full;
+        }
+    }
+
     /// An attachment takes its gateway's setting of the same capture.
     pub(super) fn join_gateways(&mut self) {
         for piece in std::mem::take(&mut self.gateway_pieces) {

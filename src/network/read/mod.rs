@@ -190,6 +190,7 @@ impl NetworkBuilder {
         self.join_stale();
         self.join_targets();
         self.join_listeners(&sources);
+        self.join_attachments();
         self.join_gateways();
         let unjoined = self.join_states();
         self.stop_recording();

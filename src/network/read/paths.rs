@@ -1,6 +1,7 @@
 //! Objects of the AWS CLI and AWS Config that lead traffic, join networks or keep them from the internet: as [`model`](crate::network)
 //! has them in `paths`.
 
+use super::coverage::operation;
 use super::elements::Need;
 use super::node::{Node, push_new};
 use super::{Context, NetworkBuilder, Piece, record};
@@ -79,10 +80,24 @@ impl NetworkBuilder {
         record(&mut self.peerings, context, id, false, Some(peering));
     }
 
+    /// `describe-transit-gateway-vpc-attachments`, which tells the subnets.
+    pub(super) fn transit_vpc_attachment(&mut self, node: Node<'_>, context: &Context) {
+        self.transit_attachment(node, context, false);
+    }
+
+    /// `describe-transit-gateway-attachments`, which tells the route table, and of a VPC's no subnets
+    /// ([`NetworkBuilder::join_attachments`]).
+    pub(super) fn transit_any_attachment(&mut self, node: Node<'_>, context: &Context) {
+        self.transit_attachment(node, context, true);
+    }
+
     /// Attachments of what is no VPC decide nothing; each account of a peering describes it from its own gateway, so that its two
     /// descriptions differ.
-    pub(super) fn transit_attachment(&mut self, node: Node<'_>, context: &Context) {
-        if node.text("ResourceType").is_some_and(|kind| kind != "vpc") {
+    fn transit_attachment(&mut self, node: Node<'_>, context: &Context, reduced: bool) {
+        // Attachments that are gone are listed for a while.
+        const GONE: [&str; 6] = ["deleted", "deleting", "failed", "failing", "rejected", "rejecting"];
+        let is_gone = node.text("State").is_some_and(|state| GONE.contains(&state.as_str()));
+        if is_gone || node.text("ResourceType").is_some_and(|kind| kind != "vpc") {
             return;
         }
         let Some(id) = self.id(node, "TransitGatewayAttachmentId", context) else { return };
@@ -101,13 +116,25 @@ impl NetworkBuilder {
                 .and_then(|told| told.text("TransitGatewayRouteTableId")),
             id: id.clone(),
         };
-        record(&mut self.transit_attachments, context, id, false, Some(attachment));
+        record(&mut self.transit_attachments, context, id, reduced, Some(attachment));
+    }
+
+    /// What is told of a gateway's route table beside its routes: its name.
+    pub(super) fn transit_route_table(&mut self, node: Node<'_>, context: &Context) {
+        self.id(node, "TransitGatewayRouteTableId", context);
     }
 
     /// `search-transit-gateway-routes`: the answer does not name the table, and holds what a filter leaves, which the command
-    /// demands.
+    /// demands. It says whether there are more routes unless the AWS CLI has put pages together, and then it has put together all.
     pub(super) fn transit_routes(&mut self, node: Node<'_>, id: &str, context: &Context) {
-        let mut whole = node.flag("AdditionalRoutesAvailable") == Some(false) && asks_all(&context.command);
+        let is_page = node.text("NextToken").is_some();
+        let more = node.flag("AdditionalRoutesAvailable").unwrap_or(is_page);
+        if more && !is_page {
+            let message = "has more routes than one answer holds; those that are not in it are not known (ask for parts of \
+                           the table: --filters Name=route-search.subnet-of-match,Values=BLOCK)";
+            self.problem(context, id, message);
+        }
+        let mut whole = !more && asks_all(&context.command);
         let mut routes = Vec::new();
         for route in self.optional(node, "Routes", id, context) {
             let destination = match (route.text("DestinationCidrBlock"), route.text("PrefixListId")) {
@@ -185,5 +212,19 @@ fn asks_all(command: &str) -> bool {
         }
         _ => false,
     };
-    !filters.is_empty() && filters.into_iter().all(all) && !command.contains("--max-results")
+    let cut = ["--max-results", "--max-items", "--starting-token", "--next-token"];
+    !filters.is_empty() && filters.into_iter().all(all) && !cut.iter().any(|option| command.contains(option))
+}
+
+/// Whether an answer is of `search-transit-gateway-routes`: by its command, by the member that only it has, or by what all of its
+/// routes have and a Client VPN endpoint's have not.
+pub(super) fn is_transit_routes(node: Node<'_>, command: &str) -> bool {
+    let Some(routes) = node.0.get("Routes").and_then(serde_json::Value::as_array) else { return false };
+    let is_one = |route: Node<'_>| {
+        let leads = ["TransitGatewayAttachments", "PrefixListId"].iter().any(|key| route.get(key).is_some());
+        leads && route.text("Type").is_some_and(|kind| matches!(kind.as_str(), "static" | "propagated"))
+    };
+    operation(command) == Some("search-transit-gateway-routes")
+        || node.0.get("AdditionalRoutesAvailable").is_some()
+        || routes.iter().any(|route| is_one(Node(route)))
 }

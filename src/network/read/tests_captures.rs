@@ -420,3 +420,34 @@ fn entries_of_two_pulls_minutes_apart_stay_with_their_own_lists() {
     };
     assert_eq!((of(NOON), of(NOON + 600)), (vec!["10.0.0.0/8".to_owned()], vec!["192.0.2.0/24".to_owned()]));
 }
+
+/// One pull asks for an attachment by two commands, seconds apart: one tells its subnets, the other its route table.
+#[test]
+fn an_attachment_has_its_subnets_and_its_route_table_though_two_commands_tell_them() {
+    let vpc = r#"{"TransitGatewayVpcAttachments":[{"TransitGatewayAttachmentId":"tgw-attach-1","TransitGatewayId":"tgw-1","VpcId":"vpc-1",
+        "State":"available","SubnetIds":["subnet-1"]}]}"#;
+    let any = |table: &str| {
+        format!(
+            r#"{{"TransitGatewayAttachments":[{{"TransitGatewayAttachmentId":"tgw-attach-1","TransitGatewayId":"tgw-1","ResourceType":"vpc",
+            "ResourceId":"vpc-1","State":"available","Association":{{"TransitGatewayRouteTableId":"{table}","State":"associated"}}}}]}}"#
+        )
+    };
+    let files = [
+        ("a.json", vpc.to_owned(), NOON),
+        ("b.json", any("tgw-rtb-1"), NOON + 3),
+        ("c.json", vpc.to_owned(), NOON + 600),
+        ("d.json", any("tgw-rtb-2"), NOON + 603),
+    ];
+    let (found, problems) = network(&files);
+    assert_eq!(problems, []);
+    for (at, table) in [(NOON, "tgw-rtb-1"), (NOON + 5, "tgw-rtb-1"), (NOON + 700, "tgw-rtb-2")] {
+        let attachment = found.transit_attachments.get("tgw-attach-1", view(at)).unwrap().value;
+        assert_eq!(attachment.subnet_ids, ["subnet-1"], "{at}");
+        assert_eq!(attachment.route_table_id.as_deref(), Some(table), "{at}");
+    }
+    // What only one of the two tells is what it says; what is gone is listed for a while and is none.
+    let (alone, _) = network(&files[1..2]);
+    assert!(alone.transit_attachments.get("tgw-attach-1", view(NOON)).is_some());
+    let (gone, _) = network(&[("a.json", vpc.replace("available", "deleted"), NOON)]);
+    assert!(gone.transit_attachments.get("tgw-attach-1", view(NOON)).is_none());
+}

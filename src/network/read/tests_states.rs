@@ -256,6 +256,10 @@ fn routes_of_a_transit_gateway_are_those_of_the_table_that_was_asked_for() {
         !asked("Name=state,Values=active").whole
             && !asked("Name=type,Values=static Name=state,Values=active").whole
     );
+    let filter = "Name=state,Values=active,blackhole";
+    assert!(
+        !asked(&format!("{filter} --max-items 5")).whole && asked(&format!("{filter} --no-paginate")).whole
+    );
     let named = read("tgw-rtb-1.json", routes).unwrap();
     assert!(
         !named.transit_tables.get("tgw-rtb-1", VIEW).unwrap().value.whole,
@@ -421,4 +425,29 @@ fn an_interface_is_shown_by_its_own_resource_and_by_its_instance() {
         assert!(found.owns(&"10.0.1.20".parse().unwrap()), "a delegated prefix");
         assert_eq!(found.group_ids, ["sg-1"]);
     }
+}
+
+#[test]
+fn routes_of_a_transit_gateway_are_known_without_the_member_that_the_cli_drops_when_it_joins_pages() {
+    let read = |rest: &str, command: &str| {
+        let routes = r#"{"DestinationCidrBlock":"10.8.0.0/16","TransitGatewayAttachments":[{"TransitGatewayAttachmentId":"tgw-attach-2"}],
+            "Type":"static","State":"active"}"#;
+        let text = format!(r#"{{"command":"{command}","output":{{"Routes":[{routes}]{rest}}}}}"#);
+        let mut builder = NetworkBuilder::new();
+        let options = ReadOptions { captured_at: Some(0), ..ReadOptions::default() };
+        builder.read("tgw-rtb-1.json", text.as_bytes(), &options).unwrap();
+        let (network, problems) = builder.finish();
+        let table = network.transit_tables.get("tgw-rtb-1", VIEW).unwrap().value.as_ref().clone();
+        (table, problems)
+    };
+    let all = "aws ec2 search-transit-gateway-routes --transit-gateway-route-table-id tgw-rtb-1 --filters \
+               Name=state,Values=active,blackhole";
+    let (table, problems) = read("", all);
+    assert!(table.whole && table.routes.len() == 1 && problems.is_empty());
+    assert!(!read("", "").0.whole, "nothing tells what was asked for");
+    // More than one answer holds: as pages, and without a way to the next.
+    let (page, problems) = read(r#","AdditionalRoutesAvailable":true,"NextToken":"x""#, all);
+    assert!(!page.whole && problems.is_empty());
+    let (cut, problems) = read(r#","AdditionalRoutesAvailable":true"#, all);
+    assert!(!cut.whole && problems[0].message.contains("more routes than one answer holds"), "{problems:?}");
 }

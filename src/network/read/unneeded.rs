@@ -3,7 +3,7 @@
 use super::node::Node;
 
 /// Top-level keys of answers about what no verdict depends on, of which every dump of an account has some.
-const NOT_NEEDED: [&str; 61] = [
+const NOT_NEEDED: [&str; 60] = [
     "AccountAttributes",
     "Addresses",
     "AddressTransfers",
@@ -59,7 +59,6 @@ const NOT_NEEDED: [&str; 61] = [
     "Tags",
     "TransitGatewayConnects",
     "TransitGatewayPeeringAttachments",
-    "TransitGatewayRouteTables",
     "Volumes",
     "VolumesModifications",
     "VpcEndpoints",

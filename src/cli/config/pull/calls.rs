@@ -11,11 +11,17 @@ pub struct Call {
     pub operation: &'static str,
     /// An option and its value.
     pub about: Option<(&'static str, String)>,
+    /// Options that the operation demands.
+    pub more: &'static [&'static str],
 }
+
+/// The search demands a filter: both states of routes are all. It tells whether there are more than it found, which the AWS CLI
+/// leaves out where it puts pages together.
+const ALL_ROUTES: [&str; 3] = ["--filters", "Name=state,Values=active,blackhole", "--no-paginate"];
 
 /// What is asked once in each Region (semantics spec 6.1). The order is that of the objects' use: what filters comes first,
 /// so that these are captured closest to each other.
-const ONCE: [(&str, &str); 19] = [
+const ONCE: [(&str, &str); 21] = [
     ("ec2", "describe-vpcs"),
     ("ec2", "describe-subnets"),
     ("ec2", "describe-network-interfaces"),
@@ -29,6 +35,8 @@ const ONCE: [(&str, &str); 19] = [
     ("ec2", "describe-vpc-peering-connections"),
     ("ec2", "describe-transit-gateways"),
     ("ec2", "describe-transit-gateway-vpc-attachments"),
+    ("ec2", "describe-transit-gateway-attachments"),
+    ("ec2", "describe-transit-gateway-route-tables"),
     ("ec2", "describe-security-group-vpc-associations"),
     ("ec2", "describe-vpc-block-public-access-options"),
     ("ec2", "describe-vpc-block-public-access-exclusions"),
@@ -39,7 +47,7 @@ const ONCE: [(&str, &str); 19] = [
 
 /// The calls that begin a Region.
 pub fn once() -> Vec<Call> {
-    ONCE.iter().map(|&(service, operation)| Call { service, operation, about: None }).collect()
+    ONCE.iter().map(|&(service, operation)| Call { service, operation, about: None, more: &[] }).collect()
 }
 
 /// The parts of an answer that further calls ask about, or that say that there is more of it.
@@ -50,6 +58,7 @@ struct Ids {
     prefix_lists: Vec<List>,
     target_groups: Vec<Group>,
     load_balancers: Vec<Balancer>,
+    transit_gateway_route_tables: Vec<Table>,
     next_token: Option<String>,
     next_marker: Option<String>,
 }
@@ -79,6 +88,13 @@ struct Balancer {
     r#type: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Table {
+    transit_gateway_route_table_id: Option<String>,
+    state: Option<String>,
+}
+
 /// What follows from an answer.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Further {
@@ -92,7 +108,7 @@ impl Call {
     /// The words behind `aws`.
     pub fn words(&self) -> Vec<&str> {
         let about = self.about.iter().flat_map(|(option, value)| [*option, value.as_str()]);
-        [self.service, self.operation].into_iter().chain(about).collect()
+        [self.service, self.operation].into_iter().chain(about).chain(self.more.iter().copied()).collect()
     }
 
     /// Its answer's file, of characters that every file system has.
@@ -127,8 +143,8 @@ impl Call {
         let ids: Ids = serde_json::from_slice(answer).unwrap_or_default();
         let about = |service, operation, option, value: String| {
             // What begins otherwise is no such id, and must not be taken for an option.
-            let known = ["vpc-", "pl-", "arn:"].iter().any(|start| value.starts_with(start));
-            known.then_some(Call { service, operation, about: Some((option, value)) })
+            let known = ["vpc-", "pl-", "arn:", "tgw-rtb-"].iter().any(|start| value.starts_with(start));
+            known.then_some(Call { service, operation, about: Some((option, value)), more: &[] })
         };
         let mut calls = Vec::new();
         match self.operation {
@@ -140,6 +156,15 @@ impl Call {
             "describe-managed-prefix-lists" => {
                 for id in ids.prefix_lists.into_iter().filter_map(|list| list.prefix_list_id) {
                     calls.extend(about("ec2", "get-managed-prefix-list-entries", "--prefix-list-id", id));
+                }
+            }
+            "describe-transit-gateway-route-tables" => {
+                let lasts = |table: &Table| !matches!(table.state.as_deref(), Some("deleted" | "deleting"));
+                let tables = ids.transit_gateway_route_tables.into_iter().filter(lasts);
+                for id in tables.filter_map(|table| table.transit_gateway_route_table_id) {
+                    let option = "--transit-gateway-route-table-id";
+                    let found = about("ec2", "search-transit-gateway-routes", option, id);
+                    calls.extend(found.map(|call| Call { more: &ALL_ROUTES, ..call }));
                 }
             }
             "describe-target-groups" => {
@@ -183,7 +208,7 @@ mod tests {
     use super::*;
 
     fn call(service: &'static str, operation: &'static str) -> Call {
-        Call { service, operation, about: None }
+        Call { service, operation, about: None, more: &[] }
     }
 
     #[test]
@@ -237,6 +262,19 @@ mod tests {
     }
 
     #[test]
+    fn route_tables_of_transit_gateways_are_searched_for_all_of_their_routes() {
+        let answer = br#"{"TransitGatewayRouteTables":[{"TransitGatewayRouteTableId":"tgw-rtb-0a","State":"available"},
+            {"TransitGatewayRouteTableId":"tgw-rtb-0b","State":"deleted"}]}"#;
+        let further = call("ec2", "describe-transit-gateway-route-tables").further(answer);
+        let [routes] = further.calls.as_slice() else { panic!("{further:?}") };
+        let words = "ec2 search-transit-gateway-routes --transit-gateway-route-table-id tgw-rtb-0a --filters \
+                     Name=state,Values=active,blackhole --no-paginate";
+        assert_eq!(routes.words().join(" "), words);
+        assert_eq!(routes.file(), "search-transit-gateway-routes-tgw-rtb-0a.json");
+        assert_eq!(routes.action(), "ec2:SearchTransitGatewayRoutes");
+    }
+
+    #[test]
     fn a_page_names_the_next() {
         let next = |text: &str| call("ec2", "describe-vpcs").further(text.as_bytes()).next;
         assert_eq!(next(r#"{"Vpcs":[],"NextToken":"abc"}"#).as_deref(), Some("abc"));
@@ -248,7 +286,7 @@ mod tests {
     #[test]
     fn names_from_answers_stay_within_their_folder() {
         let about = Some(("--vpc-id", "vpc-../../x".to_owned()));
-        let call = Call { service: "ec2", operation: "describe-stale-security-groups", about };
+        let call = Call { service: "ec2", operation: "describe-stale-security-groups", about, more: &[] };
         assert_eq!(call.file(), "describe-stale-security-groups-vpc-------x.json");
     }
 }
