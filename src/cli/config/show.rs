@@ -1,7 +1,6 @@
 //! `flowq config show`.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 
 use clap::Args;
 
@@ -11,12 +10,13 @@ use crate::cli::{Global, Printer};
 use crate::network::{Found, Kind, Network, Origin, Timestamp, View};
 use crate::store::config::{Loaded, StoredDocument};
 
+mod find;
 mod object;
 
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// An object (eni-…, sg-…, acl-…, subnet-…, an ARN) or an address of an interface; none: what is held
-    #[arg(value_name = "ID")]
+    /// An object by its id (eni-…, i-…, sg-…, sgr-…, nat-…), ARN, name, address or block; none: what is held
+    #[arg(value_name = "OBJECT")]
     id: Option<String>,
     /// The object as it was then (UTC) [default: the newest version]
     #[arg(long, value_name = "TIME", value_parser = parse_time, requires = "id")]
@@ -183,16 +183,15 @@ const DOCUMENTS: Layout = Layout {
 
 fn one(network: &Network, id: &str, at: Option<Timestamp>, printer: &Printer) -> anyhow::Result<()> {
     let view = View { at: at.unwrap_or(Timestamp::MAX), after: false };
-    let mut lines = match id.parse::<IpAddr>() {
-        Ok(addr) => of_address(network, addr, view),
-        Err(_) => object::lines(network, id, view),
-    };
-    if lines.is_empty() {
-        lines = network.named(id).into_iter().flat_map(|id| object::lines(network, id, view)).collect();
-    }
+    let ids = find::ids(network, id, view);
+    let mut lines: Vec<(String, String)> =
+        ids.iter().flat_map(|id| object::lines(network, id, view)).collect();
     if lines.is_empty() {
         let when = at.map_or_else(String::new, |at| format!(" at {}", time_text(at)));
-        anyhow::bail!("{id}: not in the configuration{when} (flowq config show lists what is)");
+        let what = find::place(network, id, view).unwrap_or_else(|| "not in the configuration".to_owned());
+        anyhow::bail!(
+            "{id}: {what}{when} (flowq config show tells what is; flowq sql has a table of each kind)"
+        );
     }
     lines.retain(|(_, value)| !value.is_empty());
     let columns = vec![
@@ -208,11 +207,6 @@ const FIELDS: Layout = Layout {
     text: |row| row.get("value").to_owned(),
     below: |_| Vec::new(),
 };
-
-fn of_address(network: &Network, addr: IpAddr, view: View) -> Vec<(String, String)> {
-    let holders = network.holders(&addr, view);
-    holders.iter().flat_map(|(interface, _)| object::lines(network, &interface.id, view)).collect()
-}
 
 /// How a version is known.
 fn known<T>(found: &Found<'_, T>) -> String {

@@ -1,7 +1,7 @@
 //! One object of the configuration, field by field.
 
 use super::known;
-use crate::network::{Destination, Found, Network, View};
+use crate::network::{Destination, Found, Network, NetworkInterface, View};
 use crate::rules::{closed_entries, entry_text, rule_text};
 
 type Lines = Vec<(String, String)>;
@@ -33,6 +33,11 @@ pub(super) fn lines(network: &Network, id: &str, view: View) -> Lines {
         .or_else(|| route_table(network, id, view))
         .or_else(|| peering(network, id, view))
         .or_else(|| instance(network, id, view))
+        .or_else(|| rule(network, id, view))
+        .or_else(|| nat_gateway(network, id, view))
+        .or_else(|| transit_attachment(network, id, view))
+        .or_else(|| transit_table(network, id, view))
+        .or_else(|| exclusion(network, id, view))
         .or_else(|| load_balancer(network, id, view))
         .or_else(|| target_group(network, id, view))
         .unwrap_or_default()
@@ -162,10 +167,7 @@ fn route_table(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "main table of its VPC", if table.is_main { "yes" } else { "no" });
     add(&mut lines, "subnets", joined(&table.subnet_ids));
     for route in &table.routes {
-        let destination = match &route.destination {
-            Destination::Cidr(cidr) => cidr.to_string(),
-            Destination::PrefixList(list) => list.clone(),
-        };
+        let destination = destination(&route.destination);
         let state = route.state.as_deref().filter(|state| *state != "active");
         let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
         add(&mut lines, "route", format!("{destination} to {}{state}", route.target));
@@ -177,6 +179,7 @@ fn peering(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.peerings.get(id, view)?;
     let peering = found.value;
     let mut lines = start("peering connection", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
     opt(&mut lines, "status", peering.status.as_deref());
     for (name, end) in [("requester", &peering.requester), ("accepter", &peering.accepter)] {
         let known = [&end.vpc_id, &end.owner_id, &end.region].into_iter().flatten().cloned();
@@ -186,14 +189,121 @@ fn peering(network: &Network, id: &str, view: View) -> Option<Lines> {
     Some(lines)
 }
 
+/// An instance; of one that no input describes, what its interfaces tell.
 fn instance(network: &Network, id: &str, view: View) -> Option<Lines> {
-    let found = network.instances.get(id, view)?;
-    let mut lines = start("instance", id, &found);
-    opt(&mut lines, "name", found.value.name.as_deref());
-    opt(&mut lines, "type", found.value.instance_type.as_deref());
-    opt(&mut lines, "vpc", found.value.vpc_id.as_deref());
-    opt(&mut lines, "subnet", found.value.subnet_id.as_deref());
+    let all = network.interfaces.all(view);
+    let own: Vec<_> = all.filter(|found| found.value.instance_id.as_deref() == Some(id)).collect();
+    let mut lines = match network.instances.get(id, view) {
+        Some(found) => {
+            let instance = found.value;
+            let mut lines = start("instance", id, &found);
+            opt(&mut lines, "name", instance.name.as_deref().or_else(|| network.name_of(id)));
+            opt(&mut lines, "type", instance.instance_type.as_deref());
+            let platform = instance.is_windows.map(|windows| if windows { "Windows" } else { "not Windows" });
+            opt(&mut lines, "platform", platform);
+            opt(&mut lines, "vpc", instance.vpc_id.as_deref());
+            opt(&mut lines, "subnet", instance.subnet_id.as_deref());
+            lines
+        }
+        None => {
+            let first = own.first()?;
+            let mut lines = start("instance", id, first);
+            opt(&mut lines, "name", network.name_of(id));
+            add(
+                &mut lines,
+                "description",
+                "not in the configuration (describe-instances); its interfaces are",
+            );
+            lines
+        }
+    };
+    for found in own {
+        let addresses = found.value.addresses.iter().chain(&found.value.public_addresses);
+        let addresses: Vec<String> = addresses.map(ToString::to_string).collect();
+        add(&mut lines, "interface", format!("{} {}", found.value.id, addresses.join(", ")));
+    }
     Some(lines)
+}
+
+/// A rule of a group, with the group.
+fn rule(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let (found, at) = network.groups.all(view).find_map(|found| {
+        let at = found.value.rules.iter().position(|rule| rule.rule_id.as_deref() == Some(id))?;
+        Some((found, at))
+    })?;
+    let group = found.value;
+    let rule = group.rules.get(at)?;
+    let mut lines = start("security group rule", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
+    add(&mut lines, "group", &group.id);
+    opt(&mut lines, "group name", group.name.as_deref());
+    add(&mut lines, "rule", rule_text(group, rule));
+    opt(&mut lines, "description", rule.description.as_deref());
+    Some(lines)
+}
+
+/// A NAT gateway is known by its interface, whose description names it.
+fn nat_gateway(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let named = |text: Option<&str>| text.unwrap_or_default().split_whitespace().any(|word| word == id);
+    let of_gateway = |found: &Found<'_, NetworkInterface>| {
+        found.value.is_type("nat_gateway") && named(found.value.description.as_deref())
+    };
+    let found = network.interfaces.all(view).find(of_gateway)?;
+    let mut lines = start("NAT gateway", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
+    lines.extend(interface(network, &found.value.id, view)?);
+    Some(lines)
+}
+
+fn transit_attachment(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.transit_attachments.get(id, view)?;
+    let attachment = found.value;
+    let mut lines = start("transit gateway attachment", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
+    opt(&mut lines, "transit gateway", attachment.gateway_id.as_deref());
+    opt(&mut lines, "vpc", attachment.vpc_id.as_deref());
+    add(&mut lines, "subnets", joined(&attachment.subnet_ids));
+    let table = attachment.route_table_id.as_deref();
+    opt(&mut lines, "route table", table.or(Some("not known (describe-transit-gateway-attachments)")));
+    opt(&mut lines, "group references", attachment.security_group_referencing.as_deref());
+    opt(&mut lines, "group references of the gateway", attachment.gateway_referencing.as_deref());
+    Some(lines)
+}
+
+fn transit_table(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.transit_tables.get(id, view)?;
+    let table = found.value;
+    let mut lines = start("transit gateway route table", id, &found);
+    opt(&mut lines, "name", network.name_of(id));
+    let all = network.transit_attachments.all(view);
+    let own = all.filter(|found| found.value.route_table_id.as_deref() == Some(id));
+    let attachments: Vec<&str> = own.map(|found| found.value.id.as_str()).collect();
+    add(&mut lines, "attachments", joined(&attachments));
+    for route in &table.routes {
+        let to = match (route.attachment_ids.as_slice(), route.state.as_deref()) {
+            ([], state) => state.unwrap_or("blackhole").to_owned(),
+            (ids, _) => format!("to {}", joined(ids)),
+        };
+        add(&mut lines, "route", format!("{} {to}", destination(&route.destination)));
+    }
+    add(&mut lines, "more routes", if table.whole { "none" } else { "it may have more than these" });
+    Some(lines)
+}
+
+fn exclusion(network: &Network, id: &str, view: View) -> Option<Lines> {
+    let found = network.bpa_exclusions.get(id, view)?;
+    let mut lines = start("block public access exclusion", id, &found);
+    opt(&mut lines, "of", found.value.resource_id.as_deref());
+    opt(&mut lines, "mode", found.value.mode.as_deref());
+    opt(&mut lines, "state", found.value.state.as_deref());
+    Some(lines)
+}
+
+fn destination(destination: &Destination) -> String {
+    match destination {
+        Destination::Cidr(cidr) => cidr.to_string(),
+        Destination::PrefixList(list) => list.clone(),
+    }
 }
 
 fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
@@ -204,6 +314,7 @@ fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "kind", &balancer.kind);
     opt(&mut lines, "scheme", balancer.scheme.as_deref());
     opt(&mut lines, "vpc", balancer.vpc_id.as_deref());
+    add(&mut lines, "listeners", balancer.listener_ports.as_deref().map(joined).unwrap_or_default());
     add(&mut lines, "security groups", joined(&balancer.group_ids));
     add(&mut lines, "subnets", joined(&balancer.subnet_ids));
     Some(lines)
