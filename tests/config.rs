@@ -89,6 +89,34 @@ fn what_is_no_configuration_is_told_and_stops_nothing() {
 }
 
 #[test]
+fn a_file_in_which_nothing_could_be_read_is_not_imported() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, input) = (folder.path().join("store"), folder.path().join("sg.json"));
+    std::fs::write(&input, "{\"SecurityGroups\": {}}").unwrap();
+    let output = flowq(&store, &["config", "import", input.to_str().unwrap(), "--format", "csv"]);
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(4), "{text}{errors}");
+    assert!(text.contains(",refused") && errors.contains("nothing in it could be read"), "{text}{errors}");
+}
+
+#[test]
+fn an_object_is_shown_by_whatever_it_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    out(&store, &["config", "import", SAMPLE, "--captured-at", TIME]);
+    let rule = out(&store, &["config", "show", "sgr-00000000000000006"]);
+    assert!(rule.contains("security group rule") && rule.contains("sg-02000000000000000"), "{rule}");
+    let group = out(
+        &store,
+        &["config", "show", "arn:aws:ec2:us-east-1:111122223333:security-group/sg-02000000000000000"],
+    );
+    assert!(group.contains("sgr-00000000000000006"), "{group}");
+    let nobody = flowq(&store, &["config", "show", "10.0.0.250"]);
+    let errors = String::from_utf8_lossy(&nobody.stderr);
+    assert!(errors.contains("no interface holds it; it lies in subnet-0aaaaaaaaaaaaaaaa"), "{errors}");
+}
+
+#[test]
 fn explanations_show_the_records_of_the_flow() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("store");

@@ -133,11 +133,16 @@ impl Import {
         let envelope: Envelope = serde_json::from_slice(&plain_text(text)).unwrap_or_default();
         let envelope = if envelope.output.is_some() { envelope } else { Envelope::default() };
         let region = builder.region();
-        let objects =
+        let objects: Vec<(String, u64)> =
             builder.counts().into_iter().map(|(kind, count)| (kind.to_owned(), count as u64)).collect();
+        let is_empty = objects.is_empty();
         let mut problems = builder.problems().to_vec();
         // What is only found when the pieces of one document are joined; what pieces of others join is the loader's.
         problems.extend(builder.finish().1.into_iter().skip(problems.len()));
+        if let (true, Some(first)) = (is_empty, problems.first()) {
+            let problem = format!("{}: {}", first.object, first.message);
+            return Err(ReadError::Nothing { file: path.to_owned(), problem });
+        }
         let document = StoredDocument {
             path: path.to_owned(),
             kind: kind.to_string(),

@@ -115,6 +115,14 @@ pub enum ReadError {
         /// The object's key.
         object: String,
     },
+    /// A known form of which nothing could be read.
+    #[error("{file}: nothing in it could be read: {problem}")]
+    Nothing {
+        /// The file.
+        file: String,
+        /// The first thing that is wrong.
+        problem: String,
+    },
     /// Entries of a prefix list without the list's id.
     #[error(
         "{file}: prefix list entries without the list's id; name the file after the list, as in pl-0123456789abcdef0.json"
