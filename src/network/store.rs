@@ -134,6 +134,8 @@ pub struct Network {
     pub contradictions: Vec<Contradiction>,
     /// The newest `Name` tag of each object that has one.
     pub(crate) names: HashMap<String, String>,
+    /// The Terraform resource that has the rules, entries or routes of an object inline, by the object's id.
+    pub(super) inline: HashMap<String, String>,
     /// Files that hold a part of what there is, with what to fetch.
     pub part_captures: Vec<Problem>,
     /// Some input holds a part of the interfaces of some VPC, or those of some VPCs.
@@ -239,6 +241,12 @@ impl Network {
                 }
             }
         }
+    }
+
+    /// The address of the Terraform resource that has the rules of a group, the entries of a network ACL or the routes of a table
+    /// inline, by the object's id: what is added has to stand there.
+    pub fn inline_in(&self, id: &str) -> Option<&str> {
+        self.inline.get(id).map(String::as_str)
     }
 
     /// What people call an object: its newest `Name` tag.

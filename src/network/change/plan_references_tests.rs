@@ -172,3 +172,55 @@ fn what_an_inline_rule_knows_only_after_the_apply_is_not_nothing() {
         found.iter().filter(|rule| rule.traffic.to_string() == "tcp 22").map(|rule| &rule.remote).collect();
     assert!(matches!(remotes.as_slice(), [Remote::Cidr(_), Remote::Unreadable(_)]), "{remotes:?}");
 }
+
+/// Groups and their rules, made for the same keys.
+fn keyed(keys: [&str; 2], told: Value, for_each: Option<&[&str]>) -> Network {
+    let group = |key: &str| new_group(&format!("{NEW}[{key}]"));
+    let rule = |key: &str| new_rule(&format!("{RULE}[{key}]"));
+    let mut listed = plan(&[group(keys[0]), group(keys[1]), rule(keys[0])], &[]);
+    let mut written = expressions(RULE, json!({"security_group_id": told}));
+    if let Some(for_each) = for_each {
+        written["for_each_expression"] = references(for_each);
+    }
+    listed["configuration"] = configured(json!([written]), json!({}));
+    applied(&listed).0
+}
+
+#[test]
+fn a_rule_made_for_each_group_belongs_to_the_group_of_its_key() {
+    let texts = [r#""web""#, r#""db""#];
+    for (keys, told, for_each) in [
+        (texts, references(&[NEW, "each.key"]), None),
+        (["0", "1"], references(&[NEW, "count.index"]), None),
+        (texts, references(&["each.value.id", "each.value"]), Some(&[NEW][..])),
+    ] {
+        let after = keyed(keys, told.clone(), for_each);
+        assert_eq!(rules(&after, &format!("{NEW}[{}]", keys[0])), ["tcp 443 192.0.2.0/24"], "{told}");
+        assert_eq!(rules(&after, &format!("{NEW}[{}]", keys[1])), Vec::<String>::new(), "{told}");
+    }
+}
+
+#[test]
+fn of_what_stays_unknown_the_expression_is_told() {
+    let told = references(&["each.value.group", "each.value"]);
+    let after = keyed([r#""web""#, r#""db""#], told, Some(&["local.rules"]));
+    for key in ["web", "db"] {
+        let group = after.groups.get(&format!("{NEW}[{key:?}]"), NEWEST).unwrap();
+        assert!(matches!(group.value.rules[0].remote, Remote::Unreadable(_)), "{key}: each may get it");
+    }
+    // An address that a local value gives.
+    let made = json!({"security_group_id": "sg-1", "ip_protocol": "tcp", "from_port": 22, "to_port": 22});
+    let made = change(RULE, &["create"], Value::Null, made, json!({"id": true, "cidr_ipv4": true}));
+    let mut listed = plan(&[made], &[]);
+    listed["configuration"] = configured(
+        json!([expressions(RULE, json!({"cidr_ipv4": references(&["local.office"])}))]),
+        json!({}),
+    );
+    let found = applied(&listed).0.groups.get("sg-1", NEWEST).unwrap().value.rules.clone();
+    assert!(
+        found
+            .iter()
+            .any(|rule| rule.remote == Remote::Unreadable("known after apply: local.office".to_owned())),
+        "{found:?}"
+    );
+}

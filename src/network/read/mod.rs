@@ -23,6 +23,7 @@ mod reading;
 mod terraform;
 mod terraform_balancers;
 mod terraform_elastic;
+mod terraform_inline;
 mod terraform_network;
 mod terraform_parts;
 mod terraform_plan;
@@ -62,6 +63,7 @@ use names::Names;
 use reading::{Context, Piece, Reading, Readings, record};
 use serde_json::Value;
 use terraform_elastic::Elastic;
+use terraform_inline::Inline;
 use terraform_parts::StatePiece;
 
 /// Collects readings from any number of files and makes a [`Network`] of them.
@@ -97,6 +99,8 @@ pub struct NetworkBuilder {
     attribute_pieces: Vec<Piece<bool>>,
     /// What Terraform states say of objects that they do not hold.
     state_pieces: Vec<StatePiece>,
+    /// What Terraform resources hold inline.
+    inline: Inline,
     /// Elastic addresses, and what maps them, of Terraform states.
     elastic: Vec<(Context, Elastic)>,
     /// Gateways that Terraform states have, and when.
@@ -229,6 +233,7 @@ impl NetworkBuilder {
             });
         }
         network.names = self.names.into_iter().map(|(id, (_, name))| (id, name)).collect();
+        network.inline = self.inline.addresses();
         network.disagreements = disagreements;
         network.contradictions = contradictions;
         network.not_followed = self.not_followed;

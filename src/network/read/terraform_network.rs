@@ -5,6 +5,7 @@ use super::elements::Need;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::terraform_elastic::Elastic;
+use super::terraform_inline::Part;
 use super::terraform_parts::{Addition, local_route};
 use super::{Context, NetworkBuilder, record};
 use crate::net::Prefix;
@@ -143,9 +144,12 @@ impl NetworkBuilder {
                 if listed.is_none() {
                     into.unreadable_tables.push(id.clone());
                 }
+                let read = into.routes.len();
                 for route in listed.into_iter().flatten() {
                     self.terraform_route(route, &id, context, into);
                 }
+                let own = into.routes.iter().skip(read).map(|(_, route)| route.destination.clone());
+                self.inline.holder(resource, context, own.map(Part::Route).collect());
                 let table = RouteTable {
                     id: id.clone(),
                     vpc_id: values.text("vpc_id"),
@@ -156,7 +160,11 @@ impl NetworkBuilder {
             }
             "aws_route" => {
                 let Some(table) = values.text("route_table_id") else { return };
+                let read = into.routes.len();
                 self.terraform_route(values, &table, context, into);
+                if let Some((_, route)) = into.routes.get(read) {
+                    self.inline.apart(&table, Part::Route(route.destination.clone()));
+                }
             }
             "aws_route_table_association" => {
                 let table = values.text("route_table_id");

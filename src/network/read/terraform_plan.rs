@@ -187,10 +187,8 @@ pub(super) fn completed(plan: &Value) -> Value {
         let told = node.get("change").and_then(|change| change.get("after_unknown"));
         let mut told = told.map_or(Value::Null, |told| told.0.clone());
         for (key, value) in told.as_object_mut().into_iter().flatten() {
-            if *value == Value::Bool(true)
-                && let Some(referred) = references.referred(&address, key)
-            {
-                *value = referred.value(unknown_value());
+            if *value == Value::Bool(true) {
+                *value = references.told(&address, key).value(unknown_value());
             }
         }
         let after = resource.get_mut("change").and_then(|change| change.get_mut("after"));

@@ -6,9 +6,11 @@ use super::groups::unreadable_rule;
 use super::node::{Node, push_new};
 use super::terraform::Resource;
 use super::terraform_balancers::Balancing;
+use super::terraform_inline::Part;
 use super::terraform_network::Plumbing;
 use super::terraform_parts::Addition;
 use super::terraform_plan::{Gone, is_unknown};
+use super::terraform_references::after_apply;
 use super::terraform_values::{Parent, reference};
 use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
@@ -143,6 +145,7 @@ impl NetworkBuilder {
                         None => rules.push(unreadable_rule(egress, format!("no readable {list}"))),
                     }
                 }
+                self.inline.holder(resource, context, rules.iter().cloned().map(Part::Rule).collect());
                 gone.keep_rules(&id, &mut rules);
                 if !rules.is_empty() {
                     gathered.inline_groups.push((id.clone(), rules.clone()));
@@ -194,7 +197,9 @@ impl NetworkBuilder {
                 } else if let Some(text) = values.text("referenced_security_group_id") {
                     Remote::Group(reference(&text))
                 } else {
-                    Remote::Unreadable("known after apply".to_string())
+                    const WHOM: [&str; 4] =
+                        ["cidr_ipv4", "cidr_ipv6", "prefix_list_id", "referenced_security_group_id"];
+                    Remote::Unreadable(after_apply(WHOM.iter().find_map(|key| values.get(key))))
                 };
                 let own_id = || values.text("id").filter(|id| id.starts_with("sgr-"));
                 let rule_id = values.text("security_group_rule_id").or_else(own_id);
@@ -220,6 +225,7 @@ impl NetworkBuilder {
                         None => entries.extend(entries::unplaced("the list has no readable entries")),
                     }
                 }
+                self.inline.holder(resource, context, entries.iter().map(Part::of_entry).collect());
                 let (subnet_ids, all) = self.members(values, "subnet_ids", &id, context);
                 gathered.acls.push(NetworkAcl {
                     id: id.clone(),
@@ -260,6 +266,7 @@ impl NetworkBuilder {
                             Traffic::Unreadable("known after apply whose entry it is".to_string());
                     }
                     for id in acl.ids() {
+                        self.inline.apart(id, Part::of_entry(&entry));
                         gathered.acl_entries.entry(id.clone()).or_default().push(entry.clone());
                     }
                 }

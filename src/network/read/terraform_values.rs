@@ -3,7 +3,8 @@
 use super::entries::rule_number;
 use super::node::Node;
 use super::terraform::Resource;
-use super::terraform_references::candidates;
+use super::terraform_inline::Part;
+use super::terraform_references::{after_apply, candidates};
 use super::traffic::{acl_action, acl_traffic, group_traffic};
 use super::{Context, NetworkBuilder, Piece};
 use crate::network::model::*;
@@ -46,7 +47,8 @@ impl NetworkBuilder {
         } else {
             format!("each of these may get it: {}", ids.join(", "))
         };
-        self.problem(context, &resource.address, format!("{key} is known only after apply; {follows}"));
+        let unknown = after_apply(values.get(key));
+        self.problem(context, &resource.address, format!("{key} is {unknown}; {follows}"));
         (!ids.is_empty()).then_some(Parent::OneOf(ids))
     }
 
@@ -55,6 +57,7 @@ impl NetworkBuilder {
             rule.remote = Remote::Unreadable("known after apply whose rule it is".to_string());
         }
         for id in group.ids() {
+            self.inline.apart(id, Part::Rule(rule.clone()));
             let piece = Piece::new(id.clone(), context, rule.clone());
             self.rule_pieces.push(piece);
         }
@@ -85,7 +88,7 @@ impl NetworkBuilder {
         context: &Context,
     ) -> Traffic {
         let Some(protocol) = values.text(key) else {
-            return Traffic::Unreadable("known after apply".to_string());
+            return Traffic::Unreadable(after_apply(values.get(key)));
         };
         let ports = values.number("from_port").and_then(|from| Ok((from, values.number("to_port")?)));
         match ports.and_then(|(from, to)| group_traffic(&protocol, from, to)) {
