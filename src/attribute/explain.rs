@@ -11,7 +11,7 @@ use super::record::{Record, RejectReason, Role};
 use super::tracking::{Tracking, is_untracked, timeouts, tracked_when_it_began};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
-use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
+use crate::network::{NaclEntry, Network, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
 use crate::rules::{
     Decision, Direction, Engine, InterfaceRules, ListVerdict, Mismatch, Packet, ScopeReason, Ternary,
     allows_other_family, entry_text, match_entry, rule_text,
@@ -78,7 +78,13 @@ pub fn explain(
             match later_allows(engine, rules, &packet, false) {
                 Some(text) => sentences.push(text),
                 None if unasked => {}
-                None => explanation.fixes.extend(acl_fixes(attribution, rules, &packet, answers)),
+                None => explanation.fixes.extend(acl_fixes(
+                    engine.network(),
+                    attribution,
+                    rules,
+                    &packet,
+                    answers,
+                )),
             }
         }
         if attribution.blocking_set.contains(Blocker::SecurityGroup) {
@@ -97,7 +103,7 @@ pub fn explain(
             } else {
                 match later_allows(engine, rules, &packet, true) {
                     Some(text) => sentences.push(text),
-                    None => explanation.fixes.extend(group_fix(rules, &packet)),
+                    None => explanation.fixes.extend(group_fix(engine.network(), rules, &packet, None)),
                 }
             }
         }
@@ -472,6 +478,7 @@ fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
 }
 
 fn acl_fixes(
+    network: &Network,
     attribution: &Attribution,
     rules: &InterfaceRules,
     packet: &Packet,
@@ -484,11 +491,12 @@ fn acl_fixes(
     let denying: Vec<_> = lists.filter(|list| list.sure && list.decision == Decision::Deny).collect();
     if denying.len() > 1 {
         let fix = |list: &ListVerdict<'_>| {
-            list_fix(compiled, &list.packet, list.entry?.number, is_response, &mut added)
+            list_fix(network, compiled, &list.packet, list.entry?.number, is_response, &mut added)
         };
         return denying.iter().filter_map(fix).collect();
     }
     let packet = acl_packet(attribution, rules, packet);
     let denied_by = attribution.nacl_rule_number.or(attribution.nacl_rules.first());
-    denied_by.and_then(|by| list_fix(compiled, &packet, by, is_response, &mut added)).into_iter().collect()
+    let fix = denied_by.and_then(|by| list_fix(network, compiled, &packet, by, is_response, &mut added));
+    fix.into_iter().collect()
 }

@@ -1,8 +1,10 @@
 //! The smallest changes that let packets pass (spec 8.9): entries of network ACLs and rules of security groups, in words, as
 //! an `aws` command and as a Terraform resource.
 
+use super::room::{Room, make_room};
+use super::terraform::{AllowEntry, GroupRule, quoted, resource, within};
 use crate::net::{Prefix, TCP, UDP};
-use crate::network::{NACL_UNPLACED, NaclEntry, Traffic};
+use crate::network::{GroupReference, NACL_UNPLACED, NaclEntry, Network, Remote, Traffic};
 use crate::rules::{
     CompiledAcl, Decision, Direction, InterfaceRules, Packet, check_acl, free_number, taken_numbers,
 };
@@ -16,8 +18,11 @@ pub struct Fix {
     pub text: String,
     /// As an `aws` command; empty where the words are all there is.
     pub command: String,
-    /// As a Terraform resource; empty where the words are all there is.
+    /// As Terraform; empty where the words are all there is.
     pub terraform: String,
+    /// Whether the words are all there is, and somebody has to decide: then nothing is mended by what is printed. Words that name
+    /// another fix of the same report, which does it, are none.
+    pub is_advice: bool,
 }
 
 /// Quota of entries per direction (documented default).
@@ -36,16 +41,40 @@ struct Wanted {
 
 /// The entries that the fixes of one report add: the next has another number, and what one does is not done twice.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct AddedEntries(Vec<(Wanted, u32)>);
+pub(crate) struct AddedEntries {
+    allowed: Vec<(Wanted, u32)>,
+    /// Lists whose entries get other numbers, and the number that is taken by that.
+    renumbered: Vec<(String, Direction, u32)>,
+}
 
 impl AddedEntries {
     fn numbers<'a>(&'a self, acl: &'a str, direction: Direction) -> impl Iterator<Item = u32> + 'a {
-        let same = self.0.iter().filter(move |(one, _)| one.acl == acl && one.direction == direction);
-        same.map(|(_, number)| *number)
+        let same = self.allowed.iter().filter(move |(one, _)| one.acl == acl && one.direction == direction);
+        let moved = self.renumbered.iter().filter(move |(one, way, _)| one == acl && *way == direction);
+        same.map(|(_, number)| *number).chain(moved.map(|(.., number)| *number))
+    }
+
+    fn is_renumbered(&self, acl: &str, direction: Direction) -> bool {
+        self.renumbered.iter().any(|(one, way, _)| one == acl && *way == direction)
     }
 }
 
 impl Fix {
+    /// A change that the command makes.
+    pub(crate) fn new(text: String, command: String, terraform: String) -> Self {
+        Fix { text, command, terraform, is_advice: false }
+    }
+
+    /// What somebody has to decide, and no command does.
+    pub(crate) fn advice(text: String) -> Self {
+        Fix { text, command: String::new(), terraform: String::new(), is_advice: true }
+    }
+
+    /// What another fix of the same report does already.
+    pub(crate) fn done(text: String) -> Self {
+        Fix::new(text, String::new(), String::new())
+    }
+
     /// Both changes, of which one alone is not enough.
     pub(crate) fn and(self, other: Fix) -> Fix {
         let join = |one: String, other: String, with: &str| match (one.is_empty(), other.is_empty()) {
@@ -56,26 +85,9 @@ impl Fix {
             text: join(self.text, other.text, "; and "),
             command: join(self.command, other.command, "\n"),
             terraform: join(self.terraform, other.terraform, "\n\n"),
+            is_advice: self.is_advice || other.is_advice,
         }
     }
-
-    fn in_words(text: String) -> Self {
-        Fix { text, command: String::new(), terraform: String::new() }
-    }
-}
-
-/// A Terraform resource, its arguments aligned as `terraform fmt` does; the name is made of whatever is in `name`.
-pub(crate) fn resource(kind: &str, name: &str, arguments: &[(&str, String)]) -> String {
-    let name: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    let width = arguments.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
-    let lines: Vec<String> =
-        arguments.iter().map(|(key, value)| format!("  {key:width$} = {value}\n")).collect();
-    format!("resource \"{kind}\" \"{name}\" {{\n{}}}", lines.concat())
-}
-
-/// A text as Terraform writes it. Identifiers and blocks hold nothing that would have to be escaped.
-pub(crate) fn quoted(value: impl std::fmt::Display) -> String {
-    format!("\"{value}\"")
 }
 
 fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
@@ -120,6 +132,7 @@ fn first_in_the_way(list: &[NaclEntry], packet: &Packet, ports: Option<(u16, u16
 /// The entry to add to the list of the packet's direction, in front of the entry that denies it. `added` are those of the
 /// same report.
 pub(crate) fn list_fix(
+    network: &Network,
     compiled: &CompiledAcl,
     packet: &Packet,
     denied_by: u32,
@@ -132,7 +145,7 @@ pub(crate) fn list_fix(
     let (ports, icmp) = (fix_ports(packet, is_response), fix_icmp(packet));
     let before = first_in_the_way(list, packet, ports);
     if before == Some(NACL_UNPLACED) {
-        return Some(Fix::in_words(format!(
+        return Some(Fix::advice(format!(
             "read {acl} again: where one of its entries stands could not be read"
         )));
     }
@@ -145,84 +158,95 @@ pub(crate) fn list_fix(
         icmp,
     };
     let word = direction.rule_word();
-    let known = added.0.iter().find(|(one, number)| *one == wanted && before.is_none_or(|b| *number < b));
-    if let Some((_, number)) = known {
-        return Some(Fix::in_words(format!(
+    let is_known = |known: &Wanted, number: u32| *known == wanted && before.is_none_or(|b| number < b);
+    if let Some((_, number)) = added.allowed.iter().find(|(known, number)| is_known(known, *number)) {
+        return Some(Fix::done(format!(
             "{word} entry {number} of {acl}, which another fix here adds, lets it pass too"
         )));
     }
     let mut taken = taken_numbers(&compiled.acl, direction.is_egress());
     taken.extend(added.numbers(acl, direction));
-    let Some(number) = free_number(&taken, before) else {
-        let text = match before {
-            Some(before) => format!("narrow rule {before} of {acl}: no smaller number is free"),
-            None => format!("merge entries of {acl}: every number is taken"),
-        };
-        return Some(Fix::in_words(text));
+    let (number, room) = match (free_number(&taken, before), before) {
+        (Some(number), _) => (number, None),
+        (None, None) => return Some(Fix::advice(format!("merge entries of {acl}: every number is taken"))),
+        (None, Some(before)) => {
+            // Entries are given other numbers once: a second time would start from another list.
+            let room = (!added.is_renumbered(acl, direction))
+                .then(|| make_room(&compiled.acl, direction, before, &taken))
+                .flatten();
+            let Some(room) = room else {
+                let text = format!("narrow rule {before} of {acl}: no smaller number is free");
+                return Some(Fix::advice(text));
+            };
+            (before, Some(room))
+        }
     };
     let host = Prefix::host(packet.remote);
-    let (option, block) = match packet.remote {
-        IpAddr::V4(_) => ("--cidr-block", "cidr_block"),
-        IpAddr::V6(_) => ("--ipv6-cidr-block", "ipv6_cidr_block"),
-    };
+    let option = if packet.remote.is_ipv4() { "--cidr-block" } else { "--ipv6-cidr-block" };
     let flag = if direction.is_egress() { "--egress" } else { "--ingress" };
-    let mut arguments = vec![
-        ("network_acl_id", quoted(acl)),
-        ("egress", direction.is_egress().to_string()),
-        ("rule_number", number.to_string()),
-        ("rule_action", quoted("allow")),
-        ("protocol", quoted(packet.protocol)),
-        (block, quoted(host)),
-    ];
     let narrowed = match (ports, packet.is_icmp()) {
-        (Some((from, to)), _) => {
-            arguments.extend([("from_port", from.to_string()), ("to_port", to.to_string())]);
-            format!(" --port-range From={from},To={to}")
-        }
-        (None, true) => {
-            let (kind, code) = icmp;
-            arguments.extend([("icmp_type", kind.to_string()), ("icmp_code", code.to_string())]);
-            format!(" --icmp-type-code Type={kind},Code={code}")
-        }
+        (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
+        (None, true) => format!(" --icmp-type-code Type={},Code={}", icmp.0, icmp.1),
         (None, false) => String::new(),
     };
-    let command = format!(
-        "aws ec2 create-network-acl-entry --network-acl-id {acl} {flag} --rule-number {number} --protocol {}{narrowed} \
+    let verb = if room.is_some() { "replace" } else { "create" };
+    let mut command = format!(
+        "aws ec2 {verb}-network-acl-entry --network-acl-id {acl} {flag} --rule-number {number} --protocol {}{narrowed} \
          {option} {host} --rule-action allow",
         packet.protocol
     );
-    let terraform = resource("aws_network_acl_rule", &format!("{acl} {word} {number}"), &arguments);
+    let entry = AllowEntry {
+        acl,
+        egress: direction.is_egress(),
+        number,
+        protocol: packet.protocol,
+        ports,
+        icmp,
+        block: host,
+    };
+    let mut terraform = entry.text(network.inline_in(acl));
     let entries = list.iter().filter(|entry| !entry.is_default()).count();
     let quota = if entries >= ENTRY_QUOTA { "; the list is at its quota of 20 entries" } else { "" };
     let other = direction.opposite().rule_word();
-    let text = format!(
+    let mut text = format!(
         "add {word} entry {number} to {acl} that allows it, then check the {other} list for the responses{quota}"
     );
-    added.0.push((wanted, number));
-    Some(Fix { text, command, terraform })
+    if let Some(Room { commands, moved, taken }) = room {
+        text = format!("{moved} of {acl}, since no smaller number is free, and {text}");
+        command = commands.into_iter().chain([command]).collect::<Vec<_>>().join("\n");
+        terraform = format!("# first {moved}\n{terraform}");
+        added.renumbered.push((acl.to_owned(), direction, taken));
+    }
+    added.allowed.push((wanted, number));
+    Some(Fix::new(text, command, terraform))
 }
 
 /// The exclusion that takes a subnet out of Block Public Access; what begins inside needs no more than being let out.
 pub(super) fn exclusion_fix(subnet: &str, starts_inside: bool) -> Fix {
     let mode = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
-    Fix {
-        text: format!("exclude {subnet}, or its VPC, from Block Public Access ({mode})"),
-        command: format!(
+    Fix::new(
+        format!("exclude {subnet}, or its VPC, from Block Public Access ({mode})"),
+        format!(
             "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
              --internet-gateway-exclusion-mode {mode}"
         ),
-        terraform: resource(
+        resource(
             "aws_vpc_block_public_access_exclusion",
             subnet,
             &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(mode))],
         ),
-    }
+    )
 }
 
-/// The rule to add to a group of the interface.
-pub(crate) fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> {
+/// The rule to add to a group of the interface, for the packet's remote address or, where what connects had better be named by
+/// it, for a group (`peer`).
+pub(crate) fn group_fix(
+    network: &Network,
+    rules: &InterfaceRules,
+    packet: &Packet,
+    peer: Option<&str>,
+) -> Option<Fix> {
     let group = rules.interface.group_ids.first()?;
-    let host = Prefix::host(packet.remote);
     let ports = fix_ports(packet, false);
     let protocol = match packet.protocol {
         1 => "icmp".to_string(),
@@ -233,28 +257,38 @@ pub(crate) fn group_fix(rules: &InterfaceRules, packet: &Packet) -> Option<Fix> 
     };
     // For ICMP the two hold type and code.
     let (from, to) = ports.map_or_else(|| fix_icmp(packet), |(from, to)| (i32::from(from), i32::from(to)));
-    let (ranges, member, block) = match packet.remote {
-        IpAddr::V4(_) => ("IpRanges", "CidrIp", "cidr_ipv4"),
-        IpAddr::V6(_) => ("Ipv6Ranges", "CidrIpv6", "cidr_ipv6"),
+    let host = Prefix::host(packet.remote);
+    let remote = match peer {
+        Some(peer) => {
+            Remote::Group(GroupReference { group_id: peer.to_owned(), ..GroupReference::default() })
+        }
+        None => Remote::Cidr(host),
+    };
+    let whom = match (peer, packet.remote) {
+        (Some(peer), _) => format!("UserIdGroupPairs=[{{GroupId={peer}}}]"),
+        (None, IpAddr::V4(_)) => format!("IpRanges=[{{CidrIp={host}}}]"),
+        (None, IpAddr::V6(_)) => format!("Ipv6Ranges=[{{CidrIpv6={host}}}]"),
     };
     let side = if packet.direction.is_egress() { "egress" } else { "ingress" };
     // Shells take brackets and braces for patterns.
     let command = format!(
         "aws ec2 authorize-security-group-{side} --group-id {group} --ip-permissions \
-         'IpProtocol={protocol},FromPort={from},ToPort={to},{ranges}=[{{{member}={host}}}]'"
+         'IpProtocol={protocol},FromPort={from},ToPort={to},{whom}'"
     );
     let word = packet.direction.rule_word();
-    let terraform = resource(
-        &format!("aws_vpc_security_group_{side}_rule"),
-        &format!("{group} {word} {protocol} {from} {}", packet.remote),
-        &[
-            ("security_group_id", quoted(group)),
-            ("ip_protocol", quoted(&protocol)),
-            ("from_port", from.to_string()),
-            ("to_port", to.to_string()),
-            (block, quoted(host)),
-        ],
-    );
-    let text = format!("add an {word} rule to {group}; responses need no rule of their own");
-    Some(Fix { text, command, terraform })
+    let name = format!("{group} {word} {protocol} {from} {}", packet.remote);
+    let rule = GroupRule {
+        group,
+        egress: packet.direction.is_egress(),
+        protocol,
+        ports: Some((from, to)),
+        remote: &remote,
+    };
+    let terraform = match network.inline_in(group) {
+        Some(address) => within(address, None, &[rule.block()]),
+        None => rule.resource(&name),
+    };
+    let whom = peer.map(|peer| format!(" for {peer}, which what connects carries")).unwrap_or_default();
+    let text = format!("add an {word} rule to {group}{whom}; responses need no rule of their own");
+    Some(Fix::new(text, command, terraform))
 }

@@ -173,7 +173,7 @@ pub fn fitted(text: &str, width: Option<usize>) -> String {
     let mut in_terraform = false;
     for line in text.lines() {
         let words = line.trim_start();
-        in_terraform |= words.starts_with("resource \"");
+        in_terraform |= words.ends_with(" {");
         if in_terraform || words.starts_with("aws ") || words.starts_with('#') || length(line) <= columns {
             in_terraform &= words != "}";
             out.push_str(line);

@@ -277,10 +277,32 @@ pub fn is_internet(addr: &IpAddr) -> bool {
     is_public(addr) || is_documentation(addr)
 }
 
+/// What a gateway that translates from IPv6 makes of a destination: of the well-known prefix `64:ff9b::/96`, which is the one that
+/// NAT gateways and DNS64 use (RFC 6052; AWS, "DNS64 and NAT64"), the IPv4 address in its last bits; any other stays.
+pub fn behind_nat64(addr: &IpAddr) -> IpAddr {
+    match addr {
+        IpAddr::V6(six) if u128::from(*six) >> 32 == 0x0064_FF9B_u128 << 64 => {
+            let [.., a, b, c, d] = six.octets();
+            IpAddr::from([a, b, c, d])
+        }
+        other => *other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn nat64_takes_the_address_out_of_the_well_known_prefix() {
+        let behind = |text: &str| behind_nat64(&ip(text)).to_string();
+        assert_eq!(behind("64:ff9b::c633:6414"), "198.51.100.20");
+        // The prefix has 96 bits.
+        assert_eq!(behind("64:ff9b::1:c633:6414"), "64:ff9b::1:c633:6414");
+        assert_eq!(behind("64:ff9b:1::c633:6414"), "64:ff9b:1::c633:6414");
+        assert_eq!(behind("198.51.100.20"), "198.51.100.20");
+    }
 
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()

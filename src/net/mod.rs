@@ -11,8 +11,8 @@ mod protocol;
 mod service;
 
 pub use addr::{
-    AddressClass, Family, class, is_documentation, is_internet, is_private, is_public, is_reserved, parse_ip,
-    parse_ip_str, parse_v4, parse_v6, v4_text,
+    AddressClass, Family, behind_nat64, class, is_documentation, is_internet, is_private, is_public,
+    is_reserved, parse_ip, parse_ip_str, parse_v4, parse_v6, v4_text,
 };
 pub use flags::{TCP_FLAGS, has_tcp_flag, tcp_flag_bit, tcp_flags_text};
 pub use port::{PortRange, PortRangeError};

@@ -38,6 +38,7 @@ fn only_if(leg: &mut [Stage], condition: &str) {
     for stage in leg.iter_mut().filter(|stage| stage.outcome == Decision::Deny) {
         stage.outcome = Decision::Unknown;
         stage.reason = format!("{} ({condition})", stage.reason);
+        stage.condition = Some(condition.to_owned());
     }
 }
 

@@ -212,3 +212,35 @@ fn whether_clients_addresses_are_kept_is_not_assumed() {
     let open = trace.stages.iter().find(|stage| stage.outcome == Decision::Unknown).unwrap();
     assert!(open.reason.contains("does not keep"), "{}", open.reason);
 }
+
+#[test]
+fn the_rule_for_a_network_load_balancers_group_is_said_to_match() {
+    let line = |preserve| {
+        let trace = run_network("sg-lb", preserve);
+        let stage =
+            trace.stages.iter().find(|stage| stage.at == "eni-app" && stage.way == Way::There).unwrap();
+        (stage.rules[0].matched, stage.rules[0].because.clone())
+    };
+    assert_eq!(line(Some(true)), (crate::rules::Ternary::Yes, None));
+    assert_eq!(line(Some(false)), (crate::rules::Ternary::Yes, None));
+}
+
+#[test]
+fn a_target_that_is_cut_off_is_no_matter_of_the_clients_port() {
+    // One target is in a subnet whose list lets nothing out.
+    let text = format!(
+        "{NETWORK}\nsubnet subnet-3 vpc-1 10.0.3.0/24\nnacl acl-3 vpc-1 subnet-3\nacl-3 in 100 allow all 0.0.0.0/0\n\
+         route subnet-3 10.0.0.0/16 local\neni eni-cut subnet-3 10.0.3.10 groups=sg-app"
+    )
+    .replace("sg-lb out tcp 8080 10.0.2.0/24", "sg-lb out tcp 8080 10.0.0.0/16");
+    let trace = run(&text, &["10.0.2.10", "10.0.3.10"]);
+    assert_eq!(trace.outcome(), Decision::Unknown);
+    let said = trace.text();
+    let headline = said.lines().next().unwrap();
+    assert!(
+        headline.ends_with("it depends: this stops only what goes to 10.0.3.10 port 8080 (healthy)"),
+        "{headline}"
+    );
+    assert!(!said.contains("for some client ports"), "{said}");
+    assert!(said.contains("may block: network_acl at subnet-3"), "{said}");
+}

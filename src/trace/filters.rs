@@ -1,11 +1,10 @@
 //! The stages that filter: network ACLs and security groups, rule by rule.
 
-use super::mend::by_reference;
 use super::walk::{End, Local, Walk};
 use super::{ClientLine, Layer, RuleLine, Stage, Way, icmp_answer};
 use crate::attribute::{group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
-use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
+use crate::network::{NaclEntry, Remote, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
 use crate::rules::{
     Decision, Direction, GroupVerdict, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary,
     allows_other_family, check_acl, entry_elsewhere, entry_text, match_entry, match_traffic, rule_text,
@@ -191,7 +190,7 @@ impl Walk<'_> {
             let entry = check.deciding.last().and_then(|at| entries.get(*at));
             if let (true, true, Some(entry)) = (denies, list.sure, entry) {
                 let answers = way == Way::Back && !ports.is_empty();
-                let found = list_fix(compiled, &seen, entry.number, answers, &mut self.added);
+                let found = list_fix(self.network, compiled, &seen, entry.number, answers, &mut self.added);
                 stage.fix = match (stage.fix.take(), found) {
                     (Some(one), Some(other)) => Some(one.and(other)),
                     (one, other) => one.or(other),
@@ -268,23 +267,34 @@ impl Walk<'_> {
                     let why = lost.clone().unwrap_or_else(|| mismatch.beside(check.elsewhere, packet));
                     nearer(&mut nearest, close, why, || text.clone());
                 }
-                let because = lost.or_else(|| check.because());
-                stage.rules.push(RuleLine { text, matched: check.matched, because });
+                // What the load balancer hands on passes by a rule for its group, whatever address it shows.
+                let (matched, because) = match self.is_for_balancer(rule, packet) {
+                    true => (Ternary::Yes, None),
+                    false => {
+                        let unsure =
+                            || (check.matched == Ternary::Maybe).then(|| self.unsure(rule)).flatten();
+                        (check.matched, lost.or_else(|| check.because()).or_else(unsure))
+                    }
+                };
+                stage.rules.push(RuleLine { text, matched, because });
             }
         }
         if verdict.decision == Decision::Deny {
             stage.nearest = nearest.map(|(_, text)| text);
-            let fix = group_fix(rules, packet).map(|mut fix| {
+            stage.fix = group_fix(self.network, rules, packet, self.peer_group.as_deref()).map(|mut fix| {
                 // An ICMP error is answered by nothing.
                 if !self.has_answer() {
                     fix.text = fix.text.split(';').next().unwrap_or_default().to_owned();
                 }
+                if let (None, Some(group)) = (&self.peer_group, &self.peer_carries) {
+                    let text = format!(
+                        "; a rule for {group}, which {} carries, would outlast its address",
+                        packet.remote
+                    );
+                    fix.text.push_str(&text);
+                }
                 fix
             });
-            stage.fix = match (fix, &self.peer_group) {
-                (Some(fix), Some(peer)) => Some(by_reference(fix, &packet.remote, peer)),
-                (fix, _) => fix,
-            };
         }
         self.stages.push(stage);
     }
@@ -301,11 +311,33 @@ impl Walk<'_> {
             let group = groups.groups.get(*group)?.as_ref();
             Some((group, group.rules.get(*rule)?))
         });
-        let mut all = all.filter(|(_, rule)| {
-            rule.remote.group().is_some_and(|to| self.handed_on_by.contains(&to.group_id))
-                && match_traffic(&rule.traffic, packet).0 == Ternary::Yes
-        });
+        let mut all = all.filter(|(_, rule)| self.is_for_balancer(rule, packet));
         all.next()
+    }
+
+    /// Why it is not known whether a rule for a list or a group matches.
+    fn unsure(&self, rule: &SecurityGroupRule) -> Option<String> {
+        match &rule.remote {
+            Remote::PrefixList(id) => {
+                let list = self.network.prefix_lists.get(id, self.view);
+                let is_known = list.is_some_and(|list| list.value.entries.is_some());
+                (!is_known).then(|| format!("the entries of {id} are not in the configuration"))
+            }
+            Remote::Group(reference) => {
+                let id = &reference.group_id;
+                let held = self.network.groups.get(id, self.view).is_some();
+                let of = reference.account.as_ref().map(|id| format!(" of account {id}")).unwrap_or_default();
+                let whose = if held { String::new() } else { of };
+                Some(format!("whether a member of {id}{whose} has the address is not in the configuration"))
+            }
+            Remote::Cidr(_) | Remote::Unreadable(_) => None,
+        }
+    }
+
+    /// Whether a rule is for the group of the load balancer that hands a packet on, and for what the packet is.
+    fn is_for_balancer(&self, rule: &SecurityGroupRule, packet: &Packet) -> bool {
+        rule.remote.group().is_some_and(|to| self.handed_on_by.contains(&to.group_id))
+            && match_traffic(&rule.traffic, packet).0 == Ternary::Yes
     }
 
     /// Whether what is asked about has an answer: of ICMP only requests do.

@@ -8,7 +8,7 @@ use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::{Fix, quoted, resource};
-use crate::net::{ICMP, Prefix, TCP, UDP, is_internet};
+use crate::net::{ICMP, Prefix, TCP, UDP, behind_nat64, is_internet};
 use crate::network::{Destination, NetworkInterface, TransitGatewayAttachment, TransitRoute};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
 
@@ -31,7 +31,7 @@ impl Nat {
     /// The address under which the other end sees what comes through it.
     pub(super) fn seen(&self, remote: &IpAddr) -> Option<IpAddr> {
         let local = self.local.as_ref()?;
-        if is_internet(remote) { local.public() } else { Some(local.own) }
+        if is_internet(&behind_nat64(remote)) { local.public() } else { Some(local.own) }
     }
 
     /// Whether the interface is the gateway's own.
@@ -41,14 +41,15 @@ impl Nat {
 }
 
 impl Walk<'_> {
-    /// The NAT gateway of a subnet's route to an address. Only for version 4: what NAT64 makes of an address is not followed.
+    /// The NAT gateway of a subnet's route to an address: one of IPv4, or one that it makes an IPv4 address of.
     pub(super) fn nat_of(&mut self, local: &Local, remote: IpAddr) -> Option<Nat> {
         // Services of the VPC itself are reached without a route.
         if local.rules.unfiltered(&remote).is_some() {
             return None;
         }
         let route = self.best_route(local, remote)?.route?.0;
-        let id = Some(route.target).filter(|target| target.starts_with("nat-") && remote.is_ipv4())?;
+        let id = Some(route.target)
+            .filter(|target| target.starts_with("nat-") && behind_nat64(&remote).is_ipv4())?;
         Some(self.nat_named(&id))
     }
 
@@ -84,9 +85,14 @@ impl Walk<'_> {
             Hop::EgressOnly => self.public_access(Way::There, source, hop, true),
             Hop::Nat(id) => match self.nat.clone().and_then(|nat| nat.local) {
                 Some(nat) => {
+                    let beyond = behind_nat64(&target.seen);
+                    if beyond != target.seen && !is_internet(&beyond) {
+                        self.not_checked
+                            .push(format!("what holds {beyond}, which {id} makes of {}", target.seen));
+                    }
                     self.acl(Way::There, &nat, &self.packet(Direction::Ingress, source.own), &[]);
-                    self.acl(Way::There, &nat, &self.packet(Direction::Egress, target.seen), &[]);
-                    let next = self.route(Way::There, &nat, target.seen, target.local.as_ref());
+                    self.acl(Way::There, &nat, &self.packet(Direction::Egress, beyond), &[]);
+                    let next = self.route(Way::There, &nat, beyond, target.local.as_ref());
                     if next == Hop::Internet {
                         self.over_internet = true;
                         self.public_access(Way::There, &nat, hop, true);
@@ -119,7 +125,8 @@ impl Walk<'_> {
         near: &[ClientPorts],
     ) {
         let Some(nat) = self.nat.clone().and_then(|nat| nat.local) else { return };
-        let inbound = Packet { direction: Direction::Ingress, remote: target.seen, port: None, ..answer };
+        let beyond = behind_nat64(&target.seen);
+        let inbound = Packet { direction: Direction::Ingress, remote: beyond, port: None, ..answer };
         self.acl(Way::Back, &nat, &inbound, far);
         let outbound = Packet { direction: Direction::Egress, remote: source.own, ..answer };
         self.acl(Way::Back, &nat, &outbound, near);
@@ -207,9 +214,10 @@ impl Walk<'_> {
         let no = if whole { Deny } else { Unknown };
         let (outcome, reason) = match (best, far) {
             (None, _) => (no, format!("{id}, the route table of {}, has no route for {to}", near.id)),
-            (Some((_, route)), _) if route.attachment_ids.is_empty() => {
-                (no, "the gateway's route is a blackhole".to_owned())
-            }
+            (Some((_, route)), _) if route.attachment_ids.is_empty() => match route.state.as_deref() {
+                Some("active") => (Unknown, "the gateway's route does not tell its attachment".to_owned()),
+                _ => (no, "the gateway's route is a blackhole".to_owned()),
+            },
             (Some((_, route)), None) => {
                 (Unknown, format!("the gateway leads to {}", route.attachment_ids.join(", ")))
             }
@@ -227,7 +235,7 @@ impl Walk<'_> {
             ));
         }
         let route = best.map(|(block, route)| match route.attachment_ids.as_slice() {
-            [] => format!("{id} {block} blackhole"),
+            [] => format!("{id} {block} {}", route.state.as_deref().unwrap_or("blackhole")),
             ids => format!("{id} {block} to {}", ids.join(", ")),
         });
         Some(Led { outcome, reason, route })
@@ -366,14 +374,13 @@ impl Walk<'_> {
                 "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
                  --internet-gateway-exclusion-mode {exclusion}"
             );
-            let is_told = |stage: &Stage| stage.fix.as_ref().is_some_and(|fix| fix.command == command);
             let terraform = resource(
                 "aws_vpc_block_public_access_exclusion",
                 subnet,
                 &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(exclusion))],
             );
             let text = format!("exclude {subnet} from VPC Block Public Access");
-            stage.fix = (!self.stages.iter().any(is_told)).then_some(Fix { text, command, terraform });
+            stage.fix = Some(self.once(Fix::new(text, command, terraform)));
         }
         self.stages.push(stage);
     }

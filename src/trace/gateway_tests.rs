@@ -277,3 +277,58 @@ fn records_of_the_flow_are_told_from_others() {
          start <= '1970-01-01T00:01:00Z'"
     );
 }
+
+#[test]
+fn behind_a_nat_gateway_that_translates_from_ipv6_the_ipv4_address_is_asked_for() {
+    // AWS, "DNS64 and NAT64": 64:ff9b::/96 is routed to the gateway, which sends to the IPv4 address in it.
+    let text = |out: &str| {
+        format!(
+            "vpc vpc-1 10.0.0.0/16 2001:db8:1::/56
+             subnet subnet-1 vpc-1 10.0.1.0/24 2001:db8:1:1::/64
+             subnet subnet-2 vpc-1 10.0.2.0/24 2001:db8:1:2::/64
+             nacl acl-1 vpc-1 subnet-1
+             acl-1 in 100 allow all 0.0.0.0/0
+             acl-1 in 101 allow all ::/0
+             {out}
+             acl-1 out 101 allow all ::/0
+             nacl acl-2 vpc-1 subnet-2
+             acl-2 in 101 allow all ::/0
+             acl-2 out 101 allow all ::/0
+             route subnet-1 2001:db8:1::/56 local
+             route subnet-1 0.0.0.0/0 igw-1
+             route subnet-2 2001:db8:1::/56 local
+             route subnet-2 64:ff9b::/96 nat-1
+             sg-1 out all ::/0
+             bpa subnet-1 off
+             bpa subnet-2 off
+             eni eni-nat subnet-1 10.0.1.4 groups= type=nat_gateway public=192.0.2.50 description=Interface for NAT Gateway nat-1
+             eni eni-a subnet-2 10.0.2.10 2001:db8:1:2::10 groups=sg-1"
+        )
+    };
+    let ask = |out: &str| run(&text(out), "2001:db8:1:2::10", "64:ff9b::c633:6414");
+    let open = ask("acl-1 out 100 allow all 0.0.0.0/0");
+    assert_eq!(open.outcome(), Decision::Allow, "{}", open.text());
+    assert!(open.text().contains("the destination sees 192.0.2.50 of nat-1"), "{}", open.text());
+    // The list of the gateway's subnet is asked about 198.51.100.20.
+    let shut = ask("acl-1 out 100 allow all 203.0.113.0/24");
+    assert_eq!(
+        shut.blockers().map(|stage| stage.at.as_str()).collect::<Vec<_>>(),
+        ["subnet-1"],
+        "{}",
+        shut.text()
+    );
+}
+
+#[test]
+fn a_route_that_another_may_take_is_not_known() {
+    // The list's route is longer, if the address is in it.
+    let text = format!("{NETWORK}\nlist pl-9 unknown\nroute subnet-1 pl-9 pcx-1");
+    let found = run(&text, "10.0.1.10", "203.0.113.9");
+    let stage = found.stages.iter().find(|stage| stage.layer == Layer::Route).unwrap();
+    assert_eq!(stage.outcome, Decision::Unknown);
+    assert!(stage.reason.contains("unless it is taken by the route of"), "{}", stage.reason);
+    // A gateway endpoint's list holds public addresses, and says nothing of private ones.
+    let endpoint = format!("{NETWORK}\nlist pl-9 unknown\nroute subnet-1 pl-9 vpce-1");
+    let found = run(&endpoint, "10.0.1.10", "10.0.1.99");
+    assert!(found.not_checked.iter().all(|text| !text.contains("pl-9")), "{:?}", found.not_checked);
+}

@@ -215,7 +215,7 @@ impl Trace {
 const SYN: i64 = 2;
 const ACK: i64 = 16;
 
-fn time_text(at: Timestamp) -> Option<String> {
+pub(super) fn time_text(at: Timestamp) -> Option<String> {
     let time = chrono::DateTime::from_timestamp(at, 0)?;
     Some(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

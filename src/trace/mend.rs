@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 
 use super::walk::{Local, Walk};
-use crate::attribute::{Fix, quoted, resource};
+use crate::attribute::{Fix, quoted, resource, route_text};
 use crate::net::{Prefix, is_internet};
-use crate::network::{Destination, Route, RouteTable};
+use crate::network::{Destination, Origin, Peering, Route, RouteTable};
 use crate::rules::InterfaceRules;
 
 /// A change to a route table, and what the route then leads to.
@@ -18,7 +18,12 @@ pub(super) struct Mended {
 struct Carrier {
     target: String,
     block: Prefix,
+    /// What has to be done before it carries anything.
+    accept: Option<Fix>,
 }
+
+/// The status of a peering connection that waits for the accepter.
+pub(super) const PENDING: &str = "pending-acceptance";
 
 impl Walk<'_> {
     /// The fix for a table without a route to `remote`, or with one (`dead`) that leads nowhere; where nothing that could
@@ -31,7 +36,7 @@ impl Walk<'_> {
         table: &RouteTable,
         dead: Option<&Route>,
     ) -> Result<Mended, String> {
-        let Some(Carrier { target, block }) = self.carrier(local, remote, far, dead) else {
+        let Some(Carrier { target, block, accept }) = self.carrier(local, remote, far, dead) else {
             let vpc = local.rules.interface.vpc_id.as_deref().unwrap_or("the VPC");
             let needed = match (is_internet(&remote), remote.is_ipv4()) {
                 (true, true) if local.public().is_some() => "internet gateway",
@@ -42,18 +47,14 @@ impl Walk<'_> {
             return Err(format!("no {needed} of {vpc} that leads there is in the configuration"));
         };
         let destination = dead.map_or(Destination::Cidr(block), |route| route.destination.clone());
-        let (option, attribute, to) = match &destination {
+        let (option, to) = match &destination {
             Destination::Cidr(cidr) if cidr.network().is_ipv4() => {
-                ("--destination-cidr-block", "destination_cidr_block", cidr.to_string())
+                ("--destination-cidr-block", cidr.to_string())
             }
-            Destination::Cidr(cidr) => {
-                ("--destination-ipv6-cidr-block", "destination_ipv6_cidr_block", cidr.to_string())
-            }
-            Destination::PrefixList(list) => {
-                ("--destination-prefix-list-id", "destination_prefix_list_id", list.clone())
-            }
+            Destination::Cidr(cidr) => ("--destination-ipv6-cidr-block", cidr.to_string()),
+            Destination::PrefixList(list) => ("--destination-prefix-list-id", list.clone()),
         };
-        let (by, by_attribute) = match target.split('-').next().unwrap_or_default() {
+        let (by, attribute) = match target.split('-').next().unwrap_or_default() {
             "pcx" => ("--vpc-peering-connection-id", "vpc_peering_connection_id"),
             "tgw" => ("--transit-gateway-id", "transit_gateway_id"),
             "nat" => ("--nat-gateway-id", "nat_gateway_id"),
@@ -63,16 +64,73 @@ impl Walk<'_> {
         let (verb, word) =
             if dead.is_some() { ("replace-route", "replace") } else { ("create-route", "add") };
         let id = &table.id;
-        let fix = Fix {
-            text: format!("{word} the route of {id} to {to}: over {target}"),
-            command: format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
-            terraform: resource(
-                "aws_route",
-                &format!("{id} {to}"),
-                &[("route_table_id", quoted(id)), (attribute, quoted(&to)), (by_attribute, quoted(&target))],
-            ),
+        let inline = self.network.inline_in(id);
+        let fix = Fix::new(
+            format!("{word} the route of {id} to {to}: over {target}"),
+            format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
+            route_text(id, &destination, (attribute, &target), inline, dead.is_some()),
+        );
+        let fix = match accept {
+            Some(accept) => accept.and(fix),
+            None => fix,
         };
         Ok(Mended { fix, target })
+    }
+
+    /// A fix, or words where another fix of the same report does the same.
+    pub(super) fn once(&self, fix: Fix) -> Fix {
+        let mut told = self.stages.iter().filter_map(|stage| stage.fix.as_ref());
+        match told.any(|told| !fix.command.is_empty() && told.command == fix.command) {
+            true => Fix::done(format!("{}, as another fix here does", fix.text)),
+            false => fix,
+        }
+    }
+
+    /// The acceptance that a peering connection waits for. The accepter's account gives it, in the accepter's Region.
+    pub(super) fn acceptance(&self, peering: &Peering) -> Fix {
+        let id = &peering.id;
+        let end = &peering.accepter;
+        let region = end.region.as_ref().map(|region| format!(" --region {region}")).unwrap_or_default();
+        let by = match (&end.owner_id, peering.requester.owner_id == end.owner_id) {
+            (Some(account), false) => format!(", as account {account}"),
+            _ => String::new(),
+        };
+        self.once(Fix::new(
+            format!("accept {id}{by}; a request is open for seven days"),
+            format!("aws ec2 accept-vpc-peering-connection --vpc-peering-connection-id {id}{region}"),
+            resource(
+                "aws_vpc_peering_connection_accepter",
+                id,
+                &[("vpc_peering_connection_id", quoted(id)), ("auto_accept", "true".to_owned())],
+            ),
+        ))
+    }
+
+    /// The Elastic address that an interface needs to reach the internet, or to be reached from there, over an internet gateway.
+    /// None is for interfaces of services, which decide about their addresses themselves.
+    pub(super) fn elastic_address(&self, local: &Local) -> Option<Fix> {
+        let (own, interface) = (local.own, &local.rules.interface);
+        let of_service = interface.requester_managed || interface.balancer_name().is_some();
+        if of_service || interface.interface_type.as_deref().is_some_and(|kind| kind != "interface") {
+            return None;
+        }
+        let id = &interface.id;
+        Some(self.once(Fix::new(
+            format!("give {own} of {id} an Elastic address"),
+            format!(
+                "aws ec2 associate-address --network-interface-id {id} --private-ip-address {own} --allocation-id \"$(aws \
+                 ec2 allocate-address --domain vpc --query AllocationId --output text)\""
+            ),
+            resource(
+                "aws_eip",
+                &format!("{id} {own}"),
+                &[
+                    ("domain", quoted("vpc")),
+                    ("network_interface", quoted(id)),
+                    ("associate_with_private_ip", quoted(own)),
+                ],
+            ),
+        )))
     }
 
     /// Whether what a route leads to is gone.
@@ -95,7 +153,7 @@ impl Walk<'_> {
         let own = local.rules.interface.vpc_id.as_deref()?;
         if is_internet(&remote) && far.is_none_or(|far| far.own != remote) {
             let target = self.internet_gateway(own, local, &remote)?;
-            return Some(Carrier { target, block: Prefix::host(remote) });
+            return Some(Carrier { target, block: Prefix::host(remote), accept: None });
         }
         let far_vpc = far.and_then(|far| far.rules.interface.vpc_id.as_deref());
         let gone = |id: &str| dead.is_some_and(|route| route.target == id);
@@ -104,24 +162,42 @@ impl Walk<'_> {
             let blocks = vpc.iter().flat_map(|vpc| &vpc.value.cidrs).chain(known);
             blocks.filter(|block| block.contains(&remote)).max_by_key(|block| block.prefix_len()).copied()
         };
-        for found in self.network.peerings.all(self.view) {
-            let peering = found.value;
-            let ends = [(&peering.requester, &peering.accepter), (&peering.accepter, &peering.requester)];
-            let Some((_, other)) = ends.into_iter().find(|(end, _)| end.vpc_id.as_deref() == Some(own))
-            else {
-                continue;
-            };
-            let Some(vpc) = other.vpc_id.as_deref() else { continue };
-            if !peering.joins(own, vpc) || gone(&peering.id) || far_vpc.is_some_and(|far| far != vpc) {
-                continue;
-            }
-            if let Some(block) = block_of(vpc, &other.cidrs) {
-                return Some(Carrier { target: peering.id.clone(), block });
-            }
+        let over = |status: &str| {
+            self.network.peerings.all(self.view).find_map(|found| {
+                let peering = found.value;
+                let ends = [(&peering.requester, &peering.accepter), (&peering.accepter, &peering.requester)];
+                let (_, other) = ends.into_iter().find(|(end, _)| end.vpc_id.as_deref() == Some(own))?;
+                let vpc = other.vpc_id.as_deref()?;
+                let is_other = far_vpc.is_some_and(|far| far != vpc) || vpc == own;
+                if is_other || peering.status.as_deref() != Some(status) || gone(&peering.id) {
+                    return None;
+                }
+                Some((peering.as_ref(), found.version.origin, block_of(vpc, &other.cidrs)?))
+            })
+        };
+        if let Some((peering, _, block)) = over("active") {
+            return Some(Carrier { target: peering.id.clone(), block, accept: None });
         }
+        if let Some(carrier) = self.shared_gateway(own, far_vpc, dead, |vpc| block_of(vpc, &[])) {
+            return Some(carrier);
+        }
+        // A state keeps what it read before the other side accepted.
+        let (peering, _, block) = over(PENDING).filter(|(_, origin, _)| *origin != Origin::Terraform)?;
+        Some(Carrier { target: peering.id.clone(), block, accept: Some(self.acceptance(peering)) })
+    }
+
+    /// The transit gateway to which both VPCs are attached.
+    fn shared_gateway(
+        &self,
+        own: &str,
+        far_vpc: Option<&str>,
+        dead: Option<&Route>,
+        block_of: impl Fn(&str) -> Option<Prefix>,
+    ) -> Option<Carrier> {
+        let gone = |id: &str| dead.is_some_and(|route| route.target == id);
         let theirs = self.transit_gateways(far_vpc?);
         let gateway = self.transit_gateways(own).into_iter().find(|id| theirs.contains(id) && !gone(id))?;
-        Some(Carrier { target: gateway, block: block_of(far_vpc?, &[])? })
+        Some(Carrier { target: gateway, block: block_of(far_vpc?)?, accept: None })
     }
 
     /// The gateway to the internet that is known of a VPC, by the routes of its other tables and its NAT gateways.
@@ -161,33 +237,12 @@ pub(super) fn group_of_peer(peer: &InterfaceRules, own: &InterfaceRules) -> Opti
     let interface = &peer.interface;
     let balancer = interface.balancer_name().is_some();
     let managed = balancer || interface.is_endpoint() || interface.is_type("lambda");
-    let same = interface.vpc_id.is_some() && interface.vpc_id == own.interface.vpc_id;
-    interface.group_ids.first().filter(|_| managed && same).cloned()
+    carried(peer, own).filter(|_| managed)
 }
 
-/// A group's fix that refers to the peer's group instead of its address.
-pub(super) fn by_reference(fix: Fix, remote: &IpAddr, peer: &str) -> Fix {
-    let host = Prefix::host(*remote);
-    let by_address = match remote {
-        IpAddr::V4(_) => format!("IpRanges=[{{CidrIp={host}}}]"),
-        IpAddr::V6(_) => format!("Ipv6Ranges=[{{CidrIpv6={host}}}]"),
-    };
-    let by_group = format!("UserIdGroupPairs=[{{GroupId={peer}}}]");
-    let mut lines = fix.terraform.lines();
-    let header = lines.next().unwrap_or_default();
-    let arguments: Vec<(&str, String)> = lines
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| match key.trim() {
-            "cidr_ipv4" | "cidr_ipv6" => ("referenced_security_group_id", quoted(peer)),
-            key => (key, value.trim().to_owned()),
-        })
-        .collect();
-    let width = arguments.iter().map(|(key, _)| key.len()).max().unwrap_or(0);
-    let arguments: String =
-        arguments.iter().map(|(key, value)| format!("  {key:width$} = {value}\n")).collect();
-    Fix {
-        text: format!("{}, for {peer}, which what connects carries", fix.text),
-        command: fix.command.replace(&by_address, &by_group),
-        terraform: format!("{header}\n{arguments}}}"),
-    }
+/// A group of the other end that a rule may name in place of its address: references hold within a VPC.
+pub(super) fn carried(peer: &InterfaceRules, own: &InterfaceRules) -> Option<String> {
+    let interface = &peer.interface;
+    let same = interface.vpc_id.is_some() && interface.vpc_id == own.interface.vpc_id;
+    interface.group_ids.first().filter(|_| same).cloned()
 }

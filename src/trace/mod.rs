@@ -31,6 +31,8 @@ mod regressions_fixes;
 #[cfg(test)]
 mod regressions_paths;
 #[cfg(test)]
+mod regressions_terraform;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;
@@ -38,6 +40,7 @@ use std::net::IpAddr;
 
 use crate::attribute::Fix;
 use crate::net::{ICMP, ICMPV6};
+use crate::network::Timestamp;
 use crate::rules::{Decision, Direction, Ternary};
 
 pub use logged::{LogRecord, Logged, Window};
@@ -75,7 +78,7 @@ pub enum TraceError {
     },
     /// Nobody's addresses.
     #[error(
-        "neither {src} nor {dst} is an address of an interface in the configuration then (flowq config show lists them)"
+        "neither {src} nor {dst} is an address of an interface in the configuration then (flowq sql \"select interface_id, addresses from network_interfaces\" lists them)"
     )]
     Nobody {
         /// One.
@@ -187,6 +190,8 @@ pub struct Stage {
     pub rule: Option<String>,
     /// Why, in words.
     pub reason: String,
+    /// Under which condition it stops the packets, where it stops them under one only.
+    pub condition: Option<String>,
     /// Every rule of the stage in order.
     pub rules: Vec<RuleLine>,
     /// On the way back: what becomes of the answers to each kind of client.
@@ -214,6 +219,7 @@ impl Stage {
             outcome,
             rule: None,
             reason: reason.into(),
+            condition: None,
             rules: Vec::new(),
             clients: Vec::new(),
             nearest: None,
@@ -226,7 +232,9 @@ impl Stage {
     /// Whether it is known of every client's port what becomes of its answers, and some are dropped.
     fn is_partial(&self) -> bool {
         let told = |line: &ClientLine| line.outcome != Decision::Unknown || line.is_settled;
-        self.clients.iter().any(|line| !line.dropped.is_empty()) && self.clients.iter().all(told)
+        self.condition.is_none()
+            && self.clients.iter().any(|line| !line.dropped.is_empty())
+            && self.clients.iter().all(told)
     }
 
     /// The ports at which answers are dropped, as `32768-49151 (Linux clients)`.
@@ -273,6 +281,8 @@ pub struct Trace {
     pub interfaces: [Option<(String, Option<String>)>; 2],
     /// Whether the destination sees the source under a NAT gateway's address and port.
     pub translated: bool,
+    /// When the configuration of the two ends was captured, the first and the last; `None` where nothing tells.
+    pub captured: Option<(Timestamp, Timestamp)>,
     /// What the logs hold about it; `None` where they were not read.
     pub logged: Option<Logged>,
 }
@@ -283,14 +293,27 @@ impl Trace {
         self.stages.iter().filter(|stage| stage.outcome == Decision::Deny)
     }
 
-    /// The stages that drop it and that no change of a rule or route mends: whatever else is changed, it does not pass.
+    /// The stages that drop it and that no command printed mends: whatever else is changed, it does not pass.
     pub fn unmended(&self) -> impl Iterator<Item = &Stage> {
-        self.blockers().filter(|stage| stage.fix.is_none())
+        self.blockers().filter(|stage| stage.fix.as_ref().is_none_or(|fix| fix.is_advice))
     }
 
     /// The stages that drop the answers to some ports of clients for certain, and let those to the others pass.
     pub fn partial(&self) -> impl Iterator<Item = &Stage> {
         self.stages.iter().filter(|stage| stage.outcome == Decision::Unknown && stage.is_partial())
+    }
+
+    /// The conditions under which it is stopped, where nothing else is open.
+    pub fn conditions(&self) -> Option<Vec<&str>> {
+        let open = self.stages.iter().filter(|stage| stage.outcome == Decision::Unknown);
+        let mut found: Vec<&str> = Vec::new();
+        for stage in open {
+            let condition = stage.condition.as_deref()?;
+            if !found.contains(&condition) {
+                found.push(condition);
+            }
+        }
+        Some(found).filter(|found| !found.is_empty())
     }
 
     /// Whether nothing else is open but the client's port, at which the flow then passes or not.

@@ -64,7 +64,7 @@ fn a_fix_that_does_not_suffice_says_so() {
     let found = to_server(&[ANSWERS, SERVER], "203.0.113.9", 22);
     let text = found.text();
     assert!(text.contains("first blocker: address at 10.0.1.10: it has no public address"), "{text}");
-    assert!(text.contains("what follows does not suffice alone: there is no fix here for address"), "{text}");
+    assert!(text.contains("what follows does not suffice alone: there is no fix here for route"), "{text}");
     assert_eq!(found.json()["fixes_suffice"], false);
     // Where a rule is all that is missing, it does.
     let found = to_server(&[ANSWERS, SERVER, CLIENT], "10.0.2.20", 22);

@@ -122,3 +122,12 @@ fn to_a_gateway_in_the_subnet_the_fix_opens_both_lists() {
     // The entry that comes nearest is one of the list that is named.
     assert!(stage.nearest.as_ref().is_none_or(|near| near.contains("outbound")), "{:?}", stage.nearest);
 }
+
+#[test]
+fn a_fix_for_an_address_names_the_group_that_it_carries() {
+    let text = ONE_LIST.replace("sg-1 in all 0.0.0.0/0", "sg-1 in tcp 22 0.0.0.0/0");
+    let found = run(&text, "10.0.1.10", "10.0.2.10");
+    let group = fixes(&found).into_iter().find(|fix| fix.command.contains("authorize")).unwrap();
+    let carries = "a rule for sg-1, which 10.0.1.10 carries, would outlast its address";
+    assert!(group.text.ends_with(carries), "{}", group.text);
+}

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::logged::time_text;
 use super::{LogRecord, RuleLine, Stage, Trace};
 use crate::net::protocol_name;
 use crate::rules::{Decision, Ternary};
@@ -41,6 +42,10 @@ impl Trace {
                 };
                 format!("blocked for some client ports, {}; {rest}", ports.join(", "))
             }
+            Decision::Unknown => match self.conditions() {
+                Some(conditions) => format!("it depends: {}", conditions.join("; ")),
+                None => verdict(Decision::Unknown).to_owned(),
+            },
             outcome => verdict(outcome).to_owned(),
         }
     }
@@ -98,24 +103,30 @@ impl Trace {
                 let _ = writeln!(out, "{name}, for some client ports: {layer} at {place}: {ports}{rule}");
             }
         }
-        let fixed = self.stages.iter().any(|stage| stage.fix.is_some());
+        for stage in self.stages.iter().filter(|stage| stage.condition.is_some()) {
+            let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
+            let _ = writeln!(out, "may block: {} at {}: {}{rule}", stage.layer, stage.place(), stage.reason);
+        }
+        let fixed = self.stages.iter().any(|stage| stage.fix.as_ref().is_some_and(|fix| !fix.is_advice));
         let alone = if fixed { "what follows does not suffice alone: " } else { "" };
         for stage in self.unmended() {
-            let _ = writeln!(
-                out,
-                "{alone}there is no fix here for {} at {}: {}",
-                stage.layer,
-                stage.place(),
-                stage.reason
-            );
+            let (layer, place) = (stage.layer, stage.place());
+            let _ = match &stage.fix {
+                Some(advice) => writeln!(out, "{alone}no command mends {layer} at {place}: {}", advice.text),
+                None => writeln!(out, "{alone}there is no fix here for {layer} at {place}: {}", stage.reason),
+            };
         }
         for stage in &self.stages {
-            if let Some(fix) = &stage.fix {
+            if let Some(fix) = stage.fix.as_ref().filter(|fix| !fix.is_advice) {
                 let _ = writeln!(out, "smallest fix at {}: {}", stage.place(), fix.text);
                 fix.command.lines().chain(fix.terraform.lines()).for_each(|line| {
                     let _ = writeln!(out, "  {line}");
                 });
             }
+        }
+        if let Some((first, last)) = self.capture_times() {
+            let to = if first == last { String::new() } else { format!(" to {last}") };
+            let _ = writeln!(out, "by the configuration captured at {first}{to}");
         }
         if let Some(logged) = &self.logged {
             let _ = writeln!(
@@ -141,6 +152,11 @@ impl Trace {
         out
     }
 
+    fn capture_times(&self) -> Option<(String, String)> {
+        let (first, last) = self.captured?;
+        time_text(first).zip(time_text(last))
+    }
+
     /// The same facts as JSON.
     pub fn json(&self) -> Value {
         let flow = &self.flow;
@@ -164,6 +180,7 @@ impl Trace {
                 "rejects": logged.rejects,
                 "records": logged.records.iter().map(LogRecord::json).collect::<Vec<_>>(),
             })),
+            "captured": self.capture_times().map(|(first, last)| [first, last]),
             "contradiction": self.contradiction(),
             "answer_to": self.answer_to(),
             "not_checked": self.not_checked,
@@ -193,6 +210,7 @@ fn stage(stage: &Stage) -> Value {
         "outcome": stage.outcome.to_string(),
         "rule": stage.rule,
         "reason": stage.reason,
+        "condition": stage.condition,
         "rules": stage.rules.iter().map(|line| json!({
             "rule": line.text,
             "matched": match line.matched { Ternary::Yes => "yes", Ternary::Maybe => "maybe", Ternary::No => "no" },
@@ -210,6 +228,7 @@ fn stage(stage: &Stage) -> Value {
             "text": fix.text,
             "command": fix.command,
             "terraform": fix.terraform,
+            "is_advice": fix.is_advice,
         })),
     })
 }

@@ -3,12 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::mend::Mended;
+use super::mend::{Mended, PENDING};
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::Fix;
 use crate::net::is_internet;
-use crate::network::{Destination, Origin, Route, RouteTable};
+use crate::network::{Destination, Origin, Peering, Route, RouteTable};
 use crate::rules::Decision;
 
 /// Where a route leads, as far as the stages behind it depend on that.
@@ -30,20 +30,20 @@ pub(super) enum Hop {
 pub(super) struct Best {
     pub(super) table: Arc<RouteTable>,
     pub(super) route: Option<(Route, String)>,
-    /// Routes that are not known, or lead to lists whose entries are not.
+    /// Routes that are not known, or lead to lists whose entries are not: one of them may be longer.
     pub(super) unknown: Vec<String>,
 }
 
 /// What lets an appliance's interface take packets for others. Its Terraform resource is there already, so that only the argument is
 /// shown.
 fn unchecked(interface: &str) -> Fix {
-    Fix {
-        text: format!("let {interface} take packets for others, as an appliance has to"),
-        command: format!(
+    Fix::new(
+        format!("let {interface} take packets for others, as an appliance has to"),
+        format!(
             "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --no-source-dest-check"
         ),
-        terraform: "source_dest_check = false".to_owned(),
-    }
+        "source_dest_check = false".to_owned(),
+    )
 }
 
 impl Walk<'_> {
@@ -69,6 +69,8 @@ impl Walk<'_> {
                     let list = self.network.prefix_lists.get(id, self.view);
                     match list.and_then(|list| list.value.entries.clone()) {
                         Some(entries) => entries,
+                        // What gateway endpoints lead to are public addresses.
+                        None if route.target.starts_with("vpce-") && !is_internet(&remote) => continue,
                         None => {
                             unknown.push(format!(
                                 "the route of {} over {} to {id}, whose entries are not in the configuration",
@@ -114,7 +116,8 @@ impl Walk<'_> {
             self.stages.push(Stage::new(way, Layer::Route, at, Decision::Unknown, reason));
             return Hop::Other;
         };
-        let may_be_elsewhere = !unknown.is_empty();
+        let elsewhere = unknown.first().cloned();
+        let may_be_elsewhere = elsewhere.is_some();
         self.not_checked.extend(unknown);
         let Some((route, block)) = route else {
             let reason = format!("{} has no route to {remote}", table.id);
@@ -128,10 +131,25 @@ impl Walk<'_> {
             return hop;
         };
         let (outcome, reason, mut hop) = self.target(way, local, remote, far, &route);
+        let (outcome, reason) = match elsewhere {
+            Some(other) => (Decision::Unknown, format!("{reason}, unless it is taken by {other}")),
+            None => (outcome, reason),
+        };
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
         if outcome == Decision::Deny && self.is_dead(&route) {
-            hop =
-                self.mended(&mut stage, way, self.mend_route(local, remote, far, &table, Some(&route)), far);
+            match self.waiting(local, remote, far, &route) {
+                Some(peering) => {
+                    stage.reason = format!("{} is {PENDING}", peering.id);
+                    stage.fix = Some(self.acceptance(&peering));
+                }
+                None => {
+                    let found = self.mend_route(local, remote, far, &table, Some(&route));
+                    hop = self.mended(&mut stage, way, found, far);
+                }
+            }
+        }
+        if outcome == Decision::Deny && hop == Hop::Internet && stage.fix.is_none() && remote.is_ipv4() {
+            stage.fix = self.elastic_address(local);
         }
         if outcome == Decision::Deny && route.target.starts_with("eni-") && self.checks(&route.target) {
             stage.fix = Some(unchecked(&route.target));
@@ -152,7 +170,7 @@ impl Walk<'_> {
     ) -> Hop {
         let target = match found {
             Ok(Mended { fix, target }) => {
-                stage.fix = Some(fix);
+                stage.fix = Some(self.once(fix));
                 target
             }
             Err(missing) => {
@@ -297,6 +315,21 @@ impl Walk<'_> {
         (Decision::Unknown, format!("over the appliance {target}, which decides itself"), Hop::Other)
     }
 
+    /// The peering connection of a route that would lead to an address, and that nobody has accepted yet.
+    fn waiting(
+        &self,
+        local: &Local,
+        remote: IpAddr,
+        far: Option<&Local>,
+        route: &Route,
+    ) -> Option<Arc<Peering>> {
+        let found = self.network.peerings.get(&route.target, self.view)?;
+        let waits =
+            found.value.status.as_deref() == Some(PENDING) && found.version.origin != Origin::Terraform;
+        let leads = self.over_peering(local, remote, far, found.value).0 != Decision::Deny;
+        (waits && leads).then(|| found.value.clone())
+    }
+
     fn peering(
         &mut self,
         local: &Local,
@@ -313,7 +346,7 @@ impl Walk<'_> {
         let peering = found.value;
         if let Some(status) = peering.status.as_deref().filter(|status| *status != "active") {
             // A state keeps what it read before the other side accepted.
-            let stale = found.version.origin == Origin::Terraform && status == "pending-acceptance";
+            let stale = found.version.origin == Origin::Terraform && status == PENDING;
             return match stale {
                 true => (
                     Decision::Unknown,
@@ -322,7 +355,26 @@ impl Walk<'_> {
                 false => (Decision::Deny, format!("{id} is {status}")),
             };
         }
+        self.over_peering(local, remote, holder, peering)
+    }
+
+    /// Where an active peering connection leads.
+    fn over_peering(
+        &self,
+        local: &Local,
+        remote: IpAddr,
+        holder: Option<&Local>,
+        peering: &Peering,
+    ) -> (Decision, String) {
+        let id = &peering.id;
         let own = local.rules.interface.vpc_id.as_deref();
+        let ends = peering.requester.vpc_id.as_deref().zip(peering.accepter.vpc_id.as_deref());
+        if let (Some(own), Some((one, other))) = (own, ends)
+            && own != one
+            && own != other
+        {
+            return (Decision::Deny, format!("{id} joins {one} and {other}, not {own}"));
+        }
         let far = match own == peering.requester.vpc_id.as_deref() {
             true => &peering.accepter,
             false => &peering.requester,

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gateway::Nat;
-use super::mend::group_of_peer;
+use super::mend::{carried, group_of_peer};
 use super::route::{Best, Hop};
 use super::{Flow, Layer, Stage, Trace, TraceError, Way, icmp_answer};
 use crate::attribute::AddedEntries;
 use crate::net::{ICMP, ICMPV6, is_internet};
-use crate::network::{Network, View};
+use crate::network::{Network, Timestamp, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet};
 
 /// One end of the flow.
@@ -63,6 +63,10 @@ pub(super) struct Walk<'n> {
     pub(super) added: AddedEntries,
     /// The group by which a rule for the other end had better name it.
     pub(super) peer_group: Option<String>,
+    /// A group that the other end carries, and that a rule may name.
+    pub(super) peer_carries: Option<String>,
+    /// When what the ends' rules are known by was captured.
+    pub(super) captured: Vec<Timestamp>,
     /// Groups of the load balancer that hands the packets on with their clients' addresses, where one does.
     pub(super) handed_on_by: Vec<String>,
 }
@@ -107,6 +111,8 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         over_internet: false,
         added: AddedEntries::default(),
         peer_group: None,
+        peer_carries: None,
+        captured: Vec::new(),
         handed_on_by: Vec::new(),
     };
     let (mut source, mut target) = walk.ends(src, dst);
@@ -158,9 +164,10 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         let by_interface = interface.and_then(|found| network.interface_name(found.value, view));
         stage.name = by_interface.or_else(|| network.name_of(&stage.at)).map(str::to_owned);
     }
-    let Walk { flow, stages, not_checked, nat, .. } = walk;
+    let Walk { flow, stages, not_checked, nat, captured, .. } = walk;
+    let captured = captured.iter().min().copied().zip(captured.iter().max().copied());
     let translated = nat.is_some();
-    Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, logged: None })
+    Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, captured, logged: None })
 }
 
 impl Walk<'_> {
@@ -224,7 +231,10 @@ impl Walk<'_> {
                     "it has no public address, so nothing on the internet reaches it".to_owned(),
                 ),
             };
-            self.stages.push(Stage::new(Way::There, Layer::Address, local.own.to_string(), outcome, reason));
+            let at = local.own.to_string();
+            let mut stage = Stage::new(Way::There, Layer::Address, at, outcome, reason);
+            stage.fix = self.elastic_address(local).filter(|_| outcome == Decision::Deny);
+            self.stages.push(stage);
         }
         if is_outside
             && let Some(local) = target.local.as_ref().filter(|local| local.rules.interface.denies_internet)
@@ -350,8 +360,9 @@ impl Walk<'_> {
             self.acl(Way::There, local, &packet, &[]);
             let peer = source.local.as_ref().filter(|peer| peer.own == source.seen);
             self.peer_group = peer.and_then(|peer| group_of_peer(&peer.rules, &local.rules));
+            self.peer_carries = peer.and_then(|peer| carried(&peer.rules, &local.rules));
             self.groups(Way::There, &local.rules, &packet);
-            self.peer_group = None;
+            (self.peer_group, self.peer_carries) = (None, None);
             if local.rules.interface.is_endpoint() {
                 let id = &local.rules.interface.id;
                 self.not_checked
@@ -418,10 +429,12 @@ impl Walk<'_> {
     fn rest(&mut self, source: &End, target: &End) {
         for local in [&source.local, &target.local].into_iter().flatten() {
             let interface = &local.rules.interface.id;
-            let (distance, _) = local.rules.provenance.distance(self.view.at);
+            let (distance, captured_at) = local.rules.provenance.distance(self.view.at);
+            self.captured.extend(captured_at);
             if distance > 0 && self.view.at != i64::MAX {
+                let far = span(distance);
                 self.not_checked.push(format!(
-                    "changes in the {distance} s between the time asked and the capture used for {interface}"
+                    "changes in the {far} between the time asked and the capture used for {interface}"
                 ));
             }
         }
@@ -429,6 +442,26 @@ impl Walk<'_> {
         let mut seen = std::collections::HashSet::new();
         self.not_checked.retain(|text| seen.insert(text.clone()));
     }
+}
+
+/// A stretch of time as people say it: the two largest units.
+fn span(seconds: i64) -> String {
+    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
+    let mut rest = seconds;
+    let mut parts = Vec::new();
+    for (unit, name) in UNITS {
+        let count = rest.checked_div(unit).unwrap_or(0);
+        rest = rest.checked_rem(unit).unwrap_or(0);
+        match (count, parts.is_empty()) {
+            (0, true) => {}
+            (0, false) => break,
+            (count, _) => parts.push(format!("{count} {name}")),
+        }
+        if parts.len() == 2 {
+            break;
+        }
+    }
+    parts.join(" ")
 }
 
 /// Every address by which records may show an end.
@@ -442,4 +475,15 @@ fn known_as(end: &End) -> Vec<IpAddr> {
     }
     addresses.retain(|addr| addr.is_ipv4() == end.seen.is_ipv4());
     addresses
+}
+
+#[cfg(test)]
+mod tests {
+    use super::span;
+
+    #[test]
+    fn distances_are_told_in_units_that_people_use() {
+        let told: Vec<String> = [59, 3_600, 3_700, 192_099_600, 86_401].into_iter().map(span).collect();
+        assert_eq!(told, ["59 s", "1 h", "1 h 1 min", "2223 d 9 h", "1 d"]);
+    }
 }

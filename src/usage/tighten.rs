@@ -13,7 +13,7 @@ use super::conversation::Conversation;
 use super::judge::{groups, other_reading, rules_for};
 use super::plan::Plan;
 use super::traffic::Traffic;
-use crate::network::{Remote, Timestamp, Traffic as RuleTraffic};
+use crate::network::{Network, Remote, Timestamp, Traffic as RuleTraffic};
 use crate::rules::{Decision, Engine, InterfaceRules};
 use hashbrown::HashMap;
 use propose::{Service, Sources, Uses, area, keeps, propose};
@@ -54,6 +54,8 @@ pub struct Tightening {
     /// Groups do not track some of the connections that it lets through (spec 2.2): these break at the change, and are tracked
     /// once they begin anew.
     pub cuts_untracked: bool,
+    /// The Terraform resource that has the group's rules inline, if one has.
+    pub inline_in: Option<String>,
 }
 
 /// A rule that may be wider than its use, if what may have passed by it did.
@@ -131,7 +133,7 @@ pub fn tighten(traffic: &Traffic) -> io::Result<Tightenings> {
     let mut left_alone: Vec<(usize, LeftAlone)> = Vec::new();
     for (_, at, rule) in widest_first {
         let Some(used) = uses.get(&at) else { continue };
-        let Some(tightening) = tightening(rule, used, &companions) else { continue };
+        let Some(tightening) = tightening(plan.network(), rule, used, &companions) else { continue };
         let conversations = used.conversations;
         if used.uncertain >= conversations {
             left_alone.push((at, LeftAlone { rule: rule.clone(), conversations }));
@@ -163,7 +165,12 @@ fn width(rule: &Rule) -> Option<f64> {
 }
 
 /// What would do instead of a rule, if it is narrower.
-fn tightening<'n>(rule: &'n Rule, used: &Use, companions: &Companions<'n>) -> Option<Tightening> {
+fn tightening<'n>(
+    network: &Network,
+    rule: &'n Rule,
+    used: &Use,
+    companions: &Companions<'n>,
+) -> Option<Tightening> {
     let Subject::Group { group_id, rule: wide, .. } = &rule.subject else { return None };
     let proposed = propose(wide, &used.uses);
     let now = (wide.traffic.clone(), wide.remote.clone());
@@ -181,6 +188,7 @@ fn tightening<'n>(rule: &'n Rule, used: &Use, companions: &Companions<'n>) -> Op
         cut_seen: cut_seen as u64,
         narrower,
         cuts_untracked: companions.leave_untracked(wide, group_id),
+        inline_in: network.inline_in(group_id).map(str::to_owned),
     })
 }
 

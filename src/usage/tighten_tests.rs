@@ -239,6 +239,18 @@ fn commands_add_before_they_take_away() {
 }
 
 #[test]
+fn where_the_groups_rules_are_inline_the_narrow_ones_are_blocks() {
+    let mut rules = tightened("sg-1 out all 0.0.0.0/0", "eni-a out 198.51.100.7 tcp 51000>443 ACCEPT");
+    rules[0].inline_in = Some("module.net.aws_security_group.app".to_owned());
+    assert_eq!(
+        rules[0].terraform(),
+        "# in module.net.aws_security_group.app, in place of the egress block of all traffic to 0.0.0.0/0: it has these inline, and an \
+         apply takes away what has a resource of its own\negress {\n  from_port   = 443\n  to_port     = 443\n  protocol    = \
+         \"tcp\"\n  cidr_blocks = [\"198.51.100.7/32\"]\n}"
+    );
+}
+
+#[test]
 fn connections_that_are_not_tracked_break_at_the_change() {
     // 2.2: a rule for everybody, and the other direction open to everybody on all ports.
     let breaks = |rules: &str| {

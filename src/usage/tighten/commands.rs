@@ -2,6 +2,7 @@
 
 use super::super::book::Subject;
 use super::{Proposal, Tightening};
+use crate::attribute::{GroupRule, within};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{Remote, SecurityGroupRule, Traffic as RuleTraffic};
 
@@ -83,46 +84,35 @@ impl Tightening {
         Some(add).filter(|_| !new.is_empty()).into_iter().chain([revoke]).collect()
     }
 
-    /// The new rules as Terraform resources.
+    /// The new rules as Terraform: resources, or blocks where the group's resource has its rules inline.
     pub fn terraform(&self) -> String {
         let Some((group, wide)) = self.wide() else { return String::new() };
         let side = self.side();
-        let name: String = wide
-            .rule_id
-            .as_deref()
-            .unwrap_or(group)
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-            .collect();
-        let resources = self.added().enumerate().map(|(at, Proposal { traffic, remote, .. })| {
+        let new: Vec<&Proposal> = self.added().collect();
+        let rule = |traffic, remote| {
             let (protocol, from, to) = numbers(traffic);
-            let ports = match traffic {
-                RuleTraffic::Ports { .. } | RuleTraffic::Icmp { .. } => {
-                    format!("\n  from_port         = {from}\n  to_port           = {to}")
-                }
-                _ => String::new(),
-            };
-            let whom = match remote {
-                Remote::Cidr(block) if block.network().is_ipv4() => format!("cidr_ipv4         = \"{block}\""),
-                Remote::Cidr(block) => format!("cidr_ipv6         = \"{block}\""),
-                Remote::PrefixList(id) => format!("prefix_list_id    = \"{id}\""),
-                Remote::Group(reference) => match &reference.account {
-                    Some(account) => format!("referenced_security_group_id = \"{account}/{}\"", reference.group_id),
-                    None => format!("referenced_security_group_id = \"{}\"", reference.group_id),
-                },
-                Remote::Unreadable(text) => format!("# {text}"),
-            };
+            let has_ports = matches!(traffic, RuleTraffic::Ports { .. } | RuleTraffic::Icmp { .. });
+            let ports = has_ports.then_some((from, to));
+            GroupRule { group, egress: self.rule.is_egress(), protocol, ports, remote }
+        };
+        if new.is_empty() {
+            return String::new();
+        }
+        if let Some(address) = &self.inline_in {
+            let blocks: Vec<String> = new.iter().map(|one| rule(&one.traffic, &one.remote).block()).collect();
+            let word = if self.rule.is_egress() { "to" } else { "from" };
+            let old = format!("the {side} block of {} {word} {}", wide.traffic, wide.remote);
+            return within(address, Some(&old), &blocks);
+        }
+        let name = wide.rule_id.as_deref().unwrap_or(group);
+        // Rules without an id are told apart by what they allow.
+        let of = match &wide.rule_id {
+            Some(_) => String::new(),
+            None => format!("{side}_{}_{}_", wide.traffic, wide.remote),
+        };
+        let resources = new.iter().enumerate().map(|(at, one)| {
             let number = at.saturating_add(1);
-            // Rules without an id are told apart by what they allow.
-            let of = match &wide.rule_id {
-                Some(_) => String::new(),
-                None => format!("{side}_{}_{}_", wide.traffic, wide.remote),
-            };
-            let of: String = of.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-            format!(
-                "resource \"aws_vpc_security_group_{side}_rule\" \"tight_{name}_{of}{number}\" {{\n  security_group_id = \
-                 \"{group}\"\n  ip_protocol       = \"{protocol}\"{ports}\n  {whom}\n}}"
-            )
+            rule(&one.traffic, &one.remote).resource(&format!("tight_{name}_{of}{number}"))
         });
         resources.collect::<Vec<_>>().join("\n\n")
     }
