@@ -45,12 +45,18 @@ fn configuration_is_imported_shown_checked_and_queried() {
         check.lines().any(|line| line.starts_with("error,nacl_return_path,acl-03000000000000000,")),
         "{check}"
     );
+    // What was not asked for is counted all the same.
+    let output = flowq(&store, &["config", "check", "--severity", "error"]);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(errors.contains("of these not shown") && !errors.contains(" 0 warnings, 0 notes"), "{errors}");
     let strict = flowq(&store, &["config", "check", "--strict"]);
     assert_eq!(strict.status.code(), Some(1));
 
     let same =
         out(&store, &["config", "diff", "--from", "2026-01-01", "--to", "2026-02-01", "--format", "csv"]);
     assert_eq!(same.lines().count(), 1, "one capture never differs from itself: {same}");
+    let back = flowq(&store, &["config", "diff", "--from", "2026-02-01", "--to", "2026-01-01"]);
+    assert_eq!(back.status.code(), Some(2), "the end is before the beginning");
 
     // What the sample's story tells of 10:30: the partner's call comes in, and no answer leaves.
     let ask = ["explain", "--src", "203.0.113.44", "--dst", "10.0.3.30", "--dport", "443", "--format", "csv"];

@@ -12,7 +12,7 @@ use super::printer::counted;
 use super::sheet::Layout;
 use super::{Global, Printer, exit};
 use crate::audit::shadowed;
-use crate::network::{Timestamp, View};
+use crate::network::{Network, Timestamp, View};
 use crate::sql::attribution::read_network;
 use crate::sql::output::OutputFormat;
 use crate::sql::queries::library;
@@ -169,6 +169,7 @@ fn named(
     let no_folder: Option<&std::path::Path> = None;
     let library = library(no_folder)?;
     let query = library.get(query)?;
+    let object = given.iter().find(|(name, _)| *name == "object").map(|(_, object)| object.clone());
     let mut values: Vec<(String, String)> =
         given.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     values.extend(logs.parameters());
@@ -186,6 +187,9 @@ fn named(
         }
     };
     let engine = logs.open(global, printer)?;
+    if let Some(object) = object {
+        is_held(&object, engine.wait(engine.usage().network())?.as_ref())?;
+    }
     let code = engine.run_query(query, &values, printer)?;
     if code == 0 && engine.rows_given() >= limit {
         let all = query.bind(&given_all)?;
@@ -198,6 +202,13 @@ fn named(
         say(&summary, printer);
     }
     Ok(code)
+}
+
+/// Whether rules can be those of an object: a name that nothing has would be answered with nothing.
+fn is_held(object: &str, network: &Network) -> anyhow::Result<()> {
+    let held = network.groups.timeline(object).is_some() || network.acls.timeline(object).is_some();
+    anyhow::ensure!(held, "{object}: no security group or network ACL of the configuration has this id");
+    Ok(())
 }
 
 /// A week: rules for what happens at night or at the end of a week show within.
@@ -265,7 +276,11 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
         }
     };
     let engine = args.logs.open(global, printer)?;
-    let plan = Arc::new(Plan::new(engine.wait(engine.usage().network())?, None));
+    let network = engine.wait(engine.usage().network())?;
+    if let Some(object) = &args.object {
+        is_held(object, network.as_ref())?;
+    }
+    let plan = Arc::new(Plan::new(network, None));
     let work = engine.usage().traffic(engine.session.context(), plan, window);
     let traffic = match engine.interruptible(work).transpose() {
         Ok(Some(traffic)) => traffic,

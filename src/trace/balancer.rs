@@ -198,12 +198,15 @@ impl Walk<'_> {
             "whether {} keeps the clients' addresses (describe-target-group-attributes)",
             balancer.name
         ));
-        let said = self.not_checked.len();
+        // What the way that is not taken would say or add is neither said nor added.
+        let (said, added) = (self.not_checked.len(), self.added.clone());
         let mut kept = self.leg(source, node, balancer, target, true);
         self.not_checked.truncate(said);
+        let added_by_kept = std::mem::replace(&mut self.added, added);
         let mut own = self.leg(source, node, balancer, target, false);
         match (is_blocked(&kept), is_blocked(&own)) {
             (true, false) => {
+                self.added = added_by_kept;
                 only_if(&mut kept, "if the load balancer keeps the clients' addresses");
                 kept
             }

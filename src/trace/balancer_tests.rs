@@ -244,3 +244,15 @@ fn a_target_that_is_cut_off_is_no_matter_of_the_clients_port() {
     assert!(!said.contains("for some client ports"), "{said}");
     assert!(said.contains("may block: network_acl at subnet-3"), "{said}");
 }
+
+#[test]
+fn two_targets_of_one_group_need_one_rule() {
+    // EC2 answers InvalidPermission.Duplicate to the second.
+    let text = format!("{NETWORK}\neni eni-other subnet-2 10.0.2.12 groups=sg-shut");
+    let trace = run(&text, &["10.0.2.11", "10.0.2.12"]);
+    let commands: Vec<String> =
+        trace.stages.iter().filter_map(|stage| Some(stage.fix.as_ref()?.command.clone())).collect();
+    let rules = commands.iter().filter(|command| command.contains("--group-id sg-shut")).count();
+    assert_eq!(rules, 1, "{commands:?}");
+    assert_eq!(trace.json()["fixes_suffice"], true);
+}

@@ -380,7 +380,7 @@ impl Walk<'_> {
                 &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(exclusion))],
             );
             let text = format!("exclude {subnet} from VPC Block Public Access");
-            stage.fix = Some(self.once(Fix::new(text, command, terraform)));
+            stage.fix = Some(Fix::new(text, command, terraform));
         }
         self.stages.push(stage);
     }

@@ -1,7 +1,9 @@
 //! The smallest change to a route table that gives an address a way, where the configuration holds what could carry it.
 
+use std::collections::HashSet;
 use std::net::IpAddr;
 
+use super::Stage;
 use super::walk::{Local, Walk};
 use crate::attribute::{Fix, quoted, resource, route_text};
 use crate::net::{Prefix, is_internet};
@@ -77,15 +79,6 @@ impl Walk<'_> {
         Ok(Mended { fix, target })
     }
 
-    /// A fix, or words where another fix of the same report does the same.
-    pub(super) fn once(&self, fix: Fix) -> Fix {
-        let mut told = self.stages.iter().filter_map(|stage| stage.fix.as_ref());
-        match told.any(|told| !fix.command.is_empty() && told.command == fix.command) {
-            true => Fix::done(format!("{}, as another fix here does", fix.text)),
-            false => fix,
-        }
-    }
-
     /// The acceptance that a peering connection waits for. The accepter's account gives it, in the accepter's Region.
     pub(super) fn acceptance(&self, peering: &Peering) -> Fix {
         let id = &peering.id;
@@ -95,7 +88,7 @@ impl Walk<'_> {
             (Some(account), false) => format!(", as account {account}"),
             _ => String::new(),
         };
-        self.once(Fix::new(
+        Fix::new(
             format!("accept {id}{by}; a request is open for seven days"),
             format!("aws ec2 accept-vpc-peering-connection --vpc-peering-connection-id {id}{region}"),
             resource(
@@ -103,7 +96,7 @@ impl Walk<'_> {
                 id,
                 &[("vpc_peering_connection_id", quoted(id)), ("auto_accept", "true".to_owned())],
             ),
-        ))
+        )
     }
 
     /// The Elastic address that an interface needs to reach the internet, or to be reached from there, over an internet gateway.
@@ -115,7 +108,7 @@ impl Walk<'_> {
             return None;
         }
         let id = &interface.id;
-        Some(self.once(Fix::new(
+        Some(Fix::new(
             format!("give {own} of {id} an Elastic address"),
             format!(
                 "aws ec2 associate-address --network-interface-id {id} --private-ip-address {own} --allocation-id \"$(aws \
@@ -130,7 +123,7 @@ impl Walk<'_> {
                     ("associate_with_private_ip", quoted(own)),
                 ],
             ),
-        )))
+        ))
     }
 
     /// Whether what a route leads to is gone.
@@ -228,6 +221,22 @@ impl Walk<'_> {
             words.split_whitespace().find(|word| word.starts_with("nat-")).map(str::to_owned)
         });
         described.or_else(|| routed("nat-"))
+    }
+}
+
+/// Tells each command once: what a fix has of an earlier one is done by that. EC2 refuses most commands that are given twice.
+pub(super) fn tell_once(stages: &mut [Stage]) {
+    let mut told: HashSet<String> = HashSet::new();
+    for fix in stages.iter_mut().filter_map(|stage| stage.fix.as_mut()) {
+        let lines: Vec<&str> = fix.command.lines().collect();
+        let new: Vec<&str> = lines.iter().copied().filter(|line| !told.contains(*line)).collect();
+        if !lines.is_empty() && new.is_empty() {
+            *fix = Fix::done(format!("{}, as another fix here does", fix.text));
+            continue;
+        }
+        let command = new.join("\n");
+        told.extend(new.into_iter().map(str::to_owned));
+        fix.command = command;
     }
 }
 

@@ -76,6 +76,11 @@ pub enum TraceError {
         /// The other.
         dst: IpAddr,
     },
+    /// One address twice.
+    #[error(
+        "both ends are {0}: what a host sends to itself does not leave it, and nothing of the network filters it"
+    )]
+    Same(IpAddr),
     /// Nobody's addresses.
     #[error(
         "neither {src} nor {dst} is an address of an interface in the configuration then (flowq sql \"select interface_id, addresses from network_interfaces\" lists them)"

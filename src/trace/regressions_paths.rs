@@ -165,3 +165,9 @@ fn a_rule_of_the_other_family_and_of_another_port_differs_in_two_things() {
         Some("group sg-1 inbound rule allow tcp 443 from 10.0.0.0/8 (other port)")
     );
 }
+
+#[test]
+fn what_a_host_sends_to_itself_is_no_matter_of_the_network() {
+    let asked = trace(&network(""), flow("10.0.1.10", "10.0.1.10", 443), View { at: 0, after: false });
+    assert!(matches!(asked, Err(TraceError::Same(_))), "{asked:?}");
+}

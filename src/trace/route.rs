@@ -170,7 +170,7 @@ impl Walk<'_> {
     ) -> Hop {
         let target = match found {
             Ok(Mended { fix, target }) => {
-                stage.fix = Some(self.once(fix));
+                stage.fix = Some(fix);
                 target
             }
             Err(missing) => {

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::gateway::Nat;
-use super::mend::{carried, group_of_peer};
+use super::mend::{carried, group_of_peer, tell_once};
 use super::route::{Best, Hop};
 use super::{Flow, Layer, Stage, Trace, TraceError, Way, icmp_answer};
 use crate::attribute::AddedEntries;
@@ -100,6 +100,9 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
     if src.is_ipv4() != dst.is_ipv4() {
         return Err(TraceError::Family { src, dst });
     }
+    if src == dst {
+        return Err(TraceError::Same(src));
+    }
     let mut walk = Walk {
         network,
         engine: Engine::of_now(network),
@@ -159,6 +162,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
     walk.back(&source, &target);
     walk.rest(&source, &target);
     walk.no_fix_before_an_address();
+    tell_once(&mut walk.stages);
     for stage in &mut walk.stages {
         let interface = network.interfaces.get(&stage.at, view);
         let by_interface = interface.and_then(|found| network.interface_name(found.value, view));

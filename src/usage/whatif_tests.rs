@@ -188,6 +188,21 @@ fn another_rule_takes_over() {
 }
 
 #[test]
+fn narrowing_the_rule_of_untracked_connections_cuts_those_that_are_up() {
+    // 2.2: HTTPS is open to all both ways, and not tracked; the narrower rule tracks what begins by it. SSH was tracked before.
+    let change = "sg-1 in tcp 443 198.51.100.0/24\nsg-1 in tcp 22 10.9.0.0/16\nsg-1 out all 0.0.0.0/0";
+    let lines =
+        "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2\neni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2";
+    assert_eq!(
+        effects(WEB, change, lines),
+        [
+            "other_rule ingress 6 22 10.9.0.1 | group sg-1 inbound rule allow tcp 22 from 10.9.0.0/16",
+            "other_rule ingress 6 443 198.51.100.7 | group sg-1 inbound rule allow tcp 443 from 198.51.100.0/24 | cut",
+        ]
+    );
+}
+
+#[test]
 fn what_is_missing_cannot_be_told() {
     assert_eq!(
         effects(WEB, "sg-1 in tcp 443 pl-9", "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT"),

@@ -46,6 +46,7 @@ fn view(at: Option<Timestamp>) -> View {
 pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let loaded = held(global)?;
     let mut findings = audit::check(&loaded.network, view(args.at));
+    let all: Vec<Severity> = findings.iter().map(|finding| finding.severity).collect();
     findings.retain(|finding| finding.severity <= args.severity);
     let columns = vec![
         ("severity", text_column(findings.iter().map(|finding| finding.severity.to_string()))),
@@ -55,10 +56,13 @@ pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Re
         ("advice", text_column(findings.iter().map(|finding| &finding.advice))),
     ];
     print(columns, &printer.laid_out(FINDINGS))?;
-    let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    // Also of those that were not asked for.
+    let of = |severity| all.iter().filter(|one| **one == severity).count();
     let errors = of(Severity::Error);
+    let hidden = all.len().saturating_sub(findings.len());
+    let shown = if hidden > 0 { format!(" ({hidden} of these not shown)") } else { String::new() };
     printer.note(&format!(
-        "{errors} errors, {} warnings, {} notes",
+        "{errors} errors, {} warnings, {} notes{shown}",
         of(Severity::Warning),
         of(Severity::Info)
     ));
@@ -84,6 +88,10 @@ const CHANGES: Layout = Layout {
 };
 
 pub fn diff(args: &DiffArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
+    if let Some(to) = args.to.filter(|to| *to < args.from) {
+        printer.error(&format!("--to {} is before --from {}", time_text(to), time_text(args.from)));
+        return Ok(exit::USAGE);
+    }
     let loaded = held(global)?;
     let changes = audit::diff(&loaded.network, view(Some(args.from)), view(args.to));
     let columns = vec![

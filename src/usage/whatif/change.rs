@@ -103,11 +103,15 @@ fn by_groups(conversation: &Conversation<'_>, before: &InterfaceRules, after: &I
         (Decision::Allow | Decision::Unknown, Decision::Allow)
             if !shares_rule((before, judged.passed_by()), (after, &matching.sure)) =>
         {
+            // Spec 2.2: editing the rule that enables an untracked flow stops it, though its like may begin anew; where it is
+            // not tracked by the other rule either, that one passes its packets.
+            let of_ports = matches!(packet.protocol, TCP | UDP);
+            let is_cut = of_ports && !is_tracked(before, &packet) && is_tracked(after, &packet);
             Change {
                 outcome: Outcome::OtherRule,
                 before: was,
                 after: first_rule(after, &matching).unwrap_or_default(),
-                established: None,
+                established: is_cut.then_some(Established::Cut),
             }
         }
         _ => Change::unchanged(),
