@@ -3,7 +3,7 @@
 use super::decide::AROUND;
 use super::record::Record;
 use super::verdict::Attribution;
-use crate::network::{Network, Timeline, Timestamp, View};
+use crate::network::{Network, Remote, Timeline, Timestamp, View};
 use crate::rules::{Decision, Engine, InterfaceRules, Packet, entry_text, rule_text};
 use std::sync::Arc;
 
@@ -109,4 +109,50 @@ pub(super) fn later_allows(
     };
     let since = since.map_or_else(String::new, |at| format!(", since {at}"));
     Some(format!("a later version of the configuration lets it pass already: {text}{since}"))
+}
+
+/// When the version of a view began to be known, and until when the one before it was.
+fn change<T>(timeline: Option<&Timeline<T>>, view: View) -> Option<(Timestamp, Timestamp)> {
+    let timeline = timeline?;
+    let from = timeline.pick(view)?.version.from;
+    let before = timeline.versions().iter().rev().find(|version| version.from < from)?;
+    before.value.is_some().then_some((from, before.to))
+}
+
+/// That the version before the last change of the interface, its groups and their lists, or of its network ACL, let the packet
+/// pass: what was taken away is what an incident is about.
+pub(crate) fn earlier_allowed(
+    engine: &mut Engine<'_>,
+    rules: &InterfaceRules,
+    packet: &Packet,
+    by_groups: bool,
+) -> Option<String> {
+    let (network, view) = (engine.network(), rules.view);
+    let mut changes: Vec<(Timestamp, Timestamp)> = Vec::new();
+    changes.extend(change(network.interfaces.timeline(&rules.interface.id), view));
+    if by_groups {
+        let groups = rules.interface.group_ids.iter();
+        changes.extend(groups.filter_map(|id| change(network.groups.timeline(id), view)));
+        let rules = rules.groups.iter().flat_map(|groups| &groups.groups).flat_map(|group| &group.rules);
+        for rule in rules {
+            if let Remote::PrefixList(id) = &rule.remote {
+                changes.extend(change(network.prefix_lists.timeline(id), view));
+            }
+        }
+    } else if let Some(acl) = &rules.acl {
+        changes.extend(change(network.acls.timeline(&acl.acl.id), view));
+    }
+    let (_, until) = changes.into_iter().max()?;
+    let earlier = engine.interface(&rules.interface.id, View { at: until, after: false })?;
+    let text = if by_groups {
+        let found = earlier.group_verdict(packet);
+        let (group, rule) = found.rule.filter(|_| found.decision == Decision::Allow)?;
+        rule_text(group, rule)
+    } else {
+        let found = earlier.acl_verdict(packet, None);
+        let entry = found.entry.filter(|_| found.decision == Decision::Allow)?;
+        entry_text(&earlier.acl.as_ref()?.acl, entry)
+    };
+    let until = time_text(until).map_or_else(String::new, |at| format!(", known until {at}"));
+    Some(format!("an earlier version of the configuration let it pass: {text}{until}"))
 }

@@ -229,6 +229,7 @@ impl<'r> Layers<'r> {
         }
         let found = self.contradiction(record, evidence);
         let mut found = found.unwrap_or_else(|| self.rows(record, direction, rules));
+        self.or_public_access(&mut found, record, direction, rules);
         if self.tracking == Tracking::Either && found.verdict == Verdict::StaleConnection {
             found.confidence = found.confidence.min(Confidence::Weak);
             found.candidates = found.candidates.with(Cause::SecurityGroup);

@@ -68,6 +68,8 @@ pub struct Evidence {
     pub sibling: Option<String>,
     /// Nothing is missing: no SKIPDATA, no missing files, ACCEPTs are logged, and the logs reach back a whole timeout.
     pub complete: bool,
+    /// Some records of the interface were skipped (SKIPDATA) in the time that counts.
+    pub skipped: bool,
     /// Seconds before the record for which the interface's logs are whole.
     pub covered_back: i64,
     /// The logs prove that the remote is in the interface's own subnet.

@@ -1,20 +1,23 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
+mod remedy;
 mod would_decide;
 
 pub use would_decide::would_decide;
 
-use super::captured::{capture_sentence, change_sentences, later_allows};
+use remedy::{Rejected, is_answer};
+
+use super::captured::{capture_sentence, change_sentences};
 use super::evidence::{Evidence, Facts, Timeouts};
-use super::fix::{AddedEntries, Fix, exclusion_fix, group_fix, list_fix};
+use super::fix::Fix;
 use super::record::{Record, RejectReason, Role};
 use super::tracking::{Tracking, is_untracked, timeouts, tracked_when_it_began};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
-use crate::network::{NaclEntry, Network, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
+use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
 use crate::rules::{
-    Decision, Direction, Engine, InterfaceRules, ListVerdict, Mismatch, Packet, ScopeReason, Ternary,
-    allows_other_family, entry_text, match_entry, rule_text,
+    Decision, Direction, Engine, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
+    entry_text, match_entry, rule_text,
 };
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -60,64 +63,17 @@ pub fn explain(
         Some((engine, rules)) => engine.network().interface_text(interface, rules.view),
         None => interface.to_owned(),
     };
-    let subject = subject(record, direction, &interface);
+    let subject = subject(record, direction, &interface, is_answer(record, evidence));
     let mut sentences = vec![format!("{subject}: {}", plain(attribution, record))];
     if let (Verdict::OtherReason, RejectReason::Named(reason)) = (attribution.verdict, record.reject_reason) {
         sentences.push(format!("reject-reason {reason}"));
     }
     if let (Some((engine, rules)), Some(remote)) = (&mut rules, record.remotes(direction).0) {
         let packet = record.packet(direction, remote);
-        if attribution.blocking_set.contains(Blocker::Nacl) {
-            sentences.extend(acl_sentences(attribution, rules, &packet));
-            let answers = attribution.reasons.contains(ReasonCode::ResponseOfAcceptedFlow)
-                || is_answer(record, evidence);
-            // What nobody asked for needs no rule, and the groups would drop it whatever the list does.
-            let unasked = record.role() == Role::Responder
-                && attribution.blocking_set.contains(Blocker::SecurityGroup)
-                && evidence.mirror.is_none();
-            match later_allows(engine, rules, &packet, false) {
-                Some(text) => sentences.push(text),
-                None if unasked => {}
-                None => explanation.fixes.extend(acl_fixes(
-                    engine.network(),
-                    attribution,
-                    rules,
-                    &packet,
-                    answers,
-                )),
-            }
-        }
-        if attribution.blocking_set.contains(Blocker::SecurityGroup) {
-            sentences.extend(group_sentences(engine, rules, &packet));
-            if is_answer(record, evidence) {
-                // Spec 8.9: no rule for the response is needed, and none for what nobody asked for.
-                let text = match direction {
-                    Direction::Egress => {
-                        "a response needs no outbound rule: the one that lets its request in does"
-                    }
-                    Direction::Ingress => {
-                        "a response needs no inbound rule, and one that nobody asked for none either"
-                    }
-                };
-                sentences.push(text.to_owned());
-            } else {
-                match later_allows(engine, rules, &packet, true) {
-                    Some(text) => sentences.push(text),
-                    None => explanation.fixes.extend(group_fix(engine.network(), rules, &packet, None)),
-                }
-            }
-        }
-        if !explanation.fixes.is_empty() && direction == Direction::Ingress && rules.is_on_internet(&remote) {
-            // Scans of the internet are the most common REJECT (spec 8.9).
-            sentences.push("fix it only if this traffic is wanted: scans need no rule".to_owned());
-        }
+        let found = Rejected { attribution, record, evidence, rules, packet }.remedy(engine);
+        sentences.extend(found.sentences);
+        explanation.fixes.extend(found.fixes);
         sentences.extend(rule_sentences(attribution, record, rules, &packet));
-        if attribution.verdict == Verdict::VpcBpa {
-            sentences.extend(rules.bpa_mode.as_ref().map(|mode| format!("its mode is {mode}")));
-            let starts_inside = direction == Direction::Egress && record.role() != Role::Responder;
-            let subnet = rules.interface.subnet_id.as_deref();
-            explanation.fixes.extend(subnet.map(|subnet| exclusion_fix(subnet, starts_inside)));
-        }
         if attribution.reasons.contains(ReasonCode::ConfigChangedInWindow) {
             sentences.extend(change_sentences(record, engine.network(), rules));
         }
@@ -155,15 +111,12 @@ pub fn explain(
             sentences.push("or its SYN came in through another interface".to_owned());
         }
     }
-    if !attribution.candidates.is_empty() {
-        let names: Vec<&str> = attribution.candidates.iter().map(Cause::as_str).collect();
-        sentences.push(match (attribution.verdict, names.as_slice()) {
-            (Verdict::Undetermined, [one, other]) => format!("either {one} or {other}"),
-            (Verdict::Undetermined, names) => format!("possible: {}", names.join(", ")),
-            (_, names) => format!("also possible: {}", names.join(", ")),
-        });
-    }
+    sentences.extend(candidate_sentences(attribution));
     sentences.extend(contradicted(attribution, evidence).map(str::to_owned));
+    if evidence.skipped && attribution.confidence <= Confidence::Weak {
+        let text = "records of its interface were skipped then (SKIPDATA), so that what the logs do not show may have been";
+        sentences.push(text.to_owned());
+    }
     sentences.extend(capture_sentence(attribution, record));
     explanation.would_decide = would_decide(attribution, record).map(str::to_owned);
     if let (Verdict::Undetermined, Some(datum)) = (attribution.verdict, &explanation.would_decide) {
@@ -171,6 +124,39 @@ pub fn explain(
     }
     explanation.text = sentences.join("; ");
     explanation
+}
+
+/// What else fits. Beside a layer that denies for certain some of it is no other explanation of the record, but what may drop it
+/// as well, and would be left when that layer lets it pass.
+fn candidate_sentences(attribution: &Attribution) -> Vec<String> {
+    let denies = matches!(
+        attribution.reason(),
+        Some(
+            ReasonCode::NaclExplicitDeny
+                | ReasonCode::NaclDefaultDeny
+                | ReasonCode::SgNoMatchingRule
+                | ReasonCode::SgHasNoRules
+        )
+    );
+    let is_beside = |cause: &Cause| match (attribution.verdict, cause) {
+        (Verdict::Nacl, _) => denies,
+        (Verdict::SecurityGroup, Cause::Nacl) => denies,
+        (Verdict::SecurityGroup | Verdict::NaclAndSecurityGroup, Cause::VpcBpa) => true,
+        _ => false,
+    };
+    let (beside, instead): (Vec<Cause>, Vec<Cause>) = attribution.candidates.iter().partition(is_beside);
+    let names = |causes: &[Cause]| causes.iter().map(|cause| cause.as_str()).collect::<Vec<_>>().join(", ");
+    let mut sentences = Vec::new();
+    if !beside.is_empty() {
+        sentences.push(format!("may drop it as well: {}", names(&beside)));
+    }
+    match (attribution.verdict, instead.as_slice()) {
+        (_, []) => {}
+        (Verdict::Undetermined, [one, other]) => sentences.push(format!("either {one} or {other}")),
+        (Verdict::Undetermined, causes) => sentences.push(format!("possible: {}", names(causes))),
+        (_, causes) => sentences.push(format!("also possible: {}", names(causes))),
+    }
+    sentences
 }
 
 /// Why a verdict is weak although its row of the table is not: ACCEPTs contradict the configuration (spec 8.10).
@@ -189,7 +175,8 @@ fn contradicted(attribution: &Attribution, evidence: &Evidence) -> Option<&'stat
     )
 }
 
-fn subject(record: &Record<'_>, direction: Direction, interface: &str) -> String {
+/// The service is at the port that was asked: an answer comes from it, and goes to a client's port, whatever is called by that.
+fn subject(record: &Record<'_>, direction: Direction, interface: &str, answers: bool) -> String {
     let protocol = protocol_name(record.protocol)
         .map_or_else(|| format!("protocol {}", record.protocol), str::to_string);
     let side = |addr: Option<IpAddr>, port: u16| {
@@ -202,12 +189,16 @@ fn subject(record: &Record<'_>, direction: Direction, interface: &str) -> String
         }
         _ => String::new(),
     };
-    let service =
-        service_name(record.dst_port, record.protocol).map(|name| format!(" ({name})")).unwrap_or_default();
+    let service = |port: u16, is_asked: bool| {
+        let name = service_name(port, record.protocol).filter(|_| is_asked);
+        name.map(|name| format!(" ({name})")).unwrap_or_default()
+    };
     format!(
-        "{direction} {protocol}{flags} {} to {}{service} at {interface}",
+        "{direction} {protocol}{flags} {}{} to {}{} at {interface}",
         side(record.packet_src.or(record.src), record.src_port),
-        side(record.packet_dst.or(record.dst), record.dst_port)
+        service(record.src_port, answers),
+        side(record.packet_dst.or(record.dst), record.dst_port),
+        service(record.dst_port, !answers)
     )
 }
 
@@ -240,6 +231,9 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
         (Verdict::SecurityGroup, _) => "no rule of the security groups allows it",
         (Verdict::NaclAndSecurityGroup, _) => "both the network ACL and the security groups drop it",
         (Verdict::VpcBpa, _) => "VPC Block Public Access dropped it",
+        (Verdict::EncryptionControls, Some(ReasonCode::ByElimination)) => {
+            "neither the network ACL nor the groups drop it, and its VPC enforces encryption, so that encryption controls may have dropped it"
+        }
         (Verdict::EncryptionControls, _) => "VPC encryption controls dropped it",
         (Verdict::StaleConnection, Some(ReasonCode::AfterClose)) => "the connection had been closed",
         (Verdict::StaleConnection, Some(ReasonCode::IdleTimeout)) => {
@@ -319,7 +313,11 @@ fn group_sentences(engine: &Engine<'_>, rules: &InterfaceRules, packet: &Packet)
     let check = engine.explain_groups(rules, packet);
     let open = !groups.missing.is_empty() || check.as_ref().is_some_and(|check| !check.perhaps.is_empty());
     let word = packet.direction.rule_word();
+    let many = rules.interface.group_ids.len() > 1;
     let mut sentences = vec![match rules.groups_known {
+        true if !open && !groups.has_rules(packet.direction) => {
+            format!("{ids} {} no {word} rule at all", if many { "have" } else { "has" })
+        }
         true if open => format!("no {word} rule of {ids} surely matches"),
         true => format!("no {word} rule of {ids} matches"),
         false => "which groups the interface carries is not in the configuration".to_owned(),
@@ -470,33 +468,4 @@ fn stale_sentence(
     };
     parts.push(advice.to_owned());
     Some(parts.join(", "))
-}
-
-/// Whether the record answers an accepted flow: the port that it goes to is an ephemeral one, and the next answer's another.
-fn is_answer(record: &Record<'_>, evidence: &Evidence) -> bool {
-    record.role() == Role::Responder || Facts::new(record, evidence, Timeouts::UNKNOWN).answer().is_some()
-}
-
-fn acl_fixes(
-    network: &Network,
-    attribution: &Attribution,
-    rules: &InterfaceRules,
-    packet: &Packet,
-    is_response: bool,
-) -> Vec<Fix> {
-    let Some(compiled) = attribution.acl() else { return Vec::new() };
-    let mut added = AddedEntries::default();
-    // To a transit gateway in the subnet both lists have to let it pass (row c of spec 1.2).
-    let lists = rules.acl_lists(packet, None).into_iter().flatten();
-    let denying: Vec<_> = lists.filter(|list| list.sure && list.decision == Decision::Deny).collect();
-    if denying.len() > 1 {
-        let fix = |list: &ListVerdict<'_>| {
-            list_fix(network, compiled, &list.packet, list.entry?.number, is_response, &mut added)
-        };
-        return denying.iter().filter_map(fix).collect();
-    }
-    let packet = acl_packet(attribution, rules, packet);
-    let denied_by = attribution.nacl_rule_number.or(attribution.nacl_rules.first());
-    let fix = denied_by.and_then(|by| list_fix(network, compiled, &packet, by, is_response, &mut added));
-    fix.into_iter().collect()
 }

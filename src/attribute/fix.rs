@@ -4,12 +4,15 @@
 use super::room::{Room, make_room};
 use super::terraform::{AllowEntry, GroupRule, quoted, resource, within};
 use crate::net::{Prefix, TCP, UDP};
-use crate::network::{GroupReference, NACL_UNPLACED, NaclEntry, Network, Remote, Traffic};
+use crate::network::{
+    BpaExclusion, GroupReference, NACL_UNPLACED, NaclEntry, Network, Remote, Traffic, View,
+};
 use crate::rules::{
     CompiledAcl, Decision, Direction, InterfaceRules, Packet, check_acl, free_number, taken_numbers,
 };
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// One change. A suggestion about reachability, not a recommendation to open access.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +30,11 @@ pub struct Fix {
 
 /// Quota of entries per direction (documented default).
 const ENTRY_QUOTA: usize = 20;
+
+/// Whether a list holds as many entries as its quota allows, so that another has to replace one.
+pub(super) fn is_full(list: &[NaclEntry]) -> bool {
+    list.iter().filter(|entry| !entry.is_default()).count() >= ENTRY_QUOTA
+}
 
 /// What an entry lets pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,12 +213,13 @@ pub(crate) fn list_fix(
         block: host,
     };
     let mut terraform = entry.text(network.inline_in(acl));
-    let entries = list.iter().filter(|entry| !entry.is_default()).count();
-    let quota = if entries >= ENTRY_QUOTA { "; the list is at its quota of 20 entries" } else { "" };
-    let other = direction.opposite().rule_word();
-    let mut text = format!(
-        "add {word} entry {number} to {acl} that allows it, then check the {other} list for the responses{quota}"
-    );
+    let quota = if is_full(list) { "; the list is at its quota of 20 entries" } else { "" };
+    // What is itself the response has no other.
+    let then = match is_response {
+        true => String::new(),
+        false => format!(", then check the {} list for the responses", direction.opposite().rule_word()),
+    };
+    let mut text = format!("add {word} entry {number} to {acl} that allows it{then}{quota}");
     if let Some(Room { commands, moved, taken }) = room {
         text = format!("{moved} of {acl}, since no smaller number is free, and {text}");
         command = commands.into_iter().chain([command]).collect::<Vec<_>>().join("\n");
@@ -221,9 +230,46 @@ pub(crate) fn list_fix(
     Some(Fix::new(text, command, terraform))
 }
 
-/// The exclusion that takes a subnet out of Block Public Access; what begins inside needs no more than being let out.
-pub(super) fn exclusion_fix(subnet: &str, starts_inside: bool) -> Fix {
-    let mode = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
+/// The exclusion in force that covers a subnet, its own before that of its VPC (spec 8.9).
+pub(crate) fn exclusion_of(
+    network: &Network,
+    view: View,
+    subnet: Option<&str>,
+    vpc: Option<&str>,
+) -> Option<Arc<BpaExclusion>> {
+    let is_in_force = |exclusion: &BpaExclusion| {
+        matches!(exclusion.state.as_deref(), None | Some("create-complete" | "update-complete"))
+    };
+    let of = |id: Option<&str>| {
+        let mut all = network.bpa_exclusions.all(view).map(|found| found.value);
+        all.find(|one| id.is_some() && one.resource_id.as_deref() == id && is_in_force(one)).cloned()
+    };
+    of(subnet).or_else(|| of(vpc))
+}
+
+/// The exclusion that takes a subnet out of Block Public Access; one that it has is changed, since it can have no other. What
+/// begins inside needs no more than being let out, which is an exclusion from `block-bidirectional` only.
+pub(crate) fn exclusion_fix(
+    network: &Network,
+    view: View,
+    subnet: &str,
+    bpa_mode: Option<&str>,
+    begins_inside: bool,
+) -> Fix {
+    let suffices = begins_inside && bpa_mode != Some("block-ingress");
+    let mode = if suffices { "allow-egress" } else { "allow-bidirectional" };
+    if let Some(own) = exclusion_of(network, view, Some(subnet), None) {
+        let id = &own.id;
+        return Fix::new(
+            format!("change the exclusion {id} of {subnet} from Block Public Access to {mode}"),
+            format!(
+                "aws ec2 modify-vpc-block-public-access-exclusion --exclusion-id {id} \
+                 --internet-gateway-exclusion-mode {mode}"
+            ),
+            // Its resource is there already.
+            format!("internet_gateway_exclusion_mode = {}", quoted(mode)),
+        );
+    }
     Fix::new(
         format!("exclude {subnet}, or its VPC, from Block Public Access ({mode})"),
         format!(
@@ -235,6 +281,18 @@ pub(super) fn exclusion_fix(subnet: &str, starts_inside: bool) -> Fix {
             subnet,
             &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(mode))],
         ),
+    )
+}
+
+/// What lets an appliance's interface take packets for others. Its Terraform resource is there already, so that only the argument is
+/// shown.
+pub(crate) fn forwarding_fix(interface: &str) -> Fix {
+    Fix::new(
+        format!("let {interface} take packets for others, as an appliance has to"),
+        format!(
+            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --no-source-dest-check"
+        ),
+        "source_dest_check = false".to_owned(),
     )
 }
 

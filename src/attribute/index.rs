@@ -441,6 +441,7 @@ impl EvidenceIndex {
         found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
         // Of a record that does not show its flow nothing could have been found: that says nothing (as S15).
         let shows_flow = EvidenceIndex::flow_key(0, record, direction).is_some();
+        found.skipped = in_gap;
         found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap && shows_flow;
         found
     }

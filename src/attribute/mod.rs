@@ -30,6 +30,8 @@ mod regressions_configuration;
 #[cfg(test)]
 mod regressions_evidence;
 #[cfg(test)]
+mod regressions_remedies;
+#[cfg(test)]
 mod regressions_texts;
 #[cfg(test)]
 mod simulation;
@@ -38,13 +40,14 @@ mod tests;
 #[cfg(test)]
 mod vectors;
 
+pub(crate) use captured::earlier_allowed;
 pub use consistency::{accept_contradicts, accept_contradicts_rules};
 pub use decide::{AROUND, decide, decide_by};
 pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, explain, would_decide};
 pub use fix::Fix;
-pub(crate) use fix::{AddedEntries, group_fix, list_fix};
+pub(crate) use fix::{AddedEntries, exclusion_fix, exclusion_of, forwarding_fix, group_fix, list_fix};
 pub use index::{EvidenceIndex, Zone};
 pub use record::{Action, Record, RejectReason, Role, role};
 pub(crate) use terraform::{GroupRule, quoted, resource, route_text, within};

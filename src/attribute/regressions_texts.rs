@@ -131,7 +131,7 @@ fn block_public_access_is_told_with_its_mode_and_an_exclusion() {
     let network = two(&format!("{ALL_OPEN}bpa subnet-2 block-bidirectional"));
     for reason in ["", " reason=BPA"] {
         let found = with(&network, &format!("{SYN}{reason}"), "VPC_BPA");
-        assert!(found.text.contains("its mode is block-bidirectional"), "{}", found.text);
+        assert!(found.text.contains("Block Public Access is block-bidirectional"), "{}", found.text);
         assert_eq!(
             commands(&found),
             ["aws ec2 create-vpc-block-public-access-exclusion --subnet-id subnet-2 \

@@ -138,7 +138,8 @@ fn t11_both_deny_inbound() {
         "> eni-b in tcp 198.51.100.7:51000 10.0.2.20:443 2 REJECT 0",
         "NACL_AND_SECURITY_GROUP PROVEN NACL_DEFAULT_DENY SG_HAS_NO_RULES first=NACL blocks=NACL+SECURITY_GROUP",
     );
-    assert_eq!(explanation.fixes.len(), 2, "the fix names both");
+    assert_eq!(explanation.fixes.len(), 3, "the fix names both, and lets the answers out (8.9)");
+    assert!(explanation.fixes[2].command.contains("--network-acl-id acl-2 --egress"));
     assert_eq!(
         explanation.fixes[1].command,
         "aws ec2 authorize-security-group-ingress --group-id sg-b --ip-permissions \

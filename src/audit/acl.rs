@@ -13,7 +13,7 @@ pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) 
         let acl = found.value;
         let told_apart = network.acl_associations.all(view).any(|one| one.value.acl_id == acl.id);
         let unused = acl.subnet_ids.is_empty() && !acl.is_default && !acl.more_subnets && !told_apart;
-        let mut report = Report { acl, unused, findings };
+        let mut report = Report { acl, unused, findings, given: Vec::new() };
         for family in [Family::V4, Family::V6] {
             for egress in [false, true] {
                 let list = acl_list(acl, egress, family);
@@ -38,6 +38,8 @@ pub(super) struct Report<'a> {
     /// No subnet has it, so that nothing in it does harm.
     unused: bool,
     findings: &'a mut Vec<Finding>,
+    /// Numbers that advice has given away, with the direction: whoever follows all of it needs different ones.
+    given: Vec<(bool, u32)>,
 }
 
 pub(super) fn word(egress: bool) -> &'static str {
@@ -138,7 +140,8 @@ impl Report<'_> {
             let (by, s) = names(&overtaking);
             let finding =
                 format!("{} does not stop {}: {by} let{s} it pass first", text(later), passing.join(", "));
-            self.add(Severity::Error, "deny_behind_allow", finding, self.before(&overtaking, later));
+            let advice = self.before(&overtaking, later);
+            self.add(Severity::Error, "deny_behind_allow", finding, advice);
         }
     }
 
@@ -184,11 +187,12 @@ impl Report<'_> {
             Some(RuleAction::Deny) => (Severity::Error, "deny_behind_allow"),
             _ => (Severity::Warning, "allow_behind_deny"),
         };
-        self.add(severity, check, finding, self.before(&opposite, later));
+        let advice = self.before(&opposite, later);
+        self.add(severity, check, finding, advice);
     }
 
     /// What to do about an entry that others overtake.
-    fn before(&self, earlier: &[&NaclEntry], later: &NaclEntry) -> String {
+    fn before(&mut self, earlier: &[&NaclEntry], later: &NaclEntry) -> String {
         let first = earlier.iter().map(|one| one.number).min().unwrap_or(later.number);
         match self.number(later.egress, Some(first)) {
             Some(number) => format!("give rule {} a number below {first}, such as {number}", later.number),
@@ -197,10 +201,14 @@ impl Report<'_> {
     }
 
     /// A number for another entry of one direction, before an entry or behind all, that overtakes no other entry.
-    pub(super) fn number(&self, egress: bool, before: Option<u32>) -> Option<u32> {
-        let taken: BTreeSet<u32> = taken_numbers(self.acl, egress);
-        let overtakes = |number: u32| before.is_some_and(|limit| taken.range(number..limit).next().is_some());
-        free_number(&taken, before).filter(|number| !overtakes(*number))
+    pub(super) fn number(&mut self, egress: bool, before: Option<u32>) -> Option<u32> {
+        let there: BTreeSet<u32> = taken_numbers(self.acl, egress);
+        let overtakes = |number: u32| before.is_some_and(|limit| there.range(number..limit).next().is_some());
+        let given = self.given.iter().filter(|(of, _)| *of == egress).map(|(_, number)| *number);
+        let taken: BTreeSet<u32> = there.iter().copied().chain(given).collect();
+        let number = free_number(&taken, before).filter(|number| !overtakes(*number))?;
+        self.given.push((egress, number));
+        Some(number)
     }
 
     /// A list that has thought of IPv4 only, in a subnet with IPv6.

@@ -209,7 +209,7 @@ impl Report<'_> {
         self.add(severity, "nacl_return_path", finding, advice);
     }
 
-    fn advice(&self, entry: &NaclEntry, cidr: Prefix, gap: &Gap, what: &str) -> String {
+    fn advice(&mut self, entry: &NaclEntry, cidr: Prefix, gap: &Gap, what: &str) -> String {
         let other = word(!entry.egress);
         let preposition = if entry.egress { "from" } else { "to" };
         match self.number(!entry.egress, gap.dropped_by) {
@@ -278,6 +278,15 @@ mod tests {
             vec!["error nacl_return_path acl-1"],
             "the other way round"
         );
+    }
+
+    #[test]
+    fn two_pieces_of_advice_for_a_list_have_two_numbers() {
+        let findings = told("in 100 allow tcp 443 0.0.0.0/0; in 110 allow udp 53 0.0.0.0/0");
+        let advice: Vec<&str> = findings.iter().map(|finding| finding.advice.as_str()).collect();
+        let numbers: Vec<Option<&str>> = advice.iter().map(|text| text.split(':').next()).collect();
+        assert_eq!(numbers.len(), 2, "{advice:?}");
+        assert_ne!(numbers[0], numbers[1], "{advice:?}");
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub struct ExplainArgs {
     /// How many seconds before and after --at records of the flow are looked for
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(i64).range(0..))]
     within: i64,
-    /// So many of these records are shown, the nearest to --at, or the newest; 0: the logs are not read
+    /// So many of these records are shown, the nearest to --at, or the newest, rejected and accepted ones; 0: the logs are not read
     #[arg(long, value_name = "N", default_value_t = 20)]
     records: usize,
     #[command(flatten)]

@@ -324,8 +324,8 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
     ));
     if !found.left_alone.is_empty() {
         printer.note(&format!(
-            "{} more may be, and are left alone: of no conversation is it sure that they let it pass (logs with tcp_flags \
-             show which end began)",
+            "{} more may be, and are left alone: of no conversation is it sure that they let it pass (of TCP, logs \
+             with tcp_flags show which end began; of UDP no field does)",
             found.left_alone.len()
         ));
     }

@@ -22,7 +22,7 @@ use crate::usage::{Effect, Outcome, Plan, WhatIf, what_if};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit code 1, a gate for changes: where traffic that was accepted would be blocked; where it cannot be told whether some would \
-(what the change says is known only after the apply, or a group or list is missing), or the logs hold no conversation \
+(what the change says is known only after the apply, or a group or list is missing), or the logs hold no accepted conversation \
 to test, unless --allow-unknown; else 0.
 
 Only filters are followed: security groups, network ACLs, prefix lists, and which interface carries which groups. Other changes of a \
@@ -276,7 +276,13 @@ fn summary(found: &WhatIf, args: &WhatIfArgs, printer: &Printer) -> bool {
     }
     printer.note(&format!("of the conversations, {}", told.join("; ")));
     if found.accepted == 0 {
-        printer.warn("none of these was accepted: what the change would block does not show in such logs");
+        let text = "none of these was accepted: what the change would block does not show in such logs";
+        if args.allow_unknown {
+            printer.warn(text)
+        } else {
+            printer.error(&format!("{text} (--allow-unknown lets the change through)"))
+        }
+        return !args.allow_unknown;
     }
     let blocked = found.count(Outcome::NewlyBlocked) > 0;
     if found.accepted_unknown > 0 && !blocked && !args.allow_unknown {

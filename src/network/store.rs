@@ -263,10 +263,15 @@ impl Network {
         })
     }
 
+    /// Its name, else what the service that made it says of it.
+    pub fn interface_label<'n>(&'n self, interface: &'n NetworkInterface, view: View) -> Option<&'n str> {
+        self.interface_name(interface, view).or_else(|| interface.service_description())
+    }
+
     /// The interface of an id with its name behind it, as far as both are known: `eni-… (web-1)`.
     pub fn interface_text(&self, id: &str, view: View) -> String {
         let found = self.interfaces.get(id, view);
-        match found.and_then(|found| self.interface_name(found.value, view)) {
+        match found.and_then(|found| self.interface_label(found.value, view)) {
             Some(name) => format!("{id} ({name})"),
             None => id.to_owned(),
         }

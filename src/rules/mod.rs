@@ -43,4 +43,4 @@ pub use numbers::{free_number, taken_numbers};
 pub use owners::Owners;
 pub use packet::{Decision, Direction, Packet, Ternary};
 pub use provenance::Provenance;
-pub use scope::{ListUse, Scope, ScopeReason, unfiltered};
+pub use scope::{ListUse, Scope, ScopeReason, is_never_logged, unfiltered};

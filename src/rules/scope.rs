@@ -255,3 +255,11 @@ pub fn unfiltered(subnet_cidrs: &[Prefix], vpc_cidrs: &[Prefix], remote: &IpAddr
         },
     }
 }
+
+/// Whether flow logs never hold traffic to a service that [`unfiltered`] names (spec 4.6).
+pub fn is_never_logged(service: &str) -> bool {
+    matches!(
+        service,
+        "Amazon DNS" | "Windows activation" | "instance metadata" | "Amazon Time Sync" | "VPC router"
+    )
+}

@@ -120,6 +120,10 @@ impl Walk<'_> {
         }
         let mut legs: Vec<Vec<Stage>> = Vec::new();
         for target in targets.iter().take(MOST_TARGETS) {
+            // Where it is not known, records of the clients' addresses are there only if it keeps them.
+            if keeps(target) != Some(false) {
+                self.handed_on.push((target.local.own, target.port));
+            }
             let leg = match keeps(target) {
                 Some(keeps) => self.leg(source, &node, &balancer, target, keeps),
                 None => self.either_leg(source, &node, &balancer, target),

@@ -256,3 +256,20 @@ fn two_targets_of_one_group_need_one_rule() {
     assert_eq!(rules, 1, "{commands:?}");
     assert_eq!(trace.json()["fixes_suffice"], true);
 }
+
+#[test]
+fn records_at_targets_that_see_the_clients_are_of_the_flow() {
+    let condition = |preserve| run_network("sg-lb", preserve).condition(Window::default());
+    let at_target = "(srcaddr in ('198.51.100.7') or pkt_srcaddr in ('198.51.100.7')) and (dstaddr in ('10.0.2.10') or \
+                     pkt_dstaddr in ('10.0.2.10')) and dstport = 8080";
+    for (preserve, told) in [(Some(true), true), (None, true), (Some(false), false)] {
+        let condition = condition(preserve);
+        assert_eq!(condition.contains(at_target), told, "{preserve:?}: {condition}");
+    }
+}
+
+#[test]
+fn interfaces_of_services_are_called_by_what_aws_says_of_them() {
+    let text = run(NETWORK, &["10.0.2.10"]).text();
+    assert!(text.contains(" at eni-lb (ELB app/web/50dc6c495c0c9188): "), "{text}");
+}

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 
 use super::walk::{End, Local, Walk};
-use crate::network::NetworkInterface;
+use crate::network::{Network, NetworkInterface, View};
 
 /// How the VPCs of two interfaces are joined, the closest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -79,4 +79,32 @@ impl<'n> Walk<'n> {
         });
         End { seen: addr, local }
     }
+}
+
+/// Interfaces that hold an address of an end and are neither: networks of other accounts often have the same blocks.
+pub(super) fn strangers(network: &Network, view: View, ends: [&End; 2]) -> Vec<String> {
+    let own: Vec<&str> =
+        ends.iter().filter_map(|end| Some(end.local.as_ref()?.rules.interface.id.as_str())).collect();
+    let held = ends.iter().filter(|end| end.local.is_some()).flat_map(|end| known_as(end));
+    let mut ids: Vec<String> = held
+        .flat_map(|addr| network.holders(&addr, view))
+        .map(|(interface, _)| interface.id.clone())
+        .filter(|id| !own.contains(&id.as_str()))
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Every address by which records may show an end.
+pub(super) fn known_as(end: &End) -> Vec<IpAddr> {
+    let mut addresses = vec![end.seen];
+    if let Some(local) = &end.local {
+        addresses.push(local.own);
+        // A record shows the primary address instead of a secondary one (spec 4.2).
+        addresses.extend(local.rules.interface.primary);
+        addresses.extend(&local.rules.interface.public_addresses);
+    }
+    addresses.retain(|addr| addr.is_ipv4() == end.seen.is_ipv4());
+    addresses
 }

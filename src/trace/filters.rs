@@ -2,7 +2,7 @@
 
 use super::walk::{End, Local, Walk};
 use super::{ClientLine, Layer, RuleLine, Stage, Way, icmp_answer};
-use crate::attribute::{group_fix, list_fix};
+use crate::attribute::{earlier_allowed, group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{NaclEntry, Remote, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
 use crate::rules::{
@@ -199,6 +199,9 @@ impl Walk<'_> {
         }
         if verdict.decision == Decision::Deny {
             stage.nearest = nearest.map(|(_, text)| text);
+            if let Some(text) = earlier_allowed(&mut self.engine, rules, &asked, false) {
+                reason = format!("{reason}; {text}");
+            }
         }
         stage.reason = reason;
         self.stages.push(stage);
@@ -281,6 +284,9 @@ impl Walk<'_> {
         }
         if verdict.decision == Decision::Deny {
             stage.nearest = nearest.map(|(_, text)| text);
+            if let Some(text) = earlier_allowed(&mut self.engine, rules, packet, true) {
+                stage.reason = format!("{}; {text}", stage.reason);
+            }
             stage.fix = group_fix(self.network, rules, packet, self.peer_group.as_deref()).map(|mut fix| {
                 // An ICMP error is answered by nothing.
                 if !self.has_answer() {

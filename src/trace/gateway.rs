@@ -7,7 +7,7 @@ use super::filters::ClientPorts;
 use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
-use crate::attribute::{Fix, quoted, resource};
+use crate::attribute::{exclusion_fix, exclusion_of};
 use crate::net::{ICMP, Prefix, TCP, UDP, behind_nat64, is_internet};
 use crate::network::{Destination, NetworkInterface, TransitGatewayAttachment, TransitRoute};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
@@ -367,20 +367,18 @@ impl Walk<'_> {
             other => (Decision::Unknown, format!("its mode {other} is not known")),
         };
         let mut stage = Stage::new(way, Layer::PublicAccess, at, outcome, reason);
+        let excluded = exclusion_of(
+            self.network,
+            self.view,
+            interface.subnet_id.as_deref(),
+            interface.vpc_id.as_deref(),
+        );
+        stage.rule = excluded.map(|exclusion| {
+            let of = exclusion.resource_id.as_deref().unwrap_or("-");
+            format!("exclusion {} of {of}: {}", exclusion.id, exclusion.mode.as_deref().unwrap_or("-"))
+        });
         if let (Decision::Deny, Some(subnet)) = (outcome, &interface.subnet_id) {
-            // Outbound flows need no more than that; with the other mode the internet reaches the subnet again.
-            let exclusion = if starts_inside { "allow-egress" } else { "allow-bidirectional" };
-            let command = format!(
-                "aws ec2 create-vpc-block-public-access-exclusion --subnet-id {subnet} \
-                 --internet-gateway-exclusion-mode {exclusion}"
-            );
-            let terraform = resource(
-                "aws_vpc_block_public_access_exclusion",
-                subnet,
-                &[("subnet_id", quoted(subnet)), ("internet_gateway_exclusion_mode", quoted(exclusion))],
-            );
-            let text = format!("exclude {subnet} from VPC Block Public Access");
-            stage.fix = Some(Fix::new(text, command, terraform));
+            stage.fix = Some(exclusion_fix(self.network, self.view, subnet, Some(&mode), begins_inside));
         }
         self.stages.push(stage);
     }

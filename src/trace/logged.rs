@@ -84,26 +84,45 @@ impl Trace {
             Some(port) => format!(" and {column} = {port}"),
             None => String::new(),
         };
-        // The client's port is another behind a NAT gateway: only records of the client's own address have it.
-        let client = flow.src_port.filter(|_| !self.translated);
+        // The client's port is another behind a NAT gateway, whose addresses carry other clients' flows too: where a port was
+        // asked about, only records of the client's own address show that they are of this one.
+        let client = flow.src_port;
         let (src, dst) = &self.addresses;
-        let there = format!(
-            "{} and {}{}{}",
-            one_of("srcaddr", "pkt_srcaddr", src),
-            one_of("dstaddr", "pkt_dstaddr", dst),
-            port("srcport", client),
-            port("dstport", flow.dst_port)
-        );
-        let back = format!(
-            "{} and {}{}{}",
-            one_of("srcaddr", "pkt_srcaddr", dst),
-            one_of("dstaddr", "pkt_dstaddr", src),
-            port("srcport", flow.dst_port),
-            port("dstport", client)
-        );
-        let mut condition = format!("protocol = {} and (({there}) or ({back}))", flow.protocol);
-        if matches!(flow.protocol, ICMP | ICMPV6) {
-            condition = format!("protocol in ({ICMP}, {ICMPV6}) and (({there}) or ({back}))");
+        let translated = self.translated.iter().filter(|_| client.is_none());
+        let src: Vec<IpAddr> = src.iter().chain(translated).copied().collect();
+        let legs = std::iter::once((dst.clone(), flow.dst_port));
+        let legs = legs.chain(self.handed_on.iter().map(|(addr, port)| (vec![*addr], *port)));
+        let legs: Vec<String> = legs
+            .flat_map(|(dst, service)| {
+                let there = format!(
+                    "({} and {}{}{})",
+                    one_of("srcaddr", "pkt_srcaddr", &src),
+                    one_of("dstaddr", "pkt_dstaddr", &dst),
+                    port("srcport", client),
+                    port("dstport", service)
+                );
+                let back = format!(
+                    "({} and {}{}{})",
+                    one_of("srcaddr", "pkt_srcaddr", &dst),
+                    one_of("dstaddr", "pkt_dstaddr", &src),
+                    port("srcport", service),
+                    port("dstport", client)
+                );
+                [there, back]
+            })
+            .collect();
+        let protocol = match flow.protocol {
+            ICMP | ICMPV6 => format!("protocol in ({ICMP}, {ICMPV6})"),
+            protocol => format!("protocol = {protocol}"),
+        };
+        let mut condition = format!("{protocol} and ({})", legs.join(" or "));
+        if !self.strangers.is_empty() {
+            let ids: Vec<String> =
+                self.strangers.iter().map(|id| format!("'{}'", id.replace('\'', "''"))).collect();
+            condition.push_str(&format!(
+                " and (interface_id is null or interface_id not in ({}))",
+                ids.join(", ")
+            ));
         }
         if let Some(from) = window.from.and_then(time_text) {
             condition.push_str(&format!(" and \"end\" >= '{from}'"));
@@ -200,9 +219,11 @@ impl Trace {
     fn way_of(&self, record: &LogRecord) -> Option<Way> {
         let (src, dst) = (record.src.parse::<IpAddr>().ok(), record.dst.parse::<IpAddr>().ok());
         let is_of = |addr: Option<IpAddr>, of: &[IpAddr]| addr.is_some_and(|addr| of.contains(&addr));
-        let (ours, theirs) = (&self.addresses.0, &self.addresses.1);
-        let there = is_of(src, ours) || is_of(dst, theirs);
-        let back = is_of(src, theirs) || is_of(dst, ours);
+        let ours: Vec<IpAddr> = self.addresses.0.iter().chain(&self.translated).copied().collect();
+        let targets = self.handed_on.iter().map(|(addr, _)| addr);
+        let theirs: Vec<IpAddr> = self.addresses.1.iter().chain(targets).copied().collect();
+        let there = is_of(src, &ours) || is_of(dst, &theirs);
+        let back = is_of(src, &theirs) || is_of(dst, &ours);
         match (there, back) {
             (true, false) => Some(Way::There),
             (false, true) => Some(Way::Back),

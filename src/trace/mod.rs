@@ -12,6 +12,7 @@ mod logged;
 mod mend;
 mod render;
 mod route;
+mod span;
 mod walk;
 
 #[cfg(test)]
@@ -28,6 +29,8 @@ mod regressions;
 mod regressions_answers;
 #[cfg(test)]
 mod regressions_fixes;
+#[cfg(test)]
+mod regressions_logs;
 #[cfg(test)]
 mod regressions_paths;
 #[cfg(test)]
@@ -284,10 +287,16 @@ pub struct Trace {
     pub addresses: (Vec<IpAddr>, Vec<IpAddr>),
     /// The interfaces of the source and of the destination with their subnets, where they are in the configuration.
     pub interfaces: [Option<(String, Option<String>)>; 2],
-    /// Whether the destination sees the source under a NAT gateway's address and port.
-    pub translated: bool,
+    /// The addresses of a NAT gateway under which the destination sees the source, with ports of the gateway's.
+    pub translated: Vec<IpAddr>,
+    /// Targets that a load balancer hands the flow on to with its client's address and port, and the ports that they listen on.
+    pub handed_on: Vec<(IpAddr, Option<u16>)>,
+    /// Interfaces in other networks that hold an address of the flow as well: their records are of other flows.
+    pub strangers: Vec<String>,
     /// When the configuration of the two ends was captured, the first and the last; `None` where nothing tells.
     pub captured: Option<(Timestamp, Timestamp)>,
+    /// What becomes of it by the capture after the time asked about, where that says something else than the one before.
+    pub later: Option<&'static str>,
     /// What the logs hold about it; `None` where they were not read.
     pub logged: Option<Logged>,
 }

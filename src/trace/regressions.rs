@@ -124,7 +124,7 @@ fn a_nat_gateway_carries_three_protocols() {
     // Services of the VPC itself lie on no route (2.7, 3.4).
     let metadata = run(&text, "10.0.2.10", "169.254.169.254");
     assert_eq!(metadata.outcome(), Decision::Allow);
-    assert!(!metadata.translated && metadata.stages.iter().all(|stage| stage.at != "subnet-1"));
+    assert!(metadata.translated.is_empty() && metadata.stages.iter().all(|stage| stage.at != "subnet-1"));
 }
 
 #[test]

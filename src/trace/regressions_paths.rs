@@ -124,9 +124,10 @@ fn a_timestamp_is_answered() {
     assert_eq!(ping(13), ["back network_acl subnet-2"]);
 }
 
-#[test]
-fn what_the_next_capture_says_otherwise_is_told() {
-    const HOUR: i64 = 3600;
+const HOUR: i64 = 3600;
+
+/// A group that is open in a capture of second 0, and shut in the next, three hours later.
+fn shut_by_the_next_capture() -> Network {
     let mut network = network("acl-1 in 100 allow all 0.0.0.0/0\nsg-1 in tcp 22 0.0.0.0/0");
     let view = View { at: 0, after: false };
     let open = network.groups.get("sg-1", view).unwrap().value.as_ref().clone();
@@ -135,6 +136,25 @@ fn what_the_next_capture_says_otherwise_is_told() {
     let captured = |at, group| Observation::new(Some(at), Origin::Snapshot, Some(group));
     network.groups.put("sg-1".into(), Timeline::new(vec![captured(0, open), captured(3 * HOUR, shut)]));
     network.finish();
+    network
+}
+
+#[test]
+fn the_headline_does_not_hide_what_the_next_capture_says() {
+    let network = shut_by_the_next_capture();
+    let headline = |at| {
+        let found =
+            trace(&network, flow("198.51.100.7", "10.0.1.10", 22), View { at, after: false }).unwrap();
+        found.text().lines().next().unwrap_or_default().to_owned()
+    };
+    let told = "passes by the capture before that time; by the one after it it is blocked";
+    assert!(headline(3 * HOUR - 60).ends_with(told), "{}", headline(3 * HOUR - 60));
+    assert!(headline(0).ends_with(": passes"), "{}", headline(0));
+}
+
+#[test]
+fn what_the_next_capture_says_otherwise_is_told() {
+    let network = shut_by_the_next_capture();
     let at = |at| trace(&network, flow("198.51.100.7", "10.0.1.10", 22), View { at, after: false }).unwrap();
     let before = at(3 * HOUR - 60);
     assert_eq!(before.outcome(), Decision::Allow);

@@ -42,11 +42,18 @@ impl Trace {
                 };
                 format!("blocked for some client ports, {}; {rest}", ports.join(", "))
             }
-            Decision::Unknown => match self.conditions() {
-                Some(conditions) => format!("it depends: {}", conditions.join("; ")),
-                None => verdict(Decision::Unknown).to_owned(),
-            },
-            outcome => verdict(outcome).to_owned(),
+            outcome => {
+                let said = match self.conditions().filter(|_| outcome == Decision::Unknown) {
+                    Some(conditions) => format!("it depends: {}", conditions.join("; ")),
+                    None => verdict(outcome).to_owned(),
+                };
+                match self.later {
+                    Some(later) => {
+                        format!("{said} by the capture before that time; by the one after it {later}")
+                    }
+                    None => said,
+                }
+            }
         }
     }
 
@@ -169,6 +176,7 @@ impl Trace {
             "icmp_type": flow.icmp.map(|(kind, _)| kind),
             "icmp_code": flow.icmp.and_then(|(_, code)| code),
             "outcome": self.outcome().to_string(),
+            "by_the_later_capture": self.later,
             "blocked_client_ports": self.partial().flat_map(|stage| &stage.clients).flat_map(|line| &line.dropped)
                 .collect::<std::collections::BTreeSet<_>>(),
             "fixes_suffice": self.unmended().next().is_none(),

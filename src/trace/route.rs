@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::mend::{Mended, PENDING};
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
-use crate::attribute::Fix;
+use crate::attribute::forwarding_fix;
 use crate::net::is_internet;
 use crate::network::{Destination, Origin, Peering, Route, RouteTable};
 use crate::rules::Decision;
@@ -32,18 +32,6 @@ pub(super) struct Best {
     pub(super) route: Option<(Route, String)>,
     /// Routes that are not known, or lead to lists whose entries are not: one of them may be longer.
     pub(super) unknown: Vec<String>,
-}
-
-/// What lets an appliance's interface take packets for others. Its Terraform resource is there already, so that only the argument is
-/// shown.
-fn unchecked(interface: &str) -> Fix {
-    Fix::new(
-        format!("let {interface} take packets for others, as an appliance has to"),
-        format!(
-            "aws ec2 modify-network-interface-attribute --network-interface-id {interface} --no-source-dest-check"
-        ),
-        "source_dest_check = false".to_owned(),
-    )
 }
 
 impl Walk<'_> {
@@ -152,7 +140,7 @@ impl Walk<'_> {
             stage.fix = self.elastic_address(local);
         }
         if outcome == Decision::Deny && route.target.starts_with("eni-") && self.checks(&route.target) {
-            stage.fix = Some(unchecked(&route.target));
+            stage.fix = Some(forwarding_fix(&route.target));
         }
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);

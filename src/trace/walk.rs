@@ -3,14 +3,16 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::ends::{known_as, strangers};
 use super::gateway::Nat;
 use super::mend::{carried, group_of_peer, tell_once};
 use super::route::{Best, Hop};
+use super::span::span;
 use super::{Flow, Layer, Stage, Trace, TraceError, Way, icmp_answer};
 use crate::attribute::AddedEntries;
 use crate::net::{ICMP, ICMPV6, is_internet};
 use crate::network::{Network, Timestamp, View};
-use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, is_never_logged};
 
 /// One end of the flow.
 pub(super) struct End {
@@ -67,6 +69,8 @@ pub(super) struct Walk<'n> {
     pub(super) peer_carries: Option<String>,
     /// When what the ends' rules are known by was captured.
     pub(super) captured: Vec<Timestamp>,
+    /// Targets that see the client's address, with their ports.
+    pub(super) handed_on: Vec<(IpAddr, Option<u16>)>,
     /// Groups of the load balancer that hands the packets on with their clients' addresses, where one does.
     pub(super) handed_on_by: Vec<String>,
 }
@@ -85,6 +89,7 @@ pub fn trace(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceEr
             Ok(_) => Some("it cannot be told"),
             Err(_) => Some("the addresses are others'"),
         };
+        found.later = said;
         let text = |said| {
             format!(
                 "what changed between the captures before and after that time, and when: by the later one {said}"
@@ -116,6 +121,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         peer_group: None,
         peer_carries: None,
         captured: Vec::new(),
+        handed_on: Vec::new(),
         handed_on_by: Vec::new(),
     };
     let (mut source, mut target) = walk.ends(src, dst);
@@ -130,6 +136,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         }
     }
     let mut addresses = (known_as(&source), known_as(&target));
+    let strangers = strangers(network, view, [&source, &target]);
     let interfaces = [&source, &target].map(|end| {
         let interface = &end.local.as_ref()?.rules.interface;
         Some((interface.id.clone(), interface.subnet_id.clone()))
@@ -138,11 +145,12 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
     if let Some(local) = source.local.clone() {
         walk.nat = walk.nat_of(&local, dst);
     }
+    let mut translated: Vec<IpAddr> = Vec::new();
     if let Some(nat) = &walk.nat {
-        addresses.0.extend(nat.local.iter().flat_map(|local| &local.rules.interface.addresses));
-        addresses.0.extend(nat.seen(&dst));
+        translated.extend(nat.local.iter().flat_map(|local| &local.rules.interface.addresses));
+        translated.extend(nat.seen(&dst));
     }
-    for side in [&mut addresses.0, &mut addresses.1] {
+    for side in [&mut addresses.0, &mut addresses.1, &mut translated] {
         side.sort_unstable();
         side.dedup();
     }
@@ -165,13 +173,27 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
     tell_once(&mut walk.stages);
     for stage in &mut walk.stages {
         let interface = network.interfaces.get(&stage.at, view);
-        let by_interface = interface.and_then(|found| network.interface_name(found.value, view));
+        let by_interface = interface.and_then(|found| network.interface_label(found.value, view));
         stage.name = by_interface.or_else(|| network.name_of(&stage.at)).map(str::to_owned);
     }
-    let Walk { flow, stages, not_checked, nat, captured, .. } = walk;
+    let Walk { flow, stages, mut not_checked, nat, handed_on, captured, .. } = walk;
+    if nat.is_some() && flow.src_port.is_some() {
+        not_checked.push("records of the NAT gateway's own addresses, which show other ports".to_owned());
+    }
     let captured = captured.iter().min().copied().zip(captured.iter().max().copied());
-    let translated = nat.is_some();
-    Ok(Trace { flow, stages, not_checked, addresses, interfaces, translated, captured, logged: None })
+    Ok(Trace {
+        flow,
+        stages,
+        not_checked,
+        addresses,
+        interfaces,
+        translated,
+        handed_on,
+        strangers,
+        captured,
+        later: None,
+        logged: None,
+    })
 }
 
 impl Walk<'_> {
@@ -201,6 +223,10 @@ impl Walk<'_> {
                 }
                 None if name == "destination" && service.is_some() => {
                     let service = service.unwrap_or_default();
+                    if is_never_logged(service) {
+                        self.not_checked
+                            .push(format!("the logs: flow logs hold nothing of traffic to {service}"));
+                    }
                     (Decision::NotApplicable, format!("the {name} is {service}, a service of the VPC itself"))
                 }
                 None if self.is_outside(end, if name == "source" { target } else { source }) => {
@@ -445,49 +471,5 @@ impl Walk<'_> {
         self.not_checked.push("firewalls and listeners on the hosts, AWS Network Firewall, DNS".to_owned());
         let mut seen = std::collections::HashSet::new();
         self.not_checked.retain(|text| seen.insert(text.clone()));
-    }
-}
-
-/// A stretch of time as people say it: the two largest units.
-fn span(seconds: i64) -> String {
-    const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
-    let mut rest = seconds;
-    let mut parts = Vec::new();
-    for (unit, name) in UNITS {
-        let count = rest.checked_div(unit).unwrap_or(0);
-        rest = rest.checked_rem(unit).unwrap_or(0);
-        match (count, parts.is_empty()) {
-            (0, true) => {}
-            (0, false) => break,
-            (count, _) => parts.push(format!("{count} {name}")),
-        }
-        if parts.len() == 2 {
-            break;
-        }
-    }
-    parts.join(" ")
-}
-
-/// Every address by which records may show an end.
-fn known_as(end: &End) -> Vec<IpAddr> {
-    let mut addresses = vec![end.seen];
-    if let Some(local) = &end.local {
-        addresses.push(local.own);
-        // A record shows the primary address instead of a secondary one (spec 4.2).
-        addresses.extend(local.rules.interface.primary);
-        addresses.extend(&local.rules.interface.public_addresses);
-    }
-    addresses.retain(|addr| addr.is_ipv4() == end.seen.is_ipv4());
-    addresses
-}
-
-#[cfg(test)]
-mod tests {
-    use super::span;
-
-    #[test]
-    fn distances_are_told_in_units_that_people_use() {
-        let told: Vec<String> = [59, 3_600, 3_700, 192_099_600, 86_401].into_iter().map(span).collect();
-        assert_eq!(told, ["59 s", "1 h", "1 h 1 min", "2223 d 9 h", "1 d"]);
     }
 }

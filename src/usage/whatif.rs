@@ -1,7 +1,8 @@
 //! The traffic of the logs against other rules: what they would have blocked that passed, and let pass that was blocked.
 //!
 //! Each conversation is judged twice, by the configuration in force at its time and by the proposed one. The difference
-//! counts, not the verdict: what the configuration of now does not explain is left alone.
+//! counts, not the verdict: what the configuration of now does not explain is left alone, unless the change takes away what may
+//! have carried it.
 
 mod change;
 
@@ -11,13 +12,14 @@ use super::judge::{acl_denies, groups, rules_for};
 use super::plan::Plan;
 use super::role::Side;
 use super::traffic::Traffic;
-use crate::network::{Network, Timestamp};
-use crate::rules::{Decision, Direction, Engine};
+use crate::network::{NaclEntry, Network, RuleAction, SecurityGroup, SecurityGroupRule, Timestamp};
+use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use change::{Change, accepted, rejected};
 use hashbrown::HashMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// What the proposed rules change for a conversation, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -258,12 +260,10 @@ impl Comparer<'_> {
         let Some(before) = rules_for(&mut self.before, self.plan, &conversation) else { return };
         let id = self.plan.interface_id(conversation.key.interface);
         let passed = conversation.parts.iter().any(|part| !part.is_rejected());
-        if passed {
-            self.accepted = self.accepted.saturating_add(1);
-            let against = groups(&before, &conversation).decision == Decision::Deny;
-            self.unexplained =
-                self.unexplained.saturating_add((against || acl_denies(&before, &conversation)).into());
-        }
+        let by_groups = passed && groups(&before, &conversation).decision == Decision::Deny;
+        let by_list = passed && acl_denies(&before, &conversation);
+        self.accepted = self.accepted.saturating_add(passed.into());
+        self.unexplained = self.unexplained.saturating_add((by_groups || by_list).into());
         let Some(after) = self.after.interface(id, before.view) else {
             let gone = Change {
                 outcome: Outcome::CannotTell,
@@ -275,7 +275,18 @@ impl Comparer<'_> {
             return;
         };
         if passed {
-            let change = accepted(&conversation, &before, &after);
+            let mut change = accepted(&conversation, &before, &after);
+            let packet = conversation.packet();
+            let touched = (by_groups && loses_rule(&before, &after, &packet))
+                || (by_list && loses_entry(&before, &after, &packet));
+            if touched && change.outcome > Outcome::CannotTell {
+                change = Change {
+                    outcome: Outcome::CannotTell,
+                    before: "no rule given lets it pass, and it passed".to_owned(),
+                    after: "what lets it pass is not known, and the change may take it away".to_owned(),
+                    ..Change::unchanged()
+                };
+            }
             let unknown = change.outcome == Outcome::CannotTell;
             self.accepted_unknown = self.accepted_unknown.saturating_add(unknown.into());
             self.add(&conversation, change, |part| !part.is_rejected());
@@ -317,6 +328,33 @@ impl Comparer<'_> {
             }
         }
     }
+}
+
+/// Whether the change takes a rule away that is for the packet's traffic, and may have let it pass from an address that the
+/// configuration does not know to be a member's.
+fn loses_rule(before: &InterfaceRules, after: &InterfaceRules, packet: &Packet) -> bool {
+    let rules = |of: &InterfaceRules| -> Vec<Arc<SecurityGroup>> {
+        of.groups.as_ref().map(|groups| groups.groups.clone()).unwrap_or_default()
+    };
+    let (was, would) = (rules(before), rules(after));
+    let is_for = |rule: &&SecurityGroupRule| {
+        rule.egress == packet.direction.is_egress() && match_traffic(&rule.traffic, packet).0 != Ternary::No
+    };
+    let mut candidates = was.iter().flat_map(|group| &group.rules).filter(is_for);
+    candidates.any(|rule| !would.iter().flat_map(|group| &group.rules).any(|other| other.means(rule)))
+}
+
+/// The same of an entry of the network ACL that allows.
+fn loses_entry(before: &InterfaceRules, after: &InterfaceRules, packet: &Packet) -> bool {
+    let list = |of: &InterfaceRules| -> Vec<NaclEntry> {
+        let list = of.acl.as_ref().map(|acl| acl.list(packet.direction, packet.family()).to_vec());
+        list.unwrap_or_default()
+    };
+    let would = list(after);
+    let is_for = |entry: &NaclEntry| {
+        entry.action == Some(RuleAction::Allow) && match_traffic(&entry.traffic, packet).0 != Ternary::No
+    };
+    list(before).iter().any(|entry| is_for(entry) && !would.contains(entry))
 }
 
 #[cfg(test)]

@@ -251,3 +251,17 @@ fn what_contradicts_the_rules_of_now_is_counted() {
     let found = what_if(&traffic(before, Some(&after), lines), &after).unwrap();
     assert_eq!((found.accepted, found.unexplained, found.accepted_unknown), (2, 1, 0));
 }
+
+#[test]
+fn what_passed_unexplained_is_not_waved_through_where_the_change_touches_its_rules() {
+    // The one rule that may have carried it, for a client that the configuration does not know, goes.
+    let rules = "sg-1 in tcp 5432 10.9.0.0/16\nsg-1 in tcp 22 10.0.0.0/8";
+    let lines = "eni-a in 10.20.0.1 tcp 51000>5432 ACCEPT flags=2";
+    let told = effects(rules, "sg-1 in tcp 22 10.0.0.0/8", lines);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("cannot_tell ingress 6 5432 10.20.0.1 | "), "{told:?}");
+    // A change of the list alone does not bear on what the groups leave unexplained.
+    let list = "nacl acl-1 vpc-1 subnet-1\nacl-1 in 90 deny tcp 8080 0.0.0.0/0\nacl-1 in 100 allow all 0.0.0.0/0\nacl-1 out 100 \
+                allow all 0.0.0.0/0\nsubnet subnet-1 vpc-1 10.0.1.0/24";
+    assert_eq!(effects(rules, list, lines), Vec::<String>::new());
+}

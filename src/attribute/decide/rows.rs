@@ -225,6 +225,38 @@ impl Layers<'_> {
         if complete && unshown { found } else { found.because(ReasonCode::ConfigMissing) }
     }
 
+    /// Whether Block Public Access, as configured, drops packets of this direction on their own.
+    fn public_access_blocks(&self, direction: Direction, rules: &InterfaceRules) -> bool {
+        let blocks = match rules.bpa_mode.as_deref() {
+            Some("block-bidirectional") => true,
+            Some(ALLOW_EGRESS) => direction == Direction::Ingress,
+            // What begins inside passes through NAT and egress-only gateways alone (spec 5.1).
+            Some("block-ingress") => {
+                direction == Direction::Ingress
+                    || (!rules.interface.is_type("nat_gateway") && rules.is_by_internet_gateway(&self.remote))
+            }
+            _ => false,
+        };
+        blocks && rules.is_on_internet(&self.remote)
+    }
+
+    /// Beside a filter that denies Block Public Access may drop the packets as well, before it or after it (spec 9.2), unless the
+    /// log names reasons and none here.
+    pub(super) fn or_public_access(
+        &self,
+        found: &mut Attribution,
+        record: &Record<'_>,
+        direction: Direction,
+        rules: &InterfaceRules,
+    ) {
+        let by_filter =
+            matches!(found.verdict, Verdict::Nacl | Verdict::SecurityGroup | Verdict::NaclAndSecurityGroup);
+        let unnamed = record.reject_reason == RejectReason::Unnamed;
+        if by_filter && !unnamed && self.public_access_blocks(direction, rules) {
+            found.candidates = found.candidates.with(Cause::VpcBpa);
+        }
+    }
+
     /// Rows 22 to 29: no layer denies.
     fn neither_denies(
         &self,
@@ -240,20 +272,9 @@ impl Layers<'_> {
             RejectReason::Unclear => Some(Confidence::Weak),
             RejectReason::Unnamed | RejectReason::Named(_) => None,
         };
-        let blocks = match rules.bpa_mode.as_deref() {
-            Some("block-bidirectional") => true,
-            Some(ALLOW_EGRESS) => direction == Direction::Ingress,
-            // What begins inside passes through NAT and egress-only gateways alone (spec 5.1).
-            Some("block-ingress") => {
-                direction == Direction::Ingress
-                    || (!rules.interface.is_type("nat_gateway") && rules.is_by_internet_gateway(&self.remote))
-            }
-            _ => false,
-        };
         if let Some(confidence) = elimination
-            && blocks
+            && self.public_access_blocks(direction, rules)
             && !facts.closed()
-            && rules.is_on_internet(&self.remote)
         {
             let found = Attribution::new(Verdict::VpcBpa, confidence)
                 .blocked_by(Blocker::Bpa)

@@ -39,7 +39,7 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
             "the ports, which fragments do not have: a packet capture or traffic mirroring"
         }
         _ if attribution.candidates == CauseSet::of(&[Cause::SourceDestCheck]) => {
-            "describe-network-interfaces at that time: the interface's addresses and its source/destination check"
+            "whether it ends when the interface's source/destination check is off, as what forwards packets for others needs it"
         }
         _ if matches!(record.protocol, 1 | 58) => {
             "the ICMP type, which flow logs do not show: rules without types decide"

@@ -80,7 +80,8 @@ async fn find(
     if found == 0 {
         return Ok(logged);
     }
-    // The nearest to the time asked about, else the newest.
+    // The nearest to the time asked about, else the newest, REJECTs and others in turns: of a busy flow the few that were rejected
+    // would not be among them.
     let nearest = match args.at {
         Some(at) => format!("abs(to_unixtime(start) - {at})"),
         None => "start desc".to_owned(),
@@ -99,7 +100,8 @@ async fn find(
     let nearest = nearest.replace("start", "began");
     let limit = args.records;
     let sql = format!(
-        "select * from (select * from ({both}) order by {nearest} limit {limit}) order by began, interface_id"
+        "select * from (select *, row_number() over (partition by action = 'REJECT' order by {nearest}) as place from ({both}) \
+         order by place, action desc limit {limit}) order by began, interface_id"
     );
     for batch in engine.session.query(&sql).await? {
         records(&batch, &mut logged.records)?;

@@ -103,6 +103,14 @@ impl NetworkInterface {
         self.description.as_deref()?.strip_prefix("ELB ")
     }
 
+    /// What AWS's description tells of an interface that a service made: `Interface for NAT Gateway nat-…`, `ELB app/web/…`,
+    /// `RDSNetworkInterface`. Such interfaces seldom have a name.
+    pub fn service_description(&self) -> Option<&str> {
+        let has_kind = self.interface_type.as_deref().is_some_and(|kind| kind != "interface");
+        let by_service = self.requester_managed || has_kind || self.balancer_name().is_some();
+        self.description.as_deref().filter(|text| by_service && !text.trim().is_empty())
+    }
+
     /// Whether it is an interface of a Classic Load Balancer.
     pub fn is_classic_lb(&self) -> bool {
         self.balancer_name().is_some_and(|name| !name.contains('/'))
