@@ -71,11 +71,19 @@ struct Global {
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
     /// How many threads work [default: one per processor]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, global = true, value_name = "N", value_parser = parse_threads)]
     threads: Option<usize>,
     /// No progress bar
     #[arg(long, global = true)]
     no_progress: bool,
+}
+
+/// Each takes memory of its own, and no machine has as many processors as this.
+const MOST_THREADS: usize = 1024;
+
+fn parse_threads(text: &str) -> Result<usize, String> {
+    let count = text.parse().ok().filter(|count| *count <= MOST_THREADS);
+    count.ok_or_else(|| format!("expected a number up to {MOST_THREADS}"))
 }
 
 impl Global {

@@ -190,6 +190,10 @@ pub struct Stage {
     pub at: String,
     /// What people call that.
     pub name: Option<String>,
+    /// The interface that holds the address, where that is what is asked.
+    pub interface: Option<String>,
+    /// The subnet of the interface.
+    pub subnet: Option<String>,
     /// The direction of the rules.
     pub direction: Option<Direction>,
     /// The answer.
@@ -223,6 +227,8 @@ impl Stage {
             layer,
             at: at.into(),
             name: None,
+            interface: None,
+            subnet: None,
             direction: None,
             outcome,
             rule: None,

@@ -177,7 +177,7 @@ impl Trace {
             "icmp_code": flow.icmp.and_then(|(_, code)| code),
             "outcome": self.outcome().to_string(),
             "by_the_later_capture": self.later,
-            "blocked_client_ports": self.partial().flat_map(|stage| &stage.clients).flat_map(|line| &line.dropped)
+            "blocked_client_ports": self.partial().filter(|_| self.outcome() != Decision::Deny).flat_map(|stage| &stage.clients).flat_map(|line| &line.dropped)
                 .collect::<std::collections::BTreeSet<_>>(),
             "fixes_suffice": self.unmended().next().is_none(),
             "first_blocker": self.stages.iter().position(|stage| stage.outcome == Decision::Deny),
@@ -212,8 +212,8 @@ fn stage(stage: &Stage) -> Value {
         "layer": stage.layer.to_string(),
         "at": stage.at,
         "name": stage.name,
-        "interface": Some(&stage.at).filter(|at| at.starts_with("eni-")),
-        "subnet": Some(&stage.at).filter(|at| at.starts_with("subnet-")),
+        "interface": Some(&stage.at).filter(|at| at.starts_with("eni-")).or(stage.interface.as_ref()),
+        "subnet": Some(&stage.at).filter(|at| at.starts_with("subnet-")).or(stage.subnet.as_ref()),
         "direction": stage.direction.map(|direction| direction.to_string()),
         "outcome": stage.outcome.to_string(),
         "rule": stage.rule,

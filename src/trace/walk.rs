@@ -141,6 +141,16 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         let interface = &end.local.as_ref()?.rules.interface;
         Some((interface.id.clone(), interface.subnet_id.clone()))
     });
+    // What stages at an address or an interface are about.
+    let held: Vec<(String, (String, Option<String>))> = [&source, &target]
+        .into_iter()
+        .filter_map(|end| Some((end.seen, end.local.as_ref()?)))
+        .flat_map(|(seen, local)| {
+            let interface = &local.rules.interface;
+            let held = (interface.id.clone(), interface.subnet_id.clone());
+            [seen.to_string(), local.own.to_string(), interface.id.clone()].map(|at| (at, held.clone()))
+        })
+        .collect();
     let asked_for = walk.untranslated(&mut source, &target);
     if let Some(local) = source.local.clone() {
         walk.nat = walk.nat_of(&local, dst);
@@ -172,6 +182,9 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
     walk.no_fix_before_an_address();
     tell_once(&mut walk.stages);
     for stage in &mut walk.stages {
+        if let Some((id, subnet)) = held.iter().find(|(at, ..)| *at == stage.at).map(|(_, held)| held) {
+            (stage.interface, stage.subnet) = (Some(id.clone()), subnet.clone());
+        }
         let interface = network.interfaces.get(&stage.at, view);
         let by_interface = interface.and_then(|found| network.interface_label(found.value, view));
         stage.name = by_interface.or_else(|| network.name_of(&stage.at)).map(str::to_owned);

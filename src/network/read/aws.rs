@@ -5,7 +5,9 @@ use super::coverage::{self, Asked, Extent, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, paths, record, unknown, unneeded};
+use super::{
+    Context, Document, NetworkBuilder, Piece, ReadError, entries, names, paths, record, unknown, unneeded,
+};
 use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
@@ -368,7 +370,8 @@ impl NetworkBuilder {
         let instance = Instance {
             name: tags
                 .find(|tag| tag.text("Key").as_deref() == Some("Name"))
-                .and_then(|tag| tag.text("Value")),
+                .and_then(|tag| tag.text("Value"))
+                .map(names::plain),
             instance_type: node.text("InstanceType"),
             vpc_id: node.text("VpcId"),
             subnet_id: node.text("SubnetId"),

@@ -23,12 +23,21 @@ impl NetworkBuilder {
             let maps = ["tags_all", "tags"].into_iter().filter_map(|key| node.0.get(key));
             maps.filter_map(|map| map.get("Name")).find_map(|name| Node(name).as_text())
         };
-        let Some(name) = listed().or_else(mapped) else { return };
+        let Some(name) = listed().or_else(mapped).map(plain) else { return };
         let known = self.names.get(id);
         if known.is_none_or(|(at, _)| *at <= context.at) {
             self.names.insert(id.to_owned(), (context.at, name));
         }
     }
+}
+
+/// A name as it may be shown: EC2 takes any character in a tag, and a terminal does what control characters say.
+pub(super) fn plain(name: String) -> String {
+    let is_plain = !name.chars().any(char::is_control);
+    if is_plain {
+        return name;
+    }
+    name.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }
 
 #[cfg(test)]
@@ -70,6 +79,12 @@ mod tests {
         assert_eq!(of(Some("web-1"), &renamed).as_deref(), Some("db-1"));
         let network = read(&[(1000, interface("eni-1", Some("a"))), (2000, interface("eni-1", Some("b")))]);
         assert_eq!(network.interfaces.timeline("eni-1").unwrap().versions().len(), 1);
+    }
+
+    #[test]
+    fn names_hold_nothing_that_a_terminal_obeys() {
+        let network = read(&[(1000, interface("eni-1", Some("web\u{1b}[31m\nö")))]);
+        assert_eq!(network.name_of("eni-1"), Some("web\\u{1b}[31m\\nö"));
     }
 
     #[test]
