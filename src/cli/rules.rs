@@ -54,7 +54,7 @@ struct UnusedArgs {
     #[command(flatten)]
     logs: LogArgs,
     /// The share of the window, 0 to 1, in which a rule's interfaces must have been logged for it to be called unused
-    #[arg(long, default_value_t = 0.9, value_name = "SHARE", value_parser = share)]
+    #[arg(long, default_value_t = 0.9, value_name = "SHARE")]
     min_coverage: f64,
     /// The time that the logs must span for a rule to be called unused: 12h, 7d, 4w
     #[arg(long, default_value = LEAST_WINDOW, value_name = "SPAN", value_parser = span)]
@@ -62,11 +62,6 @@ struct UnusedArgs {
     /// So many rows
     #[arg(long, default_value_t = 1000, value_name = "N")]
     limit: usize,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    let share = text.parse().ok().filter(|share: &f64| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| "expected a share from 0 to 1, such as 0.9".to_owned())
 }
 
 #[derive(Debug, Args)]

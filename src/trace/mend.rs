@@ -89,7 +89,7 @@ impl Walk<'_> {
             _ => String::new(),
         };
         Fix::new(
-            format!("accept {id}{by}; a request is open for seven days"),
+            format!("accept {id}{by} (a request is open for seven days)"),
             format!("aws ec2 accept-vpc-peering-connection --vpc-peering-connection-id {id}{region}"),
             resource(
                 "aws_vpc_peering_connection_accepter",
