@@ -39,10 +39,7 @@ impl Ranges {
     }
 
     fn index(self, item_count: usize) -> ByFamily {
-        ByFamily {
-            v4: AddressIndex::new(0, self.v4, item_count),
-            v6: AddressIndex::new(0, self.v6, item_count),
-        }
+        ByFamily { v4: AddressIndex::new(self.v4, item_count), v6: AddressIndex::new(self.v6, item_count) }
     }
 }
 

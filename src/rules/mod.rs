@@ -17,6 +17,7 @@ mod numbers;
 mod owners;
 mod packet;
 mod provenance;
+mod ranges;
 mod routes;
 mod scope;
 mod table;

@@ -2,6 +2,7 @@
 //! destination ports cut into ranges within which the decision is the same.
 
 use super::packet::{Decision, Packet};
+use super::ranges::{Address, Ranges};
 use crate::net::{TCP, UDP};
 use crate::network::Traffic;
 use hashbrown::HashMap;
@@ -265,27 +266,27 @@ impl Members {
 /// Addresses of one family cut into ranges, each with the set of items that hold in it.
 #[derive(Debug)]
 pub(super) struct AddressIndex<K> {
-    /// The first address of each range, and which set holds in it.
-    ranges: Vec<(K, u32)>,
-    members: Vec<Members>,
+    /// Which set holds in each range.
+    sets: Ranges<K>,
+    members: Box<[Members]>,
 }
 
-impl<K: Copy + Ord + Successor> AddressIndex<K> {
+impl<K: Address> AddressIndex<K> {
     /// From `(first, last, item)` ranges; those of one item may overlap.
-    pub(super) fn new(zero: K, mut ranges: Vec<(K, K, u32)>, item_count: usize) -> Self {
+    pub(super) fn new(mut ranges: Vec<(K, K, u32)>, item_count: usize) -> Self {
         ranges.sort_unstable();
         let words = item_count.div_ceil(64);
         let mut ends: Vec<(K, u32)> =
             ranges.iter().filter_map(|(_, last, at)| Some((last.successor()?, *at))).collect();
         ends.sort_unstable();
-        let mut starts: Vec<K> = vec![zero];
+        let mut starts: Vec<K> = vec![K::ZERO];
         starts.extend(ranges.iter().map(|(first, ..)| *first));
         starts.extend(ends.iter().map(|(end, _)| *end));
         starts.sort_unstable();
         starts.dedup();
         let mut open: Vec<u32> = vec![0; item_count];
         let mut active: Vec<u64> = vec![0; words];
-        let mut index = AddressIndex { ranges: Vec::new(), members: Vec::new() };
+        let (mut sets, mut members): (Vec<(K, u32)>, Vec<Members>) = (Vec::new(), Vec::new());
         let mut known: HashMap<Vec<u64>, u32> = HashMap::new();
         let mut opening = ranges.iter().peekable();
         let mut closing = ends.iter().peekable();
@@ -311,25 +312,21 @@ impl<K: Copy + Ord + Successor> AddressIndex<K> {
             let set = match known.get(&active) {
                 Some(set) => *set,
                 None => {
-                    let set = u32::try_from(index.members.len()).unwrap_or(u32::MAX);
-                    index.members.push(Members::new(bits(&active)));
+                    let set = u32::try_from(members.len()).unwrap_or(u32::MAX);
+                    members.push(Members::new(bits(&active)));
                     known.insert(active.clone(), set);
                     set
                 }
             };
-            if index.ranges.last().is_none_or(|(_, last)| *last != set) {
-                index.ranges.push((start, set));
+            if sets.last().is_none_or(|(_, last)| *last != set) {
+                sets.push((start, set));
             }
         }
-        index.ranges.shrink_to_fit();
-        index.members.shrink_to_fit();
-        index
+        AddressIndex { sets: Ranges::new(&sets), members: members.into() }
     }
 
     pub(super) fn members(&self, addr: K) -> Option<&Members> {
-        let at = self.ranges.partition_point(|(start, _)| *start <= addr);
-        let (_, set) = self.ranges.get(at.checked_sub(1)?)?;
-        self.members.get(*set as usize)
+        self.members.get(self.sets.value(addr)? as usize)
     }
 }
 
@@ -343,21 +340,4 @@ fn bits(words: &[u64]) -> Vec<u32> {
         }
     }
     members
-}
-
-/// The next address, if there is one.
-pub(super) trait Successor: Sized {
-    fn successor(&self) -> Option<Self>;
-}
-
-impl Successor for u32 {
-    fn successor(&self) -> Option<Self> {
-        self.checked_add(1)
-    }
-}
-
-impl Successor for u128 {
-    fn successor(&self) -> Option<Self> {
-        self.checked_add(1)
-    }
 }
