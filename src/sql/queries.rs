@@ -18,6 +18,9 @@
 
 mod bind;
 mod head;
+mod time;
+
+pub use time::typed_time;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -137,6 +137,35 @@ fn tables_for_people_keep_rules_whole() {
 }
 
 #[test]
+fn a_report_without_rejects_has_its_columns() {
+    let case = world();
+    for by in ["nacl", "group", "interface", "remote", "port"] {
+        let args = ["attribute", "--by", by, "--where", "verdict = 'VPC_BPA'", "--format", "csv"];
+        let found = run(&case, &args).expect(0);
+        assert_eq!(found.out.lines().count(), 1, "{by}: {}", found.out);
+        assert!(found.out.contains(",verdict,records,packets,remotes,first_seen,last_seen"), "{}", found.out);
+        assert!(found.err.contains("no REJECT fulfils the condition"), "{}", found.err);
+    }
+}
+
+#[test]
+fn captures_are_of_a_time_that_has_been() {
+    let case = world();
+    let folder = case.dir.path().join("now");
+    let import = |at: &str| run(&case, &["config", "import", folder.to_str().unwrap(), "--captured-at", at]);
+    // Seconds, milliseconds and the compact form are one time.
+    for at in ["1768467600", "1768467600000", "20260115T090000Z"] {
+        assert!(import(at).expect(0).out.contains("2026-01-15T09:00:00Z"), "{at}");
+    }
+    for (at, said) in
+        [("2926-01-15", "2926-01-15T00:00:00Z is still to come"), ("1769940", "expected a time such as")]
+    {
+        let refused = import(at).expect(2);
+        assert!(refused.err.contains(said), "{}", refused.err);
+    }
+}
+
+#[test]
 fn every_format_and_source() {
     let case = world();
     let raw = case.input();

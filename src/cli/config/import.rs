@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{count_column, parse_time, print, span_text, text_column};
+use super::{count_column, parse_time, print, span_text, text_column, time_text};
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, ReadError, Timestamp};
@@ -35,8 +35,18 @@ enum CapturedAt {
     Modified,
 }
 
+/// So far ahead of this machine's clock another one's may be, in seconds: more, and it is a slip of the pen.
+const AHEAD: i64 = 86_400;
+
 fn parse_captured(text: &str) -> Result<CapturedAt, String> {
-    if text == "mtime" { Ok(CapturedAt::Modified) } else { parse_time(text).map(CapturedAt::Time) }
+    if text == "mtime" {
+        return Ok(CapturedAt::Modified);
+    }
+    let at = parse_time(text)?;
+    if at > chrono::Utc::now().timestamp().saturating_add(AHEAD) {
+        return Err(format!("{} is still to come: nothing can have been captured then", time_text(at)));
+    }
+    Ok(CapturedAt::Time(at))
 }
 
 impl CapturedAt {

@@ -8,11 +8,13 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result};
 use datafusion::datasource::MemTable;
-use datafusion::prelude::SessionContext;
+use datafusion::prelude::{DataFrame, SessionContext};
+use datafusion::sql::parser::DFParser;
 
 use super::RejectAttribution;
 use crate::network::{NACL_DEFAULT_V4, NACL_DEFAULT_V6, Network, Timestamp, View};
 use crate::rules::entry_text;
+use crate::sql::dialect::FlowqDialect;
 
 /// The names of the tables that a report makes for itself; they are gone afterwards.
 const JUDGED: &str = "attributed_rejects";
@@ -155,9 +157,13 @@ async fn sections(
         context.register_table(REMOTES, table_of(tally.remotes()?)?)?;
     } else {
         context.register_table(JUDGED, Arc::new(table.detailed()))?;
+        if let Some(filter) = options.filter {
+            // By itself: what is wrong with it has its place in what the user wrote, and not in the statement around it.
+            DFParser::parse_sql_into_expr_with_dialect(filter, &FlowqDialect)?;
+        }
         let filter = options.filter.map_or_else(String::new, |filter| format!("where ({filter}\n)"));
         if let Some(by) = options.by {
-            return context.sql(&by_sql(by, &filter, options.limit)).await?.collect().await;
+            return collected(context.sql(&by_sql(by, &filter, options.limit)).await?).await;
         }
         // Once through the REJECTs; all sections are sums over these groups.
         let grouped = format!(
@@ -174,7 +180,14 @@ async fn sections(
         context.register_table(REMOTES, groups)?;
     }
     context.register_table(TRUST, trust(table)?)?;
-    context.sql(&report_sql(options.limit)).await?.collect().await
+    collected(context.sql(&report_sql(options.limit)).await?).await
+}
+
+/// The rows of a frame; one batch without rows where there are none, so that its columns are known.
+async fn collected(frame: DataFrame) -> Result<Vec<RecordBatch>> {
+    let schema = Arc::new(frame.schema().as_arrow().clone());
+    let batches = frame.collect().await?;
+    Ok(if batches.is_empty() { vec![RecordBatch::new_empty(schema)] } else { batches })
 }
 
 fn by_sql(by: By, filter: &str, limit: usize) -> String {

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use datafusion::common::SchemaError;
 use datafusion::sql::sqlparser::ast::{
-    BinaryOperator, Expr, Ident, Select, SelectItem, Visit, Visitor, visit_expressions,
+    BinaryOperator, Expr, Ident, Select, SelectItem, Statement, Visit, Visitor, visit_expressions,
 };
 use datafusion::sql::sqlparser::parser::Parser;
 
@@ -60,6 +60,12 @@ fn meant(name: &str, known: &[&str], sql: &str) -> Option<String> {
     }
 }
 
+/// The statements of a text, which may be a condition alone.
+fn parsed(sql: &str) -> Option<Vec<Statement>> {
+    let of = |sql: &str| Parser::parse_sql(&FlowqDialect, sql).ok();
+    of(sql).or_else(|| of(&format!("select 1 where {sql}")))
+}
+
 /// Whether something that is selected is called so.
 fn is_alias(sql: &str, name: &str) -> bool {
     struct Aliases<'a>(&'a str);
@@ -78,13 +84,12 @@ fn is_alias(sql: &str, name: &str) -> bool {
             }
         }
     }
-    let Ok(statements) = Parser::parse_sql(&FlowqDialect, sql) else { return false };
-    statements.visit(&mut Aliases(name)).is_break()
+    parsed(sql).is_some_and(|parsed| parsed.visit(&mut Aliases(name)).is_break())
 }
 
 /// The name as it was typed, where it is what something is compared with.
 fn value(sql: &str, name: &str) -> Option<Ident> {
-    let statements = Parser::parse_sql(&FlowqDialect, sql).ok()?;
+    let parsed = parsed(sql)?;
     let is_it = |expr: &Expr| match expr {
         Expr::Identifier(ident) => {
             let typed =
@@ -93,7 +98,7 @@ fn value(sql: &str, name: &str) -> Option<Ident> {
         }
         _ => None,
     };
-    let found = visit_expressions(&statements, |expr| {
+    let found = visit_expressions(&parsed, |expr| {
         let found = match expr {
             Expr::BinaryOp { left, op, right } if compares(op) => is_it(right).or_else(|| is_it(left)),
             Expr::InList { list, .. } => list.iter().find_map(is_it),

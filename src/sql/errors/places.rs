@@ -3,6 +3,7 @@
 use datafusion::sql::sqlparser::parser::ParserError;
 
 use super::{SqlError, SqlErrorKind, lowered, nearest};
+use crate::net::{Prefix, parse_ip_str};
 
 /// An error of the parser, which mostly says where it stumbled.
 pub(super) fn syntax(error: &ParserError, sql: &str) -> SqlError {
@@ -18,12 +19,28 @@ pub(super) fn syntax(error: &ParserError, sql: &str) -> SqlError {
     let position = position.or_else(|| message.ends_with("found: EOF").then(|| end_of(sql)));
     let message = message.replace("found: EOF", "found: end of statement");
     let from_first = sql.trim_start().get(..4).is_some_and(|word| word.eq_ignore_ascii_case("from"));
+    let first =
+        |word: &str| sql.split_whitespace().next().is_some_and(|found| found.eq_ignore_ascii_case(word));
     let hint = match from_first {
         true => Some("write `select *` before from".to_owned()),
-        false => position.and_then(|place| mistyped_keyword(sql, place)),
+        // Only a condition by itself begins so.
+        false if first("where") => Some("leave out the word where".to_owned()),
+        false => position.and_then(|place| bare_address(sql, place).or_else(|| mistyped_keyword(sql, place))),
     };
     let line = position.and_then(|(line, _)| line_of(sql, line));
     SqlError { kind: SqlErrorKind::Syntax, message: lowered(&message), position, line, hint }
+}
+
+/// An address or a network that was written without quotes: the parser takes it for numbers and stumbles within it.
+fn bare_address(sql: &str, (line, column): (usize, usize)) -> Option<String> {
+    let line: Vec<char> = line_of(sql, line)?.chars().collect();
+    let part = |c: &&char| c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '/');
+    let at = column.saturating_sub(1).min(line.len());
+    let (before, after) = line.split_at_checked(at)?;
+    let before: Vec<char> = before.iter().rev().take_while(part).copied().collect();
+    let word: String = before.into_iter().rev().chain(after.iter().take_while(part).copied()).collect();
+    let is_one = word.len() > 2 && (parse_ip_str(&word).is_some() || word.parse::<Prefix>().is_ok());
+    is_one.then(|| format!("text wants single quotes: '{word}'"))
 }
 
 /// Words that statements begin their parts with.

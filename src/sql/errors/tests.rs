@@ -1,5 +1,7 @@
 use super::*;
+use crate::sql::dialect::FlowqDialect;
 use crate::sql::functions::{Enrichment, register};
+use datafusion::sql::parser::DFParser;
 use std::sync::Arc;
 
 async fn said(sql: &str) -> String {
@@ -104,4 +106,45 @@ fn near_names() {
     assert_eq!(nearest("TCP", ["tcp"]), Some("tcp"));
     assert_eq!(nearest("bananas", ["srcaddr"]), None);
     assert_eq!(nearest("", []), None);
+}
+
+#[tokio::test]
+async fn addresses_without_quotes_are_told_to_have_them() {
+    insta::assert_snapshot!(said("select bytes from flow_logs where srcaddr = 198.51.100.7").await, @r"
+    expected: end of statement, found: .100
+     1 | select bytes from flow_logs where srcaddr = 198.51.100.7
+       |                                                   ^
+    hint: text wants single quotes: '198.51.100.7'
+    ");
+}
+
+#[test]
+fn a_condition_by_itself_has_its_mistakes_where_they_stand() {
+    let said = |condition: &str| {
+        let parsed = DFParser::parse_sql_into_expr_with_dialect(condition, &FlowqDialect);
+        explain(&parsed.expect_err(condition), condition, &Names::default()).to_string()
+    };
+    insta::assert_snapshot!(said("srcaddr = 198.51.100.7"), @r"
+    expected: end of expression, found: .100
+     1 | srcaddr = 198.51.100.7
+       |                 ^
+    hint: text wants single quotes: '198.51.100.7'
+    ");
+    insta::assert_snapshot!(said("dstport in (22,443"), @r"
+    expected: ), found: end of statement
+     1 | dstport in (22,443
+       |                   ^
+    ");
+    insta::assert_snapshot!(said("where dstport = 22"), @r"
+    expected: end of expression, found: dstport
+     1 | where dstport = 22
+       |       ^
+    hint: leave out the word where
+    ");
+    insta::assert_snapshot!(said("1 = 1) or (1 = 1"), @r"
+    expected: end of expression, found: )
+     1 | 1 = 1) or (1 = 1
+       |      ^
+    ");
+    insta::assert_snapshot!(said(""), @"");
 }

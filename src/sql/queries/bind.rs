@@ -5,12 +5,12 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Array, ListArray, StringArray};
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, IntervalMonthDayNano};
-use chrono::{DateTime, NaiveDate, NaiveDateTime};
 use datafusion::common::ScalarValue;
 
 use crate::net::{Prefix, parse_ip_str};
 
 use super::ParamType;
+use super::time::typed_time;
 
 const UTC: &str = "UTC";
 
@@ -37,7 +37,7 @@ pub(super) fn value(ty: ParamType, text: &str) -> Option<ScalarValue> {
         }
         ParamType::Text => ScalarValue::Utf8(Some(text.to_owned())),
         ParamType::Timestamp => {
-            ScalarValue::TimestampMicrosecond(Some(timestamp(trimmed)?), Some(UTC.into()))
+            ScalarValue::TimestampMicrosecond(Some(typed_time(trimmed)?), Some(UTC.into()))
         }
         ParamType::Duration => {
             ScalarValue::IntervalMonthDayNano(Some(IntervalMonthDayNano::new(0, 0, nanoseconds(trimmed)?)))
@@ -76,29 +76,6 @@ fn null_list(items: DataType) -> ScalarValue {
     ScalarValue::List(Arc::new(ListArray::new_null(Arc::new(Field::new_list_field(items, true)), 1)))
 }
 
-/// The least number that is taken for milliseconds: as seconds it would be in the year 5138.
-const MILLISECONDS: i64 = 100_000_000_000;
-
-/// Microseconds since 1970 of ISO 8601 with or without offset, a date (its midnight), or Unix seconds or, as CloudWatch
-/// prints them, milliseconds.
-fn timestamp(text: &str) -> Option<i64> {
-    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-        return Some(time.timestamp_micros());
-    }
-    for format in ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M"] {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text.trim_end_matches('Z'), format) {
-            return Some(time.and_utc().timestamp_micros());
-        }
-    }
-    if let Ok(date) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
-        return Some(date.and_time(chrono::NaiveTime::MIN).and_utc().timestamp_micros());
-    }
-    let number = text.parse::<i64>().ok()?;
-    let unit = if number.unsigned_abs() < MILLISECONDS.unsigned_abs() { 1_000_000 } else { 1_000 };
-    // What is neither, as a count of microseconds, is no time of a log.
-    number.checked_mul(unit).filter(|micros| *micros < MILLISECONDS * 1_000_000)
-}
-
 /// Nanoseconds of a positive number with a unit: `90s`, `5m`, `1h`, `2d`, `1w`.
 fn nanoseconds(text: &str) -> Option<i64> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
@@ -117,32 +94,6 @@ fn nanoseconds(text: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_in_their_forms() {
-        // 2026-01-15T10:30:00Z is 1768473000 Unix seconds.
-        for text in [
-            "2026-01-15T10:30:00Z",
-            "2026-01-15T10:30",
-            "2026-01-15 10:30:00",
-            "2026-01-15T12:30:00+02:00",
-            "1768473000",
-            "1768473000000",
-        ] {
-            assert_eq!(timestamp(text), Some(1_768_473_000_000_000), "{text}");
-        }
-        assert_eq!(timestamp("2026-01-15"), Some(1_768_435_200_000_000));
-        for text in [
-            "",
-            "yesterday",
-            "2026-13-01",
-            "2026-01-15T25:00:00Z",
-            "1768473000000000",
-            "99999999999999999999",
-        ] {
-            assert_eq!(timestamp(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn lengths_of_time() {
