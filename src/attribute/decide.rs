@@ -7,7 +7,7 @@ use super::consistency::is_unreadable;
 use super::evidence::{Evidence, Facts, Idle};
 use super::record::{Action, Record, RejectReason};
 use super::state::{Inputs, State, effective};
-use super::tracking::{Tracking, is_untracked, timeouts};
+use super::tracking::{Tracking, may_be_untracked, timeouts};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use super::{versions, without};
 use crate::net::TCP;
@@ -193,11 +193,7 @@ impl<'r> Layers<'r> {
         });
         let timeless = record.protocol == TCP
             && facts.idle() == Idle::Yes
-            && rules.groups.as_ref().is_some_and(|groups| {
-                let leaves =
-                    |packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet);
-                leaves(&packet) || leaves(&record.mirror_packet(direction, remote))
-            });
+            && may_be_untracked(record, direction, remote, rules, evidence);
         let open = acl.decision == Decision::Unknown || state == State::Unknown;
         let unreadable = open && is_unreadable(&packet, &acl, new_flow, engine, rules);
         Layers {

@@ -29,6 +29,18 @@ pub struct SameKey {
     pub responses_only: bool,
 }
 
+/// Which end opened the flow, by the flags of its ACCEPTs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Opener {
+    /// They do not tell: no flags, no handshake among them, or the ports were used again by the other end.
+    #[default]
+    NotShown,
+    /// The sender of the record.
+    Sender,
+    /// The other end.
+    Peer,
+}
+
 /// Whether the idle timeout had passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Idle {
@@ -50,6 +62,8 @@ pub struct Evidence {
     pub mirror_after: Option<Seen>,
     /// Some mirror in the window opened the connection.
     pub mirror_initiator: bool,
+    /// Who opened the flow.
+    pub opener: Opener,
     /// ACCEPT of the record's own 5-tuple, nearest in time.
     pub own_accept: Option<Seen>,
     /// Some such ACCEPT began before the record.

@@ -11,7 +11,7 @@ use super::captured::{capture_sentence, change_sentences};
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::fix::Fix;
 use super::record::{Record, RejectReason, Role};
-use super::tracking::{Tracking, is_untracked, timeouts, tracked_when_it_began};
+use super::tracking::{Tracking, may_be_untracked, timeouts, tracked_when_it_began};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
@@ -435,20 +435,16 @@ fn stale_sentence(
     if by_time || (record.protocol == TCP && may_be_idle) {
         parts.push(format!("the timeout is {timeout}"));
     }
-    let packets = record
-        .remotes(direction)
-        .0
-        .map(|remote| [record.packet(direction, remote), record.mirror_packet(direction, remote)]);
-    if let (Some(rules), Some(packets)) = (rules, packets)
-        && let Some(groups) = rules.groups.as_ref().filter(|_| matches!(record.protocol, TCP | UDP))
+    if let (Some(rules), Some(remote)) = (rules, record.remotes(direction).0)
+        && rules.groups.is_some()
+        && matches!(record.protocol, TCP | UDP)
     {
-        let untracked = packets
-            .iter()
-            .any(|packet| is_untracked(&groups.groups, packet) && !rules.is_always_tracked(packet));
+        let untracked = may_be_untracked(record, direction, remote, rules, evidence);
         let text = match (then, untracked) {
             (Tracking::Untracked, _) => "the rules of its first packet left it untracked",
             (Tracking::Either, _) => {
-                "it began near a change of the rules, and some of them left it untracked: such packets go by the groups' rules"
+                "it began near a change of the rules, or from an end that is not known, and some of the rules left it untracked: such \
+                 packets go by the groups' rules"
             }
             (_, true) => "the rules given leave it untracked",
             (Tracking::Tracked, false) => "it is tracked",

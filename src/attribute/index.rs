@@ -8,7 +8,7 @@
 //! Readers that share the work take the hashes of the rejected records first ([`EvidenceIndex::wanted_hashes`]), ask one
 //! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
-use super::evidence::{Evidence, SLACK};
+use super::evidence::{Evidence, Opener, SLACK};
 use super::record::{Action, Record, Role, closes};
 use super::runs::{
     Closing, List, Of, Run, distance, keep, keep_of, overlaps, same_key, seen, settle, settle_of,
@@ -461,6 +461,16 @@ impl EvidenceIndex {
             .iter()
             .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
         let own = flow.runs(direction);
+        let shook = |runs: &List<Run>, role: Role| {
+            runs.iter().any(|run| run.role == role && run.start <= record.end.saturating_add(SLACK))
+        };
+        let by_sender = shook(own, Role::Initiator) || shook(mirrors, Role::Responder);
+        let by_peer = shook(mirrors, Role::Initiator) || shook(own, Role::Responder);
+        found.opener = match (by_sender, by_peer) {
+            (true, false) => Opener::Sender,
+            (false, true) => Opener::Peer,
+            _ => Opener::NotShown,
+        };
         found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
         found.own_accept_before = own.iter().any(|run| run.start < record.start);
         let both = || own.iter().chain(mirrors.iter());

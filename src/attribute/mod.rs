@@ -34,6 +34,8 @@ mod regressions_remedies;
 #[cfg(test)]
 mod regressions_texts;
 #[cfg(test)]
+mod regressions_times;
+#[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! What the configuration says about connection tracking: timeouts, and whether a flow was tracked when it began (spec 2.2).
 
-use super::evidence::{Evidence, OTHER_TIMEOUT, Timeouts};
+use super::evidence::{Evidence, OTHER_TIMEOUT, Opener, Timeouts};
 use super::record::{Record, Role};
 use crate::net::{TCP, UDP};
 use crate::network::{Origin, Remote, SecurityGroup, View};
@@ -51,7 +51,8 @@ pub enum Tracking {
     Tracked,
     /// The rules of that time are known to have left it untracked, by AWS Config or by captures around it.
     Untracked,
-    /// It began near a change, and of the rules that may have been in force some left it untracked.
+    /// It began near a change, and of the rules that may have been in force some left it untracked; or which end opened it is not
+    /// known, and it is untracked only if one of them did; or no routes tell whether its way is one on which all is tracked.
     Either,
 }
 
@@ -82,27 +83,42 @@ pub(super) fn tracked_when_it_began(
     let began = evidence.first_accept.filter(|_| matches!(record.protocol, TCP | UDP));
     let views = began.map_or_else(Vec::new, |began| engine.views(began, began));
     if let [view] = views[..] {
-        return match tracked_by(record, direction, engine, view, true) {
-            None => Tracking::NotKnown,
-            Some(true) => Tracking::Tracked,
-            Some(false) => Tracking::Untracked,
-        };
+        return tracked_by(record, direction, engine, view, true, opener(record, evidence));
     }
-    let mut each = views.into_iter().map(|view| tracked_by(record, direction, engine, view, false));
-    if each.any(|found| found == Some(false)) { Tracking::Either } else { Tracking::NotKnown }
+    let mut each = views
+        .into_iter()
+        .map(|view| tracked_by(record, direction, engine, view, false, opener(record, evidence)));
+    match each.any(|found| matches!(found, Tracking::Untracked | Tracking::Either)) {
+        true => Tracking::Either,
+        false => Tracking::NotKnown,
+    }
 }
 
-/// Whether the rules of a view have the flow tracked; `None` where they are not known, `in_force` for its very moment. Of the interface
-/// only the groups' own versions have to be of that time: that it carried the same groups is taken from the capture at hand, as
-/// for every verdict.
+/// Which end opened the flow: by its handshake, else by its ports, of which hardly any client takes one below 1024.
+fn opener(record: &Record<'_>, evidence: &Evidence) -> Opener {
+    let low = |port: u16| port < 1024;
+    match evidence.opener {
+        Opener::NotShown if record.ports_known() => match (low(record.src_port), low(record.dst_port)) {
+            (false, true) => Opener::Sender,
+            (true, false) => Opener::Peer,
+            _ => Opener::NotShown,
+        },
+        shown => shown,
+    }
+}
+
+/// Whether the rules of a view have the flow tracked, `in_force` for its very moment. Of the interface only the groups' own versions
+/// have to be of that time: that it carried the same groups is taken from the capture at hand, as for every verdict.
 fn tracked_by(
     record: &Record<'_>,
     direction: Direction,
     engine: &mut Engine<'_>,
     view: View,
     in_force: bool,
-) -> Option<bool> {
-    let then = engine.interface(record.interface_id?, view)?;
+    opener: Opener,
+) -> Tracking {
+    let then = record.interface_id.and_then(|id| engine.interface(id, view));
+    let (Some(then), Some(remote)) = (then, record.remotes(direction).0) else { return Tracking::NotKnown };
     let network = engine.network();
     let is_known = |id: &String| {
         network.groups.get(id, view).is_some_and(|group| {
@@ -111,14 +127,56 @@ fn tracked_by(
         })
     };
     if !then.groups_known || !then.interface.group_ids.iter().all(is_known) {
-        return None;
+        return Tracking::NotKnown;
     }
-    let remote = record.remotes(direction).0?;
+    let Some(groups) = then.groups.as_ref().map(|groups| &groups.groups) else { return Tracking::NotKnown };
     let packet = record.packet(direction, remote);
-    let groups = &then.groups.as_ref()?.groups;
-    let untracked =
-        is_untracked(groups, &packet) || is_untracked(groups, &record.mirror_packet(direction, remote));
-    Some(!untracked || then.is_always_tracked(&packet))
+    if then.is_always_tracked(&packet) {
+        return Tracking::Tracked;
+    }
+    // The rules that count are those for the packets of the end that opened the flow (spec 2.2).
+    let [by_sender, by_peer] =
+        [packet, record.mirror_packet(direction, remote)].map(|packet| is_untracked(groups, &packet));
+    // What comes in from the internet comes through none of the gateways that let nothing in.
+    let opens_outward = match opener {
+        Opener::Sender => direction.is_egress(),
+        Opener::Peer => !direction.is_egress(),
+        Opener::NotShown => true,
+    };
+    match (opener, by_sender, by_peer) {
+        (Opener::Sender, true, _) | (Opener::Peer, _, true) | (Opener::NotShown, true, true)
+            if opens_outward && then.may_be_tracked_on_the_way(&remote) =>
+        {
+            Tracking::Either
+        }
+        (Opener::Sender, true, _) | (Opener::Peer, _, true) | (Opener::NotShown, true, true) => {
+            Tracking::Untracked
+        }
+        (Opener::Sender, false, _) | (Opener::Peer, _, false) | (Opener::NotShown, false, false) => {
+            Tracking::Tracked
+        }
+        (Opener::NotShown, ..) => Tracking::Either,
+    }
+}
+
+/// Whether the rules at hand leave a flow untracked, whichever end opened it where that is not shown: such a flow has no timeout.
+pub(super) fn may_be_untracked(
+    record: &Record<'_>,
+    direction: Direction,
+    remote: IpAddr,
+    rules: &InterfaceRules,
+    evidence: &Evidence,
+) -> bool {
+    let Some(groups) = &rules.groups else { return false };
+    let packet = record.packet(direction, remote);
+    let leaves = |packet: &Packet| is_untracked(&groups.groups, packet);
+    let mirror = || leaves(&record.mirror_packet(direction, remote));
+    !rules.is_always_tracked(&packet)
+        && match opener(record, evidence) {
+            Opener::Sender => leaves(&packet),
+            Opener::Peer => mirror(),
+            Opener::NotShown => leaves(&packet) || mirror(),
+        }
 }
 
 /// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol

@@ -70,6 +70,10 @@ pub(super) fn decide(
         });
     }
     let mut attribution = together(&judged);
+    if !keys.acl && !keys.groups && attribution.verdict == Verdict::ConfigMismatch {
+        // Both layers changed, and not at one moment: the old one of either may have been in force beside the new one of the other.
+        attribution.confidence = attribution.confidence.min(Confidence::Weak);
+    }
     if attribution.verdict == Verdict::StaleConnection {
         // Where the rules for it changed just now, that may be the cause: a network ACL cuts what is under way, and a group what
         // it does not track. Row 7 would have it a mismatch of (A, A) and (A, D_STATE), which both come to the same.

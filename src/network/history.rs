@@ -30,6 +30,9 @@ pub enum Origin {
 /// seconds before a captured change either version may have been in force.
 pub const HISTORY_LAG: i64 = 120;
 
+/// The same where AWS Config records once a day: the change lies anywhere in the day before (spec 6.8).
+pub const DAILY_LAG: i64 = 86_400 + HISTORY_LAG;
+
 /// One version of an object and when it is known to have been in force.
 #[derive(Debug, Clone)]
 pub struct Version<T> {
@@ -51,9 +54,14 @@ pub struct Version<T> {
 }
 
 impl<T> Version<T> {
-    /// Whether captures of all there is of its kind in its VPC cover the moment.
+    /// Whether captures of all there is of its kind in its VPC cover the moment: what they do not hold was not there then. Between
+    /// two describe calls something may have come and gone, and a capture without a time is of no moment.
     pub fn covers(&self, at: Timestamp) -> bool {
-        self.whole.is_some_and(|(from, to)| from <= at && at <= to)
+        self.whole.is_some_and(|(from, to)| match self.origin {
+            Origin::Undated | Origin::Terraform => false,
+            Origin::Snapshot => at == from || at == to,
+            Origin::ConfigSnapshot | Origin::History => from <= at && at <= to,
+        })
     }
 
     /// Another reading of the same contents.
@@ -173,6 +181,7 @@ impl<T: PartialEq> Timeline<T> {
                 continue;
             };
             let lasts = reading.origin == Origin::History;
+            let history_lag = if reading.daily { DAILY_LAG } else { HISTORY_LAG };
             let holds_until = reading.holds_until(at);
             if let Some(last) = versions.last_mut() {
                 let same = last.value.as_deref() == reading.value.as_ref();
@@ -199,10 +208,10 @@ impl<T: PartialEq> Timeline<T> {
                 }
                 // History tells every change, so what AWS Config recorded before held until the next that it tells.
                 if lasts && matches!(last.origin, Origin::ConfigSnapshot | Origin::History) {
-                    last.to = last.to.max(at.saturating_sub(1).saturating_sub(HISTORY_LAG));
+                    last.to = last.to.max(at.saturating_sub(1).saturating_sub(history_lag));
                 }
                 if last.to >= at {
-                    let lag = if last.origin == Origin::History { HISTORY_LAG } else { 0 };
+                    let lag = if last.origin == Origin::History { history_lag } else { 0 };
                     last.to = at.saturating_sub(1).saturating_sub(lag).max(last.from);
                     let end = last.to;
                     last.whole = last.whole.map(|(from, to)| (from.min(end), to.min(end)));

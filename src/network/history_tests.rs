@@ -108,3 +108,17 @@ fn all_of_a_stretch_has_one_view_and_one_key() {
         }
     }
 }
+
+#[test]
+fn recorded_daily_a_change_lies_anywhere_in_the_day_before() {
+    // Spec 6.8: DAILY hides intermediate states, and the real change precedes the capture time.
+    const DAY: i64 = 86_400;
+    let daily = |at, value| Observation { daily: true, ..read(Some(at), Origin::History, Some(value)) };
+    let line = Timeline::new(vec![daily(0, "a"), daily(5 * DAY, "b")]);
+    assert_eq!(at(&line, 3 * DAY, true), Some(("a", 0)), "the day after it found no change");
+    for moment in [4 * DAY, 5 * DAY - 1] {
+        assert_eq!(at(&line, moment, false).map(|found| found.0), Some("a"));
+        assert_eq!(at(&line, moment, true).map(|found| found.0), Some("b"));
+    }
+    assert_eq!(at(&line, 5 * DAY, false), Some(("b", 0)));
+}

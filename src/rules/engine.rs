@@ -112,7 +112,10 @@ impl<'n> Engine<'n> {
 
     fn compile(&mut self, id: &str, view: View) -> Option<InterfaceRules> {
         let network = self.network;
-        let interface = network.interfaces.get(id, view)?;
+        // Between two captures of which only one shows the interface, it was there while it wrote records; what else changed between
+        // them may have changed by then.
+        let other = View { after: !view.after, ..view };
+        let interface = network.interfaces.get(id, view).or_else(|| network.interfaces.get(id, other))?;
         let mut provenance = Provenance::of(&interface);
         let subnet_id = interface.value.subnet_id.as_deref();
         let subnet = subnet_id.and_then(|id| network.subnets.get(id, view));

@@ -282,6 +282,16 @@ impl InterfaceRules {
         kind.is_some_and(|kind| ALWAYS_TRACKED.contains(&kind)) || by_route.is_some_and(RouteKind::tracks)
     }
 
+    /// Whether the way to a remote may be one on which connections are always tracked: no routes tell, and it does not show by itself
+    /// that it leads through no gateway that translates addresses or lets nothing in.
+    pub fn may_be_tracked_on_the_way(&self, remote: &IpAddr) -> bool {
+        let is_public = self.interface.public_known && !self.interface.public_addresses.is_empty();
+        self.surroundings.routes().is_none()
+            && is_internet(remote)
+            && !self.owners.is_inside(remote)
+            && !(remote.is_ipv4() && is_public)
+    }
+
     /// The service at `remote` that neither layer filters, if it is one.
     pub fn unfiltered(&self, remote: &IpAddr) -> Option<&'static str> {
         let subnet = self.subnet.as_ref().map_or(&[][..], |subnet| &subnet.cidrs);

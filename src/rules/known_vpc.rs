@@ -8,6 +8,8 @@ use std::net::IpAddr;
 #[derive(Debug, Clone)]
 pub(super) struct KnownVpc {
     pub(super) cidrs: Vec<Prefix>,
+    /// The account that owns it.
+    pub(super) owner_id: Option<String>,
     /// The blocks are told of the VPC itself, and so are all.
     pub(super) described: bool,
     /// The same as first and last addresses, in order and apart, once all are known.
@@ -24,6 +26,7 @@ impl Default for KnownVpc {
     fn default() -> Self {
         KnownVpc {
             cidrs: Vec::new(),
+            owner_id: None,
             described: false,
             ranges: Vec::new(),
             covered: false,
@@ -46,6 +49,11 @@ impl KnownVpc {
             }
             joined
         });
+    }
+
+    /// Whether it is known to be another account's: an interface of this account takes part in a shared VPC.
+    pub(super) fn is_of_another(&self, account: Option<&str>) -> bool {
+        self.owner_id.as_deref().zip(account).is_some_and(|(owner, account)| owner != account)
     }
 
     /// What an address in its blocks may be that no known interface has.

@@ -63,16 +63,17 @@ impl Owners {
             let known = owners.vpcs.entry_ref(vpc.value.id.as_str()).or_default();
             known.cidrs.clone_from(&vpc.value.cidrs);
             known.described = !vpc.value.cidrs.is_empty();
+            known.owner_id.clone_from(&vpc.value.owner_id);
         }
         // Without describe-vpcs the subnets tell most of a VPC's blocks.
         for subnet in network.subnets.all(view) {
             if let Some(vpc) = &subnet.value.vpc_id {
-                owners
-                    .vpcs
-                    .entry_ref(vpc.as_str())
-                    .or_default()
-                    .cidrs
-                    .extend(subnet.value.cidrs.iter().copied());
+                let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
+                known.cidrs.extend(subnet.value.cidrs.iter().copied());
+                // The owner of a shared VPC's subnets is that of the VPC.
+                if known.owner_id.is_none() {
+                    known.owner_id.clone_from(&subnet.value.owner_id);
+                }
             }
         }
         owners.vpcs.values_mut().for_each(KnownVpc::settle);
@@ -104,12 +105,13 @@ impl Owners {
                 }
             }
             if let Some(vpc) = &interface.vpc_id {
-                // Terraform knows only the interfaces that it made, so it never covers a VPC.
-                let covers = found.version.covers(view.at) && found.version.origin != Origin::Terraform;
                 let known = owners.vpcs.entry_ref(vpc.as_str()).or_default();
-                known.covered |= covers;
+                // Who takes part in a shared VPC is shown no interfaces but the own ones (spec 2.6).
+                let shows_all = !known.is_of_another(interface.owner_id.as_deref());
+                known.covered |= found.version.covers(view.at) && shows_all;
                 let version = found.version;
-                let whole = version.whole.filter(|_| version.origin != Origin::Terraform);
+                // Terraform knows only the interfaces that it made, so it never covers a VPC.
+                let whole = version.whole.filter(|_| version.origin != Origin::Terraform && shows_all);
                 // What history tells was seen when it was captured, however long it holds.
                 let lasts = version.to == Timestamp::MAX || version.origin == Origin::History;
                 let last = if lasts { version.from } else { version.to };

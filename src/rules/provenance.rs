@@ -14,19 +14,30 @@ pub struct Provenance {
     latest: (Timestamp, Option<Timestamp>),
     /// The object that is known to the earliest moment.
     earliest: (Timestamp, Option<Timestamp>),
+    /// Of objects known by describe calls alone, the first and the last first capture, and the first and the last last one.
+    snapshots: Option<[(Timestamp, Timestamp); 2]>,
 }
 
 impl Provenance {
     pub(super) fn of<T>(found: &Found<'_, T>) -> Provenance {
         let (version, captured_at) = (found.version, found.version.captured_at);
         let (latest, earliest) = ((version.from, captured_at), (version.to, captured_at));
-        Provenance { origin: version.origin, daily: version.daily, captured_at, latest, earliest }
+        let snapshots = (version.origin == Origin::Snapshot)
+            .then_some([(version.from, version.from), (version.to, version.to)]);
+        Provenance { origin: version.origin, daily: version.daily, captured_at, latest, earliest, snapshots }
     }
 
     pub(super) fn add<T>(&mut self, found: &Found<'_, T>) {
         let other = Provenance::of(found);
         self.origin = self.origin.min(other.origin);
         self.daily |= other.daily;
+        self.snapshots = match (self.snapshots, other.snapshots) {
+            (Some([first, last]), Some([other_first, other_last])) => {
+                let join = |one: (i64, i64), other: (i64, i64)| (one.0.min(other.0), one.1.max(other.1));
+                Some([join(first, other_first), join(last, other_last)])
+            }
+            (one, other) => one.or(other),
+        };
         if other.latest.0 > self.latest.0 {
             self.latest = other.latest;
         }
@@ -47,8 +58,12 @@ impl Provenance {
         }
     }
 
-    /// Whether each object is known for some moment of `from..=to`.
+    /// Whether each object is known for some moment of `from..=to`. Equal describe calls before and after it are of another time, and
+    /// no history of what was between (spec 8.1).
     pub fn known_within(&self, from: Timestamp, to: Timestamp) -> bool {
-        self.latest.0 <= to && self.earliest.0 >= from
+        let within = |(first, last): (Timestamp, Timestamp)| from <= first && last <= to;
+        self.latest.0 <= to
+            && self.earliest.0 >= from
+            && self.snapshots.is_none_or(|captures| captures.into_iter().any(within))
     }
 }

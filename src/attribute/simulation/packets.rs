@@ -5,7 +5,7 @@ use super::world::{Node, TCP_IDLE, World};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{Remote, Traffic, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, check_acl, match_traffic};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 const NOW: View = View { at: 0, after: false };
 
@@ -56,6 +56,8 @@ pub(super) struct Simulator<'n> {
     world: &'n World,
     engines: Vec<Engine<'n>>,
     tracked: HashMap<Tuple, Tracked>,
+    /// Flows that the rules of their first packet left untracked.
+    untracked: HashSet<Tuple>,
     pub(super) logged: BTreeMap<LogKey, Logged>,
 }
 
@@ -93,7 +95,13 @@ fn is_untracked(rules: &InterfaceRules, packet: &Packet) -> bool {
 impl<'n> Simulator<'n> {
     pub(super) fn new(world: &'n World) -> Self {
         let engines = world.states.iter().map(|(_, network)| Engine::new(network)).collect();
-        Simulator { world, engines, tracked: HashMap::new(), logged: BTreeMap::new() }
+        Simulator {
+            world,
+            engines,
+            tracked: HashMap::new(),
+            untracked: HashSet::new(),
+            logged: BTreeMap::new(),
+        }
     }
 
     /// One packet at one interface; whether it passes.
@@ -123,13 +131,18 @@ impl<'n> Simulator<'n> {
         let groups_deny = !rule_allows && !alive;
         let truth = Truth { acl_denies, groups_deny, state_ended: groups_deny && known.is_some() };
         let groups_see_it = direction.is_egress() || !acl_denies;
-        // Only echo has answers; and what the rules let pass in both directions is not tracked.
-        let is_tracked = alive
-            || !(exchange(sent.icmp) != 0
-                || is_untracked(&rules, &packet)
-                || is_untracked(&rules, &mirrored));
-        if !groups_deny && groups_see_it && is_tracked {
-            self.track(tuple, sent, alive);
+        // Only echo has answers. Whether a flow is tracked goes by the packet that opens it: its answers, let through by the rules of
+        // their own direction, open none.
+        let goes_on = self.untracked.contains(&tuple) && !(sent.protocol == TCP && sent.flags == 2);
+        let leaves = is_untracked(&rules, &packet) || (goes_on && is_untracked(&rules, &mirrored));
+        let opens = exchange(sent.icmp) == 0;
+        if !groups_deny && groups_see_it && (alive || opens) {
+            if alive || !leaves {
+                self.untracked.remove(&tuple);
+                self.track(tuple, sent, alive);
+            } else {
+                self.untracked.insert(tuple);
+            }
         }
         let rejected = acl_denies || groups_deny;
         let window = sent.at.div_euclid(60);

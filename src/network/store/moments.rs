@@ -3,7 +3,7 @@
 
 use super::Network;
 use crate::net::Prefix;
-use crate::network::history::Timestamp;
+use crate::network::history::{Origin, Timestamp};
 use crate::network::model::NetworkAcl;
 use hashbrown::HashMap;
 use std::sync::Arc;
@@ -52,8 +52,13 @@ impl Network {
     pub(super) fn covered(&self) -> Vec<(Timestamp, Timestamp)> {
         let mut of_vpc: HashMap<&str, Vec<(Timestamp, Timestamp)>> = HashMap::new();
         for (version, interface) in self.interfaces.timelines.iter().flat_map(|(_, line)| line.known()) {
-            if let (Some(vpc), Some(stretch)) = (&interface.vpc_id, version.whole) {
-                of_vpc.entry(vpc.as_str()).or_default().push(stretch);
+            if let (Some(vpc), Some((from, to))) = (&interface.vpc_id, version.whole) {
+                let stretches = of_vpc.entry(vpc.as_str()).or_default();
+                // As [`Version::covers`] has it: a describe call shows its own moment.
+                match version.origin {
+                    Origin::Snapshot => stretches.extend([(from, from), (to, to)]),
+                    _ => stretches.push((from, to)),
+                }
             }
         }
         let mut found: Vec<(Timestamp, Timestamp)> = Vec::new();
