@@ -3,6 +3,7 @@
 use super::decide::AROUND;
 use super::record::Record;
 use super::verdict::Attribution;
+use crate::net::span;
 use crate::network::{Network, Remote, Timeline, Timestamp, View};
 use crate::rules::{Decision, Engine, InterfaceRules, Packet, entry_text, rule_text};
 use std::sync::Arc;
@@ -19,12 +20,14 @@ pub(super) fn capture_sentence(attribution: &Attribution, record: &Record<'_>) -
     Some(match attribution.capture_distance {
         // What AWS Config recorded holds beyond its capture.
         Some(distance @ 1..) if at < record.start.saturating_sub(distance) => format!(
-            "the configuration used was captured at {time}, and is known to hold until {distance} s before the record"
+            "the configuration used was captured at {time}, and is known to hold until {} before the record",
+            span(distance)
         ),
         Some(distance @ 1..) => {
             let side = if at > record.start { "after" } else { "before" };
             format!(
-                "the configuration used was captured {distance} s away from the record, {side} it, at {time}"
+                "the configuration used was captured {} away from the record, {side} it, at {time}",
+                span(distance)
             )
         }
         _ => format!("by the configuration captured at {time}"),

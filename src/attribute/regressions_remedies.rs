@@ -253,3 +253,33 @@ fn what_was_accepted_before_is_no_scan_and_untracked_is_told() {
     assert!(found.text.contains("an earlier version of the configuration let it pass"), "{}", found.text);
     assert!(!found.text.contains("scans"), "{}", found.text);
 }
+
+#[test]
+fn what_comes_and_goes_with_its_address_is_named_by_its_group() {
+    // 8.9: the peer's group, if the path preserves references: within the VPC it does.
+    let log = "> eni-b in tcp 10.0.1.50:51000 10.0.2.20:8080 2 REJECT 0";
+    let with_peer = |more: &str| {
+        with(
+            &two(&format!("{OPEN}sg-lb\neni eni-lb subnet-1 10.0.1.50 groups=sg-lb {more}")),
+            log,
+            "SECURITY_GROUP",
+        )
+    };
+    let found = with_peer("description=ELB app/web/50dc6c495c0c9188");
+    let wanted = "'IpProtocol=tcp,FromPort=8080,ToPort=8080,UserIdGroupPairs=[{GroupId=sg-lb}]'";
+    assert!(commands(&found)[0].ends_with(wanted), "{:?}", found.fixes);
+    let found = with_peer("");
+    assert!(commands(&found)[0].contains("CidrIp=10.0.1.50/32"), "{:?}", found.fixes);
+    let told = "a rule for sg-lb, which 10.0.1.50 carries, would outlast its address";
+    assert!(found.text.contains(told), "{}", found.text);
+}
+
+#[test]
+fn the_nearest_of_several_ports_is_the_nearest() {
+    let network = two(&format!(
+        "{OPEN}sg-b in udp 5060 0.0.0.0/0\nsg-b in udp 10000-19999 0.0.0.0/0\nsg-b in udp 53 0.0.0.0/0"
+    ));
+    let log = "> eni-b in udp 198.51.100.7:51000 10.0.2.20:20000 - REJECT 0";
+    let found = with(&network, log, "SECURITY_GROUP");
+    assert!(found.text.contains("nearest: group sg-b inbound rule allow udp 10000-19999"), "{}", found.text);
+}

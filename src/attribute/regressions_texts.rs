@@ -81,7 +81,7 @@ fn the_capture_is_told_by_its_time() {
     // NOON is 2024-05-02T12:00:00Z.
     let versions = [(-21_600, "acl-2 in 100 allow all 0.0.0.0/0")];
     let text = among(&changing(Origin::Snapshot, &versions), SYN, "SECURITY_GROUP");
-    assert!(text.contains("21600 s away from the record, before it, at 2024-05-02T06:00:00Z"), "{text}");
+    assert!(text.contains("6 h away from the record, before it, at 2024-05-02T06:00:00Z"), "{text}");
 }
 
 #[test]

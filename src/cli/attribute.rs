@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use super::engine::{Engine, EngineArgs};
 use super::printer::counted;
 use super::sheet::{Column, Entry, Layout, Row, sheet};
-use super::{Global, Printer};
+use super::{Global, Printer, exit};
 use crate::net::protocol_name;
 use crate::network::number_text;
 use crate::sql::attribution::report::{By, Made, ReportOptions};
@@ -93,6 +93,12 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
         printer.note(&format!("{of}{more} more rows are left out (--limit)"));
     }
     if rejects(batches, by.is_some()) == 0 {
+        let any = engine.wait(engine.session.query("select 1 from flow_logs limit 1"));
+        if !any.is_ok_and(|batches| batches.iter().any(|batch| batch.num_rows() > 0)) {
+            // For a check in a pipeline that is no all-clear.
+            printer.error("there is no VPC flow log record to look at");
+            return Ok(exit::FAILED);
+        }
         printer.note(match args.condition {
             Some(_) => "no REJECT fulfils the condition",
             None => "the logs hold no REJECT",

@@ -9,6 +9,7 @@ mod port;
 mod prefix;
 mod protocol;
 mod service;
+mod span;
 
 pub use addr::{
     AddressClass, Family, behind_nat64, class, is_documentation, is_internet, is_private, is_public,
@@ -19,3 +20,4 @@ pub use port::{PortRange, PortRangeError};
 pub use prefix::{Prefix, PrefixError, ip_prefix};
 pub use protocol::{ICMP, ICMPV6, TCP, UDP, protocol_name, protocol_number};
 pub use service::{service_name, service_port};
+pub use span::span;

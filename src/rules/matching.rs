@@ -38,6 +38,26 @@ impl fmt::Display for Mismatch {
     }
 }
 
+/// How near a rule comes to a packet that it does not match: the greater the nearer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Closeness {
+    /// By what it differs.
+    kind: u8,
+    /// Of two that differ by the port the one with the nearer ports.
+    by_port: u16,
+}
+
+impl Closeness {
+    /// It matches, and something else comes first: nothing is nearer.
+    pub const COMES_LATER: Closeness = Closeness { kind: u8::MAX, by_port: u16::MAX };
+}
+
+/// How far the ports of a rule are from the packet's.
+fn port_distance(traffic: &Traffic, packet: &Packet) -> Option<u16> {
+    let (Traffic::Ports { ports, .. }, Some(port)) = (traffic, packet.port) else { return None };
+    Some(ports.first().saturating_sub(port).max(port.saturating_sub(ports.last())))
+}
+
 impl Mismatch {
     /// How near a rule for this traffic comes that fails by this, `None` where it has nothing to do with the packet: a rule that
     /// differs in one thing is nearer than one that differs in two (spec 8.9), and then what one checks last by hand is nearest.
@@ -49,7 +69,7 @@ impl Mismatch {
         everyone: bool,
         traffic: &Traffic,
         packet: &Packet,
-    ) -> Option<u8> {
+    ) -> Option<Closeness> {
         const ONE_THING: u8 = 10;
         let close = match self {
             Mismatch::Protocol if elsewhere || !is_twin(traffic, packet) => return None,
@@ -62,7 +82,11 @@ impl Mismatch {
             Mismatch::Family => 6,
             Mismatch::ReferenceLost => 7,
         };
-        Some(if elsewhere { close } else { close + ONE_THING })
+        let distance = port_distance(traffic, packet).filter(|_| self == Mismatch::Port);
+        Some(Closeness {
+            kind: if elsewhere { close } else { close + ONE_THING },
+            by_port: distance.map_or(0, |distance| u16::MAX.saturating_sub(distance)),
+        })
     }
 
     /// In words; `elsewhere` says that the addresses are others too.

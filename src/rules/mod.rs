@@ -38,7 +38,8 @@ pub use identity::Identity;
 pub(crate) use identity::is_stale;
 pub use interface::{AclVerdict, GroupVerdict, InterfaceRules, ListVerdict};
 pub use matching::{
-    Mismatch, entry_elsewhere, entry_text, fits_other_family, match_entry, match_traffic, rule_text,
+    Closeness, Mismatch, entry_elsewhere, entry_text, fits_other_family, match_entry, match_traffic,
+    rule_text,
 };
 pub use numbers::{free_number, taken_numbers};
 pub use owners::Owners;

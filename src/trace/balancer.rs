@@ -4,9 +4,9 @@
 use std::net::IpAddr;
 
 use super::filters::SERVICES;
-use super::mend::group_of_peer;
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
+use crate::attribute::group_of_peer;
 use crate::net::{TCP, UDP};
 use crate::network::{LoadBalancer, NetworkInterface, TargetGroup};
 use crate::rules::{Decision, Direction, Packet};

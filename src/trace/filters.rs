@@ -6,7 +6,7 @@ use crate::attribute::{earlier_allowed, group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
 use crate::network::{NaclEntry, Remote, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
 use crate::rules::{
-    Decision, Direction, GroupVerdict, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary,
+    Closeness, Decision, Direction, GroupVerdict, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary,
     allows_other_family, check_acl, entry_elsewhere, entry_text, match_entry, match_traffic, rule_text,
 };
 
@@ -140,7 +140,7 @@ impl Walk<'_> {
                 scope_text(scope.reason)
             );
         }
-        let mut nearest: Option<(u8, String)> = None;
+        let mut nearest: Option<(Closeness, String)> = None;
         for list in scope.lists.iter().flatten() {
             let seen = Packet { direction: list.direction, remote: list.address, ..asked };
             let entries = compiled.list(list.direction, asked.family());
@@ -156,8 +156,8 @@ impl Walk<'_> {
                     reason = format!("{reason}; rule {} would allow it but comes later", entry.number);
                     // Nothing is nearer than what matches.
                     let later = || format!("{} (comes later)", entry_text(&compiled.acl, entry));
-                    if nearest.as_ref().is_none_or(|(close, _)| *close < u8::MAX) {
-                        nearest = Some((u8::MAX, later()));
+                    if nearest.as_ref().is_none_or(|(close, _)| *close < Closeness::COMES_LATER) {
+                        nearest = Some((Closeness::COMES_LATER, later()));
                     }
                 }
                 let elsewhere = entry_elsewhere(entry, &seen);
@@ -246,7 +246,7 @@ impl Walk<'_> {
             _ if !rules.groups_known => "the interface's groups are not known".to_owned(),
             _ => "a rule may match".to_owned(),
         };
-        let mut nearest: Option<(u8, String)> = None;
+        let mut nearest: Option<(Closeness, String)> = None;
         if let Some(check) = self.engine.explain_groups(rules, packet) {
             for (group, check) in &check.checks {
                 let Some(group) = groups.groups.get(*group) else { continue };
@@ -370,7 +370,12 @@ impl Walk<'_> {
 }
 
 /// Takes a rule that comes nearer than what was found before.
-fn nearer(nearest: &mut Option<(u8, String)>, close: Option<u8>, why: String, text: impl FnOnce() -> String) {
+fn nearer(
+    nearest: &mut Option<(Closeness, String)>,
+    close: Option<Closeness>,
+    why: String,
+    text: impl FnOnce() -> String,
+) {
     let Some(close) = close else { return };
     if nearest.as_ref().is_none_or(|(best, _)| close > *best) {
         *nearest = Some((close, format!("{} ({why})", text())));

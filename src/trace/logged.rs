@@ -152,8 +152,17 @@ impl Trace {
             true => ", or these packets belonged to a connection that began the other way",
             false => "",
         };
+        // A capture cannot know who came after it (spec 2.4), nor what was changed.
+        let captured = self.captured.and_then(|(_, last)| time_text(last)).filter(|at| *at < record.start);
+        let why = match captured {
+            Some(at) => format!(
+                "it was captured before that, at {at}, and does not know what changed or which members of groups came later (--at \
+                 asks about a time){hedge}"
+            ),
+            None => format!("it was another then{hedge}"),
+        };
         Some(format!(
-            "the configuration blocks the flow ({} at {}), and yet {} accepted a record of it at {}: it was another then{hedge}",
+            "the configuration blocks the flow ({} at {}), and yet {} accepted a record of it at {}: {why}",
             stage.layer, stage.at, record.interface, record.start
         ))
     }

@@ -8,7 +8,6 @@ use super::walk::{Local, Walk};
 use crate::attribute::{Fix, quoted, resource, route_text};
 use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, Origin, Peering, Route, RouteTable};
-use crate::rules::InterfaceRules;
 
 /// A change to a route table, and what the route then leads to.
 pub(super) struct Mended {
@@ -238,20 +237,4 @@ pub(super) fn tell_once(stages: &mut [Stage]) {
         told.extend(new.into_iter().map(str::to_owned));
         fix.command = command;
     }
-}
-
-/// The group by which a rule had better name what is at the other end: the nodes of a load balancer and the interfaces of
-/// endpoints and functions come and go with their addresses (spec 5.5), and references hold within a VPC (spec 2.4).
-pub(super) fn group_of_peer(peer: &InterfaceRules, own: &InterfaceRules) -> Option<String> {
-    let interface = &peer.interface;
-    let balancer = interface.balancer_name().is_some();
-    let managed = balancer || interface.is_endpoint() || interface.is_type("lambda");
-    carried(peer, own).filter(|_| managed)
-}
-
-/// A group of the other end that a rule may name in place of its address: references hold within a VPC.
-pub(super) fn carried(peer: &InterfaceRules, own: &InterfaceRules) -> Option<String> {
-    let interface = &peer.interface;
-    let same = interface.vpc_id.is_some() && interface.vpc_id == own.interface.vpc_id;
-    interface.group_ids.first().filter(|_| same).cloned()
 }

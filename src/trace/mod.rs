@@ -12,7 +12,6 @@ mod logged;
 mod mend;
 mod render;
 mod route;
-mod span;
 mod walk;
 
 #[cfg(test)]

@@ -280,6 +280,25 @@ fn what_was_accepted_behind_a_blocker_contradicts_it() {
 }
 
 #[test]
+fn a_record_after_the_capture_does_not_say_that_it_was_another_then() {
+    let text = format!(
+        "{}\neni eni-a subnet-1 10.0.1.10 groups=sg-1 public=203.0.113.10",
+        PUBLIC.replace("sg-1 in all 0.0.0.0/0", "sg-1 in tcp 22 0.0.0.0/0")
+    );
+    let mut found = run(&text, "198.51.100.7", "10.0.1.10");
+    let record = accepted("198.51.100.7", "10.0.1.10", (40_002, 443), Some(2), "eni-a");
+    found.logged = Some(Logged { found: 1, records: vec![record], ..Logged::default() });
+    // The record is of 2026-01-15T10:05:00Z; captures of an hour before and after it.
+    const RECORD: i64 = 1_768_471_500;
+    found.captured = Some((RECORD - 3600, RECORD - 3600));
+    let told = found.contradiction().unwrap();
+    assert!(told.contains("it was captured before that, at 2026-01-15T09:05:00Z"), "{told}");
+    assert!(!told.contains("it was another then"), "{told}");
+    found.captured = Some((RECORD + 3600, RECORD + 3600));
+    assert!(found.contradiction().unwrap().ends_with("it was another then"));
+}
+
+#[test]
 fn the_nearest_miss_may_be_of_the_other_family() {
     // T6 and T7: what is forgotten is the other family.
     let network = |rules: &str| {

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use super::ends::{known_as, strangers};
 use super::gateway::Nat;
-use super::mend::{carried, group_of_peer, tell_once};
+use super::mend::tell_once;
 use super::route::{Best, Hop};
-use super::span::span;
 use super::{Flow, Layer, Stage, Trace, TraceError, Way, icmp_answer};
-use crate::attribute::AddedEntries;
-use crate::net::{ICMP, ICMPV6, is_internet};
+use crate::attribute::{AddedEntries, carried, group_of_peer};
+use crate::net::{ICMP, ICMPV6, is_internet, span};
 use crate::network::{Network, Timestamp, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, is_never_logged};
 

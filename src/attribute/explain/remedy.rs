@@ -7,6 +7,7 @@ use crate::attribute::evidence::{Evidence, Facts, Timeouts};
 use crate::attribute::fix::{
     AddedEntries, Fix, exclusion_fix, exclusion_of, forwarding_fix, group_fix, is_full, list_fix,
 };
+use crate::attribute::peer::{carried, group_of_peer};
 use crate::attribute::record::{Record, Role};
 use crate::attribute::tracking::{Tracking, tracked_when_it_began};
 use crate::attribute::verdict::{Attribution, Blocker, Cause, ReasonCode, Verdict};
@@ -94,7 +95,7 @@ impl Rejected<'_> {
                     }
                     match later_allows(engine, rules, packet, true) {
                         Some(text) => found.sentences.push(text),
-                        None => found.fixes.extend(group_fix(engine.network(), rules, packet, None)),
+                        None => self.let_by_groups(engine, &mut found),
                     }
                 }
             }
@@ -190,6 +191,26 @@ impl Rejected<'_> {
             ));
         }
         sentences
+    }
+
+    /// A rule of the groups: for the group of what comes and goes with its addresses, else for the address, and which group it
+    /// carries.
+    fn let_by_groups(&self, engine: &mut Engine<'_>, found: &mut Remedy) {
+        let Rejected { rules, packet, .. } = self;
+        let network = engine.network();
+        let holder = match network.holders(&packet.remote, rules.view).as_slice() {
+            [(interface, false)] => engine.interface(&interface.id, rules.view),
+            _ => None,
+        };
+        let group = holder.as_ref().and_then(|peer| group_of_peer(peer, rules));
+        let carried = holder.as_ref().and_then(|peer| carried(peer, rules)).filter(|_| group.is_none());
+        if let Some(carried) = carried {
+            let remote = packet.remote;
+            found
+                .sentences
+                .push(format!("a rule for {carried}, which {remote} carries, would outlast its address"));
+        }
+        found.fixes.extend(group_fix(network, rules, packet, group.as_deref()));
     }
 
     /// The entries that let it pass: to a transit gateway in the subnet both lists have to (row c of spec 1.2).

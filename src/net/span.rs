@@ -1,7 +1,7 @@
 //! Stretches of time in words.
 
 /// A stretch of time as people say it: the two largest units.
-pub(super) fn span(seconds: i64) -> String {
+pub fn span(seconds: i64) -> String {
     const UNITS: [(i64, &str); 4] = [(86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")];
     let mut rest = seconds;
     let mut parts = Vec::new();
