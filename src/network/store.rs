@@ -237,7 +237,11 @@ impl Network {
                     *self.whole_vpcs.entry_ref(vpc.as_str()).or_default() |= whole;
                 }
                 if let Some(subnet) = &interface.subnet_id {
-                    note(&mut self.interfaces_of_subnet, subnet, id);
+                    // Interface by interface, so that one that is noted already is the last: a subnet may hold 65,000.
+                    let ids = self.interfaces_of_subnet.entry_ref(subnet.as_str()).or_default();
+                    if ids.last() != Some(id) {
+                        ids.push(id.clone());
+                    }
                 }
             }
         }

@@ -347,9 +347,10 @@ fn config(threads: NonZeroUsize, memory_limit: usize) -> SessionConfig {
     options.explain.logical_plan_only = false;
     // Whoever sorts by the largest first does not ask for the rows without a value.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    // What each sort sets aside for merging must not be all there is.
+    // What each sort sets aside for merging must not be all there is: a report has a dozen sorts, and the pool keeps each merge a
+    // share in any case.
     let set_aside = options.execution.sort_spill_reservation_bytes;
-    options.execution.sort_spill_reservation_bytes = set_aside.min(memory_limit / threads.get() / 8);
+    options.execution.sort_spill_reservation_bytes = set_aside.min(memory_limit / threads.get() / 64);
     // Sorts that have spilled hold a batch of each run that they merge.
     let batch = (memory_limit / threads.get() / MEMORY_OF_A_ROW).clamp(256, config.batch_size());
     config.with_batch_size(1 << batch.ilog2())

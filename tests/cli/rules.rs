@@ -149,6 +149,16 @@ fn a_report_without_rejects_has_its_columns() {
 }
 
 #[test]
+fn a_report_finds_room_for_its_sorts_under_any_limit() {
+    let case = world();
+    for limit in ["2M", "8M", "64M", "100M", "128M"] {
+        for threads in ["1", "2", "8"] {
+            run(&case, &["attribute", "--memory-limit", limit, "--threads", threads]).expect(0);
+        }
+    }
+}
+
+#[test]
 fn captures_are_of_a_time_that_has_been() {
     let case = world();
     let folder = case.dir.path().join("now");
