@@ -102,6 +102,14 @@ fn a_file_in_which_nothing_could_be_read_is_not_imported() {
 }
 
 #[test]
+fn more_threads_than_any_machine_has_are_refused() {
+    // The runtime panics over them.
+    let folder = tempfile::tempdir().unwrap();
+    let output = flowq(&folder.path().join("store"), &["sql", "select 1", "--threads", "100000"]);
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn what_config_check_does_not_show_is_counted() {
     let folder = tempfile::tempdir().unwrap();
     let (store, input) = (folder.path().join("store"), folder.path().join("sg.json"));
@@ -112,7 +120,7 @@ fn what_config_check_does_not_show_is_counted() {
     let output = flowq(&store, &["config", "check", "--severity", "error", "--format", "csv"]);
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(!text.contains("world_open"), "{text}");
-    assert!(errors.contains("1 notes (1 of these not shown)"), "{errors}");
+    assert!(errors.contains("1 note (1 of these not shown)"), "{errors}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ VPC_BPA                  VPC Block Public Access               an exclusion, if 
 ENCRYPTION_CONTROLS      VPC encryption controls               encrypt, or exclude
 CONFIG_MISMATCH          the configuration given lets it pass  give that of the time (config import, AWS Config)
 OTHER_REASON             what reject-reason names              see the documentation of flow logs
-UNDETERMINED             it cannot be told                     would_decide names what is missing
+UNDETERMINED             it cannot be told                     explanation names what would decide
 
 confidence: PROVEN where no other documented explanation fits, under a configuration known to be in force; STRONG where others need a \
 rare or undocumented condition; WEAK where several fit: this is the simplest, and candidates names the others; NONE with UNDETERMINED. \

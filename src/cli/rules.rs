@@ -255,15 +255,12 @@ pub fn say_window(window: Option<(Timestamp, Timestamp)>, counts: Counts, printe
     }
     if counts.outside > 0 {
         printer.note(&format!(
-            "{} records are of interfaces that the configuration lacks and count for no rule",
-            counts.outside
+            "{} of interfaces that the configuration lacks: for no rule",
+            counted(counts.outside, "record")
         ));
     }
     if counts.undirected > 0 {
-        printer.note(&format!(
-            "{} records do not tell their direction and count for no rule",
-            counts.undirected
-        ));
+        printer.note(&format!("{} without a direction: for no rule", counted(counts.undirected, "record")));
     }
 }
 

@@ -191,3 +191,13 @@ fn what_a_host_sends_to_itself_is_no_matter_of_the_network() {
     let asked = trace(&network(""), flow("10.0.1.10", "10.0.1.10", 443), View { at: 0, after: false });
     assert!(matches!(asked, Err(TraceError::Same(_))), "{asked:?}");
 }
+
+#[test]
+fn stages_at_addresses_name_their_interfaces_in_json() {
+    let found =
+        traced(&network("acl-1 in 100 allow all 0.0.0.0/0"), flow("198.51.100.7", "192.0.2.10", 443)).json();
+    let stage = &found["stages"][1];
+    assert_eq!((&stage["layer"], &stage["at"]), (&"address".into(), &"192.0.2.10".into()));
+    assert_eq!((&stage["interface"], &stage["subnet"]), (&"eni-a".into(), &"subnet-1".into()));
+    assert!(found["stages"][0]["interface"].is_null());
+}

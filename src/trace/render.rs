@@ -138,9 +138,10 @@ impl Trace {
         if let Some(logged) = &self.logged {
             let _ = writeln!(
                 out,
-                "the logs {}: {} records of this flow, {} of them REJECT",
+                "the logs {}: {} record{} of this flow, {} of them REJECT",
                 logged.period(),
                 logged.found,
+                if logged.found == 1 { "" } else { "s" },
                 logged.rejects
             );
             for record in &logged.records {

@@ -62,9 +62,10 @@ pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Re
     let hidden = all.len().saturating_sub(findings.len());
     let shown = if hidden > 0 { format!(" ({hidden} of these not shown)") } else { String::new() };
     printer.note(&format!(
-        "{errors} errors, {} warnings, {} notes{shown}",
-        of(Severity::Warning),
-        of(Severity::Info)
+        "{}, {}, {}{shown}",
+        counted(errors as u64, "error"),
+        counted(of(Severity::Warning) as u64, "warning"),
+        counted(of(Severity::Info) as u64, "note")
     ));
     Ok(if args.strict && errors > 0 { exit::FINDINGS } else { 0 })
 }

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{count_column, parse_time, print, span_text, text_column, time_text};
+use crate::cli::printer::counted;
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, ReadError, Timestamp};
@@ -206,8 +207,8 @@ fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
     print(columns, &printer.laid_out(FILES))?;
     let of = |state: &str| lines.iter().filter(|line| line.state == state).count();
     printer.note(&format!(
-        "{} files: {} imported, {} held already, {}{} refused",
-        lines.len(),
+        "{}: {} imported, {} held already, {}{} refused",
+        counted(lines.len() as u64, "file"),
         of("imported"),
         of("held already"),
         match of("skipped") {
@@ -220,8 +221,8 @@ fn report(lines: &[Line], printer: &Printer) -> anyhow::Result<()> {
     let undated = lines.iter().filter(|line| line.captured == "undated" && line.objects > 0).count();
     if undated > 0 {
         printer.warn(&format!(
-            "{undated} files do not tell when they were captured: what they say is taken to hold always and proves \
-             nothing (import them again with --captured-at)"
+            "{} undated: what is said there is taken to hold always and proves nothing (import again with --captured-at)",
+            counted(undated as u64, "file")
         ));
     }
     Ok(())

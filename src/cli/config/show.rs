@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::{count_column, held, parse_time, print, span_text, text_column, time_text};
+use crate::cli::printer::counted;
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer};
 use crate::network::{Found, Kind, Network, Origin, Timestamp, View};
@@ -133,8 +134,9 @@ fn all(loaded: &Loaded, printer: &Printer) -> anyhow::Result<()> {
         false => set.into_iter().collect::<Vec<_>>().join(", "),
     };
     printer.note(&format!(
-        "{} documents; {rules} rules in the groups' newest versions; accounts: {}; regions: {}",
-        loaded.documents.len(),
+        "{}; {} in the groups' newest versions; accounts: {}; regions: {}",
+        counted(loaded.documents.len() as u64, "document"),
+        counted(rules as u64, "rule"),
         join(accounts(loaded)),
         join(regions(loaded))
     ));
