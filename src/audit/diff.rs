@@ -89,6 +89,9 @@ pub fn diff(network: &Network, before: View, after: View) -> Vec<Change> {
         parts.extend(listed("subnet", &balancer.subnet_ids));
         parts.extend(option("scheme", balancer.scheme.as_deref()));
         parts.extend(option("vpc", balancer.vpc_id.as_deref()));
+        let enforces = balancer.enforces_on_private_link;
+        let enforces = enforces.map(|enforces| if enforces { "on" } else { "off" });
+        parts.extend(option("inbound rules on PrivateLink traffic", enforces));
         parts
     });
     walk.kind("block public access", &network.bpa_options, |options| {

@@ -84,7 +84,7 @@ fn interface_of(network: &Network, text: &str, view: View) -> Result<String, Str
     }
     let all = network.interfaces.all(view).map(|found| found.value);
     let mut named: Vec<&str> = all
-        .filter(|interface| network.interface_name(interface, view) == Some(text))
+        .filter(|interface| network.interface_name(interface) == Some(text))
         .map(|interface| interface.id.as_str())
         .collect();
     named.sort_unstable();

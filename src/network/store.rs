@@ -259,23 +259,19 @@ impl Network {
     }
 
     /// What people call an interface: by its own name, else by that of its instance.
-    pub fn interface_name(&self, interface: &NetworkInterface, view: View) -> Option<&str> {
-        self.name_of(&interface.id).or_else(|| {
-            let id = interface.instance_id.as_deref()?;
-            let instance = || self.instances.get(id, view)?.value.name.as_deref();
-            self.name_of(id).or_else(instance)
-        })
+    pub fn interface_name(&self, interface: &NetworkInterface) -> Option<&str> {
+        self.name_of(&interface.id).or_else(|| self.name_of(interface.instance_id.as_deref()?))
     }
 
     /// Its name, else what the service that made it says of it.
-    pub fn interface_label<'n>(&'n self, interface: &'n NetworkInterface, view: View) -> Option<&'n str> {
-        self.interface_name(interface, view).or_else(|| interface.service_description())
+    pub fn interface_label<'n>(&'n self, interface: &'n NetworkInterface) -> Option<&'n str> {
+        self.interface_name(interface).or_else(|| interface.service_description())
     }
 
     /// The interface of an id with its name behind it, as far as both are known: `eni-… (web-1)`.
     pub fn interface_text(&self, id: &str, view: View) -> String {
         let found = self.interfaces.get(id, view);
-        match found.and_then(|found| self.interface_label(found.value, view)) {
+        match found.and_then(|found| self.interface_label(found.value)) {
             Some(name) => format!("{id} ({name})"),
             None => id.to_owned(),
         }

@@ -2,7 +2,7 @@
 //! balancer's group lets such packets pass (spec 5.5), whoever the client is; the record there does not show which way they came.
 
 use super::owners::Asker;
-use crate::network::{LoadBalancer, Network, View};
+use crate::network::{LoadBalancer, Network, NetworkInterface, View};
 use hashbrown::HashSet;
 
 /// The type of their interfaces, as AWS names it.
@@ -68,6 +68,16 @@ impl Balancers {
         groups.dedup();
         groups
     }
+}
+
+/// Whether an interface is one of a Network Load Balancer whose groups are not asked about PrivateLink traffic (spec 5.4).
+pub(super) fn lets_private_link_in(network: &Network, view: View, interface: &NetworkInterface) -> bool {
+    let named = interface.balancer_name().filter(|_| interface.is_type(NETWORK_BALANCER));
+    named.is_some_and(|named| {
+        let mut balancers = network.load_balancers.all(view).map(|found| found.value);
+        let found = balancers.find(|balancer| balancer.is_named(named));
+        found.is_some_and(|balancer| balancer.enforces_on_private_link == Some(false))
+    })
 }
 
 /// The targets that may see its clients' addresses, where all that it forwards to is known.

@@ -1,5 +1,6 @@
 //! Finding and compiling the rules that apply to an interface at a moment, and keeping what was compiled.
 
+use super::balancers::lets_private_link_in;
 use super::compiled::{CompiledAcl, CompiledGroups};
 use super::explain::{GroupCheck, check_groups};
 use super::identity::is_gone;
@@ -174,6 +175,7 @@ impl<'n> Engine<'n> {
         };
         let surroundings = Surroundings::new(interface.value, subnet_facts);
         Some(InterfaceRules {
+            private_link: lets_private_link_in(network, view, interface.value),
             view,
             interface: interface.value.clone(),
             subnet: subnet_value,

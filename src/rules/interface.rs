@@ -48,6 +48,8 @@ pub struct InterfaceRules {
     /// Who holds which address.
     pub owners: Arc<Owners>,
     pub(super) surroundings: Surroundings,
+    /// PrivateLink traffic passes without its groups being asked.
+    pub(super) private_link: bool,
     /// Groups that the rules refer to and whose members may be where no input looks.
     pub(super) foreign: Vec<String>,
     /// The subnet's Block Public Access mode, by its own state or by the account's options and exclusions; an exclusion that
@@ -208,7 +210,29 @@ impl InterfaceRules {
         if self.unfiltered(&packet.remote).is_some() {
             return None;
         }
-        Some(groups.matching(packet, || self.identity(packet)))
+        let mut found = groups.matching(packet, || self.identity(packet));
+        if self.may_be_private_link(packet) {
+            found.perhaps.append(&mut found.sure);
+            found.perhaps.sort_unstable();
+        }
+        Some(found)
+    }
+
+    /// Whether the packet may be PrivateLink traffic about which the groups are not asked: inbound at a Network Load Balancer that is
+    /// set so, from an address that is not the internet's and of no interface in its VPC, as a client's behind an endpoint is (spec 5.4).
+    pub fn may_be_private_link(&self, packet: &Packet) -> bool {
+        self.private_link
+            && packet.direction == Direction::Ingress
+            && !self.is_on_internet(&packet.remote)
+            && !self.owners.is_known_in(self.interface.vpc_id.as_deref(), &packet.remote)
+    }
+
+    /// What to say of that.
+    pub fn private_link_text(&self, packet: &Packet) -> Option<&'static str> {
+        self.may_be_private_link(packet).then_some(
+            "if it came through PrivateLink its groups were not asked: the load balancer does not enforce inbound rules on that \
+             (EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic is off)",
+        )
     }
 
     /// Which lists apply (spec 1.2).
@@ -234,7 +258,7 @@ impl InterfaceRules {
             return GroupVerdict { decision: Decision::NotApplicable, rule: None };
         }
         let (mut decision, rule) = groups.decide(packet, || self.identity(packet));
-        if !self.groups_known && decision == Decision::Deny {
+        if decision == Decision::Deny && (!self.groups_known || self.may_be_private_link(packet)) {
             decision = Decision::Unknown;
         }
         let rule = rule.and_then(|(group, rule)| {

@@ -333,6 +333,11 @@ impl Owners {
         self.holders(remote).any(|owner| owner.groups().any(|id| id == group))
     }
 
+    /// Whether `remote` is an address of some known interface of a VPC, or of one whose VPC is not known.
+    pub(super) fn is_known_in(&self, vpc: Option<&str>, remote: &IpAddr) -> bool {
+        self.holders(remote).any(|owner| owner.vpc().zip(vpc).is_none_or(|(one, other)| one == other))
+    }
+
     /// Whether `remote` is a private address of some known interface.
     pub fn is_known(&self, remote: &IpAddr) -> bool {
         self.holders(remote).next().is_some()

@@ -15,7 +15,7 @@ use datafusion::catalog::{MemTable, TableProvider};
 use datafusion::common::{DataFusionError, Result};
 
 use super::catalog::TableSource;
-use crate::network::{Kind, Network, Remote, RuleAction, Timestamp, Traffic, Version, View};
+use crate::network::{Kind, Network, Remote, RuleAction, Timestamp, Traffic, Version};
 use crate::store::StoreError;
 use crate::store::config::{self, StoredDocument};
 
@@ -149,14 +149,11 @@ fn finish<O, P>(rows: &[Row<'_, O, P>], mut columns: Vec<(&'static str, ArrayRef
     Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
 }
 
-/// Names are those of now.
-const NEWEST: View = View { at: Timestamp::MAX, after: false };
-
 fn network_interfaces(network: &Network) -> Result<RecordBatch> {
     let rows = whole(&network.interfaces);
     let columns = vec![
         ("interface_id", text(&rows, |(_, o, _)| Some(o.id.clone()))),
-        ("name", text(&rows, |(_, o, _)| network.interface_name(o, NEWEST).map(str::to_owned))),
+        ("name", text(&rows, |(_, o, _)| network.interface_name(o).map(str::to_owned))),
         ("account_id", text(&rows, |(_, o, _)| o.owner_id.clone())),
         ("vpc_id", text(&rows, |(_, o, _)| o.vpc_id.clone())),
         ("subnet_id", text(&rows, |(_, o, _)| o.subnet_id.clone())),

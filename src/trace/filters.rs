@@ -244,6 +244,10 @@ impl Walk<'_> {
                 format!("not in the configuration: {}", groups.missing.join(", "))
             }
             _ if !rules.groups_known => "the interface's groups are not known".to_owned(),
+            _ if rules.may_be_private_link(packet) => {
+                let text = rules.private_link_text(packet).unwrap_or_default();
+                format!("no {word} rule of {ids} surely allows it; {text}")
+            }
             _ => "a rule may match".to_owned(),
         };
         let mut nearest: Option<(Closeness, String)> = None;

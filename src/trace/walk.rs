@@ -185,7 +185,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
             (stage.interface, stage.subnet) = (Some(id.clone()), subnet.clone());
         }
         let interface = network.interfaces.get(&stage.at, view);
-        let by_interface = interface.and_then(|found| network.interface_label(found.value, view));
+        let by_interface = interface.and_then(|found| network.interface_label(found.value));
         stage.name = by_interface.or_else(|| network.name_of(&stage.at)).map(str::to_owned);
     }
     let Walk { flow, stages, mut not_checked, nat, handed_on, captured, .. } = walk;

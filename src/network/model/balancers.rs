@@ -19,6 +19,9 @@ pub struct LoadBalancer {
     pub subnet_ids: Vec<String>,
     /// Ports of its listeners, where these were asked for (`describe-listeners`). Those of Classic ones are with their targets.
     pub listener_ports: Option<Vec<u16>>,
+    /// Whether the inbound rules of its groups hold for PrivateLink traffic
+    /// (`EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic`), which they do unless that is `off`.
+    pub enforces_on_private_link: Option<bool>,
 }
 
 impl LoadBalancer {

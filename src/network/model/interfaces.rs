@@ -132,8 +132,6 @@ impl NetworkInterface {
 pub struct Instance {
     /// `i-…`.
     pub id: String,
-    /// The `Name` tag.
-    pub name: Option<String>,
     /// e.g. `m8i.large`; decides the default TCP timeout.
     pub instance_type: Option<String>,
     /// VPC.

@@ -5,9 +5,7 @@ use super::coverage::{self, Asked, Extent, Source};
 use super::elements::Need;
 use super::groups::group_reference;
 use super::node::{Node, push_new};
-use super::{
-    Context, Document, NetworkBuilder, Piece, ReadError, entries, names, paths, record, unknown, unneeded,
-};
+use super::{Context, Document, NetworkBuilder, Piece, ReadError, entries, paths, record, unknown, unneeded};
 use crate::net::{Family, Prefix, parse_ip_str};
 use crate::network::model::*;
 
@@ -366,12 +364,7 @@ impl NetworkBuilder {
         for interface in node.list("NetworkInterfaces") {
             self.interface_reading(interface, Some(&id), context);
         }
-        let mut tags = node.list("Tags");
         let instance = Instance {
-            name: tags
-                .find(|tag| tag.text("Key").as_deref() == Some("Name"))
-                .and_then(|tag| tag.text("Value"))
-                .map(names::plain),
             instance_type: node.text("InstanceType"),
             vpc_id: node.text("VpcId"),
             subnet_id: node.text("SubnetId"),

@@ -15,6 +15,7 @@ impl NetworkBuilder {
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.list("AvailabilityZones").filter_map(|zone| zone.text("SubnetId")).collect(),
             listener_ports: None,
+            enforces_on_private_link: is_on(node, "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"),
             id: id.clone(),
         };
         record(&mut self.load_balancers, context, id, false, Some(balancer));
@@ -38,6 +39,7 @@ impl NetworkBuilder {
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.texts("Subnets"),
             listener_ports: None,
+            enforces_on_private_link: None,
             id: id.clone(),
         };
         let listed = self.optional(node, "Instances", &id, context);
@@ -104,6 +106,15 @@ impl NetworkBuilder {
             return;
         };
         self.attribute_pieces.push(Piece::new(id, context, value));
+    }
+}
+
+/// A member that is `on` or `off`.
+pub(super) fn is_on(node: Node<'_>, key: &str) -> Option<bool> {
+    match node.text(key)?.as_str() {
+        "on" => Some(true),
+        "off" => Some(false),
+        _ => None,
     }
 }
 

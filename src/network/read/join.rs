@@ -1,7 +1,7 @@
 //! Putting together what several outputs, or several resources of one, say about an object.
 
 use super::coverage::{Sources, same_capture};
-use super::pairs::{apart, near, pairs};
+use super::pairs::{Placed, near, nearest, place};
 use super::{NetworkBuilder, Problem, Reading, node};
 use crate::net::Prefix;
 use crate::network::history::{Observation, Origin, Timestamp};
@@ -122,9 +122,8 @@ impl NetworkBuilder {
             let (mut brief, mut full): (Vec<_>, Vec<_>) =
                 readings.drain(..).partition(|reading| reading.reduced);
             brief.sort_by_key(|reading| reading.at);
-            let moments: Vec<_> = full.iter().map(|reading| reading.at).collect();
             let times: Vec<_> = brief.iter().map(|reading| reading.at).collect();
-            for (reading, capture) in pairs(&moments, &times, |_, _| false) {
+            for (reading, capture) in place(&full, &times, |_, _| false, |_| None).joined {
                 let told = brief.get(capture).and_then(|told| told.value.as_ref());
                 let known = full.get_mut(reading).and_then(|reading| reading.value.as_mut());
                 if let Some((known, told)) = known.zip(told)
@@ -150,52 +149,10 @@ impl NetworkBuilder {
             }
         }
     }
-
-    /// The answer is about one load balancer; a page of it without the others shows not all of its listeners.
-    pub(super) fn join_listeners(&mut self, sources: &Sources) {
-        let mut by_balancer: BTreeMap<String, BTreeMap<Option<Timestamp>, Vec<u16>>> = BTreeMap::new();
-        for piece in std::mem::take(&mut self.listener_pieces) {
-            if sources.is_cut(piece.source) {
-                continue;
-            }
-            let at = sources.capture(piece.source, piece.at);
-            node::push_new(
-                by_balancer.entry(piece.id).or_default().entry(at).or_default(),
-                Some(piece.value),
-            );
-        }
-        for (id, captures) in by_balancer {
-            let Some(readings) = self.load_balancers.get_mut(&id) else { continue };
-            let moments: Vec<_> = readings.iter().map(|reading| reading.at).collect();
-            let (times, ports): (Vec<_>, Vec<_>) = captures.into_iter().unzip();
-            for (reading, capture) in pairs(&moments, &times, |_, _| false) {
-                let balancer = readings.get_mut(reading).and_then(|reading| reading.value.as_mut());
-                if let Some((balancer, ports)) = balancer.zip(ports.get(capture)) {
-                    let known = balancer.listener_ports.get_or_insert_default();
-                    ports.iter().for_each(|port| node::push_new(known, Some(*port)));
-                }
-            }
-        }
-    }
-
-    pub(super) fn join_targets(&mut self) {
-        for piece in std::mem::take(&mut self.health_pieces) {
-            let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();
-            for group in readings.filter_map(|reading| reading.value.as_mut()) {
-                group.targets.clone_from(&piece.value);
-            }
-        }
-        for piece in std::mem::take(&mut self.attribute_pieces) {
-            let readings = self.target_groups.get_mut(&piece.id).into_iter().flatten();
-            for group in readings.filter_map(|reading| reading.value.as_mut()) {
-                group.preserve_client_ip = Some(piece.value);
-            }
-        }
-    }
 }
 
 /// An object of which only pieces were given.
-fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
+pub(super) fn joined_alone<T>(at: Option<Timestamp>, origin: Origin, value: T) -> Reading<T> {
     Reading { source: None, seen: Observation::new(at, origin, Some(value)) }
 }
 
@@ -229,8 +186,8 @@ impl RuleCapture {
     fn add_to(&self, id: &str, readings: &mut Vec<Reading<SecurityGroup>>) -> Differing {
         let mut found = Vec::new();
         let mut joined = false;
-        let moments: Vec<Option<Timestamp>> = readings.iter().map(|reading| reading.at).collect();
-        let nearest = self.nearest(&moments);
+        let nearest = nearest(readings.iter().map(|reading| reading.at), self.at);
+        let nearest = nearest.and_then(|place| readings.get(place)?.at);
         for reading in readings.iter_mut().filter(|reading| same_capture(reading.at, self.at)) {
             if self.origin != Origin::Terraform {
                 if reading.at != nearest {
@@ -250,18 +207,12 @@ impl RuleCapture {
         found
     }
 
-    /// The nearest of moments; of two as near the earlier.
-    fn nearest(&self, moments: &[Option<Timestamp>]) -> Option<Timestamp> {
-        moments.iter().flatten().copied().min_by_key(|at| (apart(self.at, Some(*at)), *at))
-    }
-
     /// A reading of its own, with what the nearest one says of the group beside its rules.
     fn alone(&self, id: &str, readings: &[Reading<SecurityGroup>], partial: bool) -> Reading<SecurityGroup> {
         let known = readings.iter().filter(|reading| reading.value.is_some());
         let known: Vec<&Reading<SecurityGroup>> = known.collect();
-        let moments: Vec<Option<Timestamp>> = known.iter().map(|reading| reading.at).collect();
-        let nearest = self.nearest(&moments);
-        let nearest = known.iter().find(|reading| reading.at == nearest).and_then(|one| one.value.clone());
+        let nearest = nearest(known.iter().map(|reading| reading.at), self.at);
+        let nearest = nearest.and_then(|at| known.get(at)?.value.clone());
         let facts =
             nearest.unwrap_or_else(|| SecurityGroup { id: id.to_owned(), ..SecurityGroup::default() });
         let group = SecurityGroup { rules: self.rules.clone(), partial, ..facts };
@@ -275,44 +226,23 @@ fn join_captures(
     readings: &mut Vec<Reading<SecurityGroup>>,
     captures: Vec<RuleCapture>,
 ) -> Differing {
-    let with_value: Vec<usize> = (readings.iter().enumerate())
-        .filter(|(_, reading)| reading.value.is_some())
-        .map(|(place, _)| place)
-        .collect();
-    let reading = |place: usize| with_value.get(place).and_then(|at| readings.get(*at));
-    let differs = |place: usize, capture: usize| {
-        let both = reading(place).zip(captures.get(capture));
-        both.is_some_and(|(reading, capture)| capture.disagreement(reading).is_some())
+    let differs = |reading: &Reading<SecurityGroup>, capture: usize| {
+        captures.get(capture).is_some_and(|capture| capture.disagreement(reading).is_some())
     };
-    let moments: Vec<_> = (0..with_value.len()).map(|place| reading(place).and_then(|one| one.at)).collect();
     let times: Vec<_> = captures.iter().map(|capture| capture.at).collect();
-    let mut found = Vec::new();
-    let mut joined: Vec<(usize, usize)> = Vec::new();
-    let mut alone = vec![true; captures.len()];
-    let mut without = vec![true; with_value.len()];
-    for (place, capture) in pairs(&moments, &times, differs) {
-        joined.push((place, capture));
-        without.get_mut(place).into_iter().chain(alone.get_mut(capture)).for_each(|open| *open = false);
-        let both = reading(place).zip(captures.get(capture));
-        found.extend(both.and_then(|(reading, capture)| Some((capture.disagreement(reading)?, capture.at))));
-    }
     // A group that was captured once more alone: its rules have the ids that they have had, where they are the same.
-    for place in without.iter().enumerate().filter(|(_, open)| **open).map(|(place, _)| place) {
-        let at = moments.get(place).copied().flatten();
-        let same = near(&times, at).into_iter().find(|capture| !differs(place, *capture));
-        joined.extend(same.map(|capture| (place, capture)));
-    }
-    let own: Vec<_> = captures
-        .iter()
-        .zip(alone)
-        .filter(|(_, alone)| *alone)
-        .map(|(capture, _)| capture.alone(id, readings, false))
-        .collect();
-    for (place, capture) in joined {
-        let reading = with_value.get(place).and_then(|at| readings.get_mut(*at));
-        if let (Some(group), Some(capture)) =
-            (reading.and_then(|reading| reading.value.as_mut()), captures.get(capture))
-        {
+    let same = |reading: &Reading<SecurityGroup>| {
+        near(&times, reading.at).into_iter().find(|capture| !differs(reading, *capture))
+    };
+    let Placed { joined, alone } = place(readings, &times, differs, same);
+    let own = alone.iter().filter_map(|capture| captures.get(*capture));
+    let own: Vec<_> = own.map(|capture| capture.alone(id, readings, false)).collect();
+    let mut found = Vec::new();
+    for (reading, capture) in joined {
+        let both = readings.get_mut(reading).zip(captures.get(capture));
+        let Some((reading, capture)) = both else { continue };
+        found.extend(capture.disagreement(reading).map(|one| (one, capture.at)));
+        if let Some(group) = &mut reading.value {
             group.rules.clone_from(&capture.rules);
         }
     }
@@ -329,28 +259,24 @@ fn join_entries(
     readings: &mut Vec<Reading<PrefixList>>,
     captures: BTreeMap<Option<Timestamp>, (Origin, Entries)>,
 ) {
-    let moments: Vec<_> = readings.iter().map(|reading| reading.at).collect();
     let (times, captures): (Vec<_>, Vec<_>) = captures.into_iter().unzip();
-    let mut capture_of: Vec<Option<usize>> = vec![None; readings.len()];
-    let mut alone = vec![true; captures.len()];
-    for (reading, capture) in pairs(&moments, &times, |_, _| false) {
-        if let (Some(of), Some(alone)) = (capture_of.get_mut(reading), alone.get_mut(capture)) {
-            (*of, *alone) = (Some(capture), false);
-        }
-    }
-    for (reading, capture) in readings.iter_mut().zip(capture_of) {
-        let at = reading.at;
-        let Some(list) = &mut reading.value else { continue };
-        // A second command lists them in one pull. Where versions are told they say whether its entries are these.
-        let other = || near(&times, at).first().copied().filter(|_| list.version.is_none());
-        if let Some((_, entries)) = capture.or_else(other).and_then(|capture| captures.get(capture)) {
+    // A second command lists them in one pull. Where versions are told they say whether its entries are these.
+    let other = |reading: &Reading<PrefixList>| {
+        let untold = reading.value.as_ref().is_some_and(|list| list.version.is_none());
+        near(&times, reading.at).first().copied().filter(|_| untold)
+    };
+    let Placed { joined, alone } = place(readings, &times, |_, _| false, other);
+    for (reading, capture) in joined {
+        let list = readings.get_mut(reading).and_then(|reading| reading.value.as_mut());
+        if let Some((list, (_, entries))) = list.zip(captures.get(capture)) {
             list.entries.clone_from(entries);
         }
     }
     let facts = readings.iter().find_map(|reading| reading.value.clone()).unwrap_or_default();
-    let own = times.into_iter().zip(captures).zip(alone).filter(|(_, alone)| *alone);
-    readings.extend(own.map(|((at, (origin, entries)), _)| {
-        joined_alone(at, origin, PrefixList { id: id.to_owned(), version: None, entries, ..facts.clone() })
+    readings.extend(alone.into_iter().filter_map(|place| {
+        let (at, (origin, entries)) = times.get(place).zip(captures.get(place))?;
+        let list = PrefixList { id: id.to_owned(), version: None, entries: entries.clone(), ..facts.clone() };
+        Some(joined_alone(*at, *origin, list))
     }));
 }
 

@@ -14,6 +14,7 @@ mod envelopes;
 mod filling;
 mod groups;
 mod join;
+mod join_balancers;
 mod json;
 mod names;
 mod node;
@@ -32,6 +33,8 @@ mod terraform_rules;
 mod terraform_values;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_balancers;
 #[cfg(test)]
 mod tests_captures;
 #[cfg(test)]
@@ -192,7 +195,7 @@ impl NetworkBuilder {
         let disagreements = self.join_rules(&sources);
         self.join_lists(&sources);
         self.join_stale();
-        self.join_targets();
+        self.join_targets(&sources);
         self.join_listeners(&sources);
         self.join_attachments();
         self.join_gateways();

@@ -32,7 +32,7 @@ impl NetworkBuilder {
 }
 
 /// A name as it may be shown: EC2 takes any character in a tag, and a terminal does what control characters say.
-pub(super) fn plain(name: String) -> String {
+fn plain(name: String) -> String {
     let is_plain = !name.chars().any(char::is_control);
     if is_plain {
         return name;
@@ -69,7 +69,7 @@ mod tests {
             all.extend_from_slice(files);
             let network = read(&all);
             let found = network.interfaces.get("eni-1", View { at: 1000, after: false }).unwrap();
-            network.interface_name(found.value, View { at: 1000, after: false }).map(str::to_owned)
+            network.interface_name(found.value).map(str::to_owned)
         };
         assert_eq!(of(None, &[]), None);
         assert_eq!(of(None, &[(1000, instance.clone())]).as_deref(), Some("web-1"));
@@ -79,6 +79,10 @@ mod tests {
         assert_eq!(of(Some("web-1"), &renamed).as_deref(), Some("db-1"));
         let network = read(&[(1000, interface("eni-1", Some("a"))), (2000, interface("eni-1", Some("b")))]);
         assert_eq!(network.interfaces.timeline("eni-1").unwrap().versions().len(), 1);
+        let instance = |name: &str| json!({"Reservations": [{"Instances": [{"InstanceId": "i-1", "Tags": [{"Key": "Name", "Value": name}]}]}]});
+        let network = read(&[(1000, instance("a")), (2000, instance("b"))]);
+        assert_eq!(network.instances.timeline("i-1").unwrap().versions().len(), 1);
+        assert_eq!(network.name_of("i-1"), Some("b"));
     }
 
     #[test]

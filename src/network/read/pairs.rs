@@ -4,6 +4,7 @@
 //! apart, in either order; and two pulls may be minutes apart. So a capture of pieces goes with one moment of the object.
 
 use super::coverage::{SAME_CAPTURE, same_capture};
+use super::reading::Reading;
 use crate::network::history::Timestamp;
 use std::collections::BTreeMap;
 
@@ -58,6 +59,49 @@ pub(super) fn pairs(
         }
     }
     found
+}
+
+/// Where the captures of pieces of one object go.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Placed {
+    /// A reading and the capture whose pieces it takes, by their places.
+    pub(super) joined: Vec<(usize, usize)>,
+    /// Captures in whose pull the object itself was not asked for: each is a reading of its own.
+    pub(super) alone: Vec<usize>,
+}
+
+/// Finds for each capture the readings that it goes with ([`pairs`]); a reading that is left takes the pieces of the capture that
+/// `spare` names, if any, which is not moved by that. Readings that say that the object was deleted take none.
+pub(super) fn place<T>(
+    readings: &[Reading<T>],
+    captures: &[Moment],
+    differ: impl Fn(&Reading<T>, usize) -> bool,
+    spare: impl Fn(&Reading<T>) -> Option<usize>,
+) -> Placed {
+    let with_value: Vec<(usize, &Reading<T>)> =
+        readings.iter().enumerate().filter(|(_, reading)| reading.value.is_some()).collect();
+    let moments: Vec<Moment> = with_value.iter().map(|(_, reading)| reading.at).collect();
+    let differs =
+        |at: usize, capture| with_value.get(at).is_some_and(|(_, reading)| differ(reading, capture));
+    let mut found = Placed::default();
+    let mut taken = vec![false; captures.len()];
+    let mut joined = vec![false; with_value.len()];
+    for (at, capture) in pairs(&moments, captures, differs) {
+        taken.get_mut(capture).into_iter().chain(joined.get_mut(at)).for_each(|one| *one = true);
+        found.joined.extend(with_value.get(at).map(|(place, _)| (*place, capture)));
+    }
+    for ((place, reading), _) in with_value.iter().zip(joined).filter(|(_, joined)| !joined) {
+        found.joined.extend(spare(reading).map(|capture| (*place, capture)));
+    }
+    found.alone = (0..captures.len()).filter(|capture| taken.get(*capture) == Some(&false)).collect();
+    found
+}
+
+/// The nearest of moments, one without a time last; of two as near the earlier.
+pub(super) fn nearest(moments: impl Iterator<Item = Moment>, at: Moment) -> Option<usize> {
+    let places =
+        moments.enumerate().min_by_key(|(_, moment)| (moment.is_none(), apart(*moment, at), *moment));
+    places.map(|(place, _)| place)
 }
 
 #[cfg(test)]

@@ -44,6 +44,10 @@ impl NetworkBuilder {
                     group_ids: self.members(values, "security_groups", &id, context).0,
                     subnet_ids: self.members(values, "subnets", &id, context).0,
                     listener_ports: None,
+                    enforces_on_private_link: balancers::is_on(
+                        values,
+                        "enforce_security_group_inbound_rules_on_private_link_traffic",
+                    ),
                 };
                 if kind == "classic" {
                     let instances = self.members(values, "instances", &id, context).0;

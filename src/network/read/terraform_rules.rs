@@ -12,7 +12,7 @@ use super::terraform_parts::Addition;
 use super::terraform_plan::{Gone, is_unknown};
 use super::terraform_references::after_apply;
 use super::terraform_values::{Parent, reference};
-use super::{Context, NetworkBuilder, Piece, entries, names, record};
+use super::{Context, NetworkBuilder, Piece, entries, record};
 use crate::network::model::*;
 use hashbrown::HashMap;
 
@@ -310,7 +310,6 @@ impl NetworkBuilder {
             "aws_instance" => {
                 let instance = Instance {
                     id: id.clone(),
-                    name: values.get("tags").and_then(|tags| tags.text("Name")).map(names::plain),
                     instance_type: values.text("instance_type"),
                     vpc_id: None,
                     subnet_id: values.text("subnet_id"),

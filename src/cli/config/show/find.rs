@@ -41,7 +41,6 @@ fn named(network: &Network, name: &str, view: View) -> Vec<String> {
     let mut ids: Vec<String> = network.named(name).into_iter().map(str::to_owned).collect();
     ids.extend(of(&network.groups, view, |one| is(&one.name), |one| &one.id));
     ids.extend(of(&network.prefix_lists, view, |one| is(&one.name), |one| &one.id));
-    ids.extend(of(&network.instances, view, |one| is(&one.name), |one| &one.id));
     ids.extend(of(
         &network.load_balancers,
         view,

@@ -47,7 +47,7 @@ fn interface(network: &Network, id: &str, view: View) -> Option<Lines> {
     let found = network.interfaces.get(id, view)?;
     let interface = found.value;
     let mut lines = start("network interface", id, &found);
-    opt(&mut lines, "name", network.interface_name(interface, view));
+    opt(&mut lines, "name", network.interface_name(interface));
     opt(&mut lines, "account", interface.owner_id.as_deref());
     opt(&mut lines, "vpc", interface.vpc_id.as_deref());
     opt(&mut lines, "subnet", interface.subnet_id.as_deref());
@@ -197,7 +197,7 @@ fn instance(network: &Network, id: &str, view: View) -> Option<Lines> {
         Some(found) => {
             let instance = found.value;
             let mut lines = start("instance", id, &found);
-            opt(&mut lines, "name", instance.name.as_deref().or_else(|| network.name_of(id)));
+            opt(&mut lines, "name", network.name_of(id));
             opt(&mut lines, "type", instance.instance_type.as_deref());
             let platform = instance.is_windows.map(|windows| if windows { "Windows" } else { "not Windows" });
             opt(&mut lines, "platform", platform);
@@ -317,6 +317,9 @@ fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "listeners", balancer.listener_ports.as_deref().map(joined).unwrap_or_default());
     add(&mut lines, "security groups", joined(&balancer.group_ids));
     add(&mut lines, "subnets", joined(&balancer.subnet_ids));
+    if balancer.enforces_on_private_link == Some(false) {
+        add(&mut lines, "inbound rules", "not enforced on PrivateLink traffic");
+    }
     Some(lines)
 }
 
