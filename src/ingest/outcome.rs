@@ -156,6 +156,7 @@ impl FileOutcome {
             quarantined: self.tally.refused.len() as u64,
             short: self.short(),
             log_format: self.log_format.clone(),
+            fields: self.tally.fields.get().cloned(),
             min_time: self.tally.least,
             max_time: self.tally.most,
             raw_bytes: self.report.bytes,

@@ -9,6 +9,7 @@ use super::rows::{DAY, Days, Group, Rows};
 use crate::format::{ColumnType, LogKind};
 use crate::parse::cells::{Cells, Extra, Refusal, Wanted};
 use crate::parse::columns::refusal_reason;
+use crate::parse::flow::FieldList;
 use crate::parse::keyed::BadCell;
 use crate::parse::values;
 use crate::source::decode::{Batch, DecodeError, Decoder};
@@ -66,6 +67,8 @@ pub struct Tally {
     pub refused: Vec<Refused>,
     /// Of these, lines with fewer fields than their header.
     pub short_refused: u64,
+    /// The fields of the rows.
+    pub fields: FieldList,
 }
 
 /// A file's rows of one kind.
@@ -191,6 +194,7 @@ impl<'a> Worker<'a> {
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error.into()),
                 Ok(Some(batch)) => {
+                    cells.field_lists.iter().for_each(|list| tally.fields.add(list));
                     tally.refuse(&batch, refusals.drain(..));
                     if let Err(error) = self.push(&batch, &mut cells, source, tally) {
                         break Err(error.into());
@@ -364,6 +368,7 @@ impl Tally {
         self.most = [self.most, other.most].into_iter().flatten().max();
         other.kinds.iter().for_each(|share| self.add(share));
         self.short_refused += other.short_refused;
+        self.fields.merge(&other.fields);
         self.refused.extend(other.refused);
         self.refused.sort_by_key(|refused| refused.line);
     }

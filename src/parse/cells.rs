@@ -1,5 +1,7 @@
 //! Cells: where in a block the text of each wanted column of each row lies.
 
+use std::sync::Arc;
+
 use super::keyed::escape_invalid;
 
 /// A piece of a block. Empty means "no value": `-`, a missing trailing field, or an empty one.
@@ -146,6 +148,9 @@ pub struct Cells {
     pub extra: Vec<Extra>,
     /// The lines of rows that had fewer fields than their header, in order.
     pub short: Vec<u64>,
+    /// The field lists by which rows were cut, of flow logs: names separated by spaces. Of a row with fewer fields than its header
+    /// those that it has.
+    pub field_lists: Vec<Arc<str>>,
 }
 
 impl Cells {
@@ -157,6 +162,17 @@ impl Cells {
         self.whole.clear();
         self.extra.clear();
         self.short.clear();
+        self.field_lists.clear();
+    }
+
+    /// Notes that some row has the fields of this list.
+    #[inline]
+    pub fn note_fields(&mut self, list: &Arc<str>) {
+        if !self.field_lists.last().is_some_and(|last| Arc::ptr_eq(last, list))
+            && !self.field_lists.contains(list)
+        {
+            self.field_lists.push(Arc::clone(list));
+        }
     }
 
     /// The number of rows.

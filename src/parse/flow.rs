@@ -3,8 +3,9 @@
 //! Fields are bound by the header's names, never by position or by the value of `version` (a flow log's version says
 //! only which names it may use). A header may come again, and differ, later in the same stream.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+mod layout;
+
+use std::sync::Arc;
 
 use super::cells::{Cells, Extra, ExtraField, Refusal, Span, Wanted};
 use super::columns::refusal_reason;
@@ -12,81 +13,18 @@ use super::look::{is_value, looks_like, typed_fields};
 use super::progress::Progress;
 use super::scan::Separators;
 use super::values::is_event_time;
-use crate::format::{LogKind, flow, tgw};
+pub use layout::{FieldList, Layout, is_field_name};
 
 /// How many bytes are searched for separators at a time: small enough that the positions stay in the cache.
 const STRETCH: usize = 64 * 1024;
-
-/// The order of fields in a flow log's lines.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// VPC or Transit Gateway.
-    pub kind: LogKind,
-    /// The header's names, as written.
-    pub names: Vec<String>,
-    /// For each field of a line: the column, or `None` for an unknown name.
-    pub columns: Vec<Option<usize>>,
-}
-
-impl Layout {
-    /// Binds field names (hyphens or underscores) to columns.
-    ///
-    /// The kind is Transit Gateway if any name is one of its own. A name that comes twice is bound the first time.
-    pub fn bind(names: &[impl AsRef<str>]) -> Layout {
-        let names: Vec<String> = names.iter().map(|name| name.as_ref().to_owned()).collect();
-        let kind = if names.iter().any(|name| is_transit_gateway_name(name)) {
-            LogKind::TransitGateway
-        } else {
-            LogKind::Flow
-        };
-        let mut columns: Vec<Option<usize>> = Vec::with_capacity(names.len());
-        for name in &names {
-            let column = kind.column_index(&name.replace('-', "_"));
-            columns.push(column.filter(|_| !columns.contains(&column)));
-        }
-        Layout { kind, names, columns }
-    }
-
-    /// The default format of VPC flow logs: the first fourteen fields.
-    pub fn flow_default() -> Layout {
-        Layout::bind(&flow::COLUMNS.iter().take(14).map(|column| column.log_name).collect::<Vec<_>>())
-    }
-
-    /// The default format of Transit Gateway flow logs: all thirty-six fields.
-    pub fn transit_gateway_default() -> Layout {
-        Layout::bind(&tgw::COLUMNS.iter().map(|column| column.log_name).collect::<Vec<_>>())
-    }
-
-    /// The columns that this layout carries, in table order.
-    pub fn carried(&self) -> Vec<usize> {
-        let mut columns: Vec<usize> = self.columns.iter().flatten().copied().collect();
-        columns.sort_unstable();
-        columns
-    }
-}
-
-fn is_transit_gateway_name(name: &str) -> bool {
-    name.starts_with("tgw-")
-        || name.starts_with("tgw_")
-        || name.starts_with("packets-lost-")
-        || name == "resource-type"
-}
-
-/// Every field name that a header of either kind may hold.
-static NAMES: LazyLock<HashMap<&'static [u8], ()>> = LazyLock::new(|| {
-    flow::COLUMNS.iter().chain(tgw::COLUMNS).map(|column| (column.log_name.as_bytes(), ())).collect()
-});
-
-/// Whether this is the name of a flow log field, as a header writes it.
-pub fn is_field_name(token: &[u8]) -> bool {
-    NAMES.contains_key(token)
-}
 
 /// Cuts blocks of flow log lines into cells.
 #[derive(Debug)]
 pub struct FlowCutter {
     wanted: Wanted,
     layout: Layout,
+    /// The layout's names, as [`Cells`] tell them.
+    field_list: Arc<str>,
     /// For each slot of the cells: the field of the line, if the layout carries it.
     fields: Vec<Option<usize>>,
     /// Fields with unknown names, where these are wanted.
@@ -127,6 +65,7 @@ impl FlowCutter {
         };
         FlowCutter {
             typed: typed_fields(&layout, &wanted),
+            field_list: layout.names.join(" ").into(),
             wanted,
             layout,
             fields,
@@ -268,6 +207,7 @@ impl FlowCutter {
         let count = self.layout.columns.len();
         let first_row = cells.rows();
         let rows = at.len() / count;
+        cells.note_fields(&self.field_list);
         cells.lines.extend((0..rows as u64).map(|row| first_line + row));
         let mut start = start as u32;
         cells.whole.extend(at.chunks_exact(count).map(|row| {
@@ -383,6 +323,10 @@ impl FlowCutter {
         cells.push_row(number, Span::new(line.start, line.end));
         if tokens.len() < count {
             cells.short.push(number);
+            let there = chosen.layout.names.get(..tokens.len()).unwrap_or_default();
+            cells.note_fields(&there.join(" ").into());
+        } else {
+            cells.note_fields(&chosen.field_list);
         }
         for (column, field) in cells.spans.iter_mut().zip(&chosen.fields) {
             if let (Some(cell), Some(token)) = (column.last_mut(), field.and_then(|field| tokens.get(field)))

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::format::LogKind;
 
 /// Cuts a whole text in batches of `max_rows`; gives each row's cells, the refusals, and the counts.
 fn cut(text: &[u8], layout: Layout, max_rows: usize) -> (Vec<Vec<Option<String>>>, Vec<Refusal>, Progress) {
@@ -189,6 +190,33 @@ fn lines_without_a_header_are_read_by_the_format_that_fits() {
     assert_eq!(column("interface_id"), ["eni-1", "eni-2", "eni-3"]);
     assert_eq!(column("srcaddr"), ["10.0.0.1", "10.0.0.3", "10.0.0.5"]);
     assert_eq!(column("action"), ["ACCEPT", "REJECT", "ACCEPT"]);
+    let default = Layout::flow_default().names.join(" ");
+    let lists: Vec<&str> = cells.field_lists.iter().map(AsRef::as_ref).collect();
+    assert_eq!(
+        lists,
+        ["interface-id srcaddr dstaddr action", "srcaddr dstaddr action interface-id", &default]
+    );
+}
+
+#[test]
+fn a_row_has_the_fields_that_its_line_holds_and_a_file_those_of_all_its_rows() {
+    let layout = Layout::bind(&["srcaddr", "dstaddr", "action", "x-unknown"]);
+    let wanted = Wanted::all(layout.kind.columns().len());
+    let lists = |text: &[u8]| {
+        let mut cutter = FlowCutter::new(layout.clone(), wanted.clone());
+        let mut cells = Cells::default();
+        cells.reset(&wanted);
+        cutter.cut_block(text, 2, 0, 100, &mut cells, &mut Vec::new());
+        let mut file = FieldList::default();
+        cells.field_lists.iter().for_each(|list| file.add(list));
+        (cells.field_lists.iter().map(|list| list.to_string()).collect::<Vec<_>>(), file.get().cloned())
+    };
+    let whole = "srcaddr dstaddr action x-unknown";
+    let rows = b"10.0.0.1 10.0.0.2 ACCEPT 1\n10.0.0.1 10.0.0.2 ACCEPT 1\n";
+    assert_eq!(lists(rows), (vec![whole.to_owned()], Some(whole.into())));
+    let short = b"10.0.0.1 10.0.0.2 ACCEPT 1\n10.0.0.1 10.0.0.2 ACCEPT\n";
+    assert_eq!(lists(short), (vec![whole.to_owned(), "srcaddr dstaddr action".to_owned()], None));
+    assert_eq!(lists(b""), (vec![], None));
 }
 
 #[test]

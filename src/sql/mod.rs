@@ -11,6 +11,7 @@ mod copy;
 pub mod dialect;
 mod distinct;
 pub mod errors;
+pub mod formats;
 pub mod functions;
 pub mod guard;
 mod kept;

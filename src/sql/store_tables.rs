@@ -13,6 +13,7 @@ use object_store::path::Path;
 use serde_json::{Map, Value};
 
 use super::catalog::TableSource;
+use super::formats::{Formats, KnowsFormats};
 use super::stored::{Range, StoredFile, StoredTable};
 use crate::format::LogKind;
 use crate::store::{self, DataFile, Store};
@@ -57,7 +58,35 @@ impl TableSource for StoreTables {
         let files = files.iter().map(|file| stored_file(file, &schema)).collect::<Result<Vec<_>>>()?;
         let time_column = LogKind::from_table(name).map(LogKind::time_column);
         let table = StoredTable::new(&schema, ObjectStoreUrl::local_filesystem(), files, time_column);
-        Ok(Some(Arc::new(table)))
+        Ok(Some(Arc::new(match LogKind::from_table(name) {
+            Some(kind) => table.with_formats(Arc::new(LedgerFormats { store: self.store.clone(), kind })),
+            None => table,
+        })))
+    }
+}
+
+/// The fields of files as the ledger keeps them.
+struct LedgerFormats {
+    store: Store,
+    kind: LogKind,
+}
+
+impl std::fmt::Debug for LedgerFormats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LedgerFormats").field("root", &self.store.root()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl KnowsFormats for LedgerFormats {
+    async fn formats(&self) -> Result<Formats> {
+        let (store, mut formats) = (self.store.clone(), Formats::of(self.kind));
+        let read =
+            move || store.each_field_list(&mut |path, fields| formats.add(path, fields)).map(|()| formats);
+        tokio::task::spawn_blocking(read)
+            .await
+            .map_err(|error| DataFusionError::External(Box::new(error)))?
+            .map_err(|error| DataFusionError::External(Box::new(error)))
     }
 }
 

@@ -249,6 +249,13 @@ impl Store {
         Ok(ledger)
     }
 
+    /// Tells of every file of which it is known that all its rows have the same fields which these are: its path, and their names
+    /// separated by spaces. Less is read for it than for the whole ledger.
+    pub fn each_field_list(&self, each: &mut dyn FnMut(&str, &str)) -> Result<(), StoreError> {
+        let files = self.snapshot(LEDGER_TABLE)?.map_or_else(Vec::new, |snapshot| snapshot.files);
+        files.iter().try_for_each(|file| ledger::each_field_list(&file.path, each))
+    }
+
     /// Starts a batch. Nothing of it is there before its [`commit`](Batch::commit), and all of it after.
     pub fn begin(&self, lock: &StoreLock) -> Result<Batch, StoreError> {
         self.check(lock)?;

@@ -1,18 +1,20 @@
 //! The files of a session over raw logs, and what has been learned about them so far.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::format::LogKind;
+use crate::parse::flow::FieldList;
 use crate::parse::{Cells, Refusal};
 use crate::source::decode::{DecodeError, DecodeOptions, Decoder, Opening, Skip};
 use crate::source::{
     ContentKind, ContentReader, Identity, KeyKind, Limits, Located, ReadError, Recognition, Scratch,
     absolute_name, is_fuller, recognise,
 };
+use crate::sql::formats::Formats;
 use crate::sql::lacking::Lacking;
 use crate::store::may_be_copies;
 
@@ -210,6 +212,8 @@ pub struct RawInput {
     stdin: OnceLock<Result<Vec<u8>, String>>,
     carried: Mutex<BTreeSet<(LogKind, usize)>>,
     read: Mutex<ByFormat>,
+    /// The fields of the rows that have been read, by file and kind.
+    fields: Mutex<BTreeMap<(LogKind, usize), FieldList>>,
     workspaces: Mutex<Vec<Workspace>>,
 }
 
@@ -234,6 +238,7 @@ impl RawInput {
             stdin: OnceLock::new(),
             carried: Mutex::default(),
             read: Mutex::default(),
+            fields: Mutex::default(),
             workspaces: Mutex::default(),
         }
     }
@@ -264,6 +269,24 @@ impl RawInput {
         if columns.iter().any(|column| !carried.contains(&(kind, *column))) {
             carried.extend(columns.iter().map(|column| (kind, *column)));
         }
+    }
+
+    /// Remembers the fields that rows of the file of this number have.
+    pub fn note_fields(&self, number: usize, kind: LogKind, fields: &FieldList) {
+        let mut known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry((kind, number)).or_default().merge(fields);
+    }
+
+    /// What is known of the fields of files of a kind, by the rows that have been read.
+    pub fn formats(&self, kind: LogKind) -> Formats {
+        let known = self.fields.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut formats = Formats::of(kind);
+        for ((_, number), fields) in known.range((kind, 0)..=(kind, usize::MAX)) {
+            if let Some((file, fields)) = self.files.get(*number).zip(fields.get()) {
+                formats.add(&file.path, fields);
+            }
+        }
+        formats
     }
 
     /// The columns of a kind that some file which has been read carries; empty before the first was read.

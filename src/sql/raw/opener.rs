@@ -23,6 +23,7 @@ use super::needle::needle;
 use super::quarantine::{KEPT, RefusedLine};
 use super::rows::{Columns, Source};
 use crate::format::LogKind;
+use crate::parse::flow::FieldList;
 use crate::parse::{Cells, Refusal, Wanted};
 use crate::source::decode::{Decoder, FileReport, Opening};
 use crate::source::{Scratch, SharedText};
@@ -246,6 +247,7 @@ async fn read_lines(
     let mut noted: Option<Vec<usize>> = None;
     // The first line of a row with fewer fields than its header.
     let mut short: Option<u64> = None;
+    let mut fields = FieldList::default();
     let mut ended = false;
     // The line at which others last had the thread.
     let mut turn = 0;
@@ -286,6 +288,7 @@ async fn read_lines(
             continue;
         }
         short = short.or(cells.short.first().copied());
+        cells.field_lists.iter().for_each(|list| fields.add(list));
         let names = batch.layout.map(|layout| layout.names.as_slice()).unwrap_or_default();
         let source = Source { block: batch.block, cells, names };
         let converted = rows.convert(&source, refused);
@@ -312,6 +315,7 @@ async fn read_lines(
             }
         }
     }
+    work.input.note_fields(number, kind, &fields);
     counters.count(&decoder.report(), &mut reported);
     counters.lines_refused.add(refused_lines as usize);
     let of_all = long.map_or(refused_lines, |long| long.refuse(refused_lines));

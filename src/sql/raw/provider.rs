@@ -1,5 +1,6 @@
 //! The tables over raw files: which files a query has to open at all.
 
+use std::any::Any;
 use std::collections::{BTreeSet, HashSet};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -29,6 +30,7 @@ use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
+use crate::sql::formats::{Formats, KnowsFormats};
 use crate::sql::lacking::Lacking;
 use crate::sql::{memory, schema};
 use crate::store;
@@ -146,6 +148,19 @@ struct RawTable {
     input: Arc<RawInput>,
     kind: LogKind,
     table_schema: TableSchema,
+}
+
+#[async_trait]
+impl KnowsFormats for RawTable {
+    async fn formats(&self) -> Result<Formats> {
+        Ok(self.input.formats(self.kind))
+    }
+}
+
+/// What knows the fields of the files of a table over raw files.
+pub fn knows_formats(table: &dyn Any) -> Option<Arc<dyn KnowsFormats>> {
+    let RawTable { input, kind, table_schema } = table.downcast_ref()?;
+    Some(Arc::new(RawTable { input: Arc::clone(input), kind: *kind, table_schema: table_schema.clone() }))
 }
 
 impl RawTable {

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::ledger::{from_batch, to_batch};
+use crate::store::ledger::{each_field_list, from_batch, to_batch};
 
 /// The naive twin: a list searched from the front.
 #[derive(Default)]
@@ -37,6 +37,7 @@ fn some_entry() -> impl Strategy<Value = LedgerEntry> {
             min_time: hash.map(|_| -5),
             kind: stored.then_some(LogKind::Alb),
             log_format: stored.then(|| "srcaddr dstaddr".to_string()),
+            fields: stored.then(|| "dstaddr srcaddr".into()),
             ..LedgerEntry::default()
         },
     )
@@ -74,6 +75,33 @@ proptest! {
         let batch = to_batch(ledger.iter(), Path::new("x")).unwrap();
         prop_assert_eq!(from_batch(&batch, Path::new("x")).unwrap(), naive.0);
     }
+}
+
+#[test]
+fn the_fields_of_files_are_told_where_they_are_known_and_by_ledgers_that_have_them() {
+    let entries = [
+        LedgerEntry { fields: Some("srcaddr dstaddr".into()), ..entry("/in/a.log", 1) },
+        LedgerEntry { fields: None, ..entry("/in/b.log", 2) },
+    ];
+    let batch = to_batch(entries.iter(), Path::new("x")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let told = |batch: &RecordBatch| {
+        let path = folder.path().join("ledger.parquet");
+        let file = fs::File::create(&path).unwrap();
+        let mut writer = parquet::arrow::ArrowWriter::try_new(file, batch.schema(), None).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        let mut found = Vec::new();
+        each_field_list(&path, &mut |path, fields| found.push(format!("{path}: {fields}"))).unwrap();
+        found
+    };
+    assert_eq!(told(&batch), ["/in/a.log: srcaddr dstaddr"]);
+    // As it was written before.
+    let kept: Vec<usize> = (0..batch.num_columns() - 1).collect();
+    let before = batch.project(&kept).unwrap();
+    assert!(before.column_by_name("fields").is_none());
+    assert_eq!(told(&before), [] as [String; 0]);
+    assert_eq!(from_batch(&before, Path::new("x")).unwrap()[0].fields, None);
 }
 
 #[test]
