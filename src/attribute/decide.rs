@@ -24,6 +24,9 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     if let Some(attribution) = by_the_record_alone(record) {
         return attribution;
     }
+    if record.unshown.protocol {
+        return without_protocol(record);
+    }
     if !record.has_time {
         // It belongs to no version of the configuration, and no other record is before or after it.
         return without::decide(record, &Evidence::default());
@@ -51,7 +54,20 @@ pub fn decide_by(
     rules: Option<&Arc<InterfaceRules>>,
     evidence: &Evidence,
 ) -> Attribution {
-    by_the_record_alone(record).unwrap_or_else(|| by_rules(record, engine, rules, evidence))
+    match by_the_record_alone(record) {
+        Some(attribution) => attribution,
+        None if record.unshown.protocol => without_protocol(record),
+        None => by_rules(record, engine, rules, evidence),
+    }
+}
+
+/// Neither layer can be asked, and no other record is known to be of the same flow.
+fn without_protocol(record: &Record<'_>) -> Attribution {
+    let found = Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]);
+    match record.direction {
+        Some(direction) => Attribution { direction: Some(direction), ..found },
+        None => found.because(ReasonCode::DirectionUnknown),
+    }
 }
 
 /// Under the one version of the configuration that is in force around the record.

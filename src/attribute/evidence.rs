@@ -154,9 +154,13 @@ impl<'e> Facts<'e> {
         self.timeouts.udp_stream
     }
 
+    /// The earliest time that is not surely further back than T.
+    fn earliest(&self) -> Timestamp {
+        self.record.0.saturating_sub(self.window()).saturating_sub(SLACK)
+    }
+
     fn in_window(&self, seen: &Seen) -> bool {
-        let (start, end, ..) = self.record;
-        seen.end >= start.saturating_sub(self.window()) && seen.start <= end.saturating_add(SLACK)
+        seen.end >= self.earliest() && seen.start <= self.record.1.saturating_add(SLACK)
     }
 
     /// `MIRROR`.
@@ -172,7 +176,7 @@ impl<'e> Facts<'e> {
 
     /// `OWN_ACCEPT`. The nearest may be one that comes too late to count, and hide an earlier one.
     pub fn own_accept(&self) -> bool {
-        let earliest = self.record.0.saturating_sub(self.window());
+        let earliest = self.earliest();
         let before =
             self.evidence.own_accept_before && self.evidence.last_accept.is_some_and(|last| last >= earliest);
         self.evidence.own_accept.is_some_and(|seen| before || self.in_window(&seen))
@@ -213,13 +217,18 @@ impl<'e> Facts<'e> {
             return Idle::No;
         }
         let Some(gap) = self.idle_gap() else { return Idle::No };
-        if gap > self.timeouts.tcp_most {
+        if gap.saturating_sub(SLACK) > self.timeouts.tcp_most {
             Idle::Yes
         } else if gap > self.timeouts.tcp_least {
             Idle::Possible
         } else {
             Idle::No
         }
+    }
+
+    /// Whether more than the longest timeout that may apply lies between the flow's last ACCEPT and the record, the slack aside.
+    pub fn exceeds_timeout(&self) -> bool {
+        self.idle_gap().is_some_and(|gap| gap > self.timeouts.tcp_most)
     }
 
     /// Whether the longest timeout that may apply has surely passed without an ACCEPT.

@@ -100,7 +100,7 @@ pub fn explain(
         && attribution.rules.is_none()
     {
         let list = direction.rule_word();
-        sentences.push(match record.ports_known() {
+        sentences.push(match record.dst_port_known() {
             true => format!(
                 "look at the {list} list of its subnet, which has to allow port {}, of the ephemeral ports 1024-65535",
                 record.dst_port
@@ -177,11 +177,14 @@ fn contradicted(attribution: &Attribution, evidence: &Evidence) -> Option<&'stat
 
 /// The service is at the port that was asked: an answer comes from it, and goes to a client's port, whatever is called by that.
 fn subject(record: &Record<'_>, direction: Direction, interface: &str, answers: bool) -> String {
-    let protocol = protocol_name(record.protocol)
-        .map_or_else(|| format!("protocol {}", record.protocol), str::to_string);
-    let side = |addr: Option<IpAddr>, port: u16| {
+    let protocol = match protocol_name(record.protocol) {
+        _ if record.unshown.protocol => "traffic".to_owned(),
+        Some(name) => name.to_owned(),
+        None => format!("protocol {}", record.protocol),
+    };
+    let side = |addr: Option<IpAddr>, port: Option<u16>| {
         let addr = addr.map_or_else(|| "-".to_string(), |addr| addr.to_string());
-        if record.ports_known() { format!("{addr} port {port}") } else { addr }
+        port.map_or_else(|| addr.clone(), |port| format!("{addr} port {port}"))
     };
     let flags = match record.tcp_flags {
         Some(flags) if record.protocol == TCP && flags != 0 => {
@@ -195,9 +198,9 @@ fn subject(record: &Record<'_>, direction: Direction, interface: &str, answers: 
     };
     format!(
         "{direction} {protocol}{flags} {}{} to {}{} at {interface}",
-        side(record.packet_src.or(record.src), record.src_port),
+        side(record.packet_src.or(record.src), record.src_port_known().then_some(record.src_port)),
         service(record.src_port, answers),
-        side(record.packet_dst.or(record.dst), record.dst_port),
+        side(record.packet_dst.or(record.dst), record.dst_port_known().then_some(record.dst_port)),
         service(record.dst_port, !answers)
     )
 }
@@ -254,6 +257,7 @@ fn plain(attribution: &Attribution, record: &Record<'_>) -> &'static str {
         (Verdict::Undetermined, Some(ReasonCode::DirectionUnknown)) => {
             "which way the packets went is not known"
         }
+        (Verdict::Undetermined, _) if record.unshown.protocol => "the record does not show its protocol",
         (Verdict::Undetermined, _) if record.is_efa => "EFA traffic is not filtered as IP is",
         (Verdict::Undetermined, _) => "the evidence does not suffice",
         (Verdict::NotApplicable, _) if record.log_status_ok => "not rejected",
@@ -361,6 +365,7 @@ fn rule_sentences(
     if let Some(service) = rules.unfiltered(&packet.remote) {
         sentences.push(format!("neither security groups nor network ACLs filter {service}"));
     }
+    sentences.extend(rules.private_link_text(packet).map(str::to_owned));
     if attribution.verdict == Verdict::ConfigMismatch
         && attribution.reason() == Some(ReasonCode::ConfigNotInForce)
     {

@@ -108,6 +108,13 @@ impl<'a> Zone<'a> {
     }
 }
 
+/// The ways that an ACCEPT of no known direction may have gone. It is kept as if it had gone either: one 5-tuple goes one way at an
+/// interface (spec 4.2), so that only the rejected records of its own flow find it. What it shows of others hangs on the direction.
+pub const EITHER_WAY: [Direction; 2] = [Direction::Ingress, Direction::Egress];
+
+/// Of what an ACCEPT is wanted for, its flow and nothing else.
+pub const FLOW_ALONE: [bool; 3] = [true, false, false];
+
 /// The bit of RST in `tcp-flags`.
 const RST: u16 = 4;
 
@@ -235,14 +242,13 @@ impl EvidenceIndex {
         if !record.log_status_ok {
             return;
         }
-        let Some(direction) = record.direction else { return };
-        if let (Some(subnet), Some(local)) = (subnet, record.shown(direction)) {
+        let local = record.direction.and_then(|direction| record.shown(direction));
+        if let (Some(subnet), Some(local)) = (subnet, local) {
             self.own_address(subnet, local);
         }
         if record.action != Action::Accept {
             return;
         }
-        self.accepts_are_logged();
         if self.wanted.is_empty() && !(self.flow_hashes.is_empty() && self.service_hashes.is_empty()) {
             let wanted = HashFilter::new(self.flow_hashes.len() + 2 * self.service_hashes.len());
             self.flow_hashes.iter().for_each(|hash| wanted.insert(*hash));
@@ -251,7 +257,19 @@ impl EvidenceIndex {
             }
             self.wanted = Arc::new(wanted);
         }
-        self.keep(record, id, direction, zone, steady);
+        if let Some(direction) = record.direction {
+            self.accepts_are_logged();
+            self.keep(record, id, direction, zone, steady);
+            return;
+        }
+        for direction in EITHER_WAY {
+            let [flow, ..] =
+                EvidenceIndex::wanted_hashes(&Record { direction: Some(direction), ..*record }, None);
+            if flow.is_some_and(|hash| self.wanted.may_contain(hash)) {
+                let interface = self.name(id);
+                self.keep_wanted(record, interface, direction, None, steady, FLOW_ALONE);
+            }
+        }
     }
 
     /// Some record of an interface began at this time.

@@ -33,6 +33,8 @@ mod regressions_evidence;
 #[cfg(test)]
 mod regressions_remedies;
 #[cfg(test)]
+mod regressions_state;
+#[cfg(test)]
 mod regressions_texts;
 #[cfg(test)]
 mod regressions_times;
@@ -51,9 +53,9 @@ pub use evidence::{Evidence, Idle, SameKey, Seen};
 pub use explain::{Explanation, explain, would_decide};
 pub use fix::Fix;
 pub(crate) use fix::{AddedEntries, exclusion_fix, exclusion_of, forwarding_fix, group_fix, list_fix};
-pub use index::{EvidenceIndex, Zone};
+pub use index::{EITHER_WAY, EvidenceIndex, FLOW_ALONE, Zone};
 pub(crate) use peer::{carried, group_of_peer};
-pub use record::{Action, Record, RejectReason, Role, role};
+pub use record::{Action, Record, RejectReason, Role, Unshown, role};
 pub(crate) use terraform::{GroupRule, quoted, resource, route_text, within};
 pub(crate) use tracking::is_untracked;
 pub use tracking::reach;

@@ -93,6 +93,26 @@ pub struct Record<'a> {
     /// The address that stands for the interface in evidence, where its own side may be shown by another of its addresses:
     /// see [`NetworkInterface::alias`](crate::network::NetworkInterface::alias).
     pub alias: Option<IpAddr>,
+    /// What it does not show of what verdicts hang on.
+    pub unshown: Unshown,
+}
+
+/// Fields that a record does not show. Those that are in the format of its log are `-` there; where that is not known, they are
+/// taken for fields that the format lacks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Unshown {
+    /// `protocol`: no rule can be asked.
+    pub protocol: bool,
+    /// `srcport`, whose field is 0 then. Fragments show 0 for both.
+    pub src_port: bool,
+    /// `dstport`, as well.
+    pub dst_port: bool,
+    /// One of the ports is not shown, and the format has both.
+    pub ports_are_in_format: bool,
+    /// `flow-direction` is not shown, and the format has it.
+    pub direction_is_in_format: bool,
+    /// `tcp-flags` are not shown, and the format has them.
+    pub flags_are_in_format: bool,
 }
 
 impl Record<'_> {
@@ -144,20 +164,34 @@ impl Record<'_> {
         packet.filter(|_| both).or(self.alias).or(leg).or(packet)
     }
 
-    /// Whether the ports are known: TCP or UDP, and not 0/0 as fragments may show (spec 4.7).
+    /// Whether both ports are known, by which a flow is told: TCP or UDP, and not 0/0 as fragments may show (spec 4.7).
     pub fn ports_known(&self) -> bool {
+        self.src_port_known() && self.dst_port_known()
+    }
+
+    /// Whether the destination port is known, the only one that filters look at (spec 8.2).
+    pub fn dst_port_known(&self) -> bool {
+        self.has_ports() && !self.unshown.dst_port
+    }
+
+    /// Whether the source port is known: the destination port of what goes the other way.
+    pub fn src_port_known(&self) -> bool {
+        self.has_ports() && !self.unshown.src_port
+    }
+
+    fn has_ports(&self) -> bool {
         matches!(self.protocol, TCP | UDP) && (self.src_port, self.dst_port) != (0, 0)
     }
 
     /// The packet as the filters of `direction` saw it.
     pub fn packet(&self, direction: Direction, remote: IpAddr) -> Packet {
-        let port = self.ports_known().then_some(self.dst_port);
+        let port = self.dst_port_known().then_some(self.dst_port);
         Packet { direction, remote, protocol: self.protocol, port, icmp: None }
     }
 
     /// The packet of the opposite direction: its destination port is this record's source port (spec 8.4).
     pub fn mirror_packet(&self, direction: Direction, remote: IpAddr) -> Packet {
-        let port = self.ports_known().then_some(self.src_port);
+        let port = self.src_port_known().then_some(self.src_port);
         Packet { direction: direction.opposite(), remote, protocol: self.protocol, port, icmp: None }
     }
 
@@ -168,7 +202,7 @@ impl Record<'_> {
 
     /// TCP and UDP keys say all that a network ACL looks at; ICMP types are not shown.
     pub fn key_is_whole(&self) -> bool {
-        self.ports_known()
+        self.dst_port_known()
     }
 }
 

@@ -1,7 +1,11 @@
 //! What logs show of a rejected record's flow, and what they leave open: each named for what was wrong once.
 
+use super::accept_contradicts;
 use super::regressions::SECONDARY;
-use super::tests::{Case, OPEN, judge, two, with, with_history, without};
+use super::tests::{Case, OPEN, judge, record, two, with, with_history, without};
+use crate::network::{LoadBalancer, Timeline};
+use crate::rules::Engine;
+use crate::rules::fixture::Fixture;
 
 #[test]
 fn a_flow_that_began_near_a_change_of_the_rules_may_have_been_untracked() {
@@ -68,6 +72,37 @@ fn records_without_ports_belong_to_no_flow() {
 }
 
 #[test]
+fn an_accept_without_a_direction_is_of_its_own_flow_and_of_no_other_key() {
+    // L7b: one 5-tuple goes one way at an interface, so the ACCEPT is the record's own, or its mirror, whatever it shows.
+    let flow = |direction: &str| {
+        format!(
+            "eni-x {direction} tcp 10.0.2.20:54248 198.51.100.7:8443 - ACCEPT 0..20
+             eni-x in tcp 198.51.100.7:8443 10.0.2.20:54248 - ACCEPT 2..22
+             > eni-x out tcp 10.0.2.20:54248 198.51.100.7:8443 - REJECT 40..45"
+        )
+    };
+    without(&flow("out"), "STALE_CONNECTION WEAK OUT_OF_STATE or=SECURITY_GROUP");
+    without(&flow("?"), "STALE_CONNECTION WEAK OUT_OF_STATE or=SECURITY_GROUP");
+    let answer = |direction: &str| {
+        format!(
+            "eni-x {direction} tcp 198.51.100.7:51000 10.0.2.20:443 - ACCEPT 700
+             > eni-x out tcp 10.0.2.20:443 198.51.100.7:51000 - REJECT 701"
+        )
+    };
+    without(&answer("in"), "NACL STRONG RESPONSE_OF_ACCEPTED_FLOW");
+    without(&answer("?"), "NACL STRONG RESPONSE_OF_ACCEPTED_FLOW");
+    // Another connection to the same service: SAME_KEY needs the direction.
+    let key = |direction: &str| {
+        format!(
+            "eni-x {direction} tcp 198.51.100.7:51000 10.0.2.20:443 16 ACCEPT 0
+             > eni-x in tcp 198.51.100.7:51001 10.0.2.20:443 16 REJECT 0"
+        )
+    };
+    without(&key("in"), "STALE_CONNECTION STRONG");
+    without(&key("?"), "STALE_CONNECTION WEAK or=NACL+SECURITY_GROUP");
+}
+
+#[test]
 fn one_of_the_packets_addresses_in_the_format_hides_no_mirror() {
     // 4.2: dstaddr shows the primary address, pkt-srcaddr of the answer the secondary, and nothing pkt-dstaddr of the request.
     let request = "eni-s in tcp 203.0.113.9:51000 10.0.1.10:443 - ACCEPT 0 pkt-src=203.0.113.9";
@@ -124,4 +159,65 @@ fn no_half_of_a_fix_is_given_for_a_syn_ack_that_nobody_asked_for() {
     );
     assert!(found.fixes.is_empty(), "{:?}", found.fixes);
     assert!(found.text.contains("one that nobody asked for none either"), "{}", found.text);
+}
+
+#[test]
+fn groups_that_are_not_asked_about_private_link_traffic_are_not_blamed_for_it() {
+    // 5.4: off. An address of no interface may be a client's behind an endpoint, whose packets the group's rules do not concern.
+    let network = |list: &str, enforces: Option<bool>| {
+        let mut network = Fixture::new(&format!(
+            "vpc vpc-1 10.0.0.0/16
+             subnet subnet-1 vpc-1 10.0.1.0/24
+             eni eni-lb subnet-1 10.0.1.10 groups=sg-lb type=network_load_balancer description=ELB net/front/0123456789abcdef
+             eni eni-c subnet-1 10.0.1.20 groups=sg-lb
+             nacl acl-1 vpc-1 subnet-1
+             {list}
+             acl-1 in 100 allow all 0.0.0.0/0
+             acl-1 out 100 allow all 0.0.0.0/0
+             sg-lb in tcp 443 0.0.0.0/0"
+        ))
+        .network();
+        let id =
+            "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/net/front/0123456789abcdef";
+        let balancer = LoadBalancer {
+            id: id.into(),
+            kind: "network".into(),
+            group_ids: vec!["sg-lb".into()],
+            enforces_on_private_link: enforces,
+            ..LoadBalancer::default()
+        };
+        network.load_balancers.put(id.into(), Timeline::always(balancer));
+        network.finish();
+        Some(network)
+    };
+    let judged = |list: &str, enforces, remote: &str, expected: &str| {
+        let log = format!("> eni-lb in tcp {remote}:40001 10.0.1.10:80 2 REJECT 0");
+        judge(&Case { network: network(list, enforces), log: &log, skipdata: None }, expected)
+    };
+    let deny = "acl-1 in 5 deny tcp 80 0.0.0.0/0";
+    let found = judged(deny, Some(false), "10.0.9.9", "NACL PROVEN blocks=NACL or=SECURITY_GROUP");
+    assert!(
+        found.text.contains("if it came through PrivateLink its groups were not asked"),
+        "{}",
+        found.text
+    );
+    assert_eq!(
+        found.would_decide.as_deref(),
+        Some("whether it came through PrivateLink, which flow logs do not show")
+    );
+    for enforces in [Some(true), None] {
+        judged(deny, enforces, "10.0.9.9", "NACL_AND_SECURITY_GROUP PROVEN or=-");
+    }
+    judged("", Some(false), "10.0.1.20", "SECURITY_GROUP PROVEN SG_NO_MATCHING_RULE");
+    judged(deny, Some(false), "198.51.100.7", "NACL_AND_SECURITY_GROUP PROVEN");
+    // Nothing else can have dropped it.
+    judged("", Some(false), "10.0.9.9", "SECURITY_GROUP WEAK BY_ELIMINATION");
+    // An ACCEPT of such traffic is none against the configuration (8.10).
+    let accept = record("eni-lb in tcp 10.0.9.9:40001 10.0.1.10:80 2 ACCEPT 0");
+    let contradicts = |enforces| {
+        let network = network("", enforces).unwrap();
+        let mut engine = Engine::new(&network);
+        accept_contradicts(&accept, &mut engine)
+    };
+    assert_eq!((contradicts(Some(true)), contradicts(Some(false))), (Some(true), Some(false)));
 }

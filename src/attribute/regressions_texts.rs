@@ -41,7 +41,9 @@ fn what_no_log_shows_is_not_missing_in_the_configuration() {
     let network = two("acl-2 in 100 allow tcp 443 0.0.0.0/0\nsg-b in tcp 443 0.0.0.0/0");
     let log = "> eni-b in tcp 198.51.100.7:0 10.0.2.20:0 - REJECT 0";
     let found = with(&network, log, "UNDETERMINED NONE !CONFIG_MISSING");
-    assert!(found.would_decide.unwrap().starts_with("the ports"));
+    assert!(found.would_decide.unwrap().starts_with("the ports, which fragments do not have"));
+    let found = with(&network, &format!("{log} ports=-"), "UNDETERMINED NONE !CONFIG_MISSING");
+    assert_eq!(found.would_decide.as_deref(), Some("srcport and dstport in the log format"));
 }
 
 #[test]

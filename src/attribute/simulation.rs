@@ -7,7 +7,7 @@ mod world;
 use self::packets::{Logged, Simulator, Truth};
 use self::world::{BEGIN, Changes, LAST, Shape, World, primary_of};
 use super::direction::{OwnAddresses, by_configuration};
-use super::record::{Action, Record, RejectReason};
+use super::record::{Action, Record, RejectReason, Unshown};
 use super::*;
 use crate::net::{TCP, UDP};
 use crate::network::View;
@@ -68,6 +68,7 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
         is_efa: false,
         has_time: true,
         alias: None,
+        unshown: Unshown::default(),
     }
 }
 

@@ -4,7 +4,7 @@
 //! A log line is `interface direction protocol source destination flags action start`, times in seconds with `-end` or a
 //! minute long; then `reason=BPA`, `type=nat_gateway`, `subnet=…`, `next=…`, `pkt-src=…`, `pkt-dst=…`, `bytes=-`.
 
-use super::record::{Action, Record, RejectReason};
+use super::record::{Action, Record, RejectReason, Unshown};
 use super::*;
 use crate::network::*;
 use crate::rules::fixture::Fixture;
@@ -47,7 +47,7 @@ pub(super) fn record(line: &str) -> Record<'_> {
         packet_dst: option("pkt-dst").map(|addr| addr.parse().unwrap()),
         src_port,
         dst_port,
-        protocol: crate::net::protocol_number(words[2]).unwrap(),
+        protocol: if words[2] == "-" { 255 } else { crate::net::protocol_number(words[2]).unwrap() },
         packets: Some(1),
         bytes: if option("bytes") == Some("-") { None } else { Some(60) },
         has_time: option("time") != Some("-"),
@@ -67,6 +67,12 @@ pub(super) fn record(line: &str) -> Record<'_> {
         next_hop_subnet_id: option("next"),
         is_efa: option("kind") == Some("EFA"),
         alias: None,
+        unshown: Unshown {
+            protocol: words[2] == "-",
+            src_port: matches!(option("ports"), Some("-" | "dst")),
+            dst_port: option("ports") == Some("-"),
+            ..Unshown::default()
+        },
     }
 }
 

@@ -96,8 +96,8 @@ pub struct Hashed {
     pub ends: [u64; 2],
     /// Those that the packets carried.
     pub packet_ends: [u64; 2],
-    /// Ports of source and destination; 0 for both where they are not known.
-    pub ports: (u16, u16),
+    /// Ports of source and destination, where it shows them.
+    pub ports: [Option<u16>; 2],
 }
 
 impl Hashed {
@@ -119,15 +119,18 @@ impl Hashed {
         };
         let far = first_of(leg, packet);
         let (from, to) = if direction.is_egress() { (own, far) } else { (far, own) };
-        let (has_ports, uses_ports) = (ports != (0, 0), matches!(protocol, TCP | UDP));
-        let flow = (own != 0 && far != 0 && (has_ports || !uses_ports))
-            .then(|| flow_hash(interface, protocol, (from, ports.0), (to, ports.1)));
+        // 0 for both is what fragments show.
+        let [src_port, dst_port] = ports.map(Option::unwrap_or_default);
+        let (has_ports, uses_ports) = ((src_port, dst_port) != (0, 0), matches!(protocol, TCP | UDP));
+        let told = !uses_ports || (has_ports && ports.iter().all(Option::is_some));
+        let flow = (own != 0 && far != 0 && told)
+            .then(|| flow_hash(interface, protocol, (from, src_port), (to, dst_port)));
         let remote = first_of(packet, leg);
-        if !uses_ports || !has_ports || remote == 0 {
+        if !uses_ports || !has_ports || ports[1].is_none() || remote == 0 {
             return [flow, None, None];
         }
-        let service = service_hash(interface, protocol, direction, remote, ports.1);
-        let in_zone = zone.map(|zone| zone_hash(zone, protocol, direction, remote, ports.1));
+        let service = service_hash(interface, protocol, direction, remote, dst_port);
+        let in_zone = zone.map(|zone| zone_hash(zone, protocol, direction, remote, dst_port));
         [flow, Some(service), in_zone]
     }
 }

@@ -18,7 +18,7 @@ use datafusion::arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, Tim
 use datafusion::common::Result;
 use hashbrown::HashMap;
 
-use crate::attribute::{Action, Record, RejectReason};
+use crate::attribute::{Action, Record, RejectReason, Unshown};
 use crate::rules::Direction;
 use crate::sql::coded::{coded_text, same_texts};
 use texts::TEXTS;
@@ -52,8 +52,26 @@ pub(in crate::sql) const EVIDENCE: &[&str] = &[
 pub(in crate::sql) const REJECT_ONLY: &[&str] =
     &["version", "type", "reject_reason", "interface_type", "next_hop_subnet_id"];
 
-/// The version in which `reject-reason` came (log-formats 1.1).
-pub(in crate::sql) const REASON_SINCE: i32 = 8;
+/// A field of which it counts whether the log has it where a record does not show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sql) enum Field {
+    RejectReason,
+    Direction,
+    Flags,
+    Ports,
+}
+
+impl Field {
+    /// The columns that it takes.
+    pub(in crate::sql) fn columns(self) -> &'static [&'static str] {
+        match self {
+            Field::RejectReason => &["reject_reason"],
+            Field::Direction => &["flow_direction"],
+            Field::Flags => &["tcp_flags"],
+            Field::Ports => &["srcport", "dstport"],
+        }
+    }
+}
 
 /// What is in the place of a key where there is no text: [`NONE`] as a signed number.
 const NO_KEY: i32 = -1;
@@ -302,11 +320,11 @@ impl Columns {
         number(&self.protocol, row).and_then(|number| u8::try_from(number).ok())
     }
 
-    /// One port without the other makes no key.
+    /// Ports of source and destination, where it shows them.
     #[inline]
-    pub(in crate::sql) fn ports(&self, row: usize) -> (u16, u16) {
+    pub(in crate::sql) fn ports(&self, row: usize) -> [Option<u16>; 2] {
         let port = |column| number(column, row).and_then(|number| u16::try_from(number).ok());
-        port(&self.src_port).zip(port(&self.dst_port)).unwrap_or((0, 0))
+        [port(&self.src_port), port(&self.dst_port)]
     }
 
     #[inline]
@@ -336,22 +354,35 @@ impl Columns {
         }
     }
 
-    /// The record of a row. `reason_in_format` says, where it names no reason, whether its log would have named one.
-    pub(in crate::sql) fn record(&self, row: usize, reason_in_format: impl Fn() -> bool) -> Record<'_> {
+    /// The record of a row. `in_format` says of fields that it does not show whether they are in the format of its log, where
+    /// that is known.
+    pub(in crate::sql) fn record(&self, row: usize, in_format: impl Fn(Field) -> Option<bool>) -> Record<'_> {
         let time = self.start(row);
         let start = time.unwrap_or_default();
         let action = self.action(row);
-        let (src_port, dst_port) = self.ports(row);
+        let ports = self.ports(row);
+        let [src_port, dst_port] = ports.map(Option::unwrap_or_default);
         let reject_reason = match self.text(Text::RejectReason, row) {
             Some(reason) => RejectReason::Named(reason),
-            None if reason_in_format() => RejectReason::Unnamed,
-            None => match self.version(row) {
-                Some(version) if version < REASON_SINCE => RejectReason::NotInFormat,
-                _ => RejectReason::Unclear,
+            None => match in_format(Field::RejectReason) {
+                Some(true) => RejectReason::Unnamed,
+                Some(false) => RejectReason::NotInFormat,
+                None => RejectReason::Unclear,
             },
         };
         let protocol = self.protocol(row);
-        let mut record = Record {
+        let direction = self.direction(row);
+        let tcp_flags = number(&self.tcp_flags, row).and_then(|number| u16::try_from(number).ok());
+        let is_dash = |shown: bool, field| !shown && in_format(field) == Some(true);
+        let unshown = Unshown {
+            protocol: protocol.is_none(),
+            src_port: ports[0].is_none(),
+            dst_port: ports[1].is_none(),
+            ports_are_in_format: is_dash(ports.iter().all(Option::is_some), Field::Ports),
+            direction_is_in_format: is_dash(direction.is_some(), Field::Direction),
+            flags_are_in_format: is_dash(tcp_flags.is_some(), Field::Flags),
+        };
+        Record {
             interface_id: self.text(Text::Interface, row),
             subnet_id: self.text(Text::Subnet, row),
             src: self.address(Text::Src, row),
@@ -368,20 +399,15 @@ impl Columns {
             end: self.end(row, start),
             action,
             log_status_ok: self.log_status_ok(row, action),
-            tcp_flags: number(&self.tcp_flags, row).and_then(|number| u16::try_from(number).ok()),
-            direction: self.direction(row),
+            tcp_flags,
+            direction,
             reject_reason,
             interface_type: self.text(Text::InterfaceType, row),
             next_hop_subnet_id: self.text(Text::NextHopSubnet, row),
             is_efa: self.text(Text::Type, row) == Some("EFA"),
             alias: None,
-        };
-        if protocol.is_none() {
-            // Without the protocol no rule can be asked; without a direction nobody will.
-            record.interface_id = None;
-            record.direction = None;
+            unshown,
         }
-        record
     }
 }
 

@@ -3,7 +3,7 @@
 //! `INTERFACE nodata|skipdata FROM-TO`.
 
 use super::{Gatherer, Plan, Traffic};
-use crate::attribute::{Action, Record, RejectReason};
+use crate::attribute::{Action, Record, RejectReason, Unshown};
 use crate::net::protocol_number;
 use crate::network::Network;
 use crate::rules::Direction;
@@ -43,6 +43,7 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
         is_efa: false,
         has_time: true,
         alias: None,
+        unshown: Unshown::default(),
     };
     if matches!(words[1], "nodata" | "skipdata") {
         return (record, words[1] == "skipdata");

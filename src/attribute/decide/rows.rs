@@ -46,6 +46,23 @@ impl Layers<'_> {
         self.facts.evidence.closed_surely || (is_ingress && by_time)
     }
 
+    /// Whether packets the other way may have made a state and left no ACCEPT: what leaves passes the groups before the network ACL
+    /// drops it (1.1). Whether groups keep a state of such packets is documented nowhere.
+    fn may_have_hidden_state(
+        &self,
+        record: &Record<'_>,
+        direction: Direction,
+        rules: &InterfaceRules,
+    ) -> bool {
+        if direction.is_egress() || record.role() == Role::Initiator {
+            return false;
+        }
+        let mirror = record.mirror_packet(direction, self.remote);
+        let own = record.local(direction).filter(|own| rules.interface.owns(own));
+        matches!(rules.group_verdict(&mirror).decision, Decision::Allow | Decision::Unknown)
+            && !rules.acl_verdict(&mirror, own).decision.passes()
+    }
+
     pub(super) fn rows(
         &self,
         record: &Record<'_>,
@@ -79,7 +96,10 @@ impl Layers<'_> {
                 }
                 found
             }
-            (Decision::Deny, State::Deny | State::Ended) if self.surely_denied(role, is_ingress) => {
+            (Decision::Deny, State::Deny | State::Ended)
+                if self.surely_denied(role, is_ingress)
+                    && !self.may_have_hidden_state(record, direction, rules) =>
+            {
                 let mut found = Attribution::new(Verdict::NaclAndSecurityGroup, Confidence::Proven)
                     .because(self.acl_reason())
                     .because(self.group_reason(direction, rules)); // 9, 10
@@ -124,9 +144,13 @@ impl Layers<'_> {
             }
             // Whether 15 or 26 holds is open, and either way the packets belong to a connection that the rules do not let go on.
             (_, State::AllowOrEnded) if acl_passes => {
+                let reason = match self.facts.exceeds_timeout() {
+                    true => ReasonCode::IdleTimeout,
+                    false => ReasonCode::OutOfState,
+                };
                 Attribution::new(Verdict::StaleConnection, Confidence::Weak)
                     .blocked_by(Blocker::Conntrack)
-                    .because(ReasonCode::OutOfState)
+                    .because(reason)
                     .or_else(&[Cause::SecurityGroup, Cause::ConfigMismatch])
             }
             (_, State::Unknown) if acl_passes => {
@@ -221,7 +245,7 @@ impl Layers<'_> {
             && rules.groups.as_ref().is_none_or(|groups| groups.missing.is_empty())
             && !matches!(self.scope, ScopeReason::GatewayUnsure | ScopeReason::SubnetUnknown)
             && !rules.hangs_on_others(&record.packet(direction, self.remote));
-        let unshown = is_icmp || (matches!(record.protocol, 6 | 17) && !record.ports_known());
+        let unshown = is_icmp || (matches!(record.protocol, 6 | 17) && !record.dst_port_known());
         if complete && unshown { found } else { found.because(ReasonCode::ConfigMissing) }
     }
 
@@ -307,6 +331,10 @@ impl Layers<'_> {
         let stateful = matches!(record.protocol, 6 | 17) && record.role() == Role::Unknown;
         if stateful && (facts.own_accept() || facts.mirror().is_some()) {
             return stale(Confidence::Weak, ReasonCode::OutOfState).or_else(&[Cause::ConfigMismatch]); // 26b
+        }
+        // The row looks no further back than T, and 8.5 says to do that for what has timed out: the longer the gap the likelier it is.
+        if stateful && facts.only_older() {
+            return stale(Confidence::Weak, ReasonCode::IdleTimeout).or_else(&[Cause::ConfigMismatch]);
         }
         let local_is_own = record.local(direction).is_none_or(|own| rules.interface.owns(&own));
         if !local_is_own && rules.interface.source_dest_check == Some(true) {

@@ -14,11 +14,21 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
     }
     let text = match attribution.reason() {
         _ if !record.has_time => "start and end in the log format",
+        Some(ReasonCode::DirectionUnknown) if record.unshown.protocol => {
+            "protocol and flow-direction in the log format"
+        }
+        _ if record.unshown.protocol => "protocol in the log format",
+        Some(ReasonCode::DirectionUnknown) if record.unshown.direction_is_in_format => {
+            "the interface's configuration: the record does not show its direction"
+        }
         Some(ReasonCode::DirectionUnknown) => {
             "flow-direction in the log format, or the interface's configuration"
         }
         _ if is_unfiltered(attribution, record) => {
             "nothing that logs or configuration hold: neither layer filters this service"
+        }
+        _ if may_be_private_link(attribution, record) => {
+            "whether it came through PrivateLink, which flow logs do not show"
         }
         _ if attribution.candidates.contains(Cause::Nacl) && lacks_routes(attribution, record) => {
             "describe-route-tables at that time: whether the way leads to the gateway in the subnet"
@@ -35,6 +45,11 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         Some(ReasonCode::ConfigMissing) => {
             "what the configuration lacks or could not be read of: flowq config check names it"
         }
+        _ if lacks_ports(record) => match (record.unshown.src_port, record.unshown.dst_port) {
+            (true, true) => "srcport and dstport in the log format",
+            (true, false) => "srcport in the log format",
+            (false, _) => "dstport in the log format",
+        },
         _ if matches!(record.protocol, TCP | UDP) && !record.ports_known() => {
             "the ports, which fragments do not have: a packet capture or traffic mirroring"
         }
@@ -44,7 +59,11 @@ pub fn would_decide(attribution: &Attribution, record: &Record<'_>) -> Option<&'
         _ if matches!(record.protocol, 1 | 58) => {
             "the ICMP type, which flow logs do not show: rules without types decide"
         }
-        _ if record.protocol == TCP && record.tcp_flags.is_none() => "tcp-flags in the log format",
+        _ if record.protocol == TCP && record.tcp_flags.is_none() => match record.unshown.flags_are_in_format
+        {
+            true => "the flags, which the record does not show: a packet capture or traffic mirroring",
+            false => "tcp-flags in the log format",
+        },
         _ => "complete logs of the interface that reach back further, and the configuration's history",
     };
     Some(text)
@@ -60,6 +79,20 @@ fn is_unfiltered(attribution: &Attribution, record: &Record<'_>) -> bool {
     let packet = remote_packet(attribution, record);
     let rules = attribution.rules.as_ref();
     rules.zip(packet).is_some_and(|(rules, packet)| rules.unfiltered(&packet.remote).is_some())
+}
+
+fn may_be_private_link(attribution: &Attribution, record: &Record<'_>) -> bool {
+    let packet = remote_packet(attribution, record);
+    let rules = attribution.rules.as_ref();
+    let open = attribution.candidates.contains(Cause::SecurityGroup);
+    open && rules.zip(packet).is_some_and(|(rules, packet)| rules.may_be_private_link(&packet))
+}
+
+fn lacks_ports(record: &Record<'_>) -> bool {
+    let unshown = &record.unshown;
+    matches!(record.protocol, TCP | UDP)
+        && (unshown.src_port || unshown.dst_port)
+        && !unshown.ports_are_in_format
 }
 
 fn lacks_routes(attribution: &Attribution, record: &Record<'_>) -> bool {

@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use super::lanes::Lane;
 use super::observe::Observer;
 use super::sifter::{Buffers, Hit, Passed, Sifter, of};
-use crate::attribute::{Action, HashFilter, Hashed, Record, RejectReason};
+use crate::attribute::{Action, HashFilter, Hashed, Record, RejectReason, Unshown};
 use crate::sql::coded::rowgroups::KeyedRows;
 use crate::sql::records::{NONE, Values};
 use crate::store::decode::Bits;
@@ -149,7 +149,6 @@ impl Sifter {
                 let start = *self.starts.get(key(&buffers.starts, row) as usize)?;
                 let src_port = of(&self.src_ports, key(&buffers.src_ports, nth)).flatten();
                 let dst_port = of(&self.dst_ports, key(&buffers.dst_ports, nth)).flatten();
-                let (src_port, dst_port) = src_port.zip(dst_port).unwrap_or((0, 0));
                 let record = Record {
                     interface_id: None,
                     subnet_id: None,
@@ -157,8 +156,8 @@ impl Sifter {
                     dst: self.dst.address(key(&buffers.dst, row) as usize),
                     packet_src: packet(0, row),
                     packet_dst: packet(1, row),
-                    src_port,
-                    dst_port,
+                    src_port: src_port.unwrap_or_default(),
+                    dst_port: dst_port.unwrap_or_default(),
                     protocol: of(&self.protocols, key(&buffers.protocols, row)).flatten()?,
                     packets: None,
                     bytes: None,
@@ -174,6 +173,11 @@ impl Sifter {
                     next_hop_subnet_id: None,
                     is_efa: false,
                     alias: None,
+                    unshown: Unshown {
+                        src_port: src_port.is_none(),
+                        dst_port: dst_port.is_none(),
+                        ..Unshown::default()
+                    },
                 };
                 Some((record, self.lanes.get(*lane)?.place, *direction, (*wanted)?))
             });
@@ -200,7 +204,7 @@ impl Sifter {
         };
         let port =
             |keys: &[u32], ports: &[Option<u16>]| of(ports, keys.get(nth).copied().unwrap_or(NONE)).flatten();
-        let ports = port(keys.ports[0], &self.src_ports).zip(port(keys.ports[1], &self.dst_ports));
+        let ports = [port(keys.ports[0], &self.src_ports), port(keys.ports[1], &self.dst_ports)];
         let protocol = keys.protocols.get(row).and_then(|key| of(&self.protocols, *key).flatten());
         let Some(protocol) = protocol else { return [None; 3] };
         let hashed = Hashed {
@@ -210,7 +214,7 @@ impl Sifter {
             direction,
             ends: [hash(keys.src, Some(&self.src)), hash(keys.dst, Some(&self.dst))],
             packet_ends,
-            ports: ports.unwrap_or((0, 0)),
+            ports,
         };
         // Interfaces whose own side may be any of several addresses are looked at one by one.
         hashed.wanted(|| None)

@@ -23,6 +23,7 @@ use crate::attribute::{
 use crate::network::Network;
 use crate::rules::Engine;
 use crate::sql::coded::rowgroups::RowGroups;
+use crate::sql::formats::KnowsFormats;
 use crate::sql::records::Columns;
 
 /// Where records come from.
@@ -45,6 +46,17 @@ pub(super) struct Passes {
     pub(super) rejects: Arc<dyn ExecutionPlan>,
     /// All records.
     pub(super) all: Source,
+    /// What tells the fields of logs.
+    pub(super) formats: FormatsFrom,
+}
+
+/// What tells whether a log had a field.
+#[derive(Debug, Clone)]
+pub(super) enum FormatsFrom {
+    /// No log had the field `reject-reason`, so that it does not count which log a record is of.
+    NoReasons,
+    /// What knows the fields of files, where something does.
+    Files(Option<Arc<dyn KnowsFormats>>),
 }
 
 impl Passes {
@@ -64,6 +76,7 @@ pub(super) struct Prepared {
     part: Part,
     index: EvidenceIndex,
     coverage: HashMap<String, Coverage>,
+    accepting: HashSet<String>,
     /// By interface and network ACL.
     consistency: BTreeMap<(String, Option<String>), Consistency>,
     broken_interfaces: HashSet<String>,
@@ -164,6 +177,7 @@ impl Prepared {
             part,
             index,
             coverage: all.coverage,
+            accepting: all.accepting,
             consistency: all.consistency.into_iter().collect(),
             accepts: all.accepts,
             _memory: memory,
@@ -191,6 +205,7 @@ impl Prepared {
     /// What the passes found about a place.
     pub(super) fn describe(&self, place: &mut Place) {
         place.coverage = self.coverage.get(&place.scope).copied();
+        place.accepts = place.interface.as_ref().is_some_and(|id| self.accepting.contains(id));
         let number = |name: &Option<String>| name.as_ref().and_then(|name| self.index.known(name));
         place.numbers = [&place.interface, &place.zone, &place.subnet].map(number);
         let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
@@ -206,8 +221,7 @@ impl Prepared {
 
     /// The record of a row with its direction.
     pub(super) fn record<'a>(&self, columns: &'a Columns, row: usize, place: &Place) -> Record<'a> {
-        let in_format = || self.rejects.reasons.are_in_format(columns, row);
-        let mut record = columns.record(row, in_format);
+        let mut record = columns.record(row, |field| self.rejects.reasons.in_format(columns, row, field));
         if record.interface_id.is_some() {
             record.direction = place.direction(columns, row);
             record.alias = record.direction.and_then(|direction| place.alias(columns, row, direction));
@@ -234,7 +248,7 @@ impl Prepared {
             Some(coverage) => {
                 let back = record.start.saturating_sub(coverage.first).max(0);
                 evidence.covered_back = evidence.covered_back.min(back);
-                evidence.complete &= coverage.accepts && evidence.covered_back >= reach;
+                evidence.complete &= place.accepts && evidence.covered_back >= reach;
             }
             None => evidence.complete = false,
         }

@@ -12,7 +12,7 @@ use datafusion::physical_plan::ExecutionPlanProperties;
 use futures::StreamExt;
 use hashbrown::HashMap;
 
-use super::evidence::{Passes, Source, over_partitions, together};
+use super::evidence::{FormatsFrom, Passes, Source, over_partitions, together};
 use super::kept::Kept;
 use super::reasons::Reasons;
 use crate::attribute::{InterfaceAddresses, OwnAddresses};
@@ -349,6 +349,12 @@ pub(super) async fn rejects(
         learner.tell(&mut own);
         parts.push(kept);
         reasons.merge(named);
+    }
+    // Over raw files it is known now: all of them have been read.
+    match &passes.formats {
+        FormatsFrom::NoReasons => reasons.in_no_log = true,
+        FormatsFrom::Files(Some(files)) => reasons.formats = files.formats().await?,
+        FormatsFrom::Files(None) => {}
     }
     Ok((own, parts, reasons))
 }

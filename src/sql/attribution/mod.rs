@@ -296,6 +296,8 @@ fn read_file(
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_fields;
+#[cfg(test)]
 mod tests_records;
 #[cfg(test)]
 mod twins;

@@ -12,7 +12,8 @@ use hashbrown::{HashMap, HashSet};
 
 use super::places::{MOST_PLACES, Place, Places, shown};
 use crate::attribute::{
-    EvidenceIndex, HashFilter, OwnAddresses, Record, Zone, accept_contradicts_rules, is_steady, zone,
+    EITHER_WAY, EvidenceIndex, FLOW_ALONE, HashFilter, OwnAddresses, Record, Zone, accept_contradicts_rules,
+    is_steady, zone,
 };
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 use crate::sql::records::{Coder, Columns, Text};
@@ -63,6 +64,8 @@ pub(super) struct Found {
     /// The groups, in order, of interfaces with ACCEPTs that the groups given would have dropped: which of them has another rule
     /// is not known.
     pub(super) refuted_groups: BTreeSet<Vec<String>>,
+    /// Interfaces with an ACCEPT: the flow log of any other may be one of REJECTs alone, whatever others of its VPC hold.
+    pub(super) accepting: HashSet<String>,
     addresses: HashMap<String, HashSet<IpAddr>>,
     pub(super) first: Option<i64>,
     pub(super) directed_accepts: bool,
@@ -78,6 +81,7 @@ impl Found {
             self.consistency.entry(key).or_default().merge(&theirs);
         }
         self.refuted_groups.extend(other.refuted_groups);
+        self.accepting.extend(other.accepting);
         for (subnet, theirs) in other.addresses {
             self.addresses.entry(subnet).or_default().extend(theirs);
         }
@@ -93,6 +97,11 @@ impl Found {
 
     fn take(&mut self, places: Vec<Place>) {
         for place in places {
+            if let (Some(Coverage { accepts: true, .. }), Some(id)) = (place.coverage, place.interface)
+                && !self.accepting.contains(&id)
+            {
+                self.accepting.insert(id);
+            }
             if let Some(theirs) = place.coverage {
                 self.coverage.entry(place.scope).or_insert(theirs).merge(theirs);
             }
@@ -314,9 +323,16 @@ impl<'n> Observer<'n> {
             }
             found.directed_accepts |= direction.is_some();
             if let (Some(rules), Some(engine)) = (&place.rules, engine) {
-                let mut record = columns.record(row, || false);
+                let mut record = columns.record(row, |_| None);
                 record.direction = direction;
                 check(&mut place.consistency, &record, rules, engine);
+            }
+            if direction.is_none() {
+                for direction in EITHER_WAY {
+                    let [flow, ..] = place.hashes(&columns, row, protocol, Some(direction));
+                    hashes.extend(flow.map(|hash| (hash, accepts.len())));
+                    accepts.push(Accept { row, at, direction, wanted: Some(FLOW_ALONE) });
+                }
             }
             if let Some(direction) = direction {
                 let [flow, service, in_zone] = place.hashes(&columns, row, protocol, Some(direction));
@@ -354,7 +370,7 @@ impl<'n> Observer<'n> {
         let index = &mut filling.index;
         for Accept { row, at, direction, wanted } in accepts {
             let Some(place) = self.places.places.get_mut(at) else { continue };
-            let mut record = columns.record(row, || false);
+            let mut record = columns.record(row, |_| None);
             record.direction = Some(direction);
             record.alias = place.alias(columns, row, direction);
             let Some(id) = &place.interface else { continue };
@@ -407,7 +423,7 @@ impl<'n> Observer<'n> {
                 continue;
             };
             if let Some(rules) = &place.rules {
-                let mut record = columns.record(row, || false);
+                let mut record = columns.record(row, |_| None);
                 record.direction = Some(direction);
                 check(&mut place.consistency, &record, rules, engine);
             }

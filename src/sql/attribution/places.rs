@@ -8,13 +8,13 @@ use hashbrown::{Equivalent, HashMap, HashSet};
 
 use super::observe::{Consistency, Coverage};
 use crate::attribute::{
-    AROUND, Action, Hashed, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, name_hash,
-    pair_hash, zone_pair_hash,
+    AROUND, Hashed, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, name_hash, pair_hash,
+    zone_pair_hash,
 };
 use crate::net::Family;
 use crate::network::{NetworkInterface, View};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
-use crate::sql::records::{Columns, NONE, Text, Values};
+use crate::sql::records::{Columns, Text, Values};
 
 /// More places than this are not kept: a long history has many versions.
 pub(super) const MOST_PLACES: usize = 100_000;
@@ -48,6 +48,8 @@ pub(super) struct Place {
     pub(super) scope: String,
     /// What the logs of the scope cover, once they have been read.
     pub(super) coverage: Option<Coverage>,
+    /// Whether the interface has an ACCEPT, as well.
+    pub(super) accepts: bool,
     /// Whether the configuration contradicts ACCEPTs here.
     pub(super) inconsistent: bool,
     /// Whether it contradicts ACCEPTs of an interface whose groups this one carries as well.
@@ -239,7 +241,7 @@ impl<'n> Places<'n> {
         let (from, to) = (start.saturating_sub(AROUND), end.saturating_add(AROUND));
         self.engine.as_ref()?.network().only_view(from, to)?;
         let direction = direction?;
-        let mut record = columns.record(row, || false);
+        let mut record = columns.record(row, |_| None);
         record.direction = Some(direction);
         let (Some(remote), None) = record.remotes(direction) else { return None };
         let packet = record.packet(direction, remote);
@@ -297,13 +299,10 @@ impl<'n> Places<'n> {
         self.stretch.is_some_and(|(first, behind, _)| first <= from && from <= to && to < behind)
     }
 
-    /// The place of a row; records of flows without a protocol are of no interface.
+    /// The place of a row.
     #[inline]
     pub(super) fn at(&mut self, columns: &Columns, row: usize, start: i64, end: i64) -> usize {
-        let mut keys = TOLD_BY.map(|column| columns.key(column, row));
-        if columns.protocol(row).is_none() && columns.action(row) != Action::Other {
-            keys[0] = NONE;
-        }
+        let keys = TOLD_BY.map(|column| columns.key(column, row));
         let (view, view_key) = self.view(start, end);
         // The slot of rows without an interface is the first one.
         let slot = keys[0].wrapping_add(1) as usize;
@@ -333,10 +332,7 @@ impl<'n> Places<'n> {
         view: Option<View>,
         view_key: ViewKey,
     ) -> usize {
-        let mut texts = TOLD_BY.map(|column| columns.text(column, row));
-        if keys[0] == NONE {
-            texts[0] = None;
-        }
+        let texts = TOLD_BY.map(|column| columns.text(column, row));
         let at = self.of_texts_at(texts, view, view_key);
         self.by_keys.insert((keys, view_key), at);
         at

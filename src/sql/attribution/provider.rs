@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPush
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::evidence::{self, Passes, Prepared};
+use super::evidence::{self, FormatsFrom, Passes, Prepared};
 use super::exec::{AttributionExec, Source, tally};
 use super::observe::Consistency;
 use super::output::{self, Derived};
@@ -24,7 +24,7 @@ use crate::network::Network;
 use crate::sql::coded::rowgroups::RowGroups;
 use crate::sql::coded::scan::CodedTable;
 use crate::sql::records::{ADDRESSES, EVIDENCE, REJECT_ONLY};
-use crate::sql::stored;
+use crate::sql::{formats, stored};
 
 /// `reject_attribution` over a table of flow logs.
 pub struct RejectAttribution {
@@ -111,7 +111,11 @@ impl RejectAttribution {
         let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
         // Where no log has reasons, it is the same of which log a record is.
         let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
-        if coded.as_ref().map_or(Ok(true), |coded| coded.holds("reject_reason"))? {
+        let formats = match coded.as_ref().map_or(Ok(true), |coded| coded.holds("reject_reason"))? {
+            true => FormatsFrom::Files(formats::knower(self.flow_logs.as_ref())),
+            false => FormatsFrom::NoReasons,
+        };
+        if matches!(formats, FormatsFrom::Files(_)) {
             read.push(SOURCE_FILE);
         }
         let own = read.clone();
@@ -136,6 +140,7 @@ impl RejectAttribution {
                     false => self.read(state, filter, &read).await?,
                 },
                 all: groups(coded, EVIDENCE)?,
+                formats,
             },
             // Files that are read as they were logged are best read as few times as may be.
             (None, true) => Passes {
@@ -143,6 +148,7 @@ impl RejectAttribution {
                 both: None,
                 rejects: self.read(state, None, &read).await?,
                 all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
+                formats,
             },
             (None, false) => {
                 let without_direction =
@@ -154,6 +160,7 @@ impl RejectAttribution {
                     both: None,
                     rejects: self.read(state, filter, &read).await?,
                     all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
+                    formats,
                 }
             }
         })

@@ -230,11 +230,9 @@ impl Sifter {
                     lane.direction(place, [(*src_key, src_hash, src), (*dst_key, dst_hash, dst)])
                 });
             }
-            // What the configuration makes of an ACCEPT that goes no known way is found one by one.
-            if is_accept
-                && lane.check != Check::Never
-                && (direction.is_none() || src_hash == 0 || dst_hash == 0)
-            {
+            // What bears on an ACCEPT that goes no known way is found one by one, and so is what the configuration makes of it.
+            let checked = lane.check != Check::Never;
+            if is_accept && (direction.is_none() || (checked && (src_hash == 0 || dst_hash == 0))) {
                 buffers.special.push(row);
                 continue;
             }

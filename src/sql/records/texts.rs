@@ -54,7 +54,7 @@ pub(super) const TEXTS: [(Text, &str); 16] = [
 pub(in crate::sql) struct Values {
     column: Text,
     pub(super) texts: StringArray,
-    /// Of columns of addresses and interfaces.
+    /// Of columns of addresses, interfaces and files.
     hashes: OnceLock<Vec<u64>>,
     /// Of columns of addresses.
     addresses: OnceLock<Vec<Option<IpAddr>>>,
@@ -73,10 +73,10 @@ impl Values {
         self.texts.iter().map(Option::unwrap_or_default)
     }
 
-    /// The hashes of the addresses or interfaces, at the places of their keys; 0 for what is no address.
+    /// The hashes of the addresses, interfaces or files, at the places of their keys; 0 for what is no address.
     pub(in crate::sql) fn hashes(&self) -> &[u64] {
         self.hashes.get_or_init(|| match self.column {
-            Text::Interface => self.each().map(name_hash).collect(),
+            Text::Interface | Text::Source => self.each().map(name_hash).collect(),
             Text::Src | Text::Dst | Text::PacketSrc | Text::PacketDst => match self.addresses.get() {
                 Some(known) => known.iter().map(|addr| addr.as_ref().map_or(0, address_hash)).collect(),
                 None => {

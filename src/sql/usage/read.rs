@@ -105,14 +105,13 @@ pub(super) async fn traffic(
             while let Some(batch) = stream.next().await {
                 let columns = coder.columns(&batch?)?;
                 for row in 0..columns.rows() {
-                    let mut record = columns.record(row, || false);
+                    let mut record = columns.record(row, |_| None);
                     if !record.has_time {
                         // It belongs to no version of the configuration.
                         continue;
                     }
-                    if record.interface_id.is_none() {
+                    if record.interface_id.is_none() || record.unshown.protocol {
                         // Without a protocol no rule is met, but the interface was logged.
-                        record.interface_id = columns.text(Text::Interface, row);
                         record.action = Action::Other;
                     }
                     gatherer.observe(&record, columns.text(Text::LogStatus, row) == Some("SKIPDATA"));
