@@ -8,11 +8,10 @@
 //! Readers that share the work take the hashes of the rejected records first ([`EvidenceIndex::wanted_hashes`]), ask one
 //! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
-use super::evidence::{Evidence, Opener, SLACK};
+use super::evidence::{Evidence, SLACK};
 use super::record::{Action, Record, Role, closes};
 use super::runs::{
-    Closing, List, Of, Run, distance, keep, keep_of, overlaps, same_key, seen, settle, settle_of,
-    surely_closed,
+    Closing, List, Of, Run, keep, keep_of, overlaps, same_key, seen_of_flow, settle, settle_of,
 };
 use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
 use crate::net::{TCP, UDP};
@@ -470,41 +469,6 @@ impl EvidenceIndex {
         else {
             return;
         };
-        let mirrors = flow.runs(direction.opposite());
-        let earlier = mirrors.iter().filter(|run| run.start <= record.start).max_by_key(|run| run.end);
-        let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
-        found.mirror = earlier.map(seen);
-        found.mirror_after = later.map(seen);
-        found.mirror_initiator = mirrors
-            .iter()
-            .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
-        let own = flow.runs(direction);
-        let shook = |runs: &List<Run>, role: Role| {
-            runs.iter().any(|run| run.role == role && run.start <= record.end.saturating_add(SLACK))
-        };
-        let by_sender = shook(own, Role::Initiator) || shook(mirrors, Role::Responder);
-        let by_peer = shook(mirrors, Role::Initiator) || shook(own, Role::Responder);
-        found.opener = match (by_sender, by_peer) {
-            (true, false) => Opener::Sender,
-            (false, true) => Opener::Peer,
-            _ => Opener::NotShown,
-        };
-        found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
-        found.own_accept_before = own.iter().any(|run| run.start < record.start);
-        let both = || own.iter().chain(mirrors.iter());
-        found.first_accept = both().map(|run| run.start).min();
-        let before = || both().filter(|run| run.start <= record.end);
-        found.last_accept = before().map(|run| run.end).max();
-        // A later opening of the same ports makes the earlier close history.
-        let opened =
-            before().filter(|run| run.role == Role::Initiator && !run.closes()).map(|run| run.start).max();
-        let shared = |run: &&Run| run.end <= record.start.saturating_add(SLACK) || overlaps(run, record);
-        found.closed_at = before()
-            .filter(|run| run.closes())
-            .filter(shared)
-            .map(|run| run.end)
-            .max()
-            .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
-        found.closed_surely = found.closed_at.is_some() && surely_closed(record, own, mirrors);
+        seen_of_flow(record, flow.runs(direction), flow.runs(direction.opposite()), found);
     }
 }

@@ -1,6 +1,6 @@
 //! Records of one key, joined into runs while they touch: what the [index](super::EvidenceIndex) keeps of them.
 
-use super::evidence::{SLACK, SameKey, Seen};
+use super::evidence::{Evidence, Opener, SLACK, SameKey, Seen};
 use super::record::{Record, Role};
 use crate::network::Timestamp;
 
@@ -202,4 +202,42 @@ pub(super) fn keep_of(runs: &mut List<(Of, Run)>, of: Of, run: Run) {
         None if !is_full => runs.push((of, run)),
         None => {}
     }
+}
+
+/// What the runs of a record's own 5-tuple and of its mirror show of the flow.
+pub(super) fn seen_of_flow(record: &Record<'_>, own: &List<Run>, mirrors: &List<Run>, found: &mut Evidence) {
+    let earlier = mirrors.iter().filter(|run| run.start <= record.start).max_by_key(|run| run.end);
+    let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
+    found.mirror = earlier.map(seen);
+    found.mirror_after = later.map(seen);
+    found.mirror_initiator = mirrors
+        .iter()
+        .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
+    let shook = |runs: &List<Run>, role: Role| {
+        runs.iter().any(|run| run.role == role && run.start <= record.end.saturating_add(SLACK))
+    };
+    let by_sender = shook(own, Role::Initiator) || shook(mirrors, Role::Responder);
+    let by_peer = shook(mirrors, Role::Initiator) || shook(own, Role::Responder);
+    found.opener = match (by_sender, by_peer) {
+        (true, false) => Opener::Sender,
+        (false, true) => Opener::Peer,
+        _ => Opener::NotShown,
+    };
+    found.own_accept = own.iter().min_by_key(|run| distance(run, record)).map(seen);
+    found.own_accept_before = own.iter().any(|run| run.start < record.start);
+    let both = || own.iter().chain(mirrors.iter());
+    found.first_accept = both().map(|run| run.start).min();
+    let before = || both().filter(|run| run.start <= record.end);
+    found.last_accept = before().map(|run| run.end).max();
+    // A later opening of the same ports makes the earlier close history.
+    let opened =
+        before().filter(|run| run.role == Role::Initiator && !run.closes()).map(|run| run.start).max();
+    let shared = |run: &&Run| run.end <= record.start.saturating_add(SLACK) || overlaps(run, record);
+    found.closed_at = before()
+        .filter(|run| run.closes())
+        .filter(shared)
+        .map(|run| run.end)
+        .max()
+        .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
+    found.closed_surely = found.closed_at.is_some() && surely_closed(record, own, mirrors);
 }
