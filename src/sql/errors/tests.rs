@@ -146,5 +146,5 @@ fn a_condition_by_itself_has_its_mistakes_where_they_stand() {
      1 | 1 = 1) or (1 = 1
        |      ^
     ");
-    insta::assert_snapshot!(said(""), @"");
+    insta::assert_snapshot!(said(""), @"expected: an expression, found: end of statement");
 }
