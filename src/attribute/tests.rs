@@ -96,7 +96,10 @@ impl Case<'_> {
         };
         let rules: Vec<Option<Arc<InterfaceRules>>> = records.iter().map(&mut rules).collect();
         for (record, rules) in records.iter_mut().zip(&rules) {
-            let own = if record.direction == Some(Direction::Egress) { record.src } else { record.dst };
+            let own = match record.direction {
+                Some(Direction::Egress) => record.src.or(record.packet_src),
+                _ => record.dst.or(record.packet_dst),
+            };
             record.alias = rules.as_ref().zip(own).and_then(|(rules, own)| rules.interface.alias(&own));
         }
         let asked = lines.iter().position(|line| line.starts_with('>')).expect("one line is marked");

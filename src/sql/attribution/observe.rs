@@ -301,8 +301,9 @@ impl<'n> Observer<'n> {
             if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
                 // NODATA tells as well that logs reach back to it.
                 found.logged_from(start);
-                // Such a record has no protocol, and is its interface's all the same.
-                if columns.text(Text::LogStatus, row) == Some("SKIPDATA")
+                // Such a record has no protocol, and is its interface's all the same. Where the format lacks the field it may be either
+                // (log-formats 1.6).
+                if columns.text(Text::LogStatus, row).is_none_or(|status| status == "SKIPDATA")
                     && let Some(id) = columns.text(Text::Interface, row)
                 {
                     lock(&self.filling).index.missing(id, start, columns.end(row, start));

@@ -178,8 +178,13 @@ impl Place {
         if !self.several {
             return None;
         }
-        let own = if direction.is_egress() { Text::Src } else { Text::Dst };
-        self.rules.as_ref()?.interface.alias(&columns.address(own, row)?)
+        let (leg, packet) = match direction {
+            Direction::Ingress => (Text::Dst, Text::PacketDst),
+            Direction::Egress => (Text::Src, Text::PacketSrc),
+        };
+        // A format may have one of the two for one direction, and the other for the other.
+        let own = columns.address(leg, row).or_else(|| columns.address(packet, row))?;
+        self.rules.as_ref()?.interface.alias(&own)
     }
 
     /// Where to look for what other interfaces show of a rejected record's key.

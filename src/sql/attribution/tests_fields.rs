@@ -278,3 +278,57 @@ async fn an_interface_without_any_accept_may_have_a_log_of_rejects_alone() {
     let context = over(lines(&[other, own, rejected]), Some(network()));
     assert_eq!(rows(&context, judged).await, ["NACL_AND_SECURITY_GROUP|PROVEN|[]"]);
 }
+
+#[tokio::test]
+async fn a_row_without_a_flow_may_stand_for_skipped_records_where_the_format_has_no_status() {
+    // Log-formats 1.6, and 8.5: what is not in the logs may be among the skipped. S = U, so that row 11 stands and not row 9.
+    let network = || {
+        let lines = "vpc vpc-1 10.0.0.0/16\nsubnet subnet-2 vpc-1 10.0.2.0/24\neni eni-b subnet-2 10.0.2.20 groups=sg-b\n\
+            nacl acl-2 vpc-1 subnet-2\nacl-2 out 100 allow all 0.0.0.0/0\nsg-b out all 0.0.0.0/0";
+        Fixture::new(lines).network()
+    };
+    let log = |gap: &str| {
+        format!(
+            "interface-id srcaddr dstaddr srcport dstport protocol start end action\n\
+             eni-b 10.0.2.20 198.51.100.9 40001 443 6 1714000000 1714000060 ACCEPT\n{gap}\
+             eni-b 198.51.100.7 10.0.2.20 53 40000 17 1714651200 1714651260 REJECT\n"
+        )
+    };
+    let judged = "select verdict, confidence, candidates from reject_attribution";
+    for (gap, expected) in [
+        ("", "NACL_AND_SECURITY_GROUP|PROVEN|[]"),
+        ("eni-b - - - - - 1714651140 1714651200 -\n", "NACL|PROVEN|[SECURITY_GROUP]"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("in");
+        std::fs::create_dir(&logs).unwrap();
+        std::fs::write(logs.join("a.log"), log(gap)).unwrap();
+        let context = over(raw(&logs, DecodeOptions::default()).await, Some(network()));
+        assert_eq!(rows(&context, judged).await, [expected], "raw");
+        let store = stored(&logs, &folder.path().join("store"), DecodeOptions::default()).await;
+        let context = over(of_store(&store).await, Some(network()));
+        assert_eq!(rows(&context, judged).await, [expected], "stored");
+    }
+}
+
+#[tokio::test]
+async fn either_of_two_fields_shows_the_interfaces_own_side() {
+    // 4.2: on the way in dstaddr shows the primary address, on the way out pkt-srcaddr the secondary. Row 8: the group let it out.
+    let network = Fixture::new(
+        "vpc vpc-1 10.0.0.0/16
+         subnet subnet-1 vpc-1 10.0.1.0/24
+         eni eni-s subnet-1 10.0.1.10 10.0.1.11 groups=sg-s
+         nacl acl-1 vpc-1 subnet-1
+         acl-1 in 100 allow all 0.0.0.0/0
+         sg-s in tcp 443 0.0.0.0/0",
+    )
+    .network();
+    let folder = tempfile::tempdir().unwrap();
+    let log = "interface-id pkt-srcaddr dstaddr srcport dstport protocol start end action log-status tcp-flags flow-direction\n\
+        eni-s 203.0.113.9 10.0.1.10 51000 443 6 1714651200 1714651230 ACCEPT OK 2 ingress\n\
+        eni-s 10.0.1.11 203.0.113.9 443 51000 6 1714651201 1714651230 REJECT OK 18 egress\n";
+    std::fs::write(folder.path().join("a.log"), log).unwrap();
+    let context = over(raw(folder.path(), DecodeOptions::default()).await, Some(network));
+    let judged = "select verdict, confidence, blocking_set from reject_attribution";
+    assert_eq!(rows(&context, judged).await, ["NACL|PROVEN|[NACL]"]);
+}
