@@ -241,6 +241,12 @@ proptest! {
     ) {
         let without: Vec<&str> =
             OPTIONAL.iter().zip(missing).filter(|(_, missing)| *missing).map(|(name, _)| *name).collect();
+        let mut files = files;
+        if without.contains(&"reject_reason") {
+            // No format of version 8 lacks it: it is the only field of that version (log-formats 1.1).
+            let of_version_8 = |row: &&mut Row| row.get("version").is_some_and(|version| version == "8");
+            files.iter_mut().flatten().filter(of_version_8).for_each(|row| drop(row.remove("version")));
+        }
         let network = (configured > 0).then(|| Arc::new(network(configured == 2)));
         let folder = tempfile::tempdir().unwrap();
         let raw = in_memory(&files, &without);
