@@ -9,7 +9,7 @@
 //! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
 use super::evidence::{Evidence, SLACK};
-use super::record::{Action, Record, Role, closes};
+use super::record::{Action, Record, closes};
 use super::runs::{
     Closing, List, Of, Run, keep, keep_of, overlaps, same_key, seen_of_flow, settle, settle_of,
 };
