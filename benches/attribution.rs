@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use flowq::attribute::{Action, Evidence, Record, RejectReason, decide};
+use flowq::attribute::{Action, Evidence, Record, RejectReason, Unshown, decide};
 use flowq::network::{Network, NetworkBuilder, ReadOptions, View};
 use flowq::rules::{Direction, Engine};
 
@@ -258,6 +258,7 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
         alias: None,
         is_efa: false,
         has_time: true,
+        unshown: Unshown::default(),
     }
 }
 

@@ -213,22 +213,26 @@ impl<'e> Facts<'e> {
 
     /// `IDLE`, by the TCP timeouts (others have their own rows).
     pub fn idle(&self) -> Idle {
+        self.idle_within(0)
+    }
+
+    /// The same where nothing but the times tells, which may be off by [`SLACK`].
+    pub fn surely_idle(&self) -> Idle {
+        self.idle_within(SLACK)
+    }
+
+    fn idle_within(&self, slack: i64) -> Idle {
         if self.protocol != 6 {
             return Idle::No;
         }
         let Some(gap) = self.idle_gap() else { return Idle::No };
-        if gap.saturating_sub(SLACK) > self.timeouts.tcp_most {
+        if gap.saturating_sub(slack) > self.timeouts.tcp_most {
             Idle::Yes
         } else if gap > self.timeouts.tcp_least {
             Idle::Possible
         } else {
             Idle::No
         }
-    }
-
-    /// Whether more than the longest timeout that may apply lies between the flow's last ACCEPT and the record, the slack aside.
-    pub fn exceeds_timeout(&self) -> bool {
-        self.idle_gap().is_some_and(|gap| gap > self.timeouts.tcp_most)
     }
 
     /// Whether the longest timeout that may apply has surely passed without an ACCEPT.

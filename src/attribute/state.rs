@@ -78,7 +78,9 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
             if inputs.tracking == Tracking::Untracked && facts.evidence.last_accept.is_some() {
                 return fresh; // S7a
             }
-            if facts.closed() || facts.idle() == Idle::Yes {
+            // That what the network ACL passes was dropped shows that the state is gone; what it drops shows nothing of it.
+            let idle = if inputs.acl_passes { facts.idle() } else { facts.surely_idle() };
+            if facts.closed() || idle == Idle::Yes {
                 return State::Ended; // S8
             }
             let own = facts.own_accept();
@@ -86,7 +88,7 @@ pub fn effective(inputs: &Inputs<'_>) -> State {
             if mirror.is_some() || own {
                 let near = mirror.is_some_and(|mirror| facts.gap(&mirror) <= 30);
                 let existed = mirror.is_some() && (own || near) && inputs.tracking != Tracking::Either;
-                return match (existed, facts.idle()) {
+                return match (existed, idle) {
                     // Where the timeout is not known and the gap may exceed it, either S7b or S8 holds.
                     (true, Idle::Possible) => State::AllowOrEnded,
                     (true, _) => State::Allow,    // S7b

@@ -42,7 +42,7 @@ impl Layers<'_> {
         if self.state == State::Deny {
             return is_ingress || role != Role::Unknown || !self.facts.only_older();
         }
-        let by_time = !self.facts.closed() || self.facts.idle() == Idle::Yes;
+        let by_time = !self.facts.closed() || self.facts.surely_idle() == Idle::Yes;
         self.facts.evidence.closed_surely || (is_ingress && by_time)
     }
 
@@ -144,13 +144,9 @@ impl Layers<'_> {
             }
             // Whether 15 or 26 holds is open, and either way the packets belong to a connection that the rules do not let go on.
             (_, State::AllowOrEnded) if acl_passes => {
-                let reason = match self.facts.exceeds_timeout() {
-                    true => ReasonCode::IdleTimeout,
-                    false => ReasonCode::OutOfState,
-                };
                 Attribution::new(Verdict::StaleConnection, Confidence::Weak)
                     .blocked_by(Blocker::Conntrack)
-                    .because(reason)
+                    .because(ReasonCode::OutOfState)
                     .or_else(&[Cause::SecurityGroup, Cause::ConfigMismatch])
             }
             (_, State::Unknown) if acl_passes => {
