@@ -175,6 +175,13 @@ impl Cells {
         }
     }
 
+    /// The same of a list that nobody keeps.
+    pub fn note_field_list(&mut self, list: &str) {
+        if !self.field_lists.iter().any(|known| **known == *list) {
+            self.field_lists.push(list.into());
+        }
+    }
+
     /// The number of rows.
     pub fn rows(&self) -> usize {
         self.lines.len()

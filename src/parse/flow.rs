@@ -323,8 +323,7 @@ impl FlowCutter {
         cells.push_row(number, Span::new(line.start, line.end));
         if tokens.len() < count {
             cells.short.push(number);
-            let there = chosen.layout.names.get(..tokens.len()).unwrap_or_default();
-            cells.note_fields(&there.join(" ").into());
+            cells.note_field_list(first_fields(&chosen.field_list, tokens.len()));
         } else {
             cells.note_fields(&chosen.field_list);
         }
@@ -437,6 +436,12 @@ fn split(block: &[u8], line: std::ops::Range<usize>, tokens: &mut Vec<Span>) {
         }
         start += token.len() + 1;
     }
+}
+
+/// The first names of a field list.
+fn first_fields(list: &str, count: usize) -> &str {
+    let end = list.match_indices(' ').nth(count.saturating_sub(1)).map(|(at, _)| at);
+    end.and_then(|end| list.get(..end)).unwrap_or(list)
 }
 
 #[cfg(test)]

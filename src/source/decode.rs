@@ -216,7 +216,7 @@ impl<'s> Decoder<'s> {
                 self.next_line += cells.rows() as u64;
                 self.report.lines += cells.rows() as u64;
                 if let (Some(layout), true) = (&self.lines.layout, cells.rows() > 0) {
-                    cells.note_fields(&layout.names.join(" ").into());
+                    cells.note_field_list(&layout.names.join(" "));
                 }
                 return Ok(Some(self.batch_of(&self.lines)));
             }
