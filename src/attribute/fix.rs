@@ -1,7 +1,7 @@
 //! The smallest changes that let packets pass (spec 8.9): entries of network ACLs and rules of security groups, in words, as
 //! an `aws` command and as a Terraform resource.
 
-use super::room::{Room, make_room};
+use super::room::{Room, entry_options, make_room};
 use super::terraform::{AllowEntry, GroupRule, quoted, resource, within};
 use crate::net::{Prefix, TCP, UDP};
 use crate::network::{
@@ -190,18 +190,11 @@ pub(crate) fn list_fix(
         }
     };
     let host = Prefix::host(packet.remote);
-    let option = if packet.remote.is_ipv4() { "--cidr-block" } else { "--ipv6-cidr-block" };
     let flag = if direction.is_egress() { "--egress" } else { "--ingress" };
-    let narrowed = match (ports, packet.is_icmp()) {
-        (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
-        (None, true) => format!(" --icmp-type-code Type={},Code={}", icmp.0, icmp.1),
-        (None, false) => String::new(),
-    };
     let verb = if room.is_some() { "replace" } else { "create" };
+    let options = entry_options(packet.protocol, ports, packet.is_icmp().then_some(icmp), &host, "allow");
     let mut command = format!(
-        "aws ec2 {verb}-network-acl-entry --network-acl-id {acl} {flag} --rule-number {number} --protocol {}{narrowed} \
-         {option} {host} --rule-action allow",
-        packet.protocol
+        "aws ec2 {verb}-network-acl-entry --network-acl-id {acl} {flag} --rule-number {number} {options}"
     );
     let entry = AllowEntry {
         acl,
@@ -237,12 +230,9 @@ pub(crate) fn exclusion_of(
     subnet: Option<&str>,
     vpc: Option<&str>,
 ) -> Option<Arc<BpaExclusion>> {
-    let is_in_force = |exclusion: &BpaExclusion| {
-        matches!(exclusion.state.as_deref(), None | Some("create-complete" | "update-complete"))
-    };
     let of = |id: Option<&str>| {
         let mut all = network.bpa_exclusions.all(view).map(|found| found.value);
-        all.find(|one| id.is_some() && one.resource_id.as_deref() == id && is_in_force(one)).cloned()
+        all.find(|one| id.is_some() && one.resource_id.as_deref() == id && one.is_in_force()).cloned()
     };
     of(subnet).or_else(|| of(vpc))
 }

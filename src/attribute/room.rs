@@ -5,6 +5,7 @@ use crate::net::{ICMP, ICMPV6, Prefix};
 use crate::network::{NaclEntry, NetworkAcl, RuleAction, Traffic};
 use crate::rules::Direction;
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 /// So many entries are given other numbers; more are a matter for whoever keeps the list.
 const MOST_MOVED: usize = 4;
@@ -24,29 +25,42 @@ pub(super) struct Room {
     pub(super) taken: u32,
 }
 
-/// The options of an entry for the AWS CLI; `None` where it cannot be read.
+/// The options of an entry for the AWS CLI: ports of TCP and UDP, or type and code of ICMP, where it has any.
+pub(super) fn entry_options(
+    protocol: impl Display,
+    ports: Option<(u16, u16)>,
+    icmp: Option<(i32, i32)>,
+    block: &Prefix,
+    action: &str,
+) -> String {
+    let narrowed = match (ports, icmp) {
+        (Some((from, to)), _) => format!(" --port-range From={from},To={to}"),
+        (None, Some((kind, code))) => format!(" --icmp-type-code Type={kind},Code={code}"),
+        (None, None) => String::new(),
+    };
+    let option = if block.network().is_ipv4() { "--cidr-block" } else { "--ipv6-cidr-block" };
+    format!("--protocol {protocol}{narrowed} {option} {block} --rule-action {action}")
+}
+
+/// Those of an entry as it stands; `None` where it cannot be read.
 fn options(entry: &NaclEntry) -> Option<String> {
-    let (protocol, narrowed) = match &entry.traffic {
-        Traffic::All => ("-1".to_owned(), String::new()),
+    let (protocol, ports, icmp) = match &entry.traffic {
+        Traffic::All => (-1, None, None),
         Traffic::Ports { protocol, ports } => {
-            (protocol.to_string(), format!(" --port-range From={},To={}", ports.first(), ports.last()))
+            (i32::from(*protocol), Some((ports.first(), ports.last())), None)
         }
         Traffic::Icmp { protocol: protocol @ (ICMP | ICMPV6), kind, code } => {
             let or_all = |value: Option<u8>| value.map_or(-1, i32::from);
-            let narrowed = format!(" --icmp-type-code Type={},Code={}", or_all(*kind), or_all(*code));
-            (protocol.to_string(), narrowed)
+            (i32::from(*protocol), None, Some((or_all(*kind), or_all(*code))))
         }
-        Traffic::Protocol(protocol) => (protocol.to_string(), String::new()),
+        Traffic::Protocol(protocol) => (i32::from(*protocol), None, None),
         Traffic::Icmp { .. } | Traffic::Unreadable(_) => return None,
     };
-    let option =
-        |block: &Prefix| if block.network().is_ipv4() { "--cidr-block" } else { "--ipv6-cidr-block" };
-    let block = entry.cidr.as_ref().map(|block| format!("{} {block}", option(block)))?;
     let action = match entry.action? {
         RuleAction::Allow => "allow",
         RuleAction::Deny => "deny",
     };
-    Some(format!("--protocol {protocol}{narrowed} {block} --rule-action {action}"))
+    Some(entry_options(protocol, ports, icmp, entry.cidr.as_ref()?, action))
 }
 
 /// Room in front of the entry `before` of a list. The last entry of the stretch is copied behind it, then each takes the place of

@@ -178,26 +178,22 @@ pub(crate) fn route_text(
     inline: Option<&str>,
     replaced: bool,
 ) -> String {
-    let (own, within_table, to) = match destination {
-        Destination::Cidr(cidr) if cidr.network().is_ipv4() => {
-            ("destination_cidr_block", "cidr_block", cidr.to_string())
-        }
-        Destination::Cidr(cidr) => ("destination_ipv6_cidr_block", "ipv6_cidr_block", cidr.to_string()),
-        Destination::PrefixList(list) => {
-            ("destination_prefix_list_id", "destination_prefix_list_id", list.clone())
-        }
+    let (own, within_table) = match destination {
+        Destination::Cidr(cidr) if cidr.network().is_ipv4() => ("destination_cidr_block", "cidr_block"),
+        Destination::Cidr(_) => ("destination_ipv6_cidr_block", "ipv6_cidr_block"),
+        Destination::PrefixList(_) => ("destination_prefix_list_id", "destination_prefix_list_id"),
     };
     let (key, id) = target;
     match inline {
         Some(address) => {
-            let old = format!("the route to {to}");
+            let old = format!("the route to {destination}");
             let old = replaced.then_some(old.as_str());
-            within(address, old, &[block("route", &[(within_table, quoted(&to)), (key, quoted(id))])])
+            within(address, old, &[block("route", &[(within_table, quoted(destination)), (key, quoted(id))])])
         }
         None => resource(
             "aws_route",
-            &format!("{table} {to}"),
-            &[("route_table_id", quoted(table)), (own, quoted(&to)), (key, quoted(id))],
+            &format!("{table} {destination}"),
+            &[("route_table_id", quoted(table)), (own, quoted(destination)), (key, quoted(id))],
         ),
     }
 }

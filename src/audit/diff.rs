@@ -71,13 +71,9 @@ pub fn diff(network: &Network, before: View, after: View) -> Vec<Change> {
     });
     walk.kind("route table", &network.route_tables, |table| {
         let routes = table.routes.iter().map(|route| {
-            let destination = match &route.destination {
-                crate::network::Destination::Cidr(cidr) => cidr.to_string(),
-                crate::network::Destination::PrefixList(list) => list.clone(),
-            };
             let state = route.state.as_deref().filter(|state| *state != "active");
             let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
-            format!("route {destination} to {}{state}", route.target)
+            format!("route {} to {}{state}", route.destination, route.target)
         });
         routes.chain(listed("subnet", &table.subnet_ids)).collect()
     });

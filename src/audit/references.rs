@@ -157,17 +157,13 @@ fn rules(network: &Network, view: View, findings: &mut Vec<Finding>) {
 fn routes(network: &Network, view: View, findings: &mut Vec<Finding>) {
     for table in network.route_tables.all(view) {
         for route in table.value.routes.iter().filter(|route| route.is_blackhole()) {
-            let destination = match &route.destination {
-                Destination::Cidr(cidr) => cidr.to_string(),
-                Destination::PrefixList(list) => list.clone(),
-            };
             findings.push(Finding {
                 severity: Severity::Warning,
                 check: "dead_route",
                 object: table.value.id.clone(),
                 finding: format!(
-                    "the route to {destination} over {} is a blackhole: its target is gone",
-                    route.target
+                    "the route to {} over {} is a blackhole: its target is gone",
+                    route.destination, route.target
                 ),
                 advice: "replace the target, or delete the route".to_owned(),
             });

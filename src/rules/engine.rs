@@ -208,7 +208,7 @@ impl<'n> Engine<'n> {
             match exclusion.value.state.as_deref() {
                 _ if !covers => continue,
                 Some("delete-complete" | "disable-complete" | "create-failed") => continue,
-                None | Some("create-complete" | "update-complete") if resource.is_some() => {}
+                _ if exclusion.value.is_in_force() && resource.is_some() => {}
                 _ => return None,
             }
             found = match (exclusion.value.mode.as_deref()?, found) {

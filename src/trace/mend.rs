@@ -48,12 +48,10 @@ impl Walk<'_> {
             return Err(format!("no {needed} of {vpc} that leads there is in the configuration"));
         };
         let destination = dead.map_or(Destination::Cidr(block), |route| route.destination.clone());
-        let (option, to) = match &destination {
-            Destination::Cidr(cidr) if cidr.network().is_ipv4() => {
-                ("--destination-cidr-block", cidr.to_string())
-            }
-            Destination::Cidr(cidr) => ("--destination-ipv6-cidr-block", cidr.to_string()),
-            Destination::PrefixList(list) => ("--destination-prefix-list-id", list.clone()),
+        let option = match &destination {
+            Destination::Cidr(cidr) if cidr.network().is_ipv4() => "--destination-cidr-block",
+            Destination::Cidr(_) => "--destination-ipv6-cidr-block",
+            Destination::PrefixList(_) => "--destination-prefix-list-id",
         };
         let (by, attribute) = match target.split('-').next().unwrap_or_default() {
             "pcx" => ("--vpc-peering-connection-id", "vpc_peering_connection_id"),
@@ -67,8 +65,8 @@ impl Walk<'_> {
         let id = &table.id;
         let inline = self.network.inline_in(id);
         let fix = Fix::new(
-            format!("{word} the route of {id} to {to}: over {target}"),
-            format!("aws ec2 {verb} --route-table-id {id} {option} {to} {by} {target}"),
+            format!("{word} the route of {id} to {destination}: over {target}"),
+            format!("aws ec2 {verb} --route-table-id {id} {option} {destination} {by} {target}"),
             route_text(id, &destination, (attribute, &target), inline, dead.is_some()),
         );
         let fix = match accept {

@@ -1,6 +1,7 @@
 //! Where traffic goes: VPCs and subnets, routes, and what joins networks or keeps them from the internet.
 
 use crate::net::Prefix;
+use std::fmt;
 
 /// A subnet.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -41,6 +42,15 @@ pub enum Destination {
     Cidr(Prefix),
     /// A prefix list.
     PrefixList(String),
+}
+
+impl fmt::Display for Destination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Destination::Cidr(block) => block.fmt(f),
+            Destination::PrefixList(list) => f.write_str(list),
+        }
+    }
 }
 
 /// One route.
@@ -197,4 +207,11 @@ pub struct BpaExclusion {
     pub mode: Option<String>,
     /// Lifecycle state.
     pub state: Option<String>,
+}
+
+impl BpaExclusion {
+    /// Whether it is in force: not where it is still being made or undone, or never was.
+    pub fn is_in_force(&self) -> bool {
+        matches!(self.state.as_deref(), None | Some("create-complete" | "update-complete"))
+    }
 }

@@ -1,7 +1,7 @@
 //! One object of the configuration, field by field.
 
 use super::known;
-use crate::network::{Destination, Found, Network, NetworkInterface, View};
+use crate::network::{Found, Network, NetworkInterface, View};
 use crate::rules::{closed_entries, entry_text, rule_text};
 
 type Lines = Vec<(String, String)>;
@@ -167,10 +167,9 @@ fn route_table(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "main table of its VPC", if table.is_main { "yes" } else { "no" });
     add(&mut lines, "subnets", joined(&table.subnet_ids));
     for route in &table.routes {
-        let destination = destination(&route.destination);
         let state = route.state.as_deref().filter(|state| *state != "active");
         let state = state.map(|state| format!(" ({state})")).unwrap_or_default();
-        add(&mut lines, "route", format!("{destination} to {}{state}", route.target));
+        add(&mut lines, "route", format!("{} to {}{state}", route.destination, route.target));
     }
     Some(lines)
 }
@@ -284,7 +283,7 @@ fn transit_table(network: &Network, id: &str, view: View) -> Option<Lines> {
             ([], state) => state.unwrap_or("blackhole").to_owned(),
             (ids, _) => format!("to {}", joined(ids)),
         };
-        add(&mut lines, "route", format!("{} {to}", destination(&route.destination)));
+        add(&mut lines, "route", format!("{} {to}", route.destination));
     }
     add(&mut lines, "more routes", if table.whole { "none" } else { "it may have more than these" });
     Some(lines)
@@ -297,13 +296,6 @@ fn exclusion(network: &Network, id: &str, view: View) -> Option<Lines> {
     opt(&mut lines, "mode", found.value.mode.as_deref());
     opt(&mut lines, "state", found.value.state.as_deref());
     Some(lines)
-}
-
-fn destination(destination: &Destination) -> String {
-    match destination {
-        Destination::Cidr(cidr) => cidr.to_string(),
-        Destination::PrefixList(list) => list.clone(),
-    }
 }
 
 fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
