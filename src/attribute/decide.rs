@@ -24,9 +24,6 @@ pub fn decide(record: &Record<'_>, engine: Option<&mut Engine<'_>>, evidence: &E
     if let Some(attribution) = by_the_record_alone(record) {
         return attribution;
     }
-    if record.unshown.protocol {
-        return without_protocol(record);
-    }
     if !record.has_time {
         // It belongs to no version of the configuration, and no other record is before or after it.
         return without::decide(record, &Evidence::default());
@@ -54,11 +51,7 @@ pub fn decide_by(
     rules: Option<&Arc<InterfaceRules>>,
     evidence: &Evidence,
 ) -> Attribution {
-    match by_the_record_alone(record) {
-        Some(attribution) => attribution,
-        None if record.unshown.protocol => without_protocol(record),
-        None => by_rules(record, engine, rules, evidence),
-    }
+    by_the_record_alone(record).unwrap_or_else(|| by_rules(record, engine, rules, evidence))
 }
 
 /// Neither layer can be asked, and no other record is known to be of the same flow.
@@ -83,7 +76,7 @@ fn by_rules(
     }
 }
 
-/// Rows 1 to 4.
+/// Rows 1 to 4, and what neither the rules nor other records can be asked about.
 fn by_the_record_alone(record: &Record<'_>) -> Option<Attribution> {
     if record.action != Action::Reject || !record.log_status_ok {
         let mut attribution = Attribution::new(Verdict::NotApplicable, Confidence::None);
@@ -91,10 +84,11 @@ fn by_the_record_alone(record: &Record<'_>) -> Option<Attribution> {
         return Some(attribution); // 1
     }
     let RejectReason::Named(reason) = record.reject_reason else {
-        // Nothing is documented of what rejects it.
-        return record
-            .is_efa
-            .then(|| Attribution { direction: record.direction, ..Attribution::undetermined(&[]) });
+        if record.is_efa {
+            // Nothing is documented of what rejects it.
+            return Some(Attribution { direction: record.direction, ..Attribution::undetermined(&[]) });
+        }
+        return record.unshown.protocol.then(|| without_protocol(record));
     };
     let (verdict, blocker) = match reason {
         "BPA" => (Verdict::VpcBpa, Blocker::Bpa),           // 2

@@ -89,14 +89,18 @@ fn no_rule_is_proposed_for_what_belongs_to_no_connection() {
     assert_eq!(commands(&with(&both, log, "NACL_AND_SECURITY_GROUP")), Vec::<&str>::new());
 }
 
-#[test]
-fn a_rule_is_proposed_for_a_connection_that_was_never_tracked() {
-    // S7a: it lives by the rules, and the one that let it in is gone.
+/// A connection that was never tracked (S7a): it lives by the rules, and the one that let it in is gone.
+fn cut_by_the_end_of_its_rule() -> Explanation {
     let network = with_history("sg-b in tcp 22 0.0.0.0/0\nsg-b out all 0.0.0.0/0", "sg-b out all 0.0.0.0/0");
     let log = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT -600
         eni-b out tcp 10.0.2.20:22 203.0.113.7:51000 18 ACCEPT -600
         > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 1200";
-    let found = judge(&Case { network: Some(network), log, skipdata: None }, "SECURITY_GROUP STRONG");
+    judge(&Case { network: Some(network), log, skipdata: None }, "SECURITY_GROUP STRONG")
+}
+
+#[test]
+fn a_rule_is_proposed_for_a_connection_that_was_never_tracked() {
+    let found = cut_by_the_end_of_its_rule();
     assert_eq!(commands(&found).len(), 1, "{:?}", found.fixes);
     assert!(commands(&found)[0].contains("FromPort=22,ToPort=22"), "{:?}", found.fixes);
 }
@@ -244,11 +248,7 @@ fn a_list_at_its_quota_is_told_to_be() {
 
 #[test]
 fn what_was_accepted_before_is_no_scan_and_untracked_is_told() {
-    let network = with_history("sg-b in tcp 22 0.0.0.0/0\nsg-b out all 0.0.0.0/0", "sg-b out all 0.0.0.0/0");
-    let log = "eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 2 ACCEPT -600
-        eni-b out tcp 10.0.2.20:22 203.0.113.7:51000 18 ACCEPT -600
-        > eni-b in tcp 203.0.113.7:51000 10.0.2.20:22 0 REJECT 1200";
-    let found = judge(&Case { network: Some(network), log, skipdata: None }, "SECURITY_GROUP STRONG");
+    let found = cut_by_the_end_of_its_rule();
     assert!(found.text.contains("left the connection untracked"), "{}", found.text);
     assert!(found.text.contains("an earlier version of the configuration let it pass"), "{}", found.text);
     assert!(!found.text.contains("scans"), "{}", found.text);

@@ -210,14 +210,12 @@ pub(super) fn seen_of_flow(record: &Record<'_>, own: &List<Run>, mirrors: &List<
     let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
     found.mirror = earlier.map(seen);
     found.mirror_after = later.map(seen);
-    found.mirror_initiator = mirrors
-        .iter()
-        .any(|run| run.role == Role::Initiator && run.start <= record.end.saturating_add(SLACK));
     let shook = |runs: &List<Run>, role: Role| {
         runs.iter().any(|run| run.role == role && run.start <= record.end.saturating_add(SLACK))
     };
+    found.mirror_initiator = shook(mirrors, Role::Initiator);
     let by_sender = shook(own, Role::Initiator) || shook(mirrors, Role::Responder);
-    let by_peer = shook(mirrors, Role::Initiator) || shook(own, Role::Responder);
+    let by_peer = found.mirror_initiator || shook(own, Role::Responder);
     found.opener = match (by_sender, by_peer) {
         (true, false) => Opener::Sender,
         (false, true) => Opener::Peer,

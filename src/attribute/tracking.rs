@@ -129,33 +129,19 @@ fn tracked_by(
     if !then.groups_known || !then.interface.group_ids.iter().all(is_known) {
         return Tracking::NotKnown;
     }
-    let Some(groups) = then.groups.as_ref().map(|groups| &groups.groups) else { return Tracking::NotKnown };
-    let packet = record.packet(direction, remote);
-    if then.is_always_tracked(&packet) {
-        return Tracking::Tracked;
+    if then.groups.is_none() {
+        return Tracking::NotKnown;
     }
-    // The rules that count are those for the packets of the end that opened the flow (spec 2.2).
-    let [by_sender, by_peer] =
-        [packet, record.mirror_packet(direction, remote)].map(|packet| is_untracked(groups, &packet));
     // What comes in from the internet comes through none of the gateways that let nothing in.
     let opens_outward = match opener {
         Opener::Sender => direction.is_egress(),
         Opener::Peer => !direction.is_egress(),
         Opener::NotShown => true,
     };
-    match (opener, by_sender, by_peer) {
-        (Opener::Sender, true, _) | (Opener::Peer, _, true) | (Opener::NotShown, true, true)
-            if opens_outward && then.may_be_tracked_on_the_way(&remote) =>
-        {
-            Tracking::Either
-        }
-        (Opener::Sender, true, _) | (Opener::Peer, _, true) | (Opener::NotShown, true, true) => {
-            Tracking::Untracked
-        }
-        (Opener::Sender, false, _) | (Opener::Peer, _, false) | (Opener::NotShown, false, false) => {
-            Tracking::Tracked
-        }
-        (Opener::NotShown, ..) => Tracking::Either,
+    match leaves_untracked(record, direction, remote, &then, opener) {
+        Some(false) => Tracking::Tracked,
+        Some(true) if !(opens_outward && then.may_be_tracked_on_the_way(&remote)) => Tracking::Untracked,
+        Some(true) | None => Tracking::Either,
     }
 }
 
@@ -167,16 +153,28 @@ pub(super) fn may_be_untracked(
     rules: &InterfaceRules,
     evidence: &Evidence,
 ) -> bool {
-    let Some(groups) = &rules.groups else { return false };
+    leaves_untracked(record, direction, remote, rules, opener(record, evidence)) != Some(false)
+}
+
+/// The same for the packets of the end that opened it (spec 2.2); `None` where that is not shown and it hangs on that.
+fn leaves_untracked(
+    record: &Record<'_>,
+    direction: Direction,
+    remote: IpAddr,
+    rules: &InterfaceRules,
+    opener: Opener,
+) -> Option<bool> {
     let packet = record.packet(direction, remote);
-    let leaves = |packet: &Packet| is_untracked(&groups.groups, packet);
-    let mirror = || leaves(&record.mirror_packet(direction, remote));
-    !rules.is_always_tracked(&packet)
-        && match opener(record, evidence) {
-            Opener::Sender => leaves(&packet),
-            Opener::Peer => mirror(),
-            Opener::NotShown => leaves(&packet) || mirror(),
-        }
+    let Some(groups) = rules.groups.as_ref().filter(|_| !rules.is_always_tracked(&packet)) else {
+        return Some(false);
+    };
+    let by_sender = || is_untracked(&groups.groups, &packet);
+    let by_peer = || is_untracked(&groups.groups, &record.mirror_packet(direction, remote));
+    match opener {
+        Opener::Sender => Some(by_sender()),
+        Opener::Peer => Some(by_peer()),
+        Opener::NotShown => Some(by_sender()).filter(|sender| *sender == by_peer()),
+    }
 }
 
 /// A rule for all addresses lets the packet in its direction pass, and the opposite direction lets everything of the protocol

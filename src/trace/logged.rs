@@ -92,23 +92,20 @@ impl Trace {
         let src: Vec<IpAddr> = src.iter().chain(translated).copied().collect();
         let legs = std::iter::once((dst.clone(), flow.dst_port));
         let legs = legs.chain(self.handed_on.iter().map(|(addr, port)| (vec![*addr], *port)));
+        let one_way = |(from, from_port): (&[IpAddr], Option<u16>),
+                       (to, to_port): (&[IpAddr], Option<u16>)| {
+            format!(
+                "({} and {}{}{})",
+                one_of("srcaddr", "pkt_srcaddr", from),
+                one_of("dstaddr", "pkt_dstaddr", to),
+                port("srcport", from_port),
+                port("dstport", to_port)
+            )
+        };
         let legs: Vec<String> = legs
             .flat_map(|(dst, service)| {
-                let there = format!(
-                    "({} and {}{}{})",
-                    one_of("srcaddr", "pkt_srcaddr", &src),
-                    one_of("dstaddr", "pkt_dstaddr", &dst),
-                    port("srcport", client),
-                    port("dstport", service)
-                );
-                let back = format!(
-                    "({} and {}{}{})",
-                    one_of("srcaddr", "pkt_srcaddr", &dst),
-                    one_of("dstaddr", "pkt_dstaddr", &src),
-                    port("srcport", service),
-                    port("dstport", client)
-                );
-                [there, back]
+                let ends = ((src.as_slice(), client), (dst.as_slice(), service));
+                [one_way(ends.0, ends.1), one_way(ends.1, ends.0)]
             })
             .collect();
         let protocol = match flow.protocol {

@@ -12,14 +12,13 @@ use super::judge::{acl_denies, groups, rules_for};
 use super::plan::Plan;
 use super::role::Side;
 use super::traffic::Traffic;
-use crate::network::{NaclEntry, Network, RuleAction, SecurityGroup, SecurityGroupRule, Timestamp};
+use crate::network::{NaclEntry, Network, RuleAction, SecurityGroupRule, Timestamp};
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use change::{Change, accepted, rejected};
 use hashbrown::HashMap;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 /// What the proposed rules change for a conversation, worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -332,23 +331,21 @@ impl Comparer<'_> {
 
 /// Whether the change takes a rule away that is for the packet's traffic, and may have let it pass from an address that the
 /// configuration does not know to be a member's.
-fn loses_rule(before: &InterfaceRules, after: &InterfaceRules, packet: &Packet) -> bool {
-    let rules = |of: &InterfaceRules| -> Vec<Arc<SecurityGroup>> {
-        of.groups.as_ref().map(|groups| groups.groups.clone()).unwrap_or_default()
+fn loses_rule<'r>(before: &'r InterfaceRules, after: &'r InterfaceRules, packet: &Packet) -> bool {
+    let rules = |of: &'r InterfaceRules| {
+        of.groups.iter().flat_map(|groups| &groups.groups).flat_map(|group| &group.rules)
     };
-    let (was, would) = (rules(before), rules(after));
     let is_for = |rule: &&SecurityGroupRule| {
         rule.egress == packet.direction.is_egress() && match_traffic(&rule.traffic, packet).0 != Ternary::No
     };
-    let mut candidates = was.iter().flat_map(|group| &group.rules).filter(is_for);
-    candidates.any(|rule| !would.iter().flat_map(|group| &group.rules).any(|other| other.means(rule)))
+    let mut candidates = rules(before).filter(is_for);
+    candidates.any(|rule| !rules(after).any(|other| other.means(rule)))
 }
 
 /// The same of an entry of the network ACL that allows.
-fn loses_entry(before: &InterfaceRules, after: &InterfaceRules, packet: &Packet) -> bool {
-    let list = |of: &InterfaceRules| -> Vec<NaclEntry> {
-        let list = of.acl.as_ref().map(|acl| acl.list(packet.direction, packet.family()).to_vec());
-        list.unwrap_or_default()
+fn loses_entry<'r>(before: &'r InterfaceRules, after: &'r InterfaceRules, packet: &Packet) -> bool {
+    let list = |of: &'r InterfaceRules| {
+        of.acl.as_ref().map_or(&[][..], |acl| acl.list(packet.direction, packet.family()))
     };
     let would = list(after);
     let is_for = |entry: &NaclEntry| {
