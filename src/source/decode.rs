@@ -299,7 +299,7 @@ impl<'s> Decoder<'s> {
         self.text = self.block.len();
         self.report.bytes += self.text as u64;
         self.torn = info.cut.is_some();
-        let broken = matches!(self.ending(), Ending::Truncated { .. } | Ending::Corrupt { .. });
+        let broken = self.ending().is_broken();
         if self.torn {
             self.text = 0;
         } else if broken && self.block.last() != Some(&b'\n') {

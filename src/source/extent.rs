@@ -4,7 +4,6 @@
 //! object once it is written: of two copies that differ, one lacks the end.
 
 use super::content::{ContentKind, ContentReader, Scratch};
-use super::gzip::Ending;
 use super::locate::Located;
 
 /// How much an object holds. The greater one is the fuller one.
@@ -30,8 +29,7 @@ impl Extent {
             bytes = bytes.saturating_add(chunk.len() as u64);
             last = chunk.last().copied().unwrap_or(last);
         }
-        let is_whole =
-            last == b'\n' && !matches!(reader.ending(), Ending::Truncated { .. } | Ending::Corrupt { .. });
+        let is_whole = last == b'\n' && !reader.ending().is_broken();
         Some(Extent { bytes, is_whole })
     }
 }

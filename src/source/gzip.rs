@@ -35,6 +35,13 @@ pub enum Ending {
     },
 }
 
+impl Ending {
+    /// Whether text is missing: not where only something follows that is not gzip.
+    pub fn is_broken(self) -> bool {
+        matches!(self, Ending::Truncated { .. } | Ending::Corrupt { .. })
+    }
+}
+
 impl std::fmt::Display for Ending {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

@@ -46,6 +46,38 @@ fn case_arg(text: &str) -> std::ffi::OsString {
 }
 
 #[test]
+fn a_gz_that_breaks_off_before_its_text_is_no_object_without_records() {
+    let case = Case::new();
+    let whole = gzip(flow_log(0, 3));
+    // Within the magic number, within the header, behind it, and with something else behind it.
+    for (name, bytes) in [
+        ("a.log.gz", whole[..2].to_vec()),
+        ("b.log.gz", whole[..5].to_vec()),
+        ("c.log.gz", whole[..10].to_vec()),
+        ("d.log.gz", [&whole[..10], &[0xff; 40]].concat()),
+    ] {
+        case.write(name, bytes);
+    }
+    let run = case.ingest(&[]).expect(4);
+    let skipped = run.json()["skipped"].as_array().unwrap().clone();
+    assert_eq!(skipped.len(), 4, "{skipped:?}");
+    for one in &skipped {
+        let what = one["what"].as_str().unwrap();
+        assert!(what.starts_with("gzip data ") && what.ends_with("(fetch the file again)"), "{one}");
+    }
+    case.write("whole.log.gz", whole);
+    let count = "select count(*) from flow_logs";
+    let run = flowq([case_arg("sql"), "--from".into(), case.input().into(), count.into()]).expect(0);
+    let said = "a.log.gz: gzip data breaks off at byte 2 (fetch the file again) (and 3 more files)";
+    assert!(run.out.contains("\n       3\n") && run.err.contains(said), "{} {}", run.out, run.err);
+    // An object without anything in it is what an hour without traffic leaves behind.
+    let case = Case::new();
+    case.write("none.log.gz", gzip(""));
+    let run = case.ingest(&[]).expect(0);
+    assert_eq!(run.json()["skipped"], json!([]));
+}
+
+#[test]
 fn an_empty_folder_is_no_success() {
     let case = Case::new();
     let run = case.ingest(&[]);

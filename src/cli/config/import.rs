@@ -7,7 +7,7 @@ use crate::cli::printer::counted;
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Problem, ReadError, Timestamp};
-use crate::source::{ContentReader, Ending, Located, Scratch, locate};
+use crate::source::{ContentReader, Located, Scratch, locate};
 use crate::store::Store;
 use crate::store::config::{self, Import, Imported, StoredDocument};
 
@@ -149,7 +149,7 @@ fn take(
     reader.read_all(&mut text, LARGEST)?;
     let ending = reader.ending();
     // What follows whole gzip data does not belong to the document.
-    if matches!(ending, Ending::Truncated { .. } | Ending::Corrupt { .. }) {
+    if ending.is_broken() {
         anyhow::bail!("{}: {ending}", object.path);
     }
     Ok(import.add(&object.path, &text, captured_at, now)?)

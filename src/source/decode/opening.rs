@@ -30,7 +30,14 @@ impl<'s> Decoder<'s> {
         options: &DecodeOptions,
     ) -> Result<Opening<'s>, DecodeError> {
         match reader.kind() {
-            ContentKind::Empty => return Ok(skip("empty", true)),
+            ContentKind::Empty => {
+                // What breaks off before its first byte of text is no object without records.
+                let ending = reader.ending();
+                return Ok(match ending.is_broken() {
+                    true => skip(&ending.to_string(), false),
+                    false => skip("empty", true),
+                });
+            }
             ContentKind::Parquet => {
                 let path = located.path.clone();
                 let feed = ParquetFeed::open(reader, located)
