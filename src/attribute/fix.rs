@@ -30,6 +30,10 @@ pub struct Fix {
 
 /// Quota of entries per direction (documented default).
 const ENTRY_QUOTA: usize = 20;
+/// The most that AWS raises it to (spec 3.2).
+const ENTRY_MAXIMUM: usize = 40;
+/// Quota of rules per direction of a group (documented default, spec 2.1).
+const RULE_QUOTA: usize = 60;
 
 /// Whether a list holds as many entries as its quota allows, so that another has to replace one.
 pub(super) fn is_full(list: &[NaclEntry]) -> bool {
@@ -170,6 +174,11 @@ pub(crate) fn list_fix(
     if let Some((_, number)) = added.allowed.iter().find(|(known, number)| is_known(known, *number)) {
         return Some(Fix::done(format!(
             "{word} entry {number} of {acl}, which another fix here adds, lets it pass too"
+        )));
+    }
+    if list.iter().filter(|entry| !entry.is_default()).count() >= ENTRY_MAXIMUM {
+        return Some(Fix::advice(format!(
+            "take {word} entries of {acl} away or merge them: it has {ENTRY_MAXIMUM}, the most that AWS allows"
         )));
     }
     let mut taken = taken_numbers(&compiled.acl, direction.is_egress());
@@ -337,6 +346,15 @@ pub(crate) fn group_fix(
         None => rule.resource(&name),
     };
     let whom = peer.map(|peer| format!(" for {peer}, which what connects carries")).unwrap_or_default();
-    let text = format!("add an {word} rule to {group}{whom}; responses need no rule of their own");
+    let full = network.groups.get(group, rules.view).is_some_and(|found| {
+        let of_side = found.value.rules.iter().filter(|rule| rule.egress == packet.direction.is_egress());
+        of_side.count() >= RULE_QUOTA
+    });
+    let quota = if full {
+        format!("; the group is at its quota of {RULE_QUOTA} {word} rules")
+    } else {
+        String::new()
+    };
+    let text = format!("add an {word} rule to {group}{whom}; responses need no rule of their own{quota}");
     Some(Fix::new(text, command, terraform))
 }

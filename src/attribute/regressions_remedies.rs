@@ -233,6 +233,30 @@ fn a_rule_that_was_taken_away_is_told() {
 }
 
 #[test]
+fn no_entry_is_proposed_to_a_list_that_can_have_no_more() {
+    use crate::attribute::{AddedEntries, list_fix};
+    use crate::rules::fixture::{Fixture, packet};
+    // 3.2: 40 entries are the most, whatever the quota.
+    let of = |count: u32| {
+        let entries: String =
+            (1..=count).map(|number| format!("acl-1 in {} deny tcp 22 10.0.0.0/8\n", number * 10)).collect();
+        let text = format!(
+            "vpc vpc-1 10.0.0.0/16\nsubnet subnet-1 vpc-1 10.0.1.0/24\nnacl acl-1 vpc-1 subnet-1\n{entries}\
+             eni eni-a subnet-1 10.0.1.10 groups="
+        );
+        let network = Fixture::new(&text).network();
+        let mut engine = crate::rules::Engine::of_now(&network);
+        let rules = engine.interface("eni-a", crate::network::View { at: 0, after: false }).unwrap();
+        let compiled = rules.acl.as_ref().unwrap();
+        let packet = packet("in tcp 22 from 10.0.9.9");
+        list_fix(&network, compiled, &packet, 10, false, &mut AddedEntries::default()).unwrap()
+    };
+    assert!(!of(39).is_advice);
+    let full = of(40);
+    assert!(full.is_advice && full.command.is_empty(), "{}", full.text);
+}
+
+#[test]
 fn a_list_at_its_quota_is_told_to_be() {
     // 8.9: check the quota of 20 entries.
     let entries = |count: u32| -> String {

@@ -7,8 +7,10 @@ mod balancers;
 mod filters;
 mod interfaces;
 mod paths;
+mod route_priority;
 
 pub use balancers::*;
 pub use filters::*;
 pub use interfaces::*;
 pub use paths::*;
+pub use route_priority::Preference;

@@ -9,8 +9,8 @@
 //! sg-1 in tcp 22 203.0.113.0/24        (or a group, or a prefix list, or account/group)
 //! sg-1                                  (a group without rules)
 //! list pl-1 10.0.0.0/8 192.168.0.0/16   (or `list pl-1 unknown`)
-//! route subnet-1 10.9.0.0/16 tgw-1      (or to a list: route subnet-1 pl-1 vpce-1)
-//! edge igw-1 vpc-1 10.0.1.0/24 eni-fw   (a route of the table associated with the gateway)
+//! route subnet-1 10.9.0.0/16 tgw-1      (or to a list: route subnet-1 pl-1 vpce-1) [propagated]
+//! edge igw-1 vpc-1 10.0.1.0/24 eni-fw [blackhole]  (a route of the table associated with the gateway)
 //! zone subnet-1 us-east-1a
 //! attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 subnet-2 [tgw-rtb-1]
 //! transit tgw-rtb-1 10.8.0.0/16 tgw-attach-2     (or blackhole; `transit tgw-rtb-1 part`: it may have more)
@@ -132,6 +132,7 @@ impl Fixture {
                     destination,
                     target: words[3].into(),
                     state: Some("active".into()),
+                    propagated: words.contains(&"propagated"),
                 });
             }
             "edge" => {
@@ -143,7 +144,8 @@ impl Fixture {
                     ..RouteTable::default()
                 });
                 let destination = Destination::Cidr(words[3].parse().unwrap());
-                table.routes.push(Route { destination, target: words[4].into(), state: None });
+                let state = words.get(5).map(|word| word.to_string());
+                table.routes.push(Route { destination, target: words[4].into(), state, propagated: false });
             }
             "peering" => {
                 let end = |id: &str| PeeringEnd { vpc_id: Some(id.into()), ..PeeringEnd::default() };

@@ -1,7 +1,7 @@
 //! Where a subnet's route table leads packets, as far as filters care (spec 1.2, 2.4).
 
 use crate::net::Prefix;
-use crate::network::{Destination, Network, NetworkInterface, View};
+use crate::network::{Destination, Network, NetworkInterface, Preference, View};
 use std::net::IpAddr;
 
 /// Where a route leads.
@@ -72,10 +72,11 @@ impl RouteKind {
 struct Leads {
     to: Prefix,
     kind: RouteKind,
+    preference: Preference,
     target: String,
 }
 
-/// The routes of a subnet, the longest prefix first.
+/// The routes of a subnet, in the order in which packets take them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Routes(Vec<Leads>);
 
@@ -91,9 +92,10 @@ impl Routes {
             network.route_table_of(subnet_id, vpc_id, view).filter(|table| !table.value.more_routes)?;
         let mut routes = Vec::new();
         for route in table.value.routes.iter().filter(|route| !route.is_blackhole()) {
-            let kind = RouteKind::of(&route.target);
-            let lead = |to: &Prefix| Leads { to: *to, kind, target: route.target.clone() };
+            let (kind, preference) = (RouteKind::of(&route.target), route.preference());
+            let lead = |to: &Prefix| Leads { to: *to, kind, preference, target: route.target.clone() };
             match &route.destination {
+                Destination::Cidr(prefix) if table.value.is_overruled(route, prefix) => {}
                 Destination::Cidr(prefix) => routes.push(lead(prefix)),
                 // Routes to AWS's own lists are gateway endpoints, which have no interface.
                 Destination::PrefixList(_) if kind == RouteKind::GatewayEndpoint => {}
@@ -104,7 +106,7 @@ impl Routes {
                 }
             }
         }
-        routes.sort_by_key(|route| std::cmp::Reverse(route.to.prefix_len()));
+        routes.sort_by_key(|route| std::cmp::Reverse((route.to.prefix_len(), route.preference)));
         Some(Routes(routes))
     }
 

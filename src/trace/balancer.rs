@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use super::filters::SERVICES;
+use super::listeners::Taken;
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::group_of_peer;
@@ -15,18 +16,34 @@ use crate::rules::{Decision, Direction, Packet};
 const MOST_TARGETS: usize = 5;
 
 /// A target with the group that it is in.
-struct Target {
-    name: String,
-    group: TargetGroup,
+pub(super) struct Target {
+    pub(super) name: String,
+    pub(super) group: TargetGroup,
     /// The port that it listens on.
     port: Option<u16>,
+    health: Option<String>,
     local: Local,
 }
 
+impl Target {
+    /// Whether it gets no new connections, whatever its health.
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.health.as_deref(), Some("unused" | "draining" | "unhealthy.draining"))
+    }
+
+    pub(super) fn zone(&self) -> Option<String> {
+        self.local.rules.subnet.as_ref().and_then(|subnet| subnet.availability_zone.clone())
+    }
+}
+
 /// Whether the target sees the clients' own addresses and ports; `None` where the attribute was not asked for: AWS's documents
-/// disagree on what it is then (spec 5.5).
+/// disagree on what it is then (spec 5.5), but for UDP, of which the addresses are always kept.
 fn keeps_clients(balancer: &LoadBalancer, target: &Target) -> Option<bool> {
-    if balancer.kind == "network" { target.group.preserve_client_ip } else { Some(false) }
+    if balancer.kind != "network" {
+        return Some(false);
+    }
+    let always = matches!(target.group.protocol.as_deref(), Some("UDP" | "TCP_UDP" | "QUIC" | "TCP_QUIC"));
+    if always { Some(true) } else { target.group.preserve_client_ip }
 }
 
 fn is_blocked(leg: &[Stage]) -> bool {
@@ -42,15 +59,6 @@ fn only_if(leg: &mut [Stage], condition: &str) {
     }
 }
 
-/// What becomes of packets to a port that a load balancer does not listen on.
-fn no_listener(balancer: String, port: u16, mut ports: Vec<u16>) -> Stage {
-    ports.sort_unstable();
-    ports.dedup();
-    let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
-    let reason = format!("it has no listener on port {port}, only on {}", ports.join(", "));
-    Stage::new(Way::There, Layer::LoadBalancer, balancer, Decision::Deny, reason)
-}
-
 impl Walk<'_> {
     /// The stages from a load balancer to its targets and back, where the flow ends at one.
     pub(super) fn balanced(&mut self, source: &End, target: &End) {
@@ -64,31 +72,22 @@ impl Walk<'_> {
             ));
             return;
         };
-        let mut targets = self.targets(&balancer);
-        let name = balancer.name.clone();
-        if let (Some(ports), Some(port)) = (&balancer.listener_ports, self.flow.dst_port)
-            && !ports.contains(&port)
-        {
-            self.stages.push(no_listener(name, port, ports.clone()));
-            return;
-        }
-        if let (true, Some(port)) = (balancer.kind == "classic", self.flow.dst_port) {
-            let groups = self.network.target_groups.all(self.view);
-            let groups = groups.filter(|found| found.value.is_of(&balancer.id));
-            let ports: Vec<u16> = groups.flat_map(|found| found.value.listener_ports.clone()).collect();
-            if !ports.is_empty() && !ports.contains(&port) {
-                self.stages.push(no_listener(name, port, ports));
+        let groups = match self.taken(&balancer) {
+            Taken::Groups(groups) => groups,
+            Taken::Ends(stage) => {
+                self.stages.push(*stage);
                 return;
             }
-            let takes = |ports: &[u16]| ports.is_empty() || ports.contains(&port);
-            targets.retain(|target| takes(&target.group.listener_ports));
-        }
-        if targets.is_empty() {
-            let reason =
-                "no target of it is in the configuration (describe-target-groups, describe-target-health)";
-            self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Unknown, reason));
-            return;
-        }
+        };
+        let listed = self.targets(&balancer, &groups);
+        let targets = match self.receiving(&balancer, &node, &groups, listed) {
+            Ok(targets) => targets,
+            Err(stage) => {
+                self.stages.push(*stage);
+                return;
+            }
+        };
+        let name = balancer.name.clone();
         let names: Vec<&str> = targets.iter().map(|target| target.name.as_str()).collect();
         let keeps = |target: &Target| keeps_clients(&balancer, target);
         let all = |kept: Option<bool>| targets.iter().all(|target| keeps(target) == kept);
@@ -107,14 +106,13 @@ impl Walk<'_> {
             names => format!("{what} to one of {} targets: {}", names.len(), names.join(", ")),
         };
         self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, name, Decision::Allow, reason));
-        if balancer.kind != "classic" && balancer.listener_ports.is_none() {
-            self.not_checked
-                .push(format!("whether {} has a listener on the port (describe-listeners)", balancer.name));
+        if balancer.kind != "classic" && balancer.listeners.is_none() {
+            self.not_checked.push(format!(
+                "whether {} has a listener on the port, and which target group that forwards to (describe-listeners)",
+                balancer.name
+            ));
         }
-        self.not_checked.push(format!(
-            "which listener and rule of {} forwards to which target group, and the other interfaces of the load balancer",
-            balancer.name
-        ));
+        self.not_checked.push(format!("the other interfaces of the load balancer {}", balancer.name));
         if let Some(more) = targets.len().checked_sub(MOST_TARGETS).filter(|more| *more > 0) {
             self.not_checked.push(format!("{more} more targets of {}", balancer.name));
         }
@@ -146,11 +144,7 @@ impl Walk<'_> {
         all.find(|found| found.value.is_named(named)).map(|found| found.value.as_ref().clone())
     }
 
-    fn targets(&mut self, balancer: &LoadBalancer) -> Vec<Target> {
-        let groups: Vec<TargetGroup> = (self.network.target_groups.all(self.view))
-            .filter(|found| found.value.load_balancer_ids.contains(&balancer.id))
-            .map(|found| found.value.as_ref().clone())
-            .collect();
+    fn targets(&mut self, balancer: &LoadBalancer, groups: &[TargetGroup]) -> Vec<Target> {
         let mut found = Vec::new();
         for group in groups {
             for target in &group.targets {
@@ -163,6 +157,7 @@ impl Walk<'_> {
                         let holders = self.network.holders(&addr, self.view);
                         holders.first().map(|(interface, _)| (interface.id.clone(), addr))
                     }
+                    Err(_) if id.contains(":loadbalancer/") => self.node_of(id),
                     Err(_) => self.of_instance(id).and_then(|one| Some((one.id.clone(), one.primary?))),
                 };
                 let rules = holder.and_then(|(id, own)| Some((self.engine.interface(&id, self.view)?, own)));
@@ -171,6 +166,7 @@ impl Walk<'_> {
                         name: format!("{id}{at} ({state})"),
                         group: group.clone(),
                         port,
+                        health: target.health.clone(),
                         local: Local { rules, own, by_public: false },
                     }),
                     None => self.not_checked.push(format!(
@@ -188,6 +184,16 @@ impl Walk<'_> {
         let mut all = self.network.interfaces.all(self.view);
         all.find(|found| found.value.instance_id.as_deref() == Some(instance))
             .map(|found| found.value.as_ref())
+    }
+
+    /// An interface of a load balancer that is another's target.
+    fn node_of(&self, arn: &str) -> Option<(String, IpAddr)> {
+        let mut all = self.network.interfaces.all(self.view);
+        all.find_map(|found| {
+            let named = found.value.balancer_name()?;
+            let is_it = arn.strip_suffix(named).is_some_and(|rest| rest.ends_with('/'));
+            Some((found.value.id.clone(), found.value.primary.filter(|_| is_it)?))
+        })
     }
 
     /// The way to a target that may or may not see the clients' addresses: what stops it in one case only is open.
@@ -218,7 +224,23 @@ impl Walk<'_> {
                 only_if(&mut own, "if the load balancer does not keep the clients' addresses");
                 own
             }
-            _ => own,
+            (false, false) => own,
+            // Either way is blocked: what opens one of them opens nothing if it is the other.
+            (true, true) => {
+                self.added = added_by_kept;
+                self.not_checked.truncate(said);
+                let own = self.leg(source, node, balancer, target, false);
+                let others: Vec<Stage> = own
+                    .into_iter()
+                    .filter(|stage| stage.outcome == Decision::Deny && !kept.contains(stage))
+                    .map(|mut stage| {
+                        stage.reason.push_str(" (if the load balancer does not keep the clients' addresses)");
+                        stage
+                    })
+                    .collect();
+                kept.extend(others);
+                kept
+            }
         }
     }
 
@@ -238,6 +260,13 @@ impl Walk<'_> {
         };
         let local = &target.local;
         let client = if preserves { source.seen } else { node.own };
+        let is_client =
+            source.local.as_ref().is_some_and(|one| one.rules.interface.id == local.rules.interface.id);
+        if preserves && is_client {
+            let reason = "a target does not reach itself over a load balancer that keeps its address: what comes back under it is dropped";
+            let at = local.rules.interface.id.clone();
+            self.stages.push(Stage::new(Way::There, Layer::LoadBalancer, at, Decision::Deny, reason));
+        }
         let packet = |direction, remote, port| Packet { direction, remote, protocol, port, icmp: None };
         let port = target.port;
         let out = packet(Direction::Egress, local.own, port);
@@ -253,6 +282,13 @@ impl Walk<'_> {
         self.groups(Way::There, &local.rules, &into);
         self.handed_on_by.clear();
         self.peer_group = None;
+        // A load balancer that is another's target has targets of its own.
+        if target.group.target_type.as_deref() == Some("alb") {
+            let asked = std::mem::replace(&mut self.flow.dst_port, port);
+            let next = End { seen: local.own, local: Some(local.clone()) };
+            self.balanced(source, &next);
+            self.flow.dst_port = asked;
+        }
         let ports = if preserves { self.client_ports(source) } else { vec![SERVICES] };
         self.state(&local.rules, Direction::Egress);
         self.acl(Way::Back, local, &packet(Direction::Egress, client, None), &ports);

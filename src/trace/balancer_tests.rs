@@ -2,7 +2,7 @@
 
 use super::cases::{flow, stages, traced};
 use super::*;
-use crate::network::{LoadBalancer, Target, TargetGroup, Timeline};
+use crate::network::{Listener, LoadBalancer, Target, TargetGroup, Timeline};
 use crate::rules::fixture::Fixture;
 
 const ARN: &str = "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/web/50dc6c495c0c9188";
@@ -54,7 +54,8 @@ fn run_listening(text: &str, targets: &[&str], listener_ports: Option<Vec<u16>>)
         id: ARN.into(),
         name: "web".into(),
         kind: "application".into(),
-        listener_ports,
+        listeners: listener_ports
+            .map(|ports| ports.into_iter().map(|port| Listener { port, ..Listener::default() }).collect()),
         ..LoadBalancer::default()
     };
     let group = TargetGroup {

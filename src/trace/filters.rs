@@ -4,7 +4,9 @@ use super::walk::{End, Local, Walk};
 use super::{ClientLine, Layer, RuleLine, Stage, Way, icmp_answer};
 use crate::attribute::{earlier_allowed, group_fix, list_fix};
 use crate::net::{ICMP, ICMPV6, TCP, UDP};
-use crate::network::{NaclEntry, Remote, RuleAction, SecurityGroup, SecurityGroupRule, Traffic};
+use crate::network::{
+    GroupReference, NaclEntry, Remote, RuleAction, SecurityGroup, SecurityGroupRule, Traffic,
+};
 use crate::rules::{
     Closeness, Decision, Direction, GroupVerdict, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary,
     allows_other_family, check_acl, entry_elsewhere, entry_text, match_entry, match_traffic, rule_text,
@@ -251,6 +253,7 @@ impl Walk<'_> {
             _ => "a rule may match".to_owned(),
         };
         let mut nearest: Option<(Closeness, String)> = None;
+        let mut is_hint_vain = false;
         if let Some(check) = self.engine.explain_groups(rules, packet) {
             for (group, check) in &check.checks {
                 let Some(group) = groups.groups.get(*group) else { continue };
@@ -261,13 +264,27 @@ impl Walk<'_> {
                     let holders = self.network.holders(&packet.remote, self.view);
                     holders.iter().any(|(one, public)| *public && one.group_ids.iter().any(|id| id == to))
                 };
-                let lost = (check.mismatch == Some(Mismatch::Address))
-                    .then(|| rule.remote.group())
-                    .flatten()
-                    .filter(|to| carries(&to.group_id))
-                    .map(|_| {
-                        "a member, seen by its public address, for which references do not hold".to_owned()
-                    });
+                let named =
+                    (check.mismatch == Some(Mismatch::Address)).then(|| rule.remote.group()).flatten();
+                let lost = named.and_then(|to| {
+                    let behind = self.nat.as_ref().filter(|_| self.source_groups.contains(&to.group_id));
+                    match behind {
+                        Some(nat) => Some(format!(
+                            "its member comes under the address of {}, for which references do not hold",
+                            nat.id
+                        )),
+                        None if carries(&to.group_id) => Some(
+                            "a member, seen by its public address, for which references do not hold"
+                                .to_owned(),
+                        ),
+                        None => None,
+                    }
+                });
+                // A rule for the group is there, and does not hold on this way.
+                let for_peer = |to: &GroupReference| self.peer_carries.as_ref() == Some(&to.group_id);
+                is_hint_vain |= check.matched == Ternary::No
+                    && rule.remote.group().is_some_and(for_peer)
+                    && match_traffic(&rule.traffic, packet).0 == Ternary::Yes;
                 if let Some(mismatch) = check.mismatch {
                     let everyone = rule.remote.is_everyone();
                     let close = mismatch.closeness(check.elsewhere, everyone, &rule.traffic, packet);
@@ -296,7 +313,7 @@ impl Walk<'_> {
                 if !self.has_answer() {
                     fix.text = fix.text.split(';').next().unwrap_or_default().to_owned();
                 }
-                if let (None, Some(group)) = (&self.peer_group, &self.peer_carries) {
+                if let (None, Some(group), false) = (&self.peer_group, &self.peer_carries, is_hint_vain) {
                     let text = format!(
                         "; a rule for {group}, which {} carries, would outlast its address",
                         packet.remote

@@ -1,5 +1,5 @@
-//! What lies between the two ends: the subnets of NAT gateways and of transit gateway attachments, whose network ACLs filter
-//! too, and VPC Block Public Access at what leads to the internet.
+//! What lies between the two ends: the subnets of NAT gateways, whose network ACLs filter too, and VPC Block Public Access at what
+//! leads to the internet.
 
 use std::net::IpAddr;
 
@@ -8,16 +8,9 @@ use super::route::{Best, Hop};
 use super::walk::{End, Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::{exclusion_fix, exclusion_of};
-use crate::net::{ICMP, Prefix, TCP, UDP, behind_nat64, is_internet};
-use crate::network::{Destination, NetworkInterface, TransitGatewayAttachment, TransitRoute};
+use crate::net::{ICMP, TCP, UDP, behind_nat64, is_internet};
+use crate::network::NetworkInterface;
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, Packet};
-
-/// Where a transit gateway's own routes lead.
-struct Led {
-    outcome: Decision,
-    reason: String,
-    route: Option<String>,
-}
 
 /// The NAT gateway that the source's packets go through.
 #[derive(Debug, Clone)]
@@ -79,10 +72,13 @@ impl Walk<'_> {
         }
         match hop {
             Hop::Internet => {
-                self.over_internet = true;
+                (self.over_internet, self.left_for_internet) = (true, true);
                 self.public_access(Way::There, source, hop, true);
             }
-            Hop::EgressOnly => self.public_access(Way::There, source, hop, true),
+            Hop::EgressOnly => {
+                self.left_for_internet = true;
+                self.public_access(Way::There, source, hop, true);
+            }
             Hop::Nat(id) => match self.nat.clone().and_then(|nat| nat.local) {
                 Some(nat) => {
                     let beyond = behind_nat64(&target.seen);
@@ -133,184 +129,37 @@ impl Walk<'_> {
         self.route(Way::Back, &nat, source.own, Some(source));
     }
 
-    /// The stages at a transit gateway: the attachments' network ACLs (spec 1.2, rows e and f) and the gateway's own routes.
-    /// `packet` is what the attachment of the near end takes in, and goes to `destination`.
-    pub(super) fn transit(
-        &mut self,
-        way: Way,
-        id: &str,
-        (from, to): (&Local, Option<&Local>),
-        destination: IpAddr,
-        packet: Packet,
-        ports: &[ClientPorts],
-    ) {
-        let near = self.attachment(id, from);
-        let far = to.and_then(|to| self.attachment(id, to));
-        match &near {
-            Some(attachment) => self.at_attachment(way, attachment, from, packet, ports),
-            None => self.not_checked.push(format!("the network ACL where the VPC is attached to {id}")),
+    /// What left one VPC for the internet comes into another over that one's internet gateway, if it has one: of IPv6 addresses, which
+    /// are not translated, the routes of the subnet show it.
+    pub(super) fn come_in(&mut self, source: &Local, target: &Local) {
+        let (near, far) = (&source.rules.interface, &target.rules.interface);
+        if !target.own.is_ipv6() || near.vpc_id == far.vpc_id {
+            return;
         }
-        let led = near.as_ref().and_then(|near| self.led(near, far.as_ref(), destination));
-        let name = |attachment: &Option<TransitGatewayAttachment>| attachment.as_ref().map(|a| a.id.clone());
-        let joined = match (name(&near), name(&far)) {
-            (Some(near), Some(far)) => format!("both VPCs are attached ({near}, {far}), "),
-            (Some(near), None) => format!("the VPC is attached ({near}), the far end is not known, "),
-            (None, _) => "the VPC's attachment is not in the configuration (describe-transit-gateway-vpc-attachments), ".to_owned(),
-        };
-        match led {
-            Some(Led { outcome, reason, route }) => {
-                let mut stage = Stage::new(way, Layer::Gateway, id, outcome, format!("{joined}{reason}"));
-                stage.rule = route;
-                self.stages.push(stage);
-            }
-            None => {
-                let reason = format!("{joined}and the gateway's route tables are not in the configuration");
-                self.stages.push(Stage::new(way, Layer::Gateway, id, Decision::Unknown, reason));
-                self.not_checked.push(format!(
-                    "the route tables of {id} (aws ec2 describe-transit-gateway-attachments, and for the table of each \
-                     search-transit-gateway-routes)"
-                ));
-            }
+        let Some(Best { table, route, .. }) = self.best_route(target, source.own) else { return };
+        let leads = route.as_ref().map(|(route, _)| route.target.as_str()).unwrap_or_default();
+        // A gateway of the VPC hands packets to every subnet, whatever that one's own routes are.
+        let has_gateway = far.vpc_id.as_deref().is_some_and(|vpc| self.routed_to(vpc, "igw-").is_some());
+        if leads.starts_with("igw-") || has_gateway {
+            return;
         }
-        match (&far, to) {
-            (Some(attachment), Some(to)) => {
-                let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
-                self.at_attachment(way, attachment, to, outbound, ports);
-            }
-            _ => self.not_checked.push(format!("the network ACL where the far end is attached to {id}")),
-        }
-    }
-
-    /// Where the routes lead that the gateway has for an attachment; `None` where they are not known. What an answer may leave out
-    /// makes nothing impossible, and can take a longer way than the route that it shows.
-    fn led(
-        &mut self,
-        near: &TransitGatewayAttachment,
-        far: Option<&TransitGatewayAttachment>,
-        to: IpAddr,
-    ) -> Option<Led> {
-        use Decision::{Allow, Deny, Unknown};
-        let id = near.route_table_id.as_deref()?;
-        let table = self.network.transit_tables.get(id, self.view)?.value;
-        let mut whole = table.whole;
-        let mut best: Option<(Prefix, &TransitRoute)> = None;
-        for route in &table.routes {
-            let list;
-            let blocks = match &route.destination {
-                Destination::Cidr(block) => std::slice::from_ref(block),
-                Destination::PrefixList(name) => {
-                    list = self.network.prefix_lists.get(name, self.view);
-                    let entries = list.as_ref().and_then(|list| list.value.entries.as_deref());
-                    whole &= entries.is_some();
-                    entries.unwrap_or_default()
-                }
-            };
-            for block in blocks.iter().filter(|block| block.contains(&to)) {
-                if best.is_none_or(|(longest, _)| block.prefix_len() > longest.prefix_len()) {
-                    best = Some((*block, route));
-                }
-            }
-        }
-        let no = if whole { Deny } else { Unknown };
-        let (outcome, reason) = match (best, far) {
-            (None, _) => (no, format!("{id}, the route table of {}, has no route for {to}", near.id)),
-            (Some((_, route)), _) if route.attachment_ids.is_empty() => match route.state.as_deref() {
-                Some("active") => (Unknown, "the gateway's route does not tell its attachment".to_owned()),
-                _ => (no, "the gateway's route is a blackhole".to_owned()),
-            },
-            (Some((_, route)), None) => {
-                (Unknown, format!("the gateway leads to {}", route.attachment_ids.join(", ")))
-            }
-            (Some((_, route)), Some(far)) if route.attachment_ids.contains(&far.id) => {
-                (Allow, format!("and the gateway leads from one to the other by {id}"))
-            }
-            (Some((_, route)), Some(far)) => {
-                (no, format!("the gateway leads to {}, not to {}", route.attachment_ids.join(", "), far.id))
-            }
-        };
-        if !whole {
-            self.not_checked.push(format!(
-                "routes of {id} that are not in the configuration (aws ec2 search-transit-gateway-routes --filters \
-                 Name=state,Values=active,blackhole, with the command beside its answer)"
-            ));
-        }
-        let route = best.map(|(block, route)| match route.attachment_ids.as_slice() {
-            [] => format!("{id} {block} {}", route.state.as_deref().unwrap_or("blackhole")),
-            ids => format!("{id} {block} to {}", ids.join(", ")),
-        });
-        Some(Led { outcome, reason, route })
-    }
-
-    fn attachment(&self, gateway: &str, local: &Local) -> Option<TransitGatewayAttachment> {
-        let vpc = local.rules.interface.vpc_id.as_deref()?;
-        let mut all = self.network.transit_attachments.all(self.view);
-        let found = all.find(|found| {
-            found.value.gateway_id.as_deref() == Some(gateway) && found.value.vpc_id.as_deref() == Some(vpc)
-        })?;
-        Some(found.value.as_ref().clone())
-    }
-
-    /// The attachment's interface in the zone of `local`: packets of a zone use that zone's, and where there is none they
-    /// are dropped.
-    fn at_attachment(
-        &mut self,
-        way: Way,
-        attachment: &TransitGatewayAttachment,
-        local: &Local,
-        packet: Packet,
-        ports: &[ClientPorts],
-    ) {
-        let subnets = &attachment.subnet_ids;
-        let zone_of = |id: &String| {
-            self.network.subnets.get(id, self.view).and_then(|subnet| subnet.value.availability_zone.clone())
-        };
-        let zone = local.rules.subnet.as_ref().and_then(|subnet| subnet.availability_zone.clone());
-        let own = local.rules.interface.subnet_id.as_ref();
-        let in_zone = |id: &&String| zone.is_some() && zone_of(id) == zone;
-        let here = subnets.iter().find(|id| own == Some(*id)).or_else(|| subnets.iter().find(in_zone));
-        let subnet = match (here, &zone, subnets.as_slice()) {
-            (Some(subnet), ..) => subnet,
-            // Only what is known of every subnet proves that there is none.
-            (None, Some(zone), [_, ..]) if subnets.iter().all(|id| zone_of(id).is_some()) => {
-                let reason = format!("it has no subnet in {zone}, so packets of that zone do not reach it");
-                self.stages.push(Stage::new(way, Layer::Gateway, &attachment.id, Decision::Deny, reason));
-                return;
-            }
-            (None, _, [only]) => {
-                let own = own.map_or("the interface's subnet", String::as_str);
-                self.not_checked.push(format!("whether {} is in the zone of {own}", attachment.id));
-                only
-            }
-            (None, _, []) => {
-                self.not_checked.push(format!("the network ACLs where {} is: its subnets", attachment.id));
-                return;
-            }
-            (None, ..) => {
-                self.not_checked.push(format!(
-                    "the network ACL where {} is: which of {} is in the zone is not in the configuration",
-                    attachment.id,
-                    subnets.join(", ")
-                ));
-                return;
-            }
-        };
-        let found = (self.network.interfaces_in(subnet, self.view))
-            .find(|found| found.value.is_type("transit_gateway"))
-            .and_then(|found| Some((found.value.id.clone(), found.value.primary?)));
-        let rules = found.and_then(|(id, own)| Some((self.engine.interface(&id, self.view)?, own)));
-        match rules {
-            Some((rules, own)) => {
-                self.acl(way, &Local { rules, own, by_public: false }, &packet, ports);
-            }
-            None => self.not_checked.push(format!("the network ACL of {subnet}, where {} is", attachment.id)),
-        }
-    }
-
-    /// The transit gateways that a VPC is attached to.
-    pub(super) fn transit_gateways(&self, vpc: &str) -> Vec<String> {
-        let all = self.network.transit_attachments.all(self.view);
-        let of_vpc = all.filter(|found| found.value.vpc_id.as_deref() == Some(vpc));
-        of_vpc.filter_map(|found| found.value.gateway_id.clone()).collect()
+        let vpc = far.vpc_id.as_deref().unwrap_or("the other VPC");
+        let reason = format!(
+            "the packets leave for the internet, and whether they come into {vpc} from there is not known: {} leads to no internet \
+             gateway for {}",
+            table.id, source.own
+        );
+        let mut stage =
+            Stage::new(Way::There, Layer::Address, target.own.to_string(), Decision::Unknown, reason);
+        stage.rule = route.map(|(route, block)| format!("{} {block} to {}", table.id, route.target));
+        self.stages.push(stage);
+        let carrier =
+            self.private_way(source, target).map(|to| format!(": a route to it over {to} is missing"));
+        self.not_checked.push(format!(
+            "how {} of {vpc} is reached from the internet{}",
+            target.own,
+            carrier.unwrap_or_default()
+        ));
     }
 
     /// What comes in over the internet gateway: a route table of the gateway's own may send it to an appliance first
@@ -329,7 +178,9 @@ impl Walk<'_> {
         if target == "local" || target == local.rules.interface.id {
             return;
         }
-        let (outcome, reason) = if target.starts_with("eni-") {
+        let (outcome, reason) = if route.is_blackhole() {
+            (Decision::Deny, format!("the route is a blackhole: {target} is gone"))
+        } else if target.starts_with("eni-") {
             let (outcome, reason, _) = self.appliance(target);
             (outcome, reason)
         } else {
@@ -352,9 +203,15 @@ impl Walk<'_> {
         let starts_inside = matches!(hop, Hop::Nat(_) | Hop::EgressOnly);
         let (outcome, reason) = match mode.as_str() {
             "off" => (Decision::Allow, "it is off".to_owned()),
-            ALLOW_EGRESS if begins_inside => {
+            ALLOW_EGRESS if begins_inside && starts_inside => {
                 (Decision::Allow, "an exclusion lets out what begins inside".to_owned())
             }
+            // The advanced example of AWS's guide shows it blocked in one scenario, and a note in another says that it passes.
+            ALLOW_EGRESS if begins_inside => (
+                Decision::Unknown,
+                "an exclusion lets out what begins inside, and whether also over an internet gateway AWS's documents disagree"
+                    .to_owned(),
+            ),
             ALLOW_EGRESS => (
                 Decision::Deny,
                 "an exclusion lets out what begins inside, and nothing else comes in".to_owned(),
@@ -377,8 +234,16 @@ impl Walk<'_> {
             let of = exclusion.resource_id.as_deref().unwrap_or("-");
             format!("exclusion {} of {of}: {}", exclusion.id, exclusion.mode.as_deref().unwrap_or("-"))
         });
-        if let (Decision::Deny, Some(subnet)) = (outcome, &interface.subnet_id) {
-            stage.fix = Some(exclusion_fix(self.network, self.view, subnet, Some(&mode), begins_inside));
+        if let (Decision::Deny | Decision::Unknown, Some(subnet)) = (outcome, &interface.subnet_id)
+            && !matches!(mode.as_str(), "off")
+        {
+            stage.fix = Some(exclusion_fix(
+                self.network,
+                self.view,
+                subnet,
+                Some(&mode),
+                begins_inside && starts_inside,
+            ));
         }
         self.stages.push(stage);
     }

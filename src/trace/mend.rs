@@ -4,9 +4,10 @@ use std::collections::HashSet;
 use std::net::IpAddr;
 
 use super::Stage;
+use super::route::NAT64;
 use super::walk::{Local, Walk};
 use crate::attribute::{Fix, quoted, resource, route_text};
-use crate::net::{Prefix, is_internet};
+use crate::net::{Prefix, behind_nat64, is_internet};
 use crate::network::{Destination, Origin, Peering, Route, RouteTable};
 
 /// A change to a route table, and what the route then leads to.
@@ -37,9 +38,13 @@ impl Walk<'_> {
         table: &RouteTable,
         dead: Option<&Route>,
     ) -> Result<Mended, String> {
-        let Some(Carrier { target, block, accept }) = self.carrier(local, remote, far, dead) else {
+        if let Some(found) = self.endpoint(local, remote, table).filter(|_| dead.is_none()) {
+            return Ok(found);
+        }
+        let Some(Carrier { target, block, accept }) = self.carrier(local, remote, far, table, dead) else {
             let vpc = local.rules.interface.vpc_id.as_deref().unwrap_or("the VPC");
             let needed = match (is_internet(&remote), remote.is_ipv4()) {
+                _ if behind_nat64(&remote) != remote => "NAT gateway",
                 (true, true) if local.public().is_some() => "internet gateway",
                 (true, true) => "NAT gateway, nor a public address for an internet gateway,",
                 (true, false) => "internet gateway or egress-only internet gateway",
@@ -48,11 +53,69 @@ impl Walk<'_> {
             return Err(format!("no {needed} of {vpc} that leads there is in the configuration"));
         };
         let destination = dead.map_or(Destination::Cidr(block), |route| route.destination.clone());
-        let option = match &destination {
-            Destination::Cidr(cidr) if cidr.network().is_ipv4() => "--destination-cidr-block",
-            Destination::Cidr(_) => "--destination-ipv6-cidr-block",
-            Destination::PrefixList(_) => "--destination-prefix-list-id",
+        let fix = self.route_fix(&table.id, &destination, &target, dead.is_some());
+        // An internet gateway carries nothing that has no public address.
+        let needs_address = target.starts_with("igw-") && remote.is_ipv4() && local.public().is_none();
+        let address =
+            self.elastic_address(local).filter(|_| needs_address && local.public_unknown().is_none());
+        let fix = match address {
+            Some(address) => fix.and(address),
+            None => fix,
         };
+        let mut fix = match accept {
+            Some(accept) => accept.and(fix),
+            None => fix,
+        };
+        if target.starts_with("igw-") && remote.is_ipv6() && !leads_to_internet(table) {
+            fix.text.push_str(
+                ", by which the internet can begin flows to this subnet's addresses too (create-egress-only-internet-gateway \
+                 makes one that lets out only)",
+            );
+        }
+        Ok(Mended { fix, target })
+    }
+
+    /// The gateway endpoint of the VPC for a service's address, which a table does not lead to yet.
+    fn endpoint(&self, local: &Local, remote: IpAddr, table: &RouteTable) -> Option<Mended> {
+        let vpc = local.rules.interface.vpc_id.as_deref()?;
+        if !is_internet(&remote) || !self.is_for_endpoints() {
+            return None;
+        }
+        let id = self.network.route_tables.all(self.view).find_map(|found| {
+            let of_vpc = found.value.vpc_id.as_deref() == Some(vpc);
+            let mut routes = found.value.routes.iter().filter(|_| of_vpc);
+            let leads = |route: &&Route| {
+                let Destination::PrefixList(list) = &route.destination else { return false };
+                let list = self.network.prefix_lists.get(list, self.view);
+                let entries =
+                    list.as_ref().and_then(|list| list.value.entries.as_deref()).unwrap_or_default();
+                let holds = entries.iter().any(|block| block.contains(&remote));
+                route.target.starts_with("vpce-") && !route.is_blackhole() && holds
+            };
+            routes.find(leads).map(|route| route.target.clone())
+        })?;
+        let table = &table.id;
+        let fix = Fix::new(
+            format!("let {table} lead to the gateway endpoint {id}"),
+            format!("aws ec2 modify-vpc-endpoint --vpc-endpoint-id {id} --add-route-table-ids {table}"),
+            resource(
+                "aws_vpc_endpoint_route_table_association",
+                &format!("{id} {table}"),
+                &[("vpc_endpoint_id", quoted(&id)), ("route_table_id", quoted(table))],
+            ),
+        );
+        Some(Mended { fix, target: id })
+    }
+
+    /// A route that is added to a table, or takes the place of the one to the same destination.
+    pub(super) fn route_fix(
+        &self,
+        table: &str,
+        destination: &Destination,
+        target: &str,
+        replaces: bool,
+    ) -> Fix {
+        let option = destination_option(destination);
         let (by, attribute) = match target.split('-').next().unwrap_or_default() {
             "pcx" => ("--vpc-peering-connection-id", "vpc_peering_connection_id"),
             "tgw" => ("--transit-gateway-id", "transit_gateway_id"),
@@ -60,20 +123,52 @@ impl Walk<'_> {
             "eigw" => ("--egress-only-internet-gateway-id", "egress_only_gateway_id"),
             _ => ("--gateway-id", "gateway_id"),
         };
-        let (verb, word) =
-            if dead.is_some() { ("replace-route", "replace") } else { ("create-route", "add") };
-        let id = &table.id;
-        let inline = self.network.inline_in(id);
-        let fix = Fix::new(
-            format!("{word} the route of {id} to {destination}: over {target}"),
-            format!("aws ec2 {verb} --route-table-id {id} {option} {destination} {by} {target}"),
-            route_text(id, &destination, (attribute, &target), inline, dead.is_some()),
-        );
+        let (verb, word) = if replaces { ("replace-route", "replace") } else { ("create-route", "add") };
+        Fix::new(
+            format!("{word} the route of {table} to {destination}: over {target}"),
+            format!("aws ec2 {verb} --route-table-id {table} {option} {destination} {by} {target}"),
+            route_text(table, destination, (attribute, target), self.network.inline_in(table), replaces),
+        )
+    }
+
+    /// The change to a table whose route (to `block`) leads to what does not carry the packets, where something does.
+    pub(super) fn detour(
+        &self,
+        local: &Local,
+        remote: IpAddr,
+        far: Option<&Local>,
+        table: &RouteTable,
+        (route, block): (&Route, Prefix),
+    ) -> Option<Mended> {
+        let Carrier { target, block: wanted, accept } =
+            self.carrier(local, remote, far, table, Some(route))?;
+        let destination = Destination::Cidr(wanted);
+        let is_there = |one: &&Route| one.destination == destination && !one.is_blackhole();
+        let same = table.routes.iter().find(is_there).filter(|one| !one.propagated);
+        let fix = match (same, wanted.prefix_len() < block.prefix_len()) {
+            // The good one is there, and a narrower one is in front of it.
+            (Some(good), true) if good.target == target && !route.propagated => {
+                let (id, to) = (&table.id, &route.destination);
+                Fix::new(
+                    format!(
+                        "delete the route of {id} to {to}: that to {wanted} over {target} carries it then"
+                    ),
+                    format!("aws ec2 delete-route --route-table-id {id} {} {to}", destination_option(to)),
+                    format!("# without the route of {id} to {to}"),
+                )
+            }
+            (_, true) => {
+                let narrow = Destination::Cidr(block);
+                let replaces = narrow == route.destination && !route.propagated;
+                self.route_fix(&table.id, &narrow, &target, replaces)
+            }
+            (same, false) => self.route_fix(&table.id, &destination, &target, same.is_some()),
+        };
         let fix = match accept {
             Some(accept) => accept.and(fix),
             None => fix,
         };
-        Ok(Mended { fix, target })
+        Some(Mended { fix, target })
     }
 
     /// The acceptance that a peering connection waits for. The accepter's account gives it, in the accepter's Region.
@@ -138,11 +233,17 @@ impl Walk<'_> {
         local: &Local,
         remote: IpAddr,
         far: Option<&Local>,
+        table: &RouteTable,
         dead: Option<&Route>,
     ) -> Option<Carrier> {
         let own = local.rules.interface.vpc_id.as_deref()?;
+        if behind_nat64(&remote) != remote {
+            // A route for these addresses alone leaves the NAT gateway's own way as it is, in its own subnet too.
+            let target = self.nat_gateway(own, None)?;
+            return Some(Carrier { target, block: NAT64.parse().ok()?, accept: None });
+        }
         if is_internet(&remote) && far.is_none_or(|far| far.own != remote) {
-            let target = self.internet_gateway(own, local, &remote)?;
+            let target = self.internet_gateway(own, local, &remote, table)?;
             return Some(Carrier { target, block: Prefix::host(remote), accept: None });
         }
         let far_vpc = far.and_then(|far| far.rules.interface.vpc_id.as_deref());
@@ -190,35 +291,92 @@ impl Walk<'_> {
         Some(Carrier { target: gateway, block: block_of(far_vpc?)?, accept: None })
     }
 
+    /// What would carry packets to another VPC without the internet.
+    pub(super) fn private_way(&self, source: &Local, target: &Local) -> Option<String> {
+        let (near, far) =
+            (source.rules.interface.vpc_id.as_deref()?, target.rules.interface.vpc_id.as_deref()?);
+        let mut peerings = self.network.peerings.all(self.view);
+        let peered = peerings.find(|found| found.value.joins(near, far)).map(|found| found.value.id.clone());
+        peered.or_else(|| {
+            let theirs = self.transit_gateways(far);
+            self.transit_gateways(near).into_iter().find(|id| theirs.contains(id))
+        })
+    }
+
     /// The gateway to the internet that is known of a VPC, by the routes of its other tables and its NAT gateways.
-    fn internet_gateway(&self, vpc: &str, local: &Local, remote: &IpAddr) -> Option<String> {
-        let routed = |kind: &str| {
-            self.network.route_tables.all(self.view).find_map(|found| {
-                let of_subnet = found.value.subnet_ids.iter().any(|id| {
-                    let subnet = self.network.subnets.get(id, self.view);
-                    subnet.is_some_and(|subnet| subnet.value.vpc_id.as_deref() == Some(vpc))
-                });
-                let here = found.value.vpc_id.as_deref() == Some(vpc) || of_subnet;
-                let mut routes = found.value.routes.iter().filter(|_| here);
-                let live = |route: &&Route| route.target.starts_with(kind) && !route.is_blackhole();
-                routes.find(live).map(|route| route.target.clone())
-            })
-        };
+    fn internet_gateway(
+        &self,
+        vpc: &str,
+        local: &Local,
+        remote: &IpAddr,
+        table: &RouteTable,
+    ) -> Option<String> {
+        let routed = |kind: &str| self.routed_to(vpc, kind);
         if remote.is_ipv6() {
-            return routed("igw-").or_else(|| routed("eigw-"));
+            let only_out = routed("eigw-").filter(|_| !leads_to_internet(table));
+            return only_out.or_else(|| routed("igw-")).or_else(|| routed("eigw-"));
         }
-        if local.public().is_some() {
-            return routed("igw-");
+        if local.public().is_some() || leads_to_internet(table) {
+            return routed("igw-").or_else(|| igw_of(table));
         }
+        self.nat_gateway(vpc, Some(table)).or_else(|| {
+            // Where the table is that of the NAT gateways' own subnets, nothing but an internet gateway is left.
+            let only_here = self.nat_gateway(vpc, None).is_some() && self.elastic_address(local).is_some();
+            routed("igw-").filter(|_| only_here)
+        })
+    }
+
+    /// What a live route of some table of a VPC leads to.
+    pub(super) fn routed_to(&self, vpc: &str, kind: &str) -> Option<String> {
+        self.network.route_tables.all(self.view).find_map(|found| {
+            let of_subnet = found.value.subnet_ids.iter().any(|id| {
+                let subnet = self.network.subnets.get(id, self.view);
+                subnet.is_some_and(|subnet| subnet.value.vpc_id.as_deref() == Some(vpc))
+            });
+            let here = found.value.vpc_id.as_deref() == Some(vpc) || of_subnet;
+            let mut routes = found.value.routes.iter().filter(|_| here);
+            let live = |route: &&Route| route.target.starts_with(kind) && !route.is_blackhole();
+            routes.find(live).map(|route| route.target.clone())
+        })
+    }
+
+    /// A NAT gateway of a VPC that a table may lead to: none in a subnet of the same table, whose packets would come back to it.
+    fn nat_gateway(&self, vpc: &str, table: Option<&RouteTable>) -> Option<String> {
         // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
-        let described = self.network.interfaces.all(self.view).find_map(|found| {
+        let mut known = self.network.interfaces.all(self.view).filter_map(|found| {
             let interface = found.value;
             let here = interface.is_type("nat_gateway") && interface.vpc_id.as_deref() == Some(vpc);
             let words = interface.description.as_deref().filter(|_| here)?;
-            words.split_whitespace().find(|word| word.starts_with("nat-")).map(str::to_owned)
+            let id = words.split_whitespace().find(|word| word.starts_with("nat-"))?;
+            let own = interface.subnet_id.as_deref().and_then(|subnet| {
+                self.network.route_table_of(subnet, Some(vpc), self.view).map(|own| own.value.id.clone())
+            });
+            let same = table.is_some_and(|table| own.as_ref() == Some(&table.id));
+            Some((id.to_owned(), same))
         });
-        described.or_else(|| routed("nat-"))
+        let described: Vec<(String, bool)> = known.by_ref().collect();
+        let fit = described.iter().find(|(_, same)| !same).map(|(id, _)| id.clone());
+        let is_same = |id: &String| described.iter().any(|(one, same)| one == id && *same);
+        fit.or_else(|| self.routed_to(vpc, "nat-").filter(|id| !is_same(id)))
     }
+}
+
+fn destination_option(destination: &Destination) -> &'static str {
+    match destination {
+        Destination::Cidr(cidr) if cidr.network().is_ipv4() => "--destination-cidr-block",
+        Destination::Cidr(_) => "--destination-ipv6-cidr-block",
+        Destination::PrefixList(_) => "--destination-prefix-list-id",
+    }
+}
+
+/// The internet gateway that a route of a table names, though it may be gone.
+fn igw_of(table: &RouteTable) -> Option<String> {
+    table.routes.iter().find(|route| route.target.starts_with("igw-")).map(|route| route.target.clone())
+}
+
+/// Whether a table is that of public subnets.
+fn leads_to_internet(table: &RouteTable) -> bool {
+    igw_of(table).is_some()
 }
 
 /// Tells each command once: what a fix has of an earlier one is done by that. EC2 refuses most commands that are given twice.

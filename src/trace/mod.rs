@@ -4,14 +4,20 @@
 //! The flow may be hypothetical: no log is looked at here, and records that bear on it are given by whoever has read them.
 //! What the configuration does not hold is named as not checked.
 
+mod accounts;
+mod addresses;
 mod balancer;
 mod ends;
 mod filters;
 mod gateway;
+mod listeners;
 mod logged;
 mod mend;
 mod render;
 mod route;
+mod states;
+mod transit;
+mod transit_mend;
 mod walk;
 
 #[cfg(test)]
@@ -29,11 +35,19 @@ mod regressions_answers;
 #[cfg(test)]
 mod regressions_fixes;
 #[cfg(test)]
+mod regressions_listeners;
+#[cfg(test)]
 mod regressions_logs;
 #[cfg(test)]
 mod regressions_paths;
 #[cfg(test)]
+mod regressions_routes;
+#[cfg(test)]
+mod regressions_states;
+#[cfg(test)]
 mod regressions_terraform;
+#[cfg(test)]
+mod regressions_transit;
 #[cfg(test)]
 mod tests;
 
@@ -242,6 +256,14 @@ impl Stage {
 }
 
 impl Stage {
+    /// Whether it is not known what it does, and no fix makes that known.
+    fn is_open(&self) -> bool {
+        self.outcome == Decision::Unknown
+            && self.fix.is_none()
+            && self.condition.is_none()
+            && !self.is_partial()
+    }
+
     /// Whether it is known of every client's port what becomes of its answers, and some are dropped.
     fn is_partial(&self) -> bool {
         let told = |line: &ClientLine| line.outcome != Decision::Unknown || line.is_settled;
@@ -302,6 +324,8 @@ pub struct Trace {
     pub captured: Option<(Timestamp, Timestamp)>,
     /// What becomes of it by the capture after the time asked about, where that says something else than the one before.
     pub later: Option<&'static str>,
+    /// Whether something lies behind a proposed change that was not looked at.
+    pub open_behind: bool,
     /// What the logs hold about it; `None` where they were not read.
     pub logged: Option<Logged>,
 }
@@ -315,6 +339,14 @@ impl Trace {
     /// The stages that drop it and that no command printed mends: whatever else is changed, it does not pass.
     pub fn unmended(&self) -> impl Iterator<Item = &Stage> {
         self.blockers().filter(|stage| stage.fix.as_ref().is_none_or(|fix| fix.is_advice))
+    }
+
+    /// Whether the flow passes after the fixes; `None` where that cannot be told.
+    pub fn fixes_suffice(&self) -> Option<bool> {
+        if self.unmended().next().is_some() {
+            return Some(false);
+        }
+        (!self.open_behind && !self.stages.iter().any(Stage::is_open)).then_some(true)
     }
 
     /// The stages that drop the answers to some ports of clients for certain, and let those to the others pass.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::logged::time_text;
-use super::{LogRecord, RuleLine, Stage, Trace};
+use super::{LogRecord, RuleLine, Stage, Trace, Way};
 use crate::net::protocol_name;
 use crate::rules::{Decision, Ternary};
 
@@ -94,10 +94,11 @@ impl Trace {
                 let _ = writeln!(out, "       {}: {}{because}", line.text, matched(line));
             }
         }
-        for (at, stage) in self.blockers().enumerate() {
+        for (at, (stage, ways)) in once(self.blockers()).into_iter().enumerate() {
             let name = if at == 0 { "first blocker" } else { "would also block" };
             let rule = stage.rule.as_deref().map(|rule| format!(" ({rule})")).unwrap_or_default();
-            let _ = writeln!(out, "{name}: {} at {}: {}{rule}", stage.layer, stage.place(), stage.reason);
+            let _ =
+                writeln!(out, "{name}: {} at {}{ways}: {}{rule}", stage.layer, stage.place(), stage.reason);
             if let Some(nearest) = &stage.nearest {
                 let _ = writeln!(out, "  nearest: {nearest}");
             }
@@ -116,7 +117,7 @@ impl Trace {
         }
         let fixed = self.stages.iter().any(|stage| stage.fix.as_ref().is_some_and(|fix| !fix.is_advice));
         let alone = if fixed { "what follows does not suffice alone: " } else { "" };
-        for stage in self.unmended() {
+        for (stage, _) in once(self.unmended()) {
             let (layer, place) = (stage.layer, stage.place());
             let _ = match &stage.fix {
                 Some(advice) => writeln!(out, "{alone}no command mends {layer} at {place}: {}", advice.text),
@@ -130,6 +131,14 @@ impl Trace {
                     let _ = writeln!(out, "  {line}");
                 });
             }
+        }
+        if let (true, None) = (fixed, self.fixes_suffice()) {
+            let open = self.stages.iter().find(|stage| stage.is_open());
+            let what = match open {
+                Some(stage) => format!("{} at {}: {}", stage.layer, stage.place(), stage.reason),
+                None => "what lies behind the change was not looked at".to_owned(),
+            };
+            let _ = writeln!(out, "whether this suffices cannot be told: {what}");
         }
         if let Some((first, last)) = self.capture_times() {
             let to = if first == last { String::new() } else { format!(" to {last}") };
@@ -180,7 +189,7 @@ impl Trace {
             "by_the_later_capture": self.later,
             "blocked_client_ports": self.partial().filter(|_| self.outcome() != Decision::Deny).flat_map(|stage| &stage.clients).flat_map(|line| &line.dropped)
                 .collect::<std::collections::BTreeSet<_>>(),
-            "fixes_suffice": self.unmended().next().is_none(),
+            "fixes_suffice": self.fixes_suffice(),
             "first_blocker": self.stages.iter().position(|stage| stage.outcome == Decision::Deny),
             "stages": self.stages.iter().map(stage).collect::<Vec<_>>(),
             "logs": self.logged.as_ref().map(|logged| json!({
@@ -205,6 +214,26 @@ impl Stage {
             None => self.at.clone(),
         }
     }
+}
+
+/// Each blocker once, with the ways on which it is in the way, where that is not the one there alone.
+fn once<'s>(stages: impl Iterator<Item = &'s Stage>) -> Vec<(&'s Stage, &'static str)> {
+    let mut found: Vec<(&Stage, &'static str)> = Vec::new();
+    for stage in stages {
+        let same = found.iter_mut().find(|(one, _)| {
+            one.layer == stage.layer
+                && one.at == stage.at
+                && one.reason == stage.reason
+                && one.rule == stage.rule
+                && one.direction == stage.direction
+        });
+        match same {
+            Some((one, ways)) if one.way != stage.way => *ways = ", there and back",
+            Some(_) => {}
+            None => found.push((stage, if stage.way == Way::Back { ", on the way back" } else { "" })),
+        }
+    }
+    found
 }
 
 fn stage(stage: &Stage) -> Value {

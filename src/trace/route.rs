@@ -1,4 +1,4 @@
-//! The route that a subnet has for an address: the longest prefix, and what its target does.
+//! The route that a subnet has for an address, and what its target does.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,9 +7,17 @@ use super::mend::{Mended, PENDING};
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::forwarding_fix;
-use crate::net::is_internet;
-use crate::network::{Destination, Origin, Peering, Route, RouteTable};
+use crate::net::{ICMP, Prefix, TCP, behind_nat64, is_internet};
+use crate::network::{Destination, Origin, Peering, PeeringEnd, Preference, Route, RouteTable};
 use crate::rules::Decision;
+
+/// The addresses that NAT gateways make IPv4 addresses of (RFC 6052).
+pub(super) const NAT64: &str = "64:ff9b::/96";
+
+/// Whether a route leads to an interface or an instance.
+pub(super) fn is_forwarder(target: &str) -> bool {
+    target.starts_with("eni-") || target.starts_with("i-")
+}
 
 /// Where a route leads, as far as the stages behind it depend on that.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,10 +34,12 @@ pub(super) enum Hop {
     Other,
 }
 
-/// The route with the longest prefix that holds an address.
+/// The route that packets to an address take.
 pub(super) struct Best {
     pub(super) table: Arc<RouteTable>,
     pub(super) route: Option<(Route, String)>,
+    /// The block that holds the address: that of the route, or of its list.
+    pub(super) block: Option<Prefix>,
     /// Routes that are not known, or lead to lists whose entries are not: one of them may be longer.
     pub(super) unknown: Vec<String>,
 }
@@ -45,17 +55,18 @@ impl Walk<'_> {
 
     /// The best route of a table.
     pub(super) fn best_of(&self, table: Arc<RouteTable>, remote: IpAddr) -> Best {
-        let mut best: Option<(u8, &Route, String)> = None;
+        let mut matching: Vec<(Prefix, &Route)> = Vec::new();
         let mut unknown = Vec::new();
         if table.more_routes {
             unknown.push(format!("routes of {} that could not be read", table.id));
         }
         for route in &table.routes {
+            let list;
             let blocks = match &route.destination {
-                Destination::Cidr(cidr) => vec![*cidr],
+                Destination::Cidr(cidr) => std::slice::from_ref(cidr),
                 Destination::PrefixList(id) => {
-                    let list = self.network.prefix_lists.get(id, self.view);
-                    match list.and_then(|list| list.value.entries.clone()) {
+                    list = self.network.prefix_lists.get(id, self.view);
+                    match list.as_ref().and_then(|list| list.value.entries.as_deref()) {
                         Some(entries) => entries,
                         // What gateway endpoints lead to are public addresses.
                         None if route.target.starts_with("vpce-") && !is_internet(&remote) => continue,
@@ -69,19 +80,33 @@ impl Walk<'_> {
                     }
                 }
             };
-            for block in blocks.into_iter().filter(|block| block.contains(&remote)) {
-                if best.as_ref().is_none_or(|(length, ..)| block.prefix_len() > *length) {
-                    let shown = match &route.destination {
-                        Destination::Cidr(_) => block.to_string(),
-                        // What the route table shows is the list.
-                        Destination::PrefixList(id) => format!("{id} ({block})"),
-                    };
-                    best = Some((block.prefix_len(), route, shown));
-                }
-            }
+            let blocks = blocks.iter().filter(|block| block.contains(&remote));
+            matching.extend(
+                blocks.filter(|block| !table.is_overruled(route, block)).map(|block| (*block, route)),
+            );
         }
-        let route = best.map(|(_, route, block)| (route.clone(), block));
-        Best { table, route, unknown }
+        let rank = |(block, route): &(Prefix, &Route)| (block.prefix_len(), route.preference());
+        let best =
+            matching.iter().copied().reduce(|best, one| if rank(&one) > rank(&best) { one } else { best });
+        if let Some(best) = best.filter(|(_, route)| route.preference() == Preference::PrefixList)
+            && let Some((_, other)) =
+                matching.iter().find(|one| rank(one) == rank(&best) && one.1.target != best.1.target)
+        {
+            unknown.push(format!(
+                "the route of {} to {} over {}, for the same block: of two prefix lists AWS takes one at random",
+                table.id, other.destination, other.target
+            ));
+        }
+        let route = best.map(|(block, route)| {
+            let shown = match &route.destination {
+                Destination::Cidr(_) => block.to_string(),
+                // What the route table shows is the list.
+                Destination::PrefixList(id) => format!("{id} ({block})"),
+            };
+            (route.clone(), shown)
+        });
+        let block = best.map(|(block, _)| block);
+        Best { table, route, block, unknown }
     }
 
     /// The stage of the route from an interface's subnet to a remote address, which `far` holds if it is known.
@@ -99,7 +124,7 @@ impl Walk<'_> {
             self.stages.push(Stage::new(way, Layer::Route, at, Decision::NotApplicable, reason));
             return Hop::Other;
         }
-        let Some(Best { table, route, unknown }) = self.best_route(local, remote) else {
+        let Some(Best { table, route, block: within, unknown }) = self.best_route(local, remote) else {
             let reason = "the subnet's route table is not in the configuration (describe-route-tables)";
             self.stages.push(Stage::new(way, Layer::Route, at, Decision::Unknown, reason));
             return Hop::Other;
@@ -124,7 +149,11 @@ impl Walk<'_> {
             None => (outcome, reason),
         };
         let mut stage = Stage::new(way, Layer::Route, at, outcome, reason);
-        if outcome == Decision::Deny && self.is_dead(&route) {
+        let is_nat64 = behind_nat64(&remote) != remote;
+        if outcome == Decision::Deny && is_nat64 {
+            let dead = Some(&route).filter(|route| route.is_blackhole());
+            hop = self.mended(&mut stage, way, self.mend_route(local, remote, far, &table, dead), far);
+        } else if outcome == Decision::Deny && self.is_dead(&route) {
             match self.waiting(local, remote, far, &route) {
                 Some(peering) => {
                     stage.reason = format!("{} is {PENDING}", peering.id);
@@ -139,8 +168,19 @@ impl Walk<'_> {
         if outcome == Decision::Deny && hop == Hop::Internet && stage.fix.is_none() && remote.is_ipv4() {
             stage.fix = self.elastic_address(local);
         }
+        // An appliance stands in the way on purpose.
+        let by_itself = route.target == "local" || is_forwarder(&route.target);
+        let is_lost = outcome == Decision::Deny && hop == Hop::Other && !by_itself;
+        if let (true, None, Some(within)) = (is_lost, &stage.fix, within)
+            && !is_internet(&remote)
+            && let Some(found) = self.detour(local, remote, far, &table, (&route, within))
+        {
+            hop = self.mended(&mut stage, way, Ok(found), far);
+        }
         if outcome == Decision::Deny && route.target.starts_with("eni-") && self.checks(&route.target) {
             stage.fix = Some(forwarding_fix(&route.target));
+            self.not_checked.push(format!("what the appliance {} does, and its own filters", route.target));
+            self.open_behind = true;
         }
         stage.rule = Some(format!("{} {block} to {}", table.id, route.target));
         self.stages.push(stage);
@@ -211,6 +251,13 @@ impl Walk<'_> {
             };
         }
         match target.split('-').next().unwrap_or_default() {
+            "igw" | "eigw" | "pcx" if behind_nat64(&remote) != remote => {
+                let reason = format!(
+                    "{remote} stands for {}, and only NAT gateways translate {NAT64}",
+                    behind_nat64(&remote)
+                );
+                (Deny, reason, Hop::Other)
+            }
             "igw" if !is_public => {
                 (Deny, "an internet gateway does not carry private addresses".to_owned(), Hop::Other)
             }
@@ -257,6 +304,10 @@ impl Walk<'_> {
                 (outcome, reason, Hop::Other)
             }
             "tgw" => (Allow, format!("over the transit gateway {target}"), Hop::Transit(target.to_owned())),
+            "vpce" if matches!(route.destination, Destination::PrefixList(_)) && !self.is_for_endpoints() => {
+                let reason = format!("the gateway endpoint {target} takes TCP and ICMP echo only");
+                (Deny, reason, Hop::Other)
+            }
             "vpce" if matches!(route.destination, Destination::PrefixList(_)) => {
                 self.not_checked.push(format!("the policy of the gateway endpoint {target}"));
                 (Allow, format!("over the gateway endpoint {target}, without leaving AWS"), Hop::Other)
@@ -282,6 +333,12 @@ impl Walk<'_> {
                 (Unknown, reason, Hop::Other)
             }
         }
+    }
+
+    /// Whether gateway endpoints take what is asked about (documented of them: TCP and ICMP echo).
+    pub(super) fn is_for_endpoints(&self) -> bool {
+        let echo = self.flow.icmp.is_none_or(|(kind, _)| matches!(kind, 0 | 8));
+        self.flow.protocol == TCP || self.flow.protocol == ICMP && echo
     }
 
     /// Whether an interface, or one of an instance, drops packets for others.
@@ -343,7 +400,25 @@ impl Walk<'_> {
                 false => (Decision::Deny, format!("{id} is {status}")),
             };
         }
-        self.over_peering(local, remote, holder, peering)
+        let (id, far) = (peering.id.clone(), self.other_end(local, peering).clone());
+        let found = self.over_peering(local, remote, holder, peering);
+        if holder.is_none() && found.0 == Decision::Allow {
+            let of = far.owner_id.map(|account| format!(" of account {account}")).unwrap_or_default();
+            let vpc = far.vpc_id.unwrap_or_else(|| "the VPC".to_owned());
+            self.not_checked.push(format!(
+                "{vpc}{of} behind {id}: what holds {remote}, its groups, its network ACL and its route back (flowq config pull as that \
+                 account)"
+            ));
+        }
+        found
+    }
+
+    /// The end of a peering connection that is not the interface's own.
+    fn other_end<'p>(&self, local: &Local, peering: &'p Peering) -> &'p PeeringEnd {
+        match local.rules.interface.vpc_id.as_deref() == peering.requester.vpc_id.as_deref() {
+            true => &peering.accepter,
+            false => &peering.requester,
+        }
     }
 
     /// Where an active peering connection leads.
@@ -363,10 +438,7 @@ impl Walk<'_> {
         {
             return (Decision::Deny, format!("{id} joins {one} and {other}, not {own}"));
         }
-        let far = match own == peering.requester.vpc_id.as_deref() {
-            true => &peering.accepter,
-            false => &peering.requester,
-        };
+        let far = self.other_end(local, peering);
         let holder = holder.and_then(|holder| holder.rules.interface.vpc_id.as_deref());
         if let (Some(far), Some(holder)) = (far.vpc_id.as_deref(), holder)
             && far != holder

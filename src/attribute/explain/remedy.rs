@@ -246,6 +246,10 @@ impl Rejected<'_> {
             found.sentences.push(format!("its exclusion {} of {of} has {mode}", known.id));
         }
         let begins_inside = packet.direction == Direction::Egress && record.role() != Role::Responder;
+        // What goes out under its own public address takes an internet gateway, for which letting out may not suffice.
+        let is_direct =
+            !rules.interface.is_type("nat_gateway") && !rules.interface.public_addresses.is_empty();
+        let begins_inside = begins_inside && !is_direct;
         let fix =
             subnet.map(|subnet| exclusion_fix(engine.network(), rules.view, subnet, mode, begins_inside));
         found.fixes.extend(fix);

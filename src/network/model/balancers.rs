@@ -1,5 +1,7 @@
 //! Load balancers and what they forward to.
 
+use crate::net::{TCP, UDP};
+
 /// A load balancer of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LoadBalancer {
@@ -17,14 +19,54 @@ pub struct LoadBalancer {
     pub group_ids: Vec<String>,
     /// Subnets.
     pub subnet_ids: Vec<String>,
-    /// Ports of its listeners, where these were asked for (`describe-listeners`). Those of Classic ones are with their targets.
-    pub listener_ports: Option<Vec<u16>>,
+    /// Availability zones.
+    pub zones: Vec<String>,
+    /// `active`, `provisioning`, `failed`…
+    pub state: Option<String>,
+    /// Its listeners, where these were asked for (`describe-listeners`). Those of Classic ones are with their targets.
+    pub listeners: Option<Vec<Listener>>,
     /// Whether the inbound rules of its groups hold for PrivateLink traffic
     /// (`EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic`), which they do unless that is `off`.
     pub enforces_on_private_link: Option<bool>,
 }
 
+/// A listener of an Application, Network or Gateway load balancer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Listener {
+    /// Port.
+    pub port: u16,
+    /// `TCP`, `TLS`, `HTTP`, `HTTPS`, `UDP`, `TCP_UDP`…
+    pub protocol: Option<String>,
+    /// Target groups that its default action forwards to.
+    pub forwards: Vec<String>,
+    /// What its default action does: `forward`, `redirect`, `fixed-response`…
+    pub action: Option<String>,
+}
+
+impl Listener {
+    /// Whether it takes packets of a protocol: TCP or UDP, by number.
+    pub fn takes(&self, protocol: u8) -> bool {
+        match self.protocol.as_deref() {
+            None => true,
+            Some("UDP" | "QUIC" | "DTLS") => protocol == UDP,
+            Some("TCP_UDP" | "TCP_QUIC") => matches!(protocol, TCP | UDP),
+            Some(_) => protocol == TCP,
+        }
+    }
+}
+
 impl LoadBalancer {
+    /// The ports of its listeners.
+    pub fn listener_ports(&self) -> Option<Vec<u16>> {
+        let mut ports = Vec::new();
+        for listener in self.listeners.as_ref()? {
+            if !ports.contains(&listener.port) {
+                ports.push(listener.port);
+            }
+        }
+        Some(ports)
+    }
+
     /// Whether its interfaces are described by this [name](super::NetworkInterface::balancer_name).
     pub fn is_named(&self, named: &str) -> bool {
         match named.contains('/') {
@@ -51,10 +93,14 @@ pub struct TargetGroup {
     pub load_balancer_ids: Vec<String>,
     /// What it forwards to.
     pub targets: Vec<Target>,
+    /// Whether these were asked for, so that without one it has none.
+    pub targets_known: bool,
     /// Ports at which the listeners of a Classic load balancer take what they forward to it.
     pub listener_ports: Vec<u16>,
     /// `preserve_client_ip.enabled`.
     pub preserve_client_ip: Option<bool>,
+    /// `load_balancing.cross_zone.enabled`; `None` also where the load balancer's own setting holds.
+    pub cross_zone: Option<bool>,
 }
 
 impl TargetGroup {

@@ -45,6 +45,8 @@ pub struct NetworkInterface {
     pub source_dest_check: Option<bool>,
     /// Instance it is attached to.
     pub instance_id: Option<String>,
+    /// `in-use`, `available` where it is attached to nothing…
+    pub status: Option<String>,
     /// What comes from the internet is dropped (`DenyAllIgwTraffic`).
     pub denies_internet: bool,
     /// Idle timeout of established TCP, seconds, if set on the interface.
@@ -140,6 +142,8 @@ pub struct Instance {
     pub subnet_id: Option<String>,
     /// Whether Windows runs on it, by `Platform` and `PlatformDetails`.
     pub is_windows: Option<bool>,
+    /// `running`, `stopped`, `terminated`…
+    pub state: Option<String>,
 }
 
 impl Instance {

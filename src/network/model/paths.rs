@@ -44,6 +44,16 @@ pub enum Destination {
     PrefixList(String),
 }
 
+impl Destination {
+    /// The block, where it is none of a list's.
+    pub fn block(&self) -> Option<&Prefix> {
+        match self {
+            Destination::Cidr(block) => Some(block),
+            Destination::PrefixList(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,6 +72,8 @@ pub struct Route {
     pub target: String,
     /// `active`, `blackhole`, `filtered`.
     pub state: Option<String>,
+    /// A virtual private gateway made it (`Origin` is `EnableVgwRoutePropagation`).
+    pub propagated: bool,
 }
 
 impl Route {
@@ -151,6 +163,10 @@ pub struct TransitGatewayAttachment {
     pub gateway_referencing: Option<String>,
     /// The gateway's route table that leads on what comes in by it (`tgw-rtb-…`).
     pub route_table_id: Option<String>,
+    /// Whether a form was read that tells that table, so that without one it has none.
+    pub association_known: bool,
+    /// `available`, `pendingAcceptance`…
+    pub state: Option<String>,
 }
 
 impl TransitGatewayAttachment {

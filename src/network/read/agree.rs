@@ -149,6 +149,7 @@ impl Agree for NetworkInterface {
         // One form that lists them, or tells whose they are, suffices.
         united(&mut self.public_mappings, &other.public_mappings);
         self.public_known |= other.public_known;
+        merged(&mut self.status, &other.status);
         agree &= merged(&mut self.primary, &other.primary);
         agree &= merged(&mut self.interface_type, &other.interface_type);
         agree & merged(&mut self.source_dest_check, &other.source_dest_check)
@@ -206,6 +207,9 @@ impl Agree for TransitGatewayAttachment {
         agree &= merged(&mut self.security_group_referencing, &other.security_group_referencing);
         agree &= merged(&mut self.gateway_referencing, &other.gateway_referencing);
         agree &= merged(&mut self.route_table_id, &other.route_table_id);
+        self.association_known |= other.association_known;
+        // It changes between two commands of one pull.
+        merged(&mut self.state, &other.state);
         let either = self.subnet_ids.is_empty() || other.subnet_ids.is_empty();
         agree & (united(&mut self.subnet_ids, &other.subnet_ids) || either)
     }

@@ -250,6 +250,7 @@ impl NetworkBuilder {
             source_dest_check: node.flag("SourceDestCheck"),
             instance_id: (node.get("Attachment").and_then(|attachment| attachment.text("InstanceId")))
                 .or_else(|| instance.map(str::to_string)),
+            status: node.text("Status"),
             denies_internet: node.flag("DenyAllIgwTraffic").unwrap_or(false),
             tcp_established_timeout: timeout("TcpEstablishedTimeout"),
             udp_timeout: timeout("UdpTimeout"),
@@ -369,6 +370,7 @@ impl NetworkBuilder {
             vpc_id: node.text("VpcId"),
             subnet_id: node.text("SubnetId"),
             is_windows: is_windows(node),
+            state: node.get("State").and_then(|state| state.text("Name")),
             id: id.clone(),
         };
         record(&mut self.instances, context, id, false, Some(instance));

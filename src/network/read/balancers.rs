@@ -1,6 +1,6 @@
 //! Load balancers of all kinds, their target groups and targets (spec 6.7).
 
-use super::node::Node;
+use super::node::{Node, push_new};
 use super::{Context, NetworkBuilder, Piece, record};
 use crate::network::model::*;
 
@@ -14,7 +14,9 @@ impl NetworkBuilder {
             vpc_id: node.text("VpcId"),
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.list("AvailabilityZones").filter_map(|zone| zone.text("SubnetId")).collect(),
-            listener_ports: None,
+            zones: node.list("AvailabilityZones").filter_map(|zone| zone.text("ZoneName")).collect(),
+            state: node.get("State").and_then(|state| state.text("Code")),
+            listeners: None,
             enforces_on_private_link: is_on(node, "EnforceSecurityGroupInboundRulesOnPrivateLinkTraffic"),
             id: id.clone(),
         };
@@ -24,7 +26,15 @@ impl NetworkBuilder {
     pub(super) fn listener(&mut self, node: Node<'_>, context: &Context) {
         let Some(id) = self.id(node, "LoadBalancerArn", context) else { return };
         match port(node, "Port") {
-            Some(port) => self.listener_pieces.push(Piece::new(id, context, port)),
+            Some(port) => {
+                let listener = Listener {
+                    port,
+                    protocol: node.text("Protocol"),
+                    forwards: forwards(node),
+                    action: node.list("DefaultActions").last().and_then(|action| action.text("Type")),
+                };
+                self.listener_pieces.push(Piece::new(id, context, listener));
+            }
             None => self.problem(context, &id, "a listener without a readable port was left out"),
         }
     }
@@ -38,15 +48,19 @@ impl NetworkBuilder {
             vpc_id: node.text("VPCId").or_else(|| node.text("VpcId")),
             group_ids: node.texts("SecurityGroups"),
             subnet_ids: node.texts("Subnets"),
-            listener_ports: None,
+            zones: node.texts("AvailabilityZones"),
+            state: None,
+            listeners: None,
             enforces_on_private_link: None,
             id: id.clone(),
         };
         let listed = self.optional(node, "Instances", &id, context);
         let instances: Vec<String> = listed.into_iter().filter_map(|one| one.text("InstanceId")).collect();
+        let known = node.get("Instances").is_some();
         let described = self.optional(node, "ListenerDescriptions", &id, context);
         let listeners: Vec<Node<'_>> = described.into_iter().filter_map(|one| one.get("Listener")).collect();
         for group in classic_groups(&id, &listeners, &instances) {
+            let group = TargetGroup { targets_known: known, ..group };
             record(&mut self.target_groups, context, group.id.clone(), false, Some(group));
         }
         record(&mut self.load_balancers, context, id, false, Some(balancer));
@@ -60,10 +74,8 @@ impl NetworkBuilder {
             port: port(node, "Port"),
             target_type: node.text("TargetType"),
             load_balancer_ids: node.texts("LoadBalancerArns"),
-            targets: Vec::new(),
-            listener_ports: Vec::new(),
-            preserve_client_ip: None,
             id: id.clone(),
+            ..TargetGroup::default()
         };
         record(&mut self.target_groups, context, id, false, Some(group));
     }
@@ -92,10 +104,18 @@ impl NetworkBuilder {
     }
 
     pub(super) fn target_attributes(&mut self, node: Node<'_>, context: &Context) {
-        let mut attributes = node.list("Attributes");
-        let preserve =
-            attributes.find(|pair| pair.text("Key").as_deref() == Some("preserve_client_ip.enabled"));
-        let Some(value) = preserve.and_then(|pair| pair.flag("Value")) else { return };
+        let value = |key: &str| {
+            let mut all = node.list("Attributes");
+            let flag = all.find(|pair| pair.text("Key").as_deref() == Some(key));
+            flag.and_then(|pair| pair.flag("Value"))
+        };
+        let found = GroupAttributes {
+            preserve_client_ip: value("preserve_client_ip.enabled"),
+            cross_zone: value("load_balancing.cross_zone.enabled"),
+        };
+        if found == GroupAttributes::default() {
+            return;
+        }
         let Some(id) = context.named("arn:aws") else {
             self.problem(
                 context,
@@ -105,8 +125,31 @@ impl NetworkBuilder {
             );
             return;
         };
-        self.attribute_pieces.push(Piece::new(id, context, value));
+        self.attribute_pieces.push(Piece::new(id, context, found));
     }
+}
+
+/// What a target group's attributes say that bears on its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct GroupAttributes {
+    pub(super) preserve_client_ip: Option<bool>,
+    pub(super) cross_zone: Option<bool>,
+}
+
+/// The target groups of a listener's default action: that of one is named beside the action as well.
+fn forwards(listener: Node<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for action in listener.list("DefaultActions") {
+        push_new(&mut found, action.text("TargetGroupArn"));
+        let shared = action.get("ForwardConfig");
+        for group in shared.iter().flat_map(|shared| shared.list("TargetGroups")) {
+            // A group of weight 0 gets nothing.
+            if group.integer("Weight") != Some(0) {
+                push_new(&mut found, group.text("TargetGroupArn"));
+            }
+        }
+    }
+    found
 }
 
 /// A member that is `on` or `off`.

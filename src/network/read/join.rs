@@ -126,10 +126,11 @@ impl NetworkBuilder {
             for (reading, capture) in place(&full, &times, |_, _| false, |_| None).joined {
                 let told = brief.get(capture).and_then(|told| told.value.as_ref());
                 let known = full.get_mut(reading).and_then(|reading| reading.value.as_mut());
-                if let Some((known, told)) = known.zip(told)
-                    && known.route_table_id.is_none()
-                {
-                    known.route_table_id.clone_from(&told.route_table_id);
+                if let Some((known, told)) = known.zip(told) {
+                    known.association_known |= told.association_known;
+                    if known.route_table_id.is_none() {
+                        known.route_table_id.clone_from(&told.route_table_id);
+                    }
                 }
             }
             *readings = full;

@@ -1,12 +1,13 @@
 //! What other outputs say of load balancers and their target groups: listeners, targets and attributes, each answer about one of
 //! them and with a time of its own.
 
+use super::balancers::GroupAttributes;
 use super::coverage::Sources;
 use super::join::joined_alone;
 use super::pairs::{Placed, nearest, place};
 use super::{NetworkBuilder, Piece, Reading, node};
 use crate::network::history::{Origin, Timestamp};
-use crate::network::model::Target;
+use crate::network::model::{Listener, Target};
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
 
@@ -16,19 +17,19 @@ type Captures<P> = BTreeMap<Option<Timestamp>, (Origin, P)>;
 impl NetworkBuilder {
     /// A page of listeners without the others shows not all of them.
     pub(super) fn join_listeners(&mut self, sources: &Sources) {
-        let mut found: BTreeMap<String, Captures<Vec<u16>>> = BTreeMap::new();
+        let mut found: BTreeMap<String, Captures<Vec<Listener>>> = BTreeMap::new();
         for piece in std::mem::take(&mut self.listener_pieces) {
             if sources.is_cut(piece.source) {
                 continue;
             }
             let at = sources.capture(piece.source, piece.at);
             let captures = found.entry(piece.id).or_default();
-            let (_, ports) = captures.entry(at).or_insert((piece.origin, Vec::new()));
-            node::push_new(ports, Some(piece.value));
+            let (_, listeners) = captures.entry(at).or_insert((piece.origin, Vec::new()));
+            node::push_new(listeners, Some(piece.value));
         }
-        join(&mut self.load_balancers, found, |balancer, ports| {
-            let known = balancer.listener_ports.get_or_insert_default();
-            ports.iter().for_each(|port| node::push_new(known, Some(*port)));
+        join(&mut self.load_balancers, found, |balancer, listeners| {
+            let known = balancer.listeners.get_or_insert_default();
+            listeners.iter().for_each(|listener| node::push_new(known, Some(listener.clone())));
         });
     }
 
@@ -36,11 +37,13 @@ impl NetworkBuilder {
     pub(super) fn join_targets(&mut self, sources: &Sources) {
         let health = by_capture(std::mem::take(&mut self.health_pieces), sources);
         join(&mut self.target_groups, health, |group, targets: &Vec<Target>| {
-            group.targets.clone_from(targets)
+            group.targets.clone_from(targets);
+            group.targets_known = true;
         });
         let attributes = by_capture(std::mem::take(&mut self.attribute_pieces), sources);
-        join(&mut self.target_groups, attributes, |group, preserve| {
-            group.preserve_client_ip = Some(*preserve)
+        join(&mut self.target_groups, attributes, |group, found: &GroupAttributes| {
+            group.preserve_client_ip = found.preserve_client_ip.or(group.preserve_client_ip);
+            group.cross_zone = found.cross_zone.or(group.cross_zone);
         });
     }
 }

@@ -42,6 +42,8 @@ mod tests_envelopes;
 #[cfg(test)]
 mod tests_parts;
 #[cfg(test)]
+mod tests_routes;
+#[cfg(test)]
 mod tests_states;
 #[cfg(test)]
 mod tests_terraform;
@@ -97,9 +99,9 @@ pub struct NetworkBuilder {
     stale_pieces: Vec<Piece<GroupReference>>,
     /// Whether transit gateways support references to groups.
     gateway_pieces: Vec<Piece<String>>,
-    listener_pieces: Vec<Piece<u16>>,
+    listener_pieces: Vec<Piece<Listener>>,
     health_pieces: Vec<Piece<Vec<Target>>>,
-    attribute_pieces: Vec<Piece<bool>>,
+    attribute_pieces: Vec<Piece<balancers::GroupAttributes>>,
     /// What Terraform states say of objects that they do not hold.
     state_pieces: Vec<StatePiece>,
     /// What Terraform resources hold inline.

@@ -34,7 +34,10 @@ impl NetworkBuilder {
             let target =
                 TARGETS.iter().find_map(|key| route.text(key)).unwrap_or_else(|| "unknown".to_string());
             match destination {
-                Some(destination) => routes.push(Route { destination, target, state: route.text("State") }),
+                Some(destination) => {
+                    let propagated = route.text("Origin").as_deref() == Some("EnableVgwRoutePropagation");
+                    routes.push(Route { destination, target, state: route.text("State"), propagated });
+                }
                 None => {
                     self.problem(context, &id, "a route without a readable destination may lead anywhere");
                     more_routes = true;
@@ -114,6 +117,9 @@ impl NetworkBuilder {
                 .get("Association")
                 .filter(|told| told.text("State").is_none_or(|state| state == "associated"))
                 .and_then(|told| told.text("TransitGatewayRouteTableId")),
+            // Only that form has them.
+            association_known: reduced && tells_association(node, context),
+            state: node.text("State"),
             id: id.clone(),
         };
         record(&mut self.transit_attachments, context, id, reduced, Some(attachment));
@@ -196,6 +202,12 @@ impl NetworkBuilder {
         };
         record(&mut self.bpa_exclusions, context, id, false, Some(exclusion));
     }
+}
+
+/// Whether an attachment is shown to the gateway's owner, who sees its association.
+fn tells_association(node: Node<'_>, context: &Context) -> bool {
+    let owner = node.text("TransitGatewayOwnerId");
+    owner.is_some() && (owner == node.text("ResourceOwnerId") || owner == context.account)
 }
 
 /// Whether a command's filters leave every route: both states of routes, or both ways to have them.

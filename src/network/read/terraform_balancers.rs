@@ -43,7 +43,9 @@ impl NetworkBuilder {
                     vpc_id: values.text("vpc_id"),
                     group_ids: self.members(values, "security_groups", &id, context).0,
                     subnet_ids: self.members(values, "subnets", &id, context).0,
-                    listener_ports: None,
+                    zones: Vec::new(),
+                    state: None,
+                    listeners: None,
                     enforces_on_private_link: balancers::is_on(
                         values,
                         "enforce_security_group_inbound_rules_on_private_link_traffic",
@@ -68,9 +70,9 @@ impl NetworkBuilder {
                     port: balancers::port(values, "port"),
                     target_type: values.text("target_type"),
                     load_balancer_ids: self.members(values, "load_balancer_arns", &id, context).0,
-                    targets: Vec::new(),
-                    listener_ports: Vec::new(),
                     preserve_client_ip: values.flag("preserve_client_ip"),
+                    cross_zone: values.flag("load_balancing_cross_zone_enabled"),
+                    ..TargetGroup::default()
                 };
                 into.groups.insert(group.id.clone(), group);
             }

@@ -187,7 +187,8 @@ impl NetworkBuilder {
                 let tables = self.members(values, "route_table_ids", &id, context).0;
                 for (table, list) in tables.into_iter().zip(list.iter().cycle()) {
                     let destination = Destination::PrefixList(list.clone());
-                    into.routes.push((table, Route { destination, target: id.clone(), state: None }));
+                    let route = Route { destination, target: id.clone(), state: None, propagated: false };
+                    into.routes.push((table, route));
                 }
             }
             "aws_nat_gateway" => {
@@ -311,7 +312,9 @@ impl NetworkBuilder {
             return;
         };
         let target = TARGETS.iter().find_map(|key| values.text(key)).unwrap_or_else(|| "unknown".to_string());
-        into.routes.push((table.to_string(), Route { destination, target, state: values.text("state") }));
+        let propagated = values.text("origin").as_deref() == Some("EnableVgwRoutePropagation");
+        let route = Route { destination, target, state: values.text("state"), propagated };
+        into.routes.push((table.to_string(), route));
     }
 
     /// Puts together what was gathered; `interfaces` are those of the state.

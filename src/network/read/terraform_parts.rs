@@ -214,5 +214,10 @@ fn add_block(vpc: &mut Vpc, same: bool, block: Prefix) {
 
 /// The route that every table of a VPC has for each of its blocks.
 pub(super) fn local_route(block: Prefix) -> Route {
-    Route { destination: Destination::Cidr(block), target: "local".to_owned(), state: None }
+    Route {
+        destination: Destination::Cidr(block),
+        target: "local".to_owned(),
+        state: None,
+        propagated: false,
+    }
 }

@@ -314,6 +314,7 @@ impl NetworkBuilder {
                     vpc_id: None,
                     subnet_id: values.text("subnet_id"),
                     is_windows: None,
+                    state: values.text("instance_state"),
                 };
                 if let Some(interface_id) = values.text("primary_network_interface_id") {
                     let mut interface =

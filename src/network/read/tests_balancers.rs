@@ -97,7 +97,7 @@ fn listeners_are_those_of_their_time() {
     ]);
     let ports = |at: i64| {
         let found = network.load_balancers.get("arn:lb", View { at, after: false }).unwrap();
-        found.value.listener_ports.clone()
+        found.value.listener_ports()
     };
     assert_eq!((ports(NOON), ports(NOON + DAY)), (Some(vec![80]), Some(vec![443])));
 }
@@ -129,4 +129,53 @@ fn whether_inbound_rules_hold_for_private_link_traffic_is_read() {
     assert_eq!(found(described(&format!(r#","{member}":"on""#))), Some(true));
     assert_eq!(found(described("")), None);
     assert_eq!(found(resource("off")), Some(false));
+}
+
+#[test]
+fn what_a_listener_takes_and_forwards_to_is_read() {
+    let balancer = r#"{"LoadBalancers":[{"LoadBalancerArn":"arn:lb","LoadBalancerName":"lb","Type":"network","State":{"Code":"failed"}}]}"#;
+    let listeners = r#"{"Listeners":[
+        {"ListenerArn":"arn:l","LoadBalancerArn":"arn:lb","Port":443,"Protocol":"TCP_UDP","DefaultActions":[{"Type":"forward",
+         "TargetGroupArn":"arn:one","ForwardConfig":{"TargetGroups":[{"TargetGroupArn":"arn:one"}]}}]},
+        {"ListenerArn":"arn:m","LoadBalancerArn":"arn:lb","Port":80,"Protocol":"TCP","DefaultActions":[{"Type":"forward",
+         "ForwardConfig":{"TargetGroups":[{"TargetGroupArn":"arn:two","Weight":9},{"TargetGroupArn":"arn:three","Weight":0}]}}]}]}"#;
+    let network = network(&[(balancer.to_owned(), NOON), (listeners.to_owned(), NOON)]);
+    let found = network.load_balancers.get("arn:lb", View { at: NOON, after: false }).unwrap().value;
+    assert_eq!(found.state.as_deref(), Some("failed"));
+    let listeners = found.listeners.as_ref().unwrap();
+    let forwards: Vec<&[String]> = listeners.iter().map(|one| one.forwards.as_slice()).collect();
+    assert_eq!(forwards, [&["arn:one".to_owned()][..], &["arn:two".to_owned()][..]]);
+    let takes: Vec<(bool, bool)> = listeners.iter().map(|one| (one.takes(6), one.takes(17))).collect();
+    assert_eq!(takes, [(true, true), (true, false)]);
+}
+
+#[test]
+fn targets_that_were_asked_for_and_are_none_are_known_to_be_none() {
+    let empty = answer("describe-target-health", r#"{"TargetHealthDescriptions":[]}"#);
+    let known = |files: &[(String, i64)]| {
+        let network = network(files);
+        network.target_groups.get(GROUP, View { at: NOON, after: false }).unwrap().value.targets_known
+    };
+    assert!(known(&[(described(80), NOON), (empty, NOON)]));
+    assert!(!known(&[(described(80), NOON)]));
+}
+
+#[test]
+fn whether_a_target_group_balances_across_zones_is_read_beside_the_clients_addresses() {
+    let attributes = |value: &str| {
+        let output = format!(
+            r#"{{"Attributes":[{{"Key":"load_balancing.cross_zone.enabled","Value":"{value}"}},
+                {{"Key":"preserve_client_ip.enabled","Value":"true"}}]}}"#
+        );
+        let network =
+            network(&[(described(80), NOON), (answer("describe-target-group-attributes", &output), NOON)]);
+        let group = network.target_groups.get(GROUP, View { at: NOON, after: false }).unwrap().value.clone();
+        (group.cross_zone, group.preserve_client_ip)
+    };
+    assert_eq!(attributes("false"), (Some(false), Some(true)));
+    assert_eq!(
+        attributes("use_load_balancer_configuration"),
+        (None, Some(true)),
+        "its load balancer's setting holds"
+    );
 }

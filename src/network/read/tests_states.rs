@@ -400,7 +400,7 @@ fn listeners_are_their_load_balancers() {
     let listeners = r#"{"Listeners":[{"ListenerArn":"arn:l","LoadBalancerArn":"arn:lb","Port":443,"Protocol":"TCP"},
         {"ListenerArn":"arn:m","LoadBalancerArn":"arn:lb","Port":80,"Protocol":"TCP"}]}"#;
     let ports = |files: &[(&str, Option<i64>)], id| {
-        read(files).0.load_balancers.get(id, VIEW).unwrap().value.listener_ports.clone()
+        read(files).0.load_balancers.get(id, VIEW).unwrap().value.listener_ports()
     };
     let both = [(balancers, Some(0)), (listeners, Some(0))];
     assert_eq!(ports(&both, "arn:lb"), Some(vec![443, 80]));

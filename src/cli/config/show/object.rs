@@ -306,7 +306,7 @@ fn load_balancer(network: &Network, id: &str, view: View) -> Option<Lines> {
     add(&mut lines, "kind", &balancer.kind);
     opt(&mut lines, "scheme", balancer.scheme.as_deref());
     opt(&mut lines, "vpc", balancer.vpc_id.as_deref());
-    add(&mut lines, "listeners", balancer.listener_ports.as_deref().map(joined).unwrap_or_default());
+    add(&mut lines, "listeners", balancer.listener_ports().as_deref().map(joined).unwrap_or_default());
     add(&mut lines, "security groups", joined(&balancer.group_ids));
     add(&mut lines, "subnets", joined(&balancer.subnet_ids));
     if balancer.enforces_on_private_link == Some(false) {

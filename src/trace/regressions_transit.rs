@@ -1,0 +1,136 @@
+//! Faults once found in the way over a transit gateway, each told by hand.
+
+use super::cases::{blockers, flow, traced};
+use super::*;
+use crate::rules::fixture::Fixture;
+
+const NETWORK: &str = "
+    vpc vpc-1 10.0.0.0/16
+    vpc vpc-2 10.8.0.0/16
+    vpc vpc-3 10.9.0.0/16
+    subnet subnet-1 vpc-1 10.0.1.0/24
+    subnet subnet-8 vpc-2 10.8.1.0/24
+    subnet subnet-9 vpc-3 10.9.1.0/28
+    subnet subnet-7 vpc-3 10.9.2.0/28
+    zone subnet-1 us-east-1a
+    zone subnet-8 us-east-1a
+    zone subnet-9 us-east-1a
+    nacl acl-1 vpc-1 default subnet-1
+    acl-1 in 100 allow all 0.0.0.0/0
+    acl-1 out 100 allow all 0.0.0.0/0
+    nacl acl-2 vpc-2 default subnet-8
+    acl-2 in 100 allow all 0.0.0.0/0
+    acl-2 out 100 allow all 0.0.0.0/0
+    route subnet-1 10.0.0.0/16 local
+    route subnet-1 10.8.0.0/16 tgw-1
+    route subnet-8 10.8.0.0/16 local
+    route subnet-8 10.0.0.0/8 tgw-1
+    sg-1 in all 10.0.0.0/8
+    sg-1 out all 0.0.0.0/0
+    attachment tgw-attach-1 tgw-1 vpc-1 subnet-1 tgw-rtb-1
+    attachment tgw-attach-2 tgw-1 vpc-2 subnet-8 tgw-rtb-1
+    attachment tgw-attach-3 tgw-1 vpc-3 subnet-9 tgw-rtb-2
+    eni eni-a subnet-1 10.0.1.10 groups=sg-1
+    eni eni-b subnet-8 10.8.1.10 groups=sg-1
+    transit tgw-rtb-1 10.0.0.0/16 tgw-attach-1";
+
+const DIRECT: &str = "transit tgw-rtb-1 10.8.0.0/16 tgw-attach-2";
+
+fn of(more: &str, change: impl Fn(&mut Fixture)) -> Trace {
+    let mut fixture = Fixture::new(&format!("{NETWORK}\n{more}"));
+    change(&mut fixture);
+    traced(&fixture.network(), flow("10.0.1.10", "10.8.1.10", 443))
+}
+
+fn commands(trace: &Trace) -> Vec<String> {
+    let fixes = trace.stages.iter().filter_map(|stage| stage.fix.as_ref());
+    fixes.flat_map(|fix| fix.command.lines()).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_vpc_that_inspects_what_passes_is_followed() {
+    // The spokes' table leads everything to vpc-3, whose own table of the gateway knows both spokes.
+    let inspected = |middle: &str| {
+        let text = NETWORK.replace(
+            "transit tgw-rtb-1 10.0.0.0/16 tgw-attach-1",
+            "transit tgw-rtb-1 0.0.0.0/0 tgw-attach-3",
+        );
+        let back = "transit tgw-rtb-2 10.0.0.0/16 tgw-attach-1\ntransit tgw-rtb-2 10.8.0.0/16 tgw-attach-2";
+        let network = Fixture::new(&format!("{text}\n{back}\n{middle}")).network();
+        traced(&network, flow("10.0.1.10", "10.8.1.10", 443))
+    };
+    let endpoint = "eni eni-fw subnet-7 10.9.2.4 groups= type=gateway_load_balancer_endpoint description=VPC Endpoint Interface vpce-fw";
+    let complete = format!("route subnet-9 0.0.0.0/0 vpce-fw\nroute subnet-7 10.0.0.0/8 tgw-1\n{endpoint}");
+    let found = inspected(&complete);
+    assert_eq!(found.outcome(), Decision::Unknown, "{}", found.text());
+    assert!(
+        found
+            .not_checked
+            .iter()
+            .any(|text| text.contains("appliances behind the Gateway Load Balancer endpoint vpce-fw"))
+    );
+    let second = found.stages.iter().filter(|stage| stage.reason.starts_with("a second time")).count();
+    assert_eq!(second, 2, "there and back: {}", found.text());
+    // Where the VPC between does not lead on, it stops there.
+    let cut = inspected("route subnet-9 10.9.0.0/16 local");
+    assert_eq!(blockers(&cut), ["there route subnet-9", "back route subnet-9"]);
+}
+
+#[test]
+fn an_attachment_that_waits_for_its_acceptance_carries_nothing() {
+    let found = of(DIRECT, |fixture| {
+        fixture.attachments.get_mut("tgw-attach-2").unwrap().state = Some("pendingAcceptance".into());
+    });
+    assert_eq!(blockers(&found)[0], "there gateway tgw-attach-2");
+    let accept = "aws ec2 accept-transit-gateway-vpc-attachment --transit-gateway-attachment-id tgw-attach-2";
+    assert_eq!(commands(&found), [accept]);
+    assert_eq!(found.fixes_suffice(), None, "its routes show later");
+    assert_eq!(of(DIRECT, |_| {}).outcome(), Decision::Allow);
+}
+
+#[test]
+fn what_a_gateways_table_lacks_is_proposed() {
+    let route = |verb: &str, block: &str| {
+        format!(
+            "aws ec2 {verb}-transit-gateway-route --transit-gateway-route-table-id tgw-rtb-1 --destination-cidr-block {block} \
+             --transit-gateway-attachment-id tgw-attach-2"
+        )
+    };
+    assert_eq!(commands(&of("", |_| {})), [route("create", "10.8.0.0/16")]);
+    let narrow = format!("{DIRECT}\ntransit tgw-rtb-1 10.8.1.0/24 blackhole");
+    assert_eq!(commands(&of(&narrow, |_| {})), [route("replace", "10.8.1.0/24")]);
+    let wide = "transit tgw-rtb-1 10.8.0.0/12 blackhole";
+    assert_eq!(commands(&of(wide, |_| {})), [route("create", "10.8.0.0/16")]);
+}
+
+#[test]
+fn an_attachment_known_to_have_no_table_is_a_blocker() {
+    let without = |known: bool| {
+        of(DIRECT, |fixture| {
+            let attachment = fixture.attachments.get_mut("tgw-attach-1").unwrap();
+            (attachment.route_table_id, attachment.association_known) = (None, known);
+        })
+    };
+    assert_eq!(without(false).outcome(), Decision::Unknown);
+    let found = without(true);
+    let associate = "aws ec2 associate-transit-gateway-route-table --transit-gateway-route-table-id tgw-rtb-1 \
+                     --transit-gateway-attachment-id tgw-attach-1";
+    assert_eq!((found.outcome(), commands(&found)), (Decision::Deny, vec![associate.to_owned()]));
+}
+
+#[test]
+fn a_zone_without_the_attachment_loses_what_it_sends_not_what_it_is_sent() {
+    let found = of(
+        &format!(
+            "{DIRECT}\nzone subnet-8 us-east-1b\nsubnet subnet-6 vpc-2 10.8.6.0/24\nzone subnet-6 us-east-1a"
+        ),
+        |fixture| {
+            fixture.attachments.get_mut("tgw-attach-2").unwrap().subnet_ids = vec!["subnet-6".into()];
+        },
+    );
+    assert_eq!(blockers(&found), ["back gateway tgw-attach-2"]);
+    let add = "aws ec2 modify-transit-gateway-vpc-attachment --transit-gateway-attachment-id tgw-attach-2 --add-subnet-ids \
+               subnet-8";
+    assert_eq!(commands(&found), [add]);
+    assert_eq!(found.fixes_suffice(), Some(true));
+}
