@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use clap::{Args, ValueEnum};
 
 use super::engine::{Engine, EngineArgs};
+use super::logs::{WindowArgs, at_least_one};
 use super::printer::counted;
 use super::sheet::{Column, Entry, Layout, Row, sheet};
 use super::{Global, Printer, exit};
@@ -39,6 +40,8 @@ rests on, in one word; explanation says it in a sentence. README.md has all of t
 pub struct AttributeArgs {
     #[command(flatten)]
     engine: EngineArgs,
+    #[command(flatten)]
+    window: WindowArgs,
     /// Only rejects for which this is true: SQL on the columns of reject_attribution
     #[arg(long = "where", value_name = "SQL")]
     condition: Option<String>,
@@ -46,7 +49,7 @@ pub struct AttributeArgs {
     #[arg(long, value_enum, value_name = "WHAT")]
     by: Option<ByArg>,
     /// So many rows of each section
-    #[arg(long, default_value_t = 10, value_name = "N")]
+    #[arg(long, default_value_t = 10, value_name = "N", value_parser = at_least_one)]
     limit: usize,
 }
 
@@ -73,11 +76,13 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
         ByArg::Remote => By::Remote,
         ByArg::Port => By::Port,
     });
-    let options = ReportOptions { filter: args.condition.as_deref(), by, limit: args.limit };
-    let made = match engine.attribution_report(&options) {
-        Ok(made) => made,
-        Err(error) => {
-            return engine.failed(error.into(), args.condition.as_deref().unwrap_or_default(), printer);
+    let window = args.window.window();
+    let options = ReportOptions { filter: args.condition.clone(), window, by, limit: args.limit };
+    let made = match engine.attribution_report(options) {
+        Some(Ok(made)) => made,
+        None => return Ok(exit::INTERRUPTED),
+        Some(Err(error)) => {
+            return engine.failed(error, args.condition.as_deref().unwrap_or_default(), printer);
         }
     };
     let is_table = printer.format() == OutputFormat::Table;
@@ -93,15 +98,15 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
         printer.note(&format!("{of}{more} more rows are left out (--limit)"));
     }
     if rejects(batches, by.is_some()) == 0 {
-        let any = engine.wait(engine.session.query("select 1 from flow_logs limit 1"));
-        if !any.is_ok_and(|batches| batches.iter().any(|batch| batch.num_rows() > 0)) {
+        if let Some(nothing) = nothing_read(&engine, &args.window) {
             // For a check in a pipeline that is no all-clear.
-            printer.error("there is no VPC flow log record to look at");
+            printer.error(&nothing);
             return Ok(exit::FAILED);
         }
-        printer.note(match args.condition {
-            Some(_) => "no REJECT fulfils the condition",
-            None => "the logs hold no REJECT",
+        printer.note(match (&args.condition, args.window.is_given()) {
+            (Some(_), _) => "no REJECT fulfils the condition",
+            (None, true) => "the logs hold no REJECT of that time",
+            (None, false) => "the logs hold no REJECT",
         });
     }
     if is_table && by.is_none() {
@@ -111,6 +116,23 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
         );
     }
     Ok(engine.report_refused(printer))
+}
+
+/// What to say where there is no record to look at.
+fn nothing_read(engine: &Engine, args: &WindowArgs) -> Option<String> {
+    let any = |sql: &str| {
+        let found = engine.wait(engine.session.query(sql));
+        found.is_ok_and(|batches| batches.iter().any(|batch| batch.num_rows() > 0))
+    };
+    if any(&format!("select 1 from flow_logs{} limit 1", args.window().condition(" where "))) {
+        return None;
+    }
+    let Some(newest) = engine.newest(std::iter::once("flow_logs")) else {
+        return Some("there is no VPC flow log record to look at".to_owned());
+    };
+    let newest = newest.to_rfc3339_opts(chrono::SecondsFormat::Secs, true);
+    let from_now = if args.is_recent() { "--since counts from now, and " } else { "" };
+    Some(format!("there is no VPC flow log record of that time ({from_now}the newest is of {newest})"))
 }
 
 /// How many rows tell of REJECTs.

@@ -35,8 +35,9 @@ use crate::sql::queries::{Need, Query};
 use crate::sql::raw::RawTables;
 use crate::sql::session::{Scanned, Session, SessionError, SessionOptions};
 use crate::sql::store_tables::StoreTables;
-use crate::sql::usage::UsageTables;
+use crate::sql::usage::{UsageTables, Window};
 use crate::store::{self, Store, StoreError};
+use crate::usage::{Plan, Traffic};
 use plans::{is_plan, plan_lines};
 
 /// What every command that runs SQL takes.
@@ -61,7 +62,7 @@ pub struct EngineOptions {
     /// How much memory queries may use before they spill to disk: 512MiB, 4G, 60% [default: 60%]
     #[arg(long, value_name = "SIZE", value_parser = parse_memory)]
     pub memory_limit: Option<usize>,
-    /// How long a statement may run, in seconds
+    /// How long a statement or a report may take, in seconds
     #[arg(long, value_name = "SECONDS")]
     pub timeout: Option<f64>,
     /// Let statements write files (COPY, CREATE EXTERNAL TABLE, INSERT)
@@ -243,12 +244,43 @@ impl Engine {
         Ok(())
     }
 
-    /// The report of `flowq attribute`.
-    pub fn attribution_report(&self, options: &ReportOptions<'_>) -> Result<Made, DataFusionError> {
-        self.handle.block_on(async {
+    /// The report of `flowq attribute`; see [`bounded`](Engine::bounded).
+    pub fn attribution_report(&self, options: ReportOptions) -> Option<Result<Made, SessionError>> {
+        let (attribution, context) = (self.attribution.clone(), self.session.context().clone());
+        self.bounded(async move {
             let missing = || DataFusionError::Plan("there are no flow logs to attribute".to_owned());
-            let table = self.attribution.table().await?.ok_or_else(missing)?;
-            report(self.session.context(), &table, options).await
+            let table = attribution.table().await?.ok_or_else(missing)?;
+            report(&context, &table, &options).await
+        })
+    }
+
+    /// What `made` makes of the traffic of a window, and that traffic; see [`bounded`](Engine::bounded).
+    pub fn of_traffic<T: Send + 'static>(
+        &self,
+        plan: Arc<Plan>,
+        window: Window,
+        made: impl FnOnce(&Traffic) -> std::io::Result<T> + Send + 'static,
+    ) -> Option<Result<(T, Traffic), SessionError>> {
+        let (usage, context) = (self.usage.clone(), self.session.context().clone());
+        self.bounded(async move {
+            let traffic = usage.traffic(&context, plan, window).await?;
+            let made = tokio::task::spawn_blocking(move || Ok((made(&traffic)?, traffic))).await;
+            made.map_err(|error| DataFusionError::External(Box::new(error)))?
+                .map_err(DataFusionError::IoError)
+        })
+    }
+
+    /// Does work that is no statement within `--timeout`; `None` where Ctrl-C ends it.
+    fn bounded<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DataFusionError>> + Send + 'static,
+    ) -> Option<Result<T, SessionError>> {
+        self.waiter.block_on(async {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => None,
+                done = self.session.bounded(work) => Some(done),
+            }
         })
     }
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::config::{held, parse_time, print, text_column};
 use super::engine::{EngineArgs, network};
+use super::logs::WindowArgs;
 use super::{Global, Printer, exit};
 use crate::net::{ICMP, ICMPV6, TCP, protocol_number};
 use crate::network::{Network, Timestamp, View};
@@ -42,12 +43,15 @@ pub struct ExplainArgs {
     /// By the configuration as it was then, and with the log records around then (UTC) [default: the newest]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     at: Option<Timestamp>,
-    /// How many seconds before and after --at records of the flow are looked for
+    /// How many seconds before and after --at records of the flow are looked for, unless --since or --until say when
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(i64).range(0..))]
+    #[arg(conflicts_with_all = ["since", "until"])]
     within: i64,
     /// So many of these records are shown, the nearest to --at, or the newest, rejected and accepted ones; 0: the logs are not read
     #[arg(long, value_name = "N", default_value_t = 20)]
     records: usize,
+    #[command(flatten)]
+    window: WindowArgs,
     #[command(flatten)]
     engine: EngineArgs,
 }

@@ -27,7 +27,8 @@ pub fn long_options(cli: &Command, subcommand: &str) -> Vec<String> {
     command
         .into_iter()
         .flat_map(Command::get_arguments)
-        .filter_map(Arg::get_long)
+        .filter_map(Arg::get_long_and_visible_aliases)
+        .flatten()
         .map(str::to_owned)
         .collect()
 }
@@ -91,7 +92,9 @@ fn takes_next_word(word: &str, command: &Command) -> Option<bool> {
     let takes_value = |arg: &Arg| arg.get_action().takes_values();
     if let Some(long) = word.strip_prefix("--") {
         let (name, value) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
-        let arg = command.get_arguments().find(|arg| arg.get_long() == Some(name))?;
+        let has_name =
+            |arg: &Arg| arg.get_long_and_visible_aliases().is_some_and(|names| names.contains(&name));
+        let arg = command.get_arguments().find(|arg| has_name(arg))?;
         return Some(takes_value(arg) && value.is_none());
     }
     // `-o FILE`, `-oFILE`, `-vv`: the first one that takes a value takes the rest of the word, or else the next word.
@@ -136,6 +139,7 @@ mod tests {
         for line in [
             "flowq run t --raw dir --format csv --store s",
             "flowq run t --from 2026-01-15 --to=2026-01-16 -o out -vv",
+            "flowq run t --since 2026-01-15 --until 2026-01-16",
             "flowq run t --raw --limit",
             "flowq run t -- --limit 3",
             "flowq run t --param limit=3",

@@ -7,7 +7,7 @@ use arrow::array::{BooleanArray, Float64Array};
 use clap::{Args, Subcommand};
 
 use super::config::{count_column, held, parse_time, print, text_column, time_column as times, time_text};
-use super::logs::{LogArgs, span};
+use super::logs::{LogArgs, at_least_one, span};
 use super::printer::counted;
 use super::sheet::Layout;
 use super::{Global, Printer, exit};
@@ -45,7 +45,7 @@ struct HitsArgs {
     #[arg(long, value_name = "ID")]
     object: Option<String>,
     /// So many rows
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
     limit: usize,
 }
 
@@ -60,7 +60,7 @@ struct UnusedArgs {
     #[arg(long, default_value = LEAST_WINDOW, value_name = "SPAN", value_parser = span)]
     min_window: chrono::TimeDelta,
     /// So many rows
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
     limit: usize,
 }
 
@@ -72,7 +72,7 @@ struct TightenArgs {
     #[arg(long, value_name = "ID")]
     object: Option<String>,
     /// So many rules
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
     limit: usize,
 }
 
@@ -278,16 +278,14 @@ fn tightened(args: &TightenArgs, global: &Global, printer: &Printer) -> anyhow::
         is_held(object, network.as_ref())?;
     }
     let plan = Arc::new(Plan::new(network, None));
-    let work = engine.usage().traffic(engine.session.context(), plan, window);
-    let traffic = match engine.interruptible(work).transpose() {
-        Ok(Some(traffic)) => traffic,
-        Ok(None) => return Ok(exit::INTERRUPTED),
-        Err(error) => return engine.failed(error.into(), "", printer),
+    let (mut found, traffic) = match engine.of_traffic(plan, window, tighten) {
+        Some(Ok(found)) => found,
+        None => return Ok(exit::INTERRUPTED),
+        Some(Err(error)) => return engine.failed(error, "", printer),
     };
     let span = traffic.presence().span();
     let short = span.is_some_and(|(first, last)| last.saturating_sub(first) < SHORT);
     let wanted = |rule: &Rule| args.object.as_ref().is_none_or(|id| rule.object_id() == id);
-    let mut found = tighten(&traffic)?;
     found.narrower.retain(|one| wanted(&one.rule));
     found.left_alone.retain(|one| wanted(&one.rule));
     let more = |count: usize| count.saturating_sub(args.limit);

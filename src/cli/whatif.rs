@@ -8,7 +8,7 @@ use arrow::array::{ArrayRef, Int32Array, StringArray};
 use clap::Args;
 
 use super::config::{print, text_column, time_column as times, time_text};
-use super::logs::LogArgs;
+use super::logs::{LogArgs, at_least_one};
 use super::printer::counted;
 use super::rules::say_window;
 use super::{Global, Printer, exit};
@@ -43,7 +43,7 @@ pub struct WhatIfArgs {
     #[arg(long)]
     allow_unknown: bool,
     /// So many rows
-    #[arg(long, default_value_t = 1000, value_name = "N")]
+    #[arg(long, default_value_t = 1000, value_name = "N", value_parser = at_least_one)]
     limit: usize,
 }
 
@@ -76,14 +76,13 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     }
     say_changes(&changed, printer);
     let plan = Arc::new(Plan::new(before, Some(&after)));
-    let context = engine.session.context();
-    let work = engine.usage().traffic(context, plan, window);
-    let traffic = match engine.interruptible(work).transpose() {
-        Ok(Some(traffic)) => traffic,
-        Ok(None) => return Ok(exit::INTERRUPTED),
-        Err(error) => return engine.failed(error.into(), "", printer),
+    let after = Arc::new(after);
+    let then = Arc::clone(&after);
+    let (found, traffic) = match engine.of_traffic(plan, window, move |traffic| what_if(traffic, &then)) {
+        Some(Ok(found)) => found,
+        None => return Ok(exit::INTERRUPTED),
+        Some(Err(error)) => return engine.failed(error, "", printer),
     };
-    let found = what_if(&traffic, &after)?;
     print_effects(&found, &after, &changed.not_followed, args.limit, printer)?;
     printer.left_out(found.effects.len().saturating_sub(args.limit) as u64, "rows");
     let refused = engine.report_refused(printer);

@@ -273,6 +273,16 @@ pub enum QueryError {
         /// The parameter's type.
         expected: ParamType,
     },
+    /// So few rows that nothing could be seen: no row would read as if there were none.
+    #[error("parameter {name} of {query} must be 1 or more, not {value}: it is how many rows are shown")]
+    NoRows {
+        /// The query.
+        query: String,
+        /// The parameter.
+        name: String,
+        /// The value given.
+        value: i64,
+    },
     /// A value is none of those that its parameter may be.
     #[error("parameter {name} of {query} has no value {value:?}{}", hint(.near.as_deref(), .known))]
     UnknownChoice {
@@ -357,9 +367,26 @@ impl Query {
                     });
                 }
             };
-            values.push((param.name.clone(), self.value(&param.name, param.ty, text)?));
+            let value = self.value(&param.name, param.ty, text)?;
+            if let ScalarValue::Int64(Some(value @ ..1)) = value
+                && self.limits_by(&param.name)
+            {
+                return Err(QueryError::NoRows { query: self.name.clone(), name: param.name.clone(), value });
+            }
+            values.push((param.name.clone(), value));
         }
         Ok(values.into())
+    }
+
+    /// Whether a parameter is how many rows the query gives.
+    fn limits_by(&self, name: &str) -> bool {
+        let words: Vec<&str> =
+            self.sql.split_ascii_whitespace().map(|word| word.trim_end_matches(';')).collect();
+        let is_limit = |pair: &[&str]| match pair {
+            [limit, param] => limit.eq_ignore_ascii_case("limit") && param.strip_prefix('$') == Some(name),
+            _ => false,
+        };
+        words.windows(2).any(is_limit)
     }
 
     /// The text as the parameter's list of choices writes it, where it has one.

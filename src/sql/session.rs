@@ -26,7 +26,7 @@ use datafusion::sql::parser::Statement;
 use futures::{Stream, StreamExt};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use super::catalog::{Catalog, TableSource, Tables};
 use super::coded::rule::CodedRows;
@@ -86,6 +86,9 @@ pub struct Answer {
     /// What it reads.
     pub scanned: Scanned,
 }
+
+/// When a statement has to have ended, and how long it may run.
+type Deadline = Option<(Instant, Duration)>;
 
 /// The columns that a statement reads of each table, by name.
 pub type Scanned = BTreeMap<String, BTreeSet<String>>;
@@ -180,33 +183,53 @@ impl Session {
         statement: Statement,
         parameters: Option<ParamValues>,
     ) -> Result<Answer, SessionError> {
-        let deadline = self.options.timeout.map(|timeout| (tokio::time::Instant::now() + timeout, timeout));
-        // Tasks of their own: whoever waits for this can give up at any time, though an operator that finds nothing, or a
-        // read of something that does not come, may hold its thread for long.
-        let mut work = JoinSet::new();
-        let workers = self.workers.clone().unwrap_or_else(Handle::current);
+        let deadline = self.deadline();
         let (context, tables) = (self.context.clone(), Arc::clone(&self.tables));
         let start = start(context, tables, self.options.allow_write, statement, parameters);
-        work.spawn_on(start, &workers);
-        let started = async {
-            let done = work
+        let answer = self.on_workers(start, deadline).await?;
+        let Some((until, timeout)) = deadline else { return Ok(answer) };
+        let sleep = Box::pin(tokio::time::sleep_until(until));
+        let stream =
+            Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
+        Ok(Answer { stream, ..answer })
+    }
+
+    /// Does work that is no statement within the time that a statement may take.
+    pub async fn bounded<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, DataFusionError>> + Send + 'static,
+    ) -> Result<T, SessionError> {
+        let work = async move { work.await.map_err(SessionError::from) };
+        self.on_workers(work, self.deadline()).await
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.options.timeout.map(|timeout| (Instant::now() + timeout, timeout))
+    }
+
+    /// Waits for work until its deadline. It is a task of its own: whoever waits for this can give up at any time, though an
+    /// operator that finds nothing, or a read of something that does not come, may hold its thread for long.
+    async fn on_workers<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, SessionError>> + Send + 'static,
+        deadline: Deadline,
+    ) -> Result<T, SessionError> {
+        let mut works = JoinSet::new();
+        works.spawn_on(work, &self.workers.clone().unwrap_or_else(Handle::current));
+        let done = async {
+            let done = works
                 .join_next()
                 .await
                 .transpose()
                 .map_err(|error| SessionError::from(DataFusionError::External(Box::new(error))))?;
             done.unwrap_or_else(|| Err(DataFusionError::Internal("a statement was lost".to_owned()).into()))
         };
-        let answer = match deadline {
-            None => started.await?,
+        match deadline {
+            None => done.await,
             Some((until, timeout)) => {
-                tokio::time::timeout_at(until, started).await.map_err(|_| timed_out(timeout))??
+                tokio::time::timeout_at(until, done).await.map_err(|_| timed_out(timeout))?
             }
-        };
-        let Some((until, timeout)) = deadline else { return Ok(answer) };
-        let sleep = Box::pin(tokio::time::sleep_until(until));
-        let stream =
-            Box::pin(Bounded { inner: Some(answer.stream), schema: answer.plan.schema(), sleep, timeout });
-        Ok(Answer { stream, ..answer })
+        }
     }
 
     /// Runs each statement of a text and reads the rows of the last one.

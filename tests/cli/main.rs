@@ -3,6 +3,7 @@
 //! Expected values come from the specification of the formats and from `testdata/expected.json`, which is counted by a
 //! script that shares no code with flowq; never from what flowq printed once.
 
+mod attribute;
 mod commands;
 mod copies;
 mod crash;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::{Case, Run, command, project};
 
-fn run(case: &Case, args: &[&str]) -> Run {
+pub fn run(case: &Case, args: &[&str]) -> Run {
     let mut command = command();
     command.args(args).arg("--store").arg(case.store());
     Run::of(command.output().unwrap())
@@ -15,7 +15,7 @@ fn run(case: &Case, args: &[&str]) -> Run {
 
 /// A web server with a public and an administration port, seen for an hour; the configuration of its interface, group and
 /// network ACL.
-fn world() -> Case {
+pub fn world() -> Case {
     let case = Case::new();
     let header = "version account-id interface-id srcaddr dstaddr srcport dstport protocol packets bytes start end action log-status\n";
     let mut log = header.to_owned();
@@ -45,7 +45,7 @@ fn world() -> Case {
 }
 
 /// AWS CLI JSON of the world, with these inbound rules for TCP ports.
-fn config(case: &Case, name: &str, rules: &[(u16, &str)]) -> PathBuf {
+pub fn config(case: &Case, name: &str, rules: &[(u16, &str)]) -> PathBuf {
     let folder = case.dir.path().join(name);
     fs::create_dir_all(&folder).unwrap();
     let write = |file: &str, value: Value| fs::write(folder.join(file), value.to_string()).unwrap();
@@ -64,14 +64,14 @@ fn config(case: &Case, name: &str, rules: &[(u16, &str)]) -> PathBuf {
     folder
 }
 
-fn groups(rules: &[(u16, &str)]) -> Value {
+pub fn groups(rules: &[(u16, &str)]) -> Value {
     let permission = |(port, cidr): &(u16, &str)| json!({"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "IpRanges": [{"CidrIp": cidr}]});
     json!({"SecurityGroups": [{"GroupId": "sg-0a", "GroupName": "web", "VpcId": "vpc-0a",
         "IpPermissions": rules.iter().map(permission).collect::<Vec<_>>(), "IpPermissionsEgress": []}]})
 }
 
 /// A network ACL with these inbound entries for everything, and an open outbound side.
-fn acl(entries: &[(u32, &str, &str)]) -> Value {
+pub fn acl(entries: &[(u32, &str, &str)]) -> Value {
     let entry = |number: u32, egress: bool, action: &str, cidr: &str| json!({"RuleNumber": number, "Egress": egress, "Protocol": "-1", "RuleAction": action, "CidrBlock": cidr});
     let mut all: Vec<Value> =
         entries.iter().map(|(number, action, cidr)| entry(*number, false, action, cidr)).collect();
@@ -80,7 +80,7 @@ fn acl(entries: &[(u32, &str, &str)]) -> Value {
         "Associations": [{"SubnetId": "subnet-0a", "NetworkAclId": "acl-0a"}]}]})
 }
 
-fn rows(run: Run) -> Vec<Value> {
+pub fn rows(run: Run) -> Vec<Value> {
     run.json().as_array().unwrap().clone()
 }
 

@@ -35,11 +35,22 @@ pub(super) fn read(
         return Ok(Ok(()));
     }
     let engine = Engine::with_network(&args.engine, global, NetworkSource::Given(network))?;
-    let window = Window {
-        from: args.at.map(|at| at.saturating_sub(args.within)),
-        to: args.at.map(|at| at.saturating_add(args.within)),
+    let (window, condition) = match args.window.is_given() {
+        true => {
+            let window = args.window.window();
+            let seconds = |micros: i64| micros.div_euclid(1_000_000);
+            let shown = Window { from: window.from.map(seconds), to: window.to.map(seconds) };
+            (shown, format!("{}{}", trace.condition(Window::default()), window.condition(" and ")))
+        }
+        false => {
+            let window = Window {
+                from: args.at.map(|at| at.saturating_sub(args.within)),
+                to: args.at.map(|at| at.saturating_add(args.within)),
+            };
+            (window, trace.condition(window))
+        }
     };
-    let work = find(&engine, trace, window, args);
+    let work = find(&engine, &condition, window, args);
     match engine.interruptible(work) {
         None => return Ok(Err(exit::INTERRUPTED)),
         Some(Ok(logged)) => trace.logged = Some(logged),
@@ -61,11 +72,10 @@ fn has_logs(global: &Global) -> bool {
 
 async fn find(
     engine: &Engine,
-    trace: &Trace,
+    condition: &str,
     window: Window,
     args: &ExplainArgs,
 ) -> Result<Logged, SessionError> {
-    let condition = trace.condition(window);
     let counts = format!(
         "select count(*) as found, count(*) filter (where action = 'REJECT') as rejects from flow_logs where {condition}"
     );

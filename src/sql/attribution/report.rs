@@ -15,6 +15,7 @@ use super::RejectAttribution;
 use crate::network::{NACL_DEFAULT_V4, NACL_DEFAULT_V6, Network, Timestamp, View};
 use crate::rules::entry_text;
 use crate::sql::dialect::FlowqDialect;
+use crate::sql::usage::Window;
 
 /// The names of the tables that a report makes for itself; they are gone afterwards.
 const JUDGED: &str = "attributed_rejects";
@@ -42,10 +43,12 @@ const REMOTE: &str = "case when direction = 'egress' then coalesce(pkt_dstaddr, 
     else coalesce(pkt_srcaddr, srcaddr) end";
 
 /// Which report.
-#[derive(Clone, Copy, Debug)]
-pub struct ReportOptions<'a> {
+#[derive(Clone, Debug)]
+pub struct ReportOptions {
     /// A condition in SQL on the columns of `reject_attribution`.
-    pub filter: Option<&'a str>,
+    pub filter: Option<String>,
+    /// Only REJECTs that begin in it. What bears on them is looked for in all logs.
+    pub window: Window,
     /// One table by this instead of the sections.
     pub by: Option<By>,
     /// So many rows of each section.
@@ -71,7 +74,7 @@ const OF_ALL: &str = "of_all";
 pub async fn report(
     context: &SessionContext,
     table: &RejectAttribution,
-    options: &ReportOptions<'_>,
+    options: &ReportOptions,
 ) -> Result<Made> {
     let made = [JUDGED, COUNTED, REMOTES, TRUST];
     let result = sections(context, table, options).await;
@@ -146,22 +149,22 @@ fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str, &str) -> Option<St
 async fn sections(
     context: &SessionContext,
     table: &RejectAttribution,
-    options: &ReportOptions<'_>,
+    options: &ReportOptions,
 ) -> Result<Vec<RecordBatch>> {
     let table_of = |batch: RecordBatch| -> Result<Arc<dyn TableProvider>> {
         Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
     };
-    if options.filter.is_none() && options.by.is_none() {
+    if options.filter.is_none() && options.window == Window::default() && options.by.is_none() {
         let tally = table.tally(context).await?;
         context.register_table(COUNTED, table_of(tally.groups()?)?)?;
         context.register_table(REMOTES, table_of(tally.remotes()?)?)?;
     } else {
         context.register_table(JUDGED, Arc::new(table.detailed()))?;
-        if let Some(filter) = options.filter {
+        if let Some(filter) = &options.filter {
             // By itself: what is wrong with it has its place in what the user wrote, and not in the statement around it.
             DFParser::parse_sql_into_expr_with_dialect(filter, &FlowqDialect)?;
         }
-        let filter = options.filter.map_or_else(String::new, |filter| format!("where ({filter}\n)"));
+        let filter = conditions(options);
         if let Some(by) = options.by {
             return collected(context.sql(&by_sql(by, &filter, options.limit)).await?).await;
         }
@@ -181,6 +184,14 @@ async fn sections(
     }
     context.register_table(TRUST, trust(table)?)?;
     collected(context.sql(&report_sql(options.limit)).await?).await
+}
+
+/// The `where` of the REJECTs that are reported on.
+fn conditions(options: &ReportOptions) -> String {
+    match &options.filter {
+        Some(filter) => format!("where ({filter}\n){}", options.window.condition(" and ")),
+        None => options.window.condition("where "),
+    }
 }
 
 /// The rows of a frame; one batch without rows where there are none, so that its columns are known.

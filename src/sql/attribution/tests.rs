@@ -12,6 +12,7 @@ use super::*;
 use crate::source::decode::DecodeOptions;
 use crate::source::locate;
 use crate::sql::raw::RawTables;
+use crate::sql::usage::Window;
 
 pub(super) fn testdata(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(path)
@@ -174,7 +175,7 @@ async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     let context = story(Some(network())).await;
     let raw = context.table_provider("flow_logs").await.unwrap();
     let table = RejectAttribution::new(raw, Some(Arc::new(network())));
-    let options = report::ReportOptions { filter: None, by: None, limit: 10 };
+    let options = report::ReportOptions { filter: None, window: Window::default(), by: None, limit: 10 };
     let batches = report::report(&context, &table, &options).await.unwrap().batches;
     let mut lines: Vec<Vec<String>> = Vec::new();
     for batch in &batches {
@@ -197,7 +198,12 @@ async fn the_report_begins_with_trust_and_ends_with_what_would_decide() {
     assert_eq!(of("rule").iter().map(|line| line[3].parse::<i64>().unwrap()).sum::<i64>(), 534);
     assert_eq!(of("remote")[0][1], "203.0.113.99");
     assert_eq!(of("capture").len(), 1);
-    let by = report::ReportOptions { filter: Some("srcport = 443"), by: Some(report::By::Nacl), limit: 10 };
+    let by = report::ReportOptions {
+        filter: Some("srcport = 443".to_owned()),
+        window: Window::default(),
+        by: Some(report::By::Nacl),
+        limit: 10,
+    };
     let batches = report::report(&context, &table, &by).await.unwrap().batches;
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 1, "the partner API's answers");
 }

@@ -80,6 +80,22 @@ fn parameters_that_are_wrong_say_so() {
 }
 
 #[test]
+fn a_limit_of_no_rows_is_none() {
+    let limited = |sql: &str, limit: &str| {
+        let text = format!("-- title: T\n-- purpose: P\n-- param: most int = 5 \"how many\"\n{sql}");
+        let query = Query::parse("q", &text, None).unwrap();
+        query.bind(&[("most".to_owned(), limit.to_owned())]).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let sql = "select 1 from flow_logs LIMIT\n  $most;";
+    assert_eq!(limited(sql, "1"), Ok(()));
+    let said = "parameter most of q must be 1 or more, not 0: it is how many rows are shown";
+    assert_eq!(limited(sql, "0"), Err(said.to_owned()));
+    assert!(limited(sql, "-3").is_err());
+    // Of any other number none may be meant.
+    assert_eq!(limited("select 1 from flow_logs where srcport > $most limit 5", "0"), Ok(()));
+}
+
+#[test]
 fn a_folder_of_queries_lies_over_the_built_in_ones() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("top_talkers.sql"), "-- title: Mine\n-- purpose: P\nselect 1").unwrap();

@@ -57,6 +57,15 @@ impl Window {
     pub(super) fn and(self, other: Window) -> Window {
         Window { from: self.from.max(other.from), to: self.to.into_iter().chain(other.to).min() }
     }
+
+    /// The window as a condition in SQL, behind this word; empty where it is open.
+    pub fn condition(self, word: &str) -> String {
+        let time = |micros: i64| format!("arrow_cast({micros}, 'Timestamp(Microsecond, Some(\"UTC\"))')");
+        let from = self.from.map(|from| format!("start >= {}", time(from)));
+        let to = self.to.map(|to| format!("start < {}", time(to)));
+        let bounds: Vec<String> = from.into_iter().chain(to).collect();
+        if bounds.is_empty() { String::new() } else { format!("{word}{}", bounds.join(" and ")) }
+    }
 }
 
 fn column(name: &str) -> Expr {
