@@ -440,7 +440,7 @@ pub(super) fn network(
             Err(StoreError::Missing { .. }) => Ok(None),
             Err(error) => Err(error.to_string()),
         };
-        return Ok(NetworkSource::Later(Arc::new(load)));
+        return Ok(NetworkSource::later(load));
     }
     let (network, problems, errors) = read_network(&args.config);
     for error in &errors {

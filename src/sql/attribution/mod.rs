@@ -52,8 +52,7 @@ use crate::network::{Document, Network, NetworkBuilder, PlanSide, Problem, ReadE
 /// The name of the table.
 pub const TABLE: &str = "reject_attribution";
 
-/// Reads the configuration when the table is first named.
-pub type LoadNetwork = dyn Fn() -> std::result::Result<Option<Network>, String> + Send + Sync;
+type LoadNetwork = dyn Fn() -> std::result::Result<Option<Network>, String> + Send + Sync;
 
 /// Where the network configuration comes from.
 #[derive(Clone, Default)]
@@ -63,8 +62,14 @@ pub enum NetworkSource {
     Nothing,
     /// This one.
     Given(Arc<Network>),
-    /// Read when it is needed.
-    Later(Arc<LoadNetwork>),
+    /// Read when it is first needed, and kept.
+    Later(Arc<Later>),
+}
+
+/// A network that is read once, for all that share it.
+pub struct Later {
+    load: Arc<LoadNetwork>,
+    loaded: tokio::sync::Mutex<Option<Arc<Network>>>,
 }
 
 impl fmt::Debug for NetworkSource {
@@ -78,17 +83,29 @@ impl fmt::Debug for NetworkSource {
 }
 
 impl NetworkSource {
+    /// A network that is read when it is first needed. Where there is none yet, it is looked for again.
+    pub fn later(
+        load: impl Fn() -> std::result::Result<Option<Network>, String> + Send + Sync + 'static,
+    ) -> NetworkSource {
+        NetworkSource::Later(Arc::new(Later { load: Arc::new(load), loaded: Default::default() }))
+    }
+
     /// The network, read now where it has to be.
     pub async fn load(&self) -> Result<Option<Arc<Network>>> {
         match self {
             NetworkSource::Nothing => Ok(None),
             NetworkSource::Given(network) => Ok(Some(Arc::clone(network))),
-            NetworkSource::Later(load) => {
-                let load = Arc::clone(load);
-                let loaded = tokio::task::spawn_blocking(move || load())
+            NetworkSource::Later(later) => {
+                let mut loaded = later.loaded.lock().await;
+                if loaded.is_some() {
+                    return Ok(loaded.clone());
+                }
+                let load = Arc::clone(&later.load);
+                let found = tokio::task::spawn_blocking(move || load())
                     .await
                     .map_err(|error| DataFusionError::External(Box::new(error)))?;
-                Ok(loaded.map_err(|error| DataFusionError::External(error.into()))?.map(Arc::new))
+                *loaded = found.map_err(|error| DataFusionError::External(error.into()))?.map(Arc::new);
+                Ok(loaded.clone())
             }
         }
     }

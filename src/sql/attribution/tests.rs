@@ -227,3 +227,22 @@ fn configuration_is_known_by_its_content_whatever_its_name() {
     let ids: std::collections::BTreeSet<&str> = network.interfaces.timelines().map(|(id, _)| id).collect();
     assert_eq!(ids.into_iter().collect::<Vec<_>>(), ["eni-1", "eni-2"], "a state put aside is not in force");
 }
+
+#[tokio::test]
+async fn a_network_that_several_tables_use_is_read_once() {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let later = NetworkSource::later(move || match counted.fetch_add(1, Ordering::Relaxed) {
+        0 => Err("the file is locked".to_owned()),
+        1 => Ok(None),
+        _ => Ok(Some(network())),
+    });
+    let shared = later.clone();
+    assert!(later.load().await.unwrap_err().to_string().contains("the file is locked"));
+    assert!(later.load().await.unwrap().is_none(), "what is imported meanwhile is found");
+    let first = later.load().await.unwrap().unwrap();
+    let second = shared.load().await.unwrap().unwrap();
+    assert!(Arc::ptr_eq(&first, &second));
+    assert_eq!(reads.load(Ordering::Relaxed), 3);
+}
