@@ -151,11 +151,11 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
             return Ok(exit::USAGE);
         }
     };
-    if let Err(code) = logs::read(&mut trace, args, network, global, printer)? {
+    if let Err(code) = logs::read(&mut trace, args, Arc::clone(&network), global, printer)? {
         return Ok(code);
     }
     match printer.format() {
-        OutputFormat::Table => printer.lines(&trace.text())?,
+        OutputFormat::Table => printer.naming(Some(network)).lines(&trace.text())?,
         OutputFormat::Json => printer.data(&format!("{}\n", serde_json::to_string_pretty(&trace.json())?))?,
         OutputFormat::Ndjson => printer.data(&format!("{}\n", trace.json()))?,
         _ => stages(&trace, printer)?,

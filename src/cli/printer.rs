@@ -12,6 +12,7 @@ use arrow::datatypes::SchemaRef;
 use clap::ValueEnum;
 
 use super::sheet::{Column, Entry, Layout, fitted, sheet};
+use crate::network::Network;
 use crate::sql::output::{OutputError, OutputFormat, ResultWriter, TableLimits, Written};
 use crate::store::StoreError;
 
@@ -84,6 +85,8 @@ pub struct Printer {
     pub sink: Option<Sink>,
     /// How a table of results is laid out, where it is not one line a row.
     pub layout: Option<Layout>,
+    /// By what names people read of network ACLs.
+    pub names: Option<Arc<Network>>,
 }
 
 impl Printer {
@@ -96,12 +99,21 @@ impl Printer {
                 io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
             }
         };
-        Printer { format, file, quiet, color, sink: None, layout: None }
+        Printer { format, file, quiet, color, sink: None, layout: None, names: None }
     }
 
     /// The same printer, whose tables are laid out so.
     pub fn laid_out(&self, layout: Layout) -> Printer {
         Printer { layout: Some(layout), ..self.clone() }
+    }
+
+    /// The same printer, which names network ACLs in what people read.
+    pub fn naming(&self, network: Option<Arc<Network>>) -> Printer {
+        Printer { names: network, ..self.clone() }
+    }
+
+    fn in_names(&self, text: &str) -> String {
+        self.names.as_ref().map_or_else(|| text.to_owned(), |network| network.with_acl_names(text))
     }
 
     /// The format of results: as asked, else by the file's suffix, else a table.
@@ -120,7 +132,8 @@ impl Printer {
         let writer = match self.layout.filter(|_| format == OutputFormat::Table) {
             Some(layout) => {
                 let (heads, width) = (layout.heads(schema), self.limits().width);
-                ResultLines::Sheet(Sheet { layout, heads, entries: Vec::new(), out, width })
+                let names = self.names.clone();
+                ResultLines::Sheet(Sheet { layout, heads, entries: Vec::new(), out, width, names })
             }
             None => ResultLines::Rows(ResultWriter::new(format, schema, out, self.limits())?),
         };
@@ -169,7 +182,7 @@ impl Printer {
 
     /// Writes lines for people as the result, fitted to the terminal.
     pub fn lines(&self, text: &str) -> anyhow::Result<()> {
-        self.data(&fitted(text, self.limits().width))
+        self.data(&fitted(&self.in_names(text), self.limits().width))
     }
 
     /// What of a table is shown: on a terminal as much as fits.
@@ -262,7 +275,14 @@ impl PrintedResult {
         match &mut self.writer {
             ResultLines::Rows(writer) => Ok(writer.write(batch)?),
             ResultLines::Sheet(sheet) => {
-                sheet.entries.extend(sheet.layout.entries(batch)?);
+                let mut entries = sheet.layout.entries(batch)?;
+                if let Some(network) = &sheet.names {
+                    let texts = entries
+                        .iter_mut()
+                        .flat_map(|one| std::iter::once(&mut one.text).chain(&mut one.below));
+                    texts.for_each(|text| *text = network.with_acl_names(text));
+                }
+                sheet.entries.extend(entries);
                 Ok(())
             }
         }
@@ -291,6 +311,7 @@ struct Sheet {
     entries: Vec<Entry>,
     out: Box<dyn Write + Send>,
     width: Option<usize>,
+    names: Option<Arc<Network>>,
 }
 
 impl Sheet {

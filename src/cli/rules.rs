@@ -187,10 +187,11 @@ fn named(
         }
     };
     let engine = logs.open(global, printer)?;
+    let network = engine.wait(engine.usage().network())?;
     if let Some(object) = object {
-        is_held(&object, engine.wait(engine.usage().network())?.as_ref())?;
+        is_held(&object, &network)?;
     }
-    let code = engine.run_query(query, &values, printer)?;
+    let code = engine.run_query(query, &values, &printer.naming(Some(network)))?;
     if code == 0 && engine.rows_given() >= limit {
         let all = query.bind(&given_all)?;
         let counted =
@@ -434,7 +435,7 @@ fn shadows(args: &ShadowedArgs, global: &Global, printer: &Printer) -> anyhow::R
         ("reason", text_column(found.iter().map(|one| &one.reason))),
         ("advice", text_column(found.iter().map(|one| one.advice()))),
     ];
-    print(columns, &printer.laid_out(SHADOWED))?;
+    print(columns, &printer.laid_out(SHADOWED).naming(Some(Arc::new(network))))?;
     printer.note(&format!("{} rules can never matter", found.len()));
     Ok(0)
 }

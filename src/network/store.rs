@@ -1,6 +1,7 @@
 //! The network as a whole: every object's timeline, and look-ups that follow identifiers at a moment.
 
 mod moments;
+mod names;
 
 use super::history::{Boundaries, Found, Origin, Timeline, Timestamp, View};
 use super::model::*;
@@ -251,38 +252,6 @@ impl Network {
     /// inline, by the object's id: what is added has to stand there.
     pub fn inline_in(&self, id: &str) -> Option<&str> {
         self.inline.get(id).map(String::as_str)
-    }
-
-    /// What people call an object: its newest `Name` tag.
-    pub fn name_of(&self, id: &str) -> Option<&str> {
-        self.names.get(id).map(String::as_str)
-    }
-
-    /// What people call an interface: by its own name, else by that of its instance.
-    pub fn interface_name(&self, interface: &NetworkInterface) -> Option<&str> {
-        self.name_of(&interface.id).or_else(|| self.name_of(interface.instance_id.as_deref()?))
-    }
-
-    /// Its name, else what the service that made it says of it.
-    pub fn interface_label<'n>(&'n self, interface: &'n NetworkInterface) -> Option<&'n str> {
-        self.interface_name(interface).or_else(|| interface.service_description())
-    }
-
-    /// The interface of an id with its name behind it, as far as both are known: `eni-… (web-1)`.
-    pub fn interface_text(&self, id: &str, view: View) -> String {
-        let found = self.interfaces.get(id, view);
-        match found.and_then(|found| self.interface_label(found.value)) {
-            Some(name) => format!("{id} ({name})"),
-            None => id.to_owned(),
-        }
-    }
-
-    /// The objects of a name, in the order of their ids.
-    pub fn named(&self, name: &str) -> Vec<&str> {
-        let named = self.names.iter().filter(|(_, known)| known.as_str() == name);
-        let mut ids: Vec<&str> = named.map(|(id, _)| id.as_str()).collect();
-        ids.sort_unstable();
-        ids
     }
 
     /// The views that cover the seconds `from..=to`: one where nothing changes, else one per state that may have held.
