@@ -8,6 +8,7 @@ mod captures;
 #[cfg(test)]
 mod cases;
 mod diff;
+mod forwarding;
 mod groups;
 mod references;
 mod returns;
@@ -62,6 +63,7 @@ pub fn check(network: &Network, view: View) -> Vec<Finding> {
     let mut findings = Vec::new();
     captures::check(network, view, &mut findings);
     references::check(network, view, &mut findings);
+    forwarding::check(network, view, &mut findings);
     acl::check(network, view, &mut findings);
     groups::check(network, view, &mut findings);
     findings.sort();

@@ -256,6 +256,7 @@ impl Fixture {
                     interface.public_addresses.push(addr);
                     interface.public_mappings.extend(private.map(|private| (addr, private.parse().unwrap())));
                 }
+                Some(("check", "off")) => interface.source_dest_check = Some(false),
                 Some(("instance", id)) => interface.instance_id = Some(id.into()),
                 Some(("prefix", prefix)) => interface.prefixes.push(prefix.parse().unwrap()),
                 Some((key, _)) => panic!("no such option of an eni: {key}"),
