@@ -4,8 +4,10 @@ use super::decide::AROUND;
 use super::record::Record;
 use super::verdict::Attribution;
 use crate::net::span;
-use crate::network::{Network, Remote, Timeline, Timestamp, View};
+use crate::network::{Network, NetworkInterface, Remote, Timeline, Timestamp, View};
 use crate::rules::{Decision, Engine, InterfaceRules, Packet, entry_text, rule_text};
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A moment as AWS writes it.
@@ -53,6 +55,7 @@ pub(super) fn change_sentences(
     record: &Record<'_>,
     network: &Network,
     rules: &InterfaceRules,
+    remote: &IpAddr,
 ) -> Vec<String> {
     let (from, to) = (record.start.saturating_sub(AROUND), record.end.saturating_add(AROUND));
     let views = network.views(from, to);
@@ -70,6 +73,28 @@ pub(super) fn change_sentences(
         let found = versions(network.acls.timeline(&acl.acl.id), &views, rules.view);
         changed.extend(found.map(|found| (acl.acl.id.clone(), found)));
     }
+    let (lists, by_groups) = referred(network, interface, &views);
+    for list in lists {
+        let found = versions(network.prefix_lists.timeline(&list), &views, rules.view);
+        changed.extend(found.map(|found| (list, found)));
+    }
+    let mut sentences = Vec::new();
+    if by_groups {
+        // Whose groups the other end has decides what a rule for a group lets pass.
+        let holders = |view: &View| -> BTreeSet<&str> {
+            let held = network.holders(remote, *view).into_iter();
+            held.map(|(holder, _)| holder.id.as_str()).filter(|id| *id != interface.id).collect()
+        };
+        let held: Vec<BTreeSet<&str>> = views.iter().map(holders).collect();
+        for id in held.iter().flatten().copied().collect::<BTreeSet<&str>>() {
+            let text = format!("{}, which holds {remote},", network.interface_text(id, rules.view));
+            match versions(network.interfaces.timeline(id), &views, rules.view) {
+                Some(found) => changed.push((text, found)),
+                None if held.iter().all(|held| held.contains(id)) => {}
+                None => sentences.push(format!("{text} does not do so in every version around the record")),
+            }
+        }
+    }
     let text = |(id, (all, used)): (String, (Vec<Timestamp>, Timestamp))| {
         let times: Vec<String> = all.into_iter().filter_map(time_text).collect();
         Some(format!(
@@ -78,7 +103,24 @@ pub(super) fn change_sentences(
             time_text(used)?
         ))
     };
-    changed.into_iter().filter_map(text).collect()
+    changed.into_iter().filter_map(text).chain(sentences).collect()
+}
+
+/// The prefix lists that rules of the interface's groups name in any of these views, and whether any names a group.
+fn referred(network: &Network, interface: &NetworkInterface, views: &[View]) -> (BTreeSet<String>, bool) {
+    let (mut lists, mut by_groups) = (BTreeSet::new(), false);
+    for group in &interface.group_ids {
+        for found in views.iter().filter_map(|view| network.groups.get(group, *view)) {
+            for rule in &found.value.rules {
+                match &rule.remote {
+                    Remote::PrefixList(id) => drop(lists.insert(id.clone())),
+                    Remote::Group(_) => by_groups = true,
+                    _ => {}
+                }
+            }
+        }
+    }
+    (lists, by_groups)
 }
 
 /// Since when the last versions of an object have something; `None` where they always had.

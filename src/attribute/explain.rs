@@ -1,10 +1,13 @@
 //! What to print of an attribution, and the smallest fix (spec 8.9). Made on demand.
 
+mod mismatch;
 mod remedy;
 mod would_decide;
 
+pub use mismatch::mismatch;
 pub use would_decide::would_decide;
 
+use mismatch::lets_pass;
 use remedy::{Rejected, is_answer};
 
 use super::captured::{capture_sentence, change_sentences};
@@ -16,7 +19,7 @@ use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdic
 use crate::net::{TCP, UDP, protocol_name, service_name, tcp_flags_text};
 use crate::network::{NaclEntry, RuleAction, SecurityGroup, SecurityGroupRule, View, number_text};
 use crate::rules::{
-    Decision, Direction, Engine, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
+    Direction, Engine, InterfaceRules, Mismatch, Packet, ScopeReason, Ternary, allows_other_family,
     entry_text, match_entry, rule_text,
 };
 use std::net::IpAddr;
@@ -75,7 +78,7 @@ pub fn explain(
         explanation.fixes.extend(found.fixes);
         sentences.extend(rule_sentences(attribution, record, rules, &packet));
         if attribution.reasons.contains(ReasonCode::ConfigChangedInWindow) {
-            sentences.extend(change_sentences(record, engine.network(), rules));
+            sentences.extend(change_sentences(record, engine.network(), rules, &remote));
         }
     }
     if attribution.verdict == Verdict::ConfigMismatch
@@ -366,19 +369,9 @@ fn rule_sentences(
         sentences.push(format!("neither security groups nor network ACLs filter {service}"));
     }
     sentences.extend(rules.private_link_text(packet).map(str::to_owned));
-    if attribution.verdict == Verdict::ConfigMismatch
-        && attribution.reason() == Some(ReasonCode::ConfigNotInForce)
-    {
-        let own = record.local(packet.direction).filter(|own| rules.interface.owns(own));
-        let (acl, groups) = (rules.acl_verdict(packet, own), rules.group_verdict(packet));
-        let entry = acl.entry.filter(|_| acl.decision == Decision::Allow).zip(rules.acl.as_ref());
-        let entry = entry.map(|(entry, compiled)| entry_text(&compiled.acl, entry));
-        let rule = groups.rule.filter(|_| groups.decision == Decision::Allow);
-        let lets: Vec<String> =
-            entry.into_iter().chain(rule.map(|(group, rule)| rule_text(group, rule))).collect();
-        if !lets.is_empty() {
-            sentences.push(format!("it is let pass by {}", lets.join(" and ")));
-        }
+    let lets = lets_pass(attribution, record, rules, packet);
+    if !lets.is_empty() {
+        sentences.push(format!("it is let pass by {}", lets.join(" and ")));
     }
     if let Some(acl) = attribution.acl().filter(|_| attribution.acl_supposed) {
         let subnet = rules.interface.subnet_id.as_deref().unwrap_or("the subnet");

@@ -66,6 +66,11 @@ impl AddedEntries {
         same.map(|(_, number)| *number).chain(moved.map(|(.., number)| *number))
     }
 
+    /// Whether some fix adds an entry.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.allowed.is_empty()
+    }
+
     fn is_renumbered(&self, acl: &str, direction: Direction) -> bool {
         self.renumbered.iter().any(|(one, way, _)| one == acl && *way == direction)
     }

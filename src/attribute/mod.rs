@@ -50,7 +50,7 @@ pub use consistency::{accept_contradicts, accept_contradicts_rules};
 pub use decide::{AROUND, decide, decide_by};
 pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};
-pub use explain::{Explanation, explain, would_decide};
+pub use explain::{Explanation, explain, mismatch, would_decide};
 pub use fix::Fix;
 pub(crate) use fix::{AddedEntries, exclusion_fix, exclusion_of, forwarding_fix, group_fix, list_fix};
 pub use index::{EITHER_WAY, EvidenceIndex, FLOW_ALONE, Zone};

@@ -2,7 +2,7 @@
 
 use super::accept_contradicts;
 use super::regressions::SECONDARY;
-use super::tests::{Case, OPEN, judge, record, two, with, with_history, without};
+use super::tests::{ALL_OPEN, Case, OPEN, judge, record, two, with, with_history, without};
 use crate::network::{LoadBalancer, Timeline};
 use crate::rules::Engine;
 use crate::rules::fixture::Fixture;
@@ -220,4 +220,21 @@ fn groups_that_are_not_asked_about_private_link_traffic_are_not_blamed_for_it() 
         accept_contradicts(&accept, &mut engine)
     };
     assert_eq!((contradicts(Some(true)), contradicts(Some(false))), (Some(true), Some(false)));
+}
+
+#[test]
+fn encryption_controls_name_what_else_may_have_dropped_it() {
+    // 8.1: of a WEAK verdict several explanations fit. Beside row 23 that is what rows 24 to 29 say.
+    let judged = |flags: &str, evidence: &str, expected: &str| {
+        let mut fixture = Fixture::new(&two(ALL_OPEN));
+        fixture.vpcs.get_mut("vpc-1").unwrap().encryption_mode = Some("enforce".into());
+        fixture.interfaces.get_mut("eni-b").unwrap().interface_type = Some("vpc_endpoint".into());
+        let log = format!("{evidence}\n> eni-b in tcp 10.9.0.7:51000 10.0.2.20:443 {flags} REJECT 0");
+        judge(&Case { network: Some(fixture.network()), log: &log, skipdata: None }, expected)
+    };
+    let found = judged("2", "", "ENCRYPTION_CONTROLS WEAK BY_ELIMINATION first=EC or=CONFIG_MISMATCH");
+    assert!(found.text.contains("also possible: CONFIG_MISMATCH"), "{}", found.text);
+    judged("0", "", "ENCRYPTION_CONTROLS WEAK or=STALE_CONNECTION+CONFIG_MISMATCH");
+    let closed = "eni-b in tcp 10.9.0.7:51000 10.0.2.20:443 3 ACCEPT -30";
+    judged("0", closed, "ENCRYPTION_CONTROLS WEAK or=STALE_CONNECTION");
 }

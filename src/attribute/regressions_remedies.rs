@@ -307,3 +307,23 @@ fn the_nearest_of_several_ports_is_the_nearest() {
     let found = with(&network, log, "SECURITY_GROUP");
     assert!(found.text.contains("nearest: group sg-b inbound rule allow udp 10000-19999"), "{}", found.text);
 }
+
+#[test]
+fn numbers_that_fixes_of_two_records_share_are_told() {
+    // Each record is judged alone, whatever others are asked for, so that both name the number that is free in the list.
+    let network = two(
+        "acl-2 in 100 allow tcp 443 10.0.0.0/8\nacl-2 out 100 allow all 0.0.0.0/0\nsg-b in all 0.0.0.0/0",
+    );
+    let fix = |remote: &str| {
+        let found =
+            with(&network, &format!("> eni-b in tcp {remote}:51000 10.0.2.20:8080 2 REJECT 0"), "NACL");
+        assert!(commands(&found)[0].contains("--rule-number 110 "), "{:?}", found.fixes);
+        let told = "another fix of the same list may name the same number, and needs one of its own";
+        assert!(found.text.contains(told), "{}", found.text);
+    };
+    fix("10.9.0.7");
+    fix("10.9.0.8");
+    // Rules of groups have no numbers.
+    let found = with(&two(OPEN), "> eni-b in tcp 10.9.0.7:51000 10.0.2.20:8080 2 REJECT 0", "SECURITY_GROUP");
+    assert!(!found.text.contains("number"), "{}", found.text);
+}

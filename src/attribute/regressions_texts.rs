@@ -2,8 +2,9 @@
 
 use super::Explanation;
 use super::regressions::{SYN, among, changing};
-use super::tests::{ALL_OPEN, Case, OPEN, judge, two, with, without};
-use crate::network::Origin;
+use super::tests::{ALL_OPEN, Case, NOON, OPEN, judge, two, with, with_history, without};
+use crate::network::{Network, NetworkInterface, Observation, Origin, Timeline};
+use crate::rules::fixture::Fixture;
 
 fn commands(found: &Explanation) -> Vec<&str> {
     found.fixes.iter().map(|fix| fix.command.as_str()).collect()
@@ -192,4 +193,56 @@ fn an_entry_for_answers_stands_in_front_of_every_deny_of_its_ports() {
         "NACL PROVEN NACL_DEFAULT_DENY RESPONSE_OF_ACCEPTED_FLOW",
     );
     assert!(commands(&found)[0].contains("--rule-number 175 "), "{:?}", found.fixes);
+}
+
+#[test]
+fn a_change_at_the_other_end_is_told_where_its_groups_decide() {
+    let network = |rule: &str, before: &str, after: &str| {
+        let mut network = Fixture::new(&two(&format!("{OPEN}{rule}"))).network();
+        let client = network.interfaces.timeline("eni-a").unwrap().versions()[0].value.clone().unwrap();
+        let version = |at: i64, group: &str| {
+            let client = NetworkInterface { group_ids: vec![group.to_owned()], ..(*client).clone() };
+            Observation::new(Some(NOON + at), Origin::History, Some(client))
+        };
+        let versions = vec![version(-90_000, before), version(5, after)];
+        network.interfaces.put("eni-a".into(), Timeline::new(versions));
+        network.finish();
+        network
+    };
+    let log = "> eni-b in tcp 10.0.1.10:51000 10.0.2.20:443 2 REJECT 0";
+    let text = among(&network("sg-b in tcp 443 sg-a", "sg-x", "sg-a"), log, "CONFIG_MISMATCH");
+    let told = "eni-a, which holds 10.0.1.10, has versions captured at 2024-05-01T11:00:00Z and 2024-05-02T12:00:05Z: this is of \
+                the version of 2024-05-01T11:00:00Z";
+    assert!(text.contains(told), "{text}");
+    // Where the rules name addresses its groups are no matter.
+    let network = changing(
+        Origin::History,
+        &[(-90_000, OPEN), (5, "acl-2 in 100 allow all 0.0.0.0/0\nsg-b in tcp 443 0.0.0.0/0")],
+    );
+    let text = among(&network, log, "CONFIG_MISMATCH");
+    assert!(text.contains("sg-b has versions") && !text.contains("which holds"), "{text}");
+}
+
+#[test]
+fn what_a_mismatch_is_can_be_told_of_many_records() {
+    let told = |network: Network, log: &str, expected: &str| {
+        let case = Case { network: Some(network), log, skipdata: None };
+        judge(&case, expected);
+        case.mismatch()
+    };
+    let open = Fixture::new(&two(ALL_OPEN)).network();
+    assert_eq!(
+        told(open.clone(), SYN, "CONFIG_MISMATCH WEAK CONFIG_NOT_IN_FORCE").as_deref(),
+        Some(
+            "let pass by nacl acl-2 inbound rule 100 allow all traffic from 0.0.0.0/0 and group sg-b inbound rule allow all \
+             traffic from 0.0.0.0/0"
+        )
+    );
+    let changed = with_history("sg-b out all 0.0.0.0/0", "sg-b in tcp 443 0.0.0.0/0");
+    let at_noon = SYN.trim_end_matches('0').to_owned() + "-1";
+    assert_eq!(
+        told(changed, &at_noon, "CONFIG_MISMATCH CONFIG_CHANGED_IN_WINDOW").as_deref(),
+        Some("versions of the configuration around the records disagree")
+    );
+    assert_eq!(told(Fixture::new(&two(OPEN)).network(), SYN, "SECURITY_GROUP"), None);
 }

@@ -128,6 +128,12 @@ impl Case<'_> {
         (attribution, explanation)
     }
 
+    /// What the mismatch of the marked record is.
+    pub(super) fn mismatch(&self) -> Option<String> {
+        let marked = self.log.lines().find_map(|line| line.trim().strip_prefix('>')).unwrap();
+        mismatch(&self.attribute().0, &record(marked.trim()))
+    }
+
     /// Zone and subnet of a record.
     fn place(&self, record: &Record<'_>) -> (Option<String>, Option<String>) {
         let logged = record.subnet_id.map(str::to_string);

@@ -91,7 +91,9 @@ pub fn run(args: &AttributeArgs, global: &Global, printer: &Printer) -> anyhow::
     match args.by {
         None if is_table => printer.data(&report_text(&made, printer.limits().width)?)?,
         None => drop(printer.batches(&schema, batches)?),
-        Some(by) => drop(printer.laid_out(by.layout()).batches(&schema, batches)?),
+        Some(by) => {
+            printer.laid_out(by.layout()).naming(made.network.clone()).batches(&schema, batches)?;
+        }
     }
     for (section, more) in &made.left_out {
         let of = if section.is_empty() { String::new() } else { format!("{section}: ") };
@@ -168,6 +170,12 @@ const SECTIONS: &[Section] = &[
         title: "ACCEPTs, by network ACL and interface",
         detail: None,
     },
+    Section {
+        name: "skipped",
+        heads: &["SKIPDATA"],
+        title: "interface with skipped records: what its logs do not show proves nothing then",
+        detail: Some("time"),
+    },
     Section { name: "verdict", heads: REJECTS, title: "verdict", detail: Some("confidence") },
     Section { name: "rule", heads: REJECTS, title: "rule", detail: Some("verdict") },
     Section { name: "interface", heads: REJECTS, title: "interface", detail: Some("verdict") },
@@ -192,6 +200,7 @@ fn report_text(made: &Made, width: Option<usize>) -> anyhow::Result<String> {
             let Some(shape) = SECTIONS.iter().find(|one| one.name == section) else { continue };
             let mut text = known.get(subject.as_str()).map_or(subject.clone(), |words| (*words).to_owned());
             let mut cells = vec![of("records"), of("percent")];
+            cells.truncate(shape.heads.len());
             if shape.detail.is_some() {
                 cells.push(detail);
             } else if section == "capture" && !detail.is_empty() {

@@ -305,10 +305,31 @@ impl Layers<'_> {
         let enforced =
             rules.vpc.as_ref().is_some_and(|vpc| vpc.encryption_mode.as_deref() == Some("enforce"));
         if elimination.is_some() && enforced && rules.interface.is_endpoint() {
-            return Attribution::new(Verdict::EncryptionControls, Confidence::Weak)
+            let found = Attribution::new(Verdict::EncryptionControls, Confidence::Weak)
                 .blocked_by(Blocker::Ec)
                 .because(ReasonCode::ByElimination); // 23
+            // The row names no other; what else fits (8.1) is what would be said if the VPC enforced nothing.
+            let otherwise = self.otherwise_passed(record, direction, rules, midstream_tcp);
+            let verdict = match otherwise.verdict {
+                Verdict::StaleConnection => Some(Cause::StaleConnection),
+                Verdict::ConfigMismatch => Some(Cause::ConfigMismatch),
+                _ => None,
+            };
+            let others: Vec<Cause> = verdict.into_iter().chain(otherwise.candidates.iter()).collect();
+            return found.or_else(&others);
         }
+        self.otherwise_passed(record, direction, rules, midstream_tcp)
+    }
+
+    /// Rows 24 to 29: nor does a control of the VPC.
+    fn otherwise_passed(
+        &self,
+        record: &Record<'_>,
+        direction: Direction,
+        rules: &InterfaceRules,
+        midstream_tcp: bool,
+    ) -> Attribution {
+        let facts = &self.facts;
         let stale = |confidence, reason| {
             Attribution::new(Verdict::StaleConnection, confidence)
                 .blocked_by(Blocker::Conntrack)

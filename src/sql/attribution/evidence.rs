@@ -16,6 +16,7 @@ use super::observe::{Consistency, Coverage, Filling, Found, Observer, Wanted};
 use super::parts::{Part, Rejects};
 use super::places::{Place, Places};
 use super::sift;
+use super::skipped::Skipped;
 use super::want::want;
 use crate::attribute::{
     Attribution, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, decide_by, reach,
@@ -85,6 +86,8 @@ pub(super) struct Prepared {
     refuted_groups: BTreeSet<Vec<String>>,
     /// Records of ACCEPTs, whole logs.
     pub(super) accepts: u64,
+    /// Interfaces of which records were skipped.
+    pub(super) skipped: BTreeMap<String, Skipped>,
     _memory: MemoryReservation,
 }
 
@@ -180,6 +183,7 @@ impl Prepared {
             accepting: all.accepting,
             consistency: all.consistency.into_iter().collect(),
             accepts: all.accepts,
+            skipped: all.skipped.into_iter().collect(),
             _memory: memory,
         })
     }

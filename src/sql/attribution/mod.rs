@@ -31,6 +31,7 @@ mod reasons;
 pub mod report;
 mod sift;
 mod sifter;
+mod skipped;
 mod tally;
 mod want;
 
@@ -44,6 +45,7 @@ use datafusion::common::{DataFusionError, Result};
 
 pub use observe::Consistency;
 pub use provider::RejectAttribution;
+pub use skipped::Skipped;
 
 use super::catalog::TableSource;
 use crate::format::LogKind;

@@ -11,6 +11,7 @@ use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::{HashMap, HashSet};
 
 use super::places::{MOST_PLACES, Place, Places, shown};
+use super::skipped::Skipped;
 use crate::attribute::{
     EITHER_WAY, EvidenceIndex, FLOW_ALONE, HashFilter, OwnAddresses, Record, Zone, accept_contradicts_rules,
     is_steady, zone,
@@ -70,6 +71,7 @@ pub(super) struct Found {
     pub(super) first: Option<i64>,
     pub(super) directed_accepts: bool,
     pub(super) accepts: u64,
+    pub(super) skipped: HashMap<String, Skipped>,
 }
 
 impl Found {
@@ -88,6 +90,14 @@ impl Found {
         self.first = self.first.into_iter().chain(other.first).min();
         self.directed_accepts |= other.directed_accepts;
         self.accepts += other.accepts;
+        for (interface, theirs) in other.skipped {
+            self.skipped.entry(interface).and_modify(|ours| ours.merge(theirs)).or_insert(theirs);
+        }
+    }
+
+    /// A record says that others of this interface were skipped.
+    fn skip(&mut self, interface: &str, found: Skipped) {
+        self.skipped.entry_ref(interface).and_modify(|known| known.merge(found)).or_insert(found);
     }
 
     /// Some record began at this time.
@@ -303,10 +313,15 @@ impl<'n> Observer<'n> {
                 found.logged_from(start);
                 // Such a record has no protocol, and is its interface's all the same. Where the format lacks the field it may be either
                 // (log-formats 1.6).
-                if columns.text(Text::LogStatus, row).is_none_or(|status| status == "SKIPDATA")
+                let status = columns.text(Text::LogStatus, row);
+                if status.is_none_or(|status| status == "SKIPDATA")
                     && let Some(id) = columns.text(Text::Interface, row)
                 {
-                    lock(&self.filling).index.missing(id, start, columns.end(row, start));
+                    let end = columns.end(row, start);
+                    lock(&self.filling).index.missing(id, start, end);
+                    if status.is_some() {
+                        found.skip(id, Skipped::one(start, end));
+                    }
                 }
                 continue;
             }

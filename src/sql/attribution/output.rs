@@ -10,7 +10,7 @@ use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 use datafusion::common::Result;
 
-use crate::attribute::{Attribution, Explanation, Record, would_decide};
+use crate::attribute::{Attribution, Explanation, Record, mismatch, would_decide};
 use crate::format;
 
 /// A column of the attribution.
@@ -31,6 +31,7 @@ pub(super) enum Derived {
     WouldDecide,
     CapturedAt,
     CaptureDistance,
+    Mismatch,
 }
 
 use Derived::*;
@@ -52,7 +53,7 @@ pub(super) const COLUMNS: [Derived; 12] = [
 ];
 
 /// What reports show beyond them.
-pub(super) const DETAILS: [Derived; 3] = [WouldDecide, CapturedAt, CaptureDistance];
+pub(super) const DETAILS: [Derived; 4] = [WouldDecide, CapturedAt, CaptureDistance, Mismatch];
 
 static LIST: LazyLock<DataType> =
     LazyLock::new(|| DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true))));
@@ -75,6 +76,7 @@ impl Derived {
             WouldDecide => "would_decide",
             CapturedAt => "captured_at",
             CaptureDistance => "capture_distance",
+            Mismatch => "mismatch",
         }
     }
 
@@ -176,6 +178,7 @@ impl Filler {
                 _ => None,
             }),
             Builder::Text(builder) => match column {
+                Mismatch => builder.append_option(mismatch(found, record)),
                 NaclId => builder.append_option(found.nacl_id()),
                 Explanation => builder.append_option(texts.map(|texts| texts.text.as_str())),
                 Fix => builder.append_option(texts.and_then(fix)),

@@ -18,6 +18,7 @@ use super::evidence::{self, FormatsFrom, Passes, Prepared};
 use super::exec::{AttributionExec, Source, tally};
 use super::observe::Consistency;
 use super::output::{self, Derived};
+use super::skipped::Skipped;
 use super::tally::Tally;
 use crate::format::{LogKind, SOURCE_FILE};
 use crate::network::Network;
@@ -49,19 +50,32 @@ fn column(name: &str) -> Expr {
 /// An interface, its subnet's network ACL where that is known, and how the configuration explains its ACCEPTs.
 pub type ConsistencyRow = (String, Option<String>, Consistency);
 
-/// The rows, and how many ACCEPTs the logs hold.
-type Checked = (Vec<ConsistencyRow>, u64);
+/// What a query found about the logs as a whole.
+#[derive(Debug)]
+struct Checked {
+    consistency: Vec<ConsistencyRow>,
+    accepts: u64,
+    skipped: Vec<(String, Skipped)>,
+}
 
 /// What the query that ran last found about the ACCEPTs; see [`RejectAttribution::consistency`].
 #[derive(Debug, Clone, Default)]
-pub(super) struct Last(Arc<Mutex<Option<Checked>>>);
+pub(super) struct Last(Arc<Mutex<Option<Arc<Checked>>>>);
 
 impl Last {
     pub(super) fn set(&self, prepared: &Prepared) {
         let rows = prepared.consistency().iter();
         let rows = rows.map(|((interface, acl), found)| (interface.clone(), acl.clone(), found.clone()));
-        let found = (rows.collect(), prepared.accepts);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        let found = Checked {
+            consistency: rows.collect(),
+            accepts: prepared.accepts,
+            skipped: prepared.skipped.iter().map(|(interface, found)| (interface.clone(), *found)).collect(),
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(found));
+    }
+
+    fn get(&self) -> Option<Arc<Checked>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -89,7 +103,7 @@ impl RejectAttribution {
         }
     }
 
-    /// The same table with `would_decide`, `captured_at` and `capture_distance` behind the others.
+    /// The same table with `would_decide`, `captured_at`, `capture_distance` and `mismatch` behind the others.
     pub fn detailed(&self) -> RejectAttribution {
         let (flow_logs, network) = (Arc::clone(&self.flow_logs), self.network.clone());
         RejectAttribution::with_columns(flow_logs, network, true, self.last.clone())
@@ -103,7 +117,12 @@ impl RejectAttribution {
     /// How the configuration explains the ACCEPTs, by interface and network ACL, and how many ACCEPTs the logs hold; known
     /// once a query over the table has run.
     pub fn consistency(&self) -> Option<(Vec<ConsistencyRow>, u64)> {
-        self.last.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.last.get().map(|found| (found.consistency.clone(), found.accepts))
+    }
+
+    /// Interfaces of which the logs say that records were skipped; known once a query over the table has run.
+    pub fn skipped(&self) -> Vec<(String, Skipped)> {
+        self.last.get().map_or_else(Vec::new, |found| found.skipped.clone())
     }
 
     /// The reads for the REJECTs that pass these filters, whose columns are `flow` and what judging them takes.

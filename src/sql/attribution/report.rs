@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{
+    ArrayRef, AsArray, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
+};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::catalog::TableProvider;
@@ -11,7 +13,7 @@ use datafusion::datasource::MemTable;
 use datafusion::prelude::{DataFrame, SessionContext};
 use datafusion::sql::parser::DFParser;
 
-use super::RejectAttribution;
+use super::{RejectAttribution, Skipped};
 use crate::network::{NACL_DEFAULT_V4, NACL_DEFAULT_V6, Network, Timestamp, View};
 use crate::rules::entry_text;
 use crate::sql::dialect::FlowqDialect;
@@ -22,6 +24,7 @@ const JUDGED: &str = "attributed_rejects";
 const COUNTED: &str = "attributed_groups";
 const REMOTES: &str = "attributed_remotes";
 const TRUST: &str = "attributed_trust";
+const SKIPPED: &str = "attributed_skips";
 
 /// What the REJECTs are put together by, instead of the whole report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,32 +67,42 @@ pub struct Made {
     pub left_out: Vec<(String, u64)>,
     /// Subjects of sections in words, as far as the configuration of now has them: the rule of one, the name of an interface.
     pub words: Vec<(String, String)>,
+    /// The configuration in use.
+    pub network: Option<Arc<Network>>,
 }
 
 /// The column in which each row carries how many rows its section has.
 const OF_ALL: &str = "of_all";
 
-/// Makes the report. Sections: `accepts` (worst explained first), `verdict`, `rule`, `interface`, `remote`, `undecided`,
-/// `capture`.
+/// Makes the report. Sections: `accepts` (worst explained first), `skipped` (where records were skipped), `verdict`, `rule`,
+/// `interface`, `remote`, `undecided`, `capture`.
 pub async fn report(
     context: &SessionContext,
     table: &RejectAttribution,
     options: &ReportOptions,
 ) -> Result<Made> {
-    let made = [JUDGED, COUNTED, REMOTES, TRUST];
+    let made = [JUDGED, COUNTED, REMOTES, TRUST, SKIPPED];
     let result = sections(context, table, options).await;
     for name in made {
         context.deregister_table(name)?;
     }
-    settled(result?, |section, subject| match section {
-        "rule" => rule_words(table.network()?, subject),
-        "interface" => Some(table.network()?.interface_text(subject, NEWEST)),
-        "accepts" => {
-            let (acl, interface) = subject.rsplit_once(' ')?;
-            Some(format!("{acl} {}", table.network()?.interface_text(interface, NEWEST)))
+    let made = settled(result?, |section, subject| {
+        let network = table.network()?;
+        match section {
+            "rule" => {
+                let words = rule_words(network, subject);
+                Some(network.with_acl_names(words.as_deref().unwrap_or(subject)))
+            }
+            "interface" | "skipped" => Some(network.interface_text(subject, NEWEST)),
+            "accepts" => {
+                let (acl, interface) = subject.rsplit_once(' ')?;
+                let interface = network.interface_text(interface, NEWEST);
+                Some(format!("{} {interface}", network.with_acl_names(acl)))
+            }
+            _ => None,
         }
-        _ => None,
-    })
+    })?;
+    Ok(Made { network: table.network().cloned(), ..made })
 }
 
 const NEWEST: View = View { at: Timestamp::MAX, after: false };
@@ -143,7 +156,12 @@ fn settled(batches: Vec<RecordBatch>, in_words: impl Fn(&str, &str) -> Option<St
         found.push(batch.project(&kept.collect::<Vec<usize>>())?);
     }
     let left_out = shown.into_iter().map(|(name, count, all)| (name, all.saturating_sub(count)));
-    Ok(Made { batches: found, left_out: left_out.filter(|(_, more)| *more > 0).collect(), words })
+    Ok(Made {
+        batches: found,
+        left_out: left_out.filter(|(_, more)| *more > 0).collect(),
+        words,
+        network: None,
+    })
 }
 
 async fn sections(
@@ -172,8 +190,8 @@ async fn sections(
         let grouped = format!(
             "select verdict, confidence, nacl_id, nacl_rule_number, array_to_string(security_group_ids, ', ') as groups, \
                interface_id, {REMOTE} as remote, would_decide, captured_at, capture_distance / 3600 as hours_away, \
-               count(*) as records \
-             from {JUDGED} {filter} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10"
+               mismatch, count(*) as records \
+             from {JUDGED} {filter} group by 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
         );
         let frame = context.sql(&grouped).await?;
         let schema = Arc::new(frame.schema().as_arrow().clone());
@@ -183,6 +201,7 @@ async fn sections(
         context.register_table(REMOTES, groups)?;
     }
     context.register_table(TRUST, trust(table)?)?;
+    context.register_table(SKIPPED, skipped(table)?)?;
     collected(context.sql(&report_sql(options.limit)).await?).await
 }
 
@@ -232,28 +251,53 @@ fn report_sql(limit: usize) -> String {
     };
     let rule = "case when verdict in ('NACL', 'NACL_AND_SECURITY_GROUP') and nacl_id is not null \
         then nacl_id || ' rule ' || coalesce(cast(nacl_rule_number as varchar), 'unknown') \
-        when verdict = 'SECURITY_GROUP' and groups <> '' then groups else 'no rule' end";
+        when verdict = 'SECURITY_GROUP' and groups <> '' then groups \
+        when verdict = 'CONFIG_MISMATCH' then coalesce(mismatch, 'no rule') else 'no rule' end";
     let capture = "coalesce(cast(captured_at as varchar), \
         case when hours_away is null then 'no configuration used' else 'configuration without a time' end)";
     let away = "case when hours_away = 0 then 'less than an hour away' \
         else coalesce(cast(hours_away as varchar) || ' h away', '') end";
     let undecided = "coalesce(would_decide, 'unknown')";
     let parts = [
-        section(2, "verdict", "verdict", "confidence", "true"),
-        section(3, "rule", rule, "verdict", "true"),
-        section(4, "interface", "coalesce(interface_id, '-')", "verdict", "true"),
-        section(5, "remote", "coalesce(remote, '-')", "verdict", "true"),
-        section(6, "undecided", undecided, "'would decide'", "verdict = 'UNDETERMINED'"),
-        section(7, "capture", capture, away, "true"),
+        section(3, "verdict", "verdict", "confidence", "true"),
+        section(4, "rule", rule, "verdict", "true"),
+        section(5, "interface", "coalesce(interface_id, '-')", "verdict", "true"),
+        section(6, "remote", "coalesce(remote, '-')", "verdict", "true"),
+        section(7, "undecided", undecided, "'would decide'", "verdict = 'UNDETERMINED'"),
+        section(8, "capture", capture, away, "true"),
     ];
     format!(
         "select section, subject, detail, records, percent, {OF_ALL} from ( \
            (select 1 as place, 'accepts' as section, subject, detail, contradicted as records, percent, \
               count(*) over () as {OF_ALL} from {TRUST} \
             order by contradicted desc, subject limit {limit}) \
+           union all \
+           (select 2 as place, 'skipped' as section, subject, \
+              to_char(began, '%Y-%m-%dT%H:%M:%SZ') || ' to ' || to_char(ended, '%Y-%m-%dT%H:%M:%SZ') as detail, records, \
+              cast(null as double) as percent, count(*) over () as {OF_ALL} from {SKIPPED} \
+            order by records desc, subject limit {limit}) \
            union all {}) order by place, records desc, subject, detail",
         parts.join(" union all ")
     )
+}
+
+/// Where records were skipped, a row for each interface.
+fn skipped(table: &RejectAttribution) -> Result<Arc<dyn TableProvider>> {
+    let found = table.skipped();
+    let time = |of: &dyn Fn(&Skipped) -> i64| {
+        let micros = found.iter().map(|(_, found)| of(found).checked_mul(1_000_000));
+        Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC")) as ArrayRef
+    };
+    let records = found.iter().map(|(_, found)| i64::try_from(found.records).unwrap_or(i64::MAX));
+    let interfaces = found.iter().map(|(interface, _)| interface);
+    let batch = RecordBatch::try_from_iter_with_nullable([
+        ("subject", Arc::new(StringArray::from_iter_values(interfaces)) as ArrayRef, false),
+        ("began", time(&|found| found.first), true),
+        ("ended", time(&|found| found.last), true),
+        ("records", Arc::new(Int64Array::from_iter_values(records)) as ArrayRef, false),
+    ])
+    .map_err(|error| DataFusionError::ArrowError(Box::new(error), None))?;
+    Ok(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?))
 }
 
 /// How well the configuration explains the ACCEPTs, a row for each network ACL and interface.

@@ -9,18 +9,19 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 
 use super::places::Place;
-use crate::attribute::{Attribution, Confidence, Record, Verdict, would_decide};
+use crate::attribute::{Attribution, Confidence, Record, Verdict, mismatch, would_decide};
 use crate::rules::Direction;
 use crate::sql::records::{Columns, Text};
 
 /// What REJECTs of one place are counted by.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 struct Cause {
     verdict: Verdict,
     confidence: Confidence,
     acl_named: bool,
     nacl_rule_number: Option<u32>,
     would_decide: Option<&'static str>,
+    mismatch: Option<String>,
     captured_at: Option<i64>,
     hours_away: Option<i64>,
 }
@@ -53,6 +54,7 @@ impl Tally {
             acl_named: found.nacl_id().is_some(),
             nacl_rule_number: found.nacl_rule_number,
             would_decide: would_decide(found, record),
+            mismatch: mismatch(found, record),
             captured_at: found.captured_at,
             hours_away: found.capture_distance.map(|seconds| seconds / 3600),
         };
@@ -96,7 +98,7 @@ impl Tally {
 
     /// A row for each place and cause.
     pub(super) fn groups(&self) -> Result<RecordBatch> {
-        let mut texts: [StringBuilder; 6] = Default::default();
+        let mut texts: [StringBuilder; 7] = Default::default();
         let (mut numbers, mut hours, mut records) =
             (Int32Builder::new(), Int64Builder::new(), Int64Builder::new());
         let mut times = TimestampMicrosecondBuilder::new().with_timezone("UTC");
@@ -114,6 +116,7 @@ impl Tally {
                 Some(groups.as_str()),
                 place.interface.as_deref(),
                 cause.would_decide,
+                cause.mismatch.as_deref(),
             ];
             texts.iter_mut().zip(row).for_each(|(texts, text)| texts.append_option(text));
             numbers.append_option(cause.nacl_rule_number.and_then(|number| i32::try_from(number).ok()));
@@ -121,7 +124,7 @@ impl Tally {
             times.append_option(cause.captured_at.and_then(|at| at.checked_mul(1_000_000)));
             records.append_value(*count);
         }
-        let [verdict, confidence, nacl, groups, interface, would_decide] =
+        let [verdict, confidence, nacl, groups, interface, would_decide, mismatch] =
             texts.map(|mut texts| Arc::new(texts.finish()) as ArrayRef);
         Ok(RecordBatch::try_from_iter_with_nullable([
             ("verdict", verdict, true),
@@ -131,6 +134,7 @@ impl Tally {
             ("groups", groups, true),
             ("interface_id", interface, true),
             ("would_decide", would_decide, true),
+            ("mismatch", mismatch, true),
             ("captured_at", Arc::new(times.finish()) as ArrayRef, true),
             ("hours_away", Arc::new(hours.finish()) as ArrayRef, true),
             ("records", Arc::new(records.finish()) as ArrayRef, true),

@@ -192,7 +192,7 @@ async fn attributed(
         }
     }
     lines.sort_unstable();
-    (lines, format!("{:?}", table.consistency()))
+    (lines, format!("{:?} {:?}", table.consistency(), table.skipped()))
 }
 
 /// Columns of which a format may lack any.
