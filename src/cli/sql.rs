@@ -14,6 +14,7 @@ use super::logs::LogArgs;
 use super::{Cli, Global, Printer, exit, shell};
 use crate::sql::errors::nearest;
 use crate::sql::functions;
+use crate::sql::output::OutputFormat;
 use crate::sql::queries::{Library, Query, QueryError, library};
 
 #[derive(Debug, Args)]
@@ -311,7 +312,13 @@ pub fn queries(args: &QueriesArgs, printer: &Printer) -> anyhow::Result<u8> {
             printer.batches(&batch.schema(), &[batch])?;
         }
         Some(QueriesCommand::Show { name }) => match library.asked_for(name) {
-            Ok(query) => printer.data(&format!("{}\n", query.text.trim_end()))?,
+            Ok(query) if printer.format() == OutputFormat::Table => {
+                printer.data(&format!("{}\n", query.text.trim_end()))?
+            }
+            Ok(query) => {
+                let batch = query_row(&query)?;
+                printer.batches(&batch.schema(), &[batch])?;
+            }
             Err(error) => {
                 printer.error(&error.to_string());
                 return Ok(exit::USAGE);
@@ -332,6 +339,22 @@ pub(super) fn query_list(library: &Library) -> anyhow::Result<RecordBatch> {
         ("name", column(&|query| query.name.clone())),
         ("title", column(&|query| query.title.clone())),
         ("parameters", column(&parameters)),
+    ])?)
+}
+
+/// All about one query, for programs.
+fn query_row(query: &Query) -> anyhow::Result<RecordBatch> {
+    let column = |text: String| Arc::new(StringArray::from_iter_values([text])) as ArrayRef;
+    let needs = query.needs.iter().map(|need| format!("{}({})", need.table, need.columns.join(", ")));
+    let parameters = query.params.iter().map(|param| format!("{} {}", param.name, param.ty));
+    Ok(RecordBatch::try_from_iter([
+        ("name", column(query.name.clone())),
+        ("title", column(query.title.clone())),
+        ("purpose", column(query.purpose.clone())),
+        ("needs", column(needs.collect::<Vec<_>>().join("; "))),
+        ("parameters", column(parameters.collect::<Vec<_>>().join(", "))),
+        ("origin", column(query.origin.clone())),
+        ("sql", column(query.sql.clone())),
     ])?)
 }
 

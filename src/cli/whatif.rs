@@ -31,7 +31,9 @@ make no difference to the exit code.
 
 A conversation is all the connections between one remote address and one port of a service at one interface, while the configuration \
 of now stays the same. established: connections that are up when the rules change are kept (the groups track them) or cut (a \
-network ACL sees every packet, and what a group lets pass untracked is not remembered).")]
+network ACL sees every packet, and what a group lets pass untracked is not remembered).
+
+remotes: in csv, JSON and Parquet all remote addresses, up to 65,536 of a row.")]
 pub struct WhatIfArgs {
     /// The proposed configuration: files or folders in any form that `flowq config import` reads, which replace the
     /// objects that they name and leave the others; or Terraform plans (terraform show -json), which are applied
@@ -78,7 +80,10 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     let plan = Arc::new(Plan::new(before, Some(&after)));
     let after = Arc::new(after);
     let then = Arc::clone(&after);
-    let (found, traffic) = match engine.of_traffic(plan, window, move |traffic| what_if(traffic, &then)) {
+    // What people read is no place for thousands of addresses; what programs read has them all.
+    let named = if printer.format() == OutputFormat::Table { 3 } else { MOST_NAMED };
+    let compared = engine.of_traffic(plan, window, move |traffic| what_if(traffic, &then, named));
+    let (found, traffic) = match compared {
         Some(Ok(found)) => found,
         None => return Ok(exit::INTERRUPTED),
         Some(Err(error)) => return engine.failed(error, "", printer),
@@ -155,6 +160,10 @@ fn numbers(values: impl Iterator<Item = u64>) -> ArrayRef {
     super::config::count_column(values.map(|value| usize::try_from(value).unwrap_or(usize::MAX)))
 }
 
+/// So many remote addresses of one effect are named where programs read them: memory has bounds. The column `remote_count` tells
+/// how many there are.
+const MOST_NAMED: usize = 1 << 16;
+
 /// `198.51.100.7, 198.51.100.8 and 12 more`.
 fn remotes(effect: &Effect) -> String {
     let some: Vec<String> = effect.some_remotes.iter().map(ToString::to_string).collect();
@@ -164,7 +173,7 @@ fn remotes(effect: &Effect) -> String {
 
 fn print_effects(
     found: &WhatIf,
-    network: &Network,
+    network: &Arc<Network>,
     not_followed: &[String],
     limit: usize,
     printer: &Printer,
@@ -172,7 +181,7 @@ fn print_effects(
     if printer.format() == OutputFormat::Table {
         let shown = found.effects.iter().take(limit).map(|effect| effect_text(effect, network));
         let rest = not_followed.iter().map(|change| format!("{NOT_LOOKED_AT}  {change}\n"));
-        printer.lines(&shown.chain(rest).collect::<String>())?;
+        printer.naming(Some(Arc::clone(network))).lines(&shown.chain(rest).collect::<String>())?;
         return Ok(());
     }
     let effects = || found.effects.iter().take(limit);
@@ -195,6 +204,7 @@ fn print_effects(
         ("protocol", text(&|effect| Some(protocol(effect)))),
         ("port", Arc::new(port.collect::<Int32Array>())),
         ("remotes", text(&|effect| Some(remotes(effect)))),
+        ("remote_count", count(&|effect| effect.remotes)),
         ("conversations", count(&|effect| effect.conversations)),
         ("records", count(&|effect| effect.totals.records)),
         ("bytes", count(&|effect| effect.totals.bytes)),

@@ -122,6 +122,7 @@ impl Network {
             .collect();
         let named: Vec<String> = newest(&proposed.acls).map(|(id, _)| id.to_owned()).collect();
         network.move_subnets(&taken, |id| named.iter().any(|named| named == id));
+        network.names.extend(proposed.names.clone());
         network.finish();
         (network, changed)
     }

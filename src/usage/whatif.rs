@@ -16,6 +16,7 @@ use crate::network::{NaclEntry, Network, RuleAction, SecurityGroupRule, Timestam
 use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
 use change::{Change, accepted, rejected};
 use hashbrown::HashMap;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -120,8 +121,8 @@ pub struct Effect {
     pub totals: Totals,
     /// How many remote addresses.
     pub remotes: u64,
-    /// Some of these, the lowest first.
-    pub some_remotes: Vec<IpAddr>,
+    /// These, the lowest first, but no more than were asked for.
+    pub some_remotes: BTreeSet<IpAddr>,
 }
 
 /// What proposed rules would change.
@@ -157,21 +158,23 @@ struct Tally {
     conversations: u64,
     totals: Totals,
     remotes: Distinct,
-    some: Vec<IpAddr>,
+    some: BTreeSet<IpAddr>,
 }
 
-/// How many remote addresses are named.
-const NAMED: usize = 3;
-
 impl Tally {
-    fn merge(&mut self, other: Tally) {
+    /// With no more than `named` of the remote addresses.
+    fn merge(&mut self, other: Tally, named: usize) {
         self.conversations = self.conversations.saturating_add(other.conversations);
         self.totals.add(&other.totals);
         self.remotes.merge(other.remotes);
-        self.some.extend(other.some);
-        self.some.sort_unstable();
-        self.some.dedup();
-        self.some.truncate(NAMED);
+        for remote in other.some {
+            if self.some.len() < named || self.some.last().is_some_and(|last| remote < *last) {
+                self.some.insert(remote);
+            }
+            if self.some.len() > named {
+                self.some.pop_last();
+            }
+        }
     }
 }
 
@@ -184,13 +187,15 @@ struct Comparer<'n> {
     accepted: u64,
     accepted_unknown: u64,
     unexplained: u64,
+    named: usize,
 }
 
-/// Compares what the plan's network and a proposed one do to this traffic. The plan has to have been made for both.
+/// Compares what the plan's network and a proposed one do to this traffic. The plan has to have been made for both. So many of an
+/// effect's remote addresses are `named`.
 ///
 /// # Errors
 /// Those of temporary files, where the traffic was too much for memory.
-pub fn what_if(traffic: &Traffic, proposed: &Network) -> io::Result<WhatIf> {
+pub fn what_if(traffic: &Traffic, proposed: &Network, named: usize) -> io::Result<WhatIf> {
     let plan = traffic.plan();
     let new = || Comparer {
         plan: plan.as_ref(),
@@ -201,6 +206,7 @@ pub fn what_if(traffic: &Traffic, proposed: &Network) -> io::Result<WhatIf> {
         accepted: 0,
         accepted_unknown: 0,
         unexplained: 0,
+        named,
     };
     let compared = traffic.each(new, Comparer::compare)?;
     let mut effects: HashMap<EffectKey, Tally> = HashMap::new();
@@ -212,7 +218,7 @@ pub fn what_if(traffic: &Traffic, proposed: &Network) -> io::Result<WhatIf> {
         unexplained = unexplained.saturating_add(one.unexplained);
         for (key, tally) in one.effects {
             match effects.get_mut(&key) {
-                Some(known) => known.merge(tally),
+                Some(known) => known.merge(tally, named),
                 None => {
                     effects.insert(key, tally);
                 }
@@ -319,9 +325,9 @@ impl Comparer<'_> {
         };
         let mut remotes = Distinct::default();
         remotes.add(key.remote);
-        let tally = Tally { conversations: 1, totals, remotes, some: vec![key.remote] };
+        let tally = Tally { conversations: 1, totals, remotes, some: BTreeSet::from([key.remote]) };
         match self.effects.get_mut(&effect) {
-            Some(known) => known.merge(tally),
+            Some(known) => known.merge(tally, self.named),
             None => {
                 self.effects.insert(effect, tally);
             }

@@ -15,7 +15,7 @@ const BASE: &str = "
 fn effects(rules: &str, change: &str, lines: &'static str) -> Vec<String> {
     let before = Fixture::new(&format!("{BASE}\n{rules}")).network();
     let (after, _) = before.with_objects(&Fixture::new(change).network());
-    let found = what_if(&traffic(before, Some(&after), lines), &after).unwrap();
+    let found = what_if(&traffic(before, Some(&after), lines), &after, 3).unwrap();
     found
         .effects
         .iter()
@@ -248,7 +248,7 @@ fn what_contradicts_the_rules_of_now_is_counted() {
     let (after, _) = before.with_objects(&Fixture::new("sg-1 in tcp 25 10.0.0.0/8").network());
     let lines =
         "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2\neni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2";
-    let found = what_if(&traffic(before, Some(&after), lines), &after).unwrap();
+    let found = what_if(&traffic(before, Some(&after), lines), &after, 3).unwrap();
     assert_eq!((found.accepted, found.unexplained, found.accepted_unknown), (2, 1, 0));
 }
 
@@ -264,4 +264,22 @@ fn what_passed_unexplained_is_not_waved_through_where_the_change_touches_its_rul
     let list = "nacl acl-1 vpc-1 subnet-1\nacl-1 in 90 deny tcp 8080 0.0.0.0/0\nacl-1 in 100 allow all 0.0.0.0/0\nacl-1 out 100 \
                 allow all 0.0.0.0/0\nsubnet subnet-1 vpc-1 10.0.1.0/24";
     assert_eq!(effects(rules, list, lines), Vec::<String>::new());
+}
+
+#[test]
+fn so_many_remotes_are_named_as_were_asked_for() {
+    let lines = "eni-a in 198.51.100.9 tcp 51000>443 ACCEPT
+        eni-a in 198.51.100.7 tcp 51000>443 ACCEPT
+        eni-a in 198.51.100.8 tcp 51000>443 ACCEPT
+        eni-a in 198.51.100.7 tcp 51001>443 ACCEPT
+        eni-a in 198.51.100.6 tcp 51000>443 ACCEPT";
+    let before = Fixture::new(&format!("{BASE}\n{WEB}")).network();
+    let (after, _) = before.with_objects(&Fixture::new("sg-1 out all 0.0.0.0/0").network());
+    for (named, last) in [(2, "198.51.100.7"), (100, "198.51.100.9")] {
+        let found = what_if(&traffic(before.clone(), Some(&after), lines), &after, named).unwrap();
+        let [effect] = found.effects.as_slice() else { panic!("{:?}", found.effects) };
+        assert_eq!((effect.remotes, effect.some_remotes.len()), (4, named.min(4)));
+        assert_eq!(effect.some_remotes.first().unwrap().to_string(), "198.51.100.6", "the lowest");
+        assert_eq!(effect.some_remotes.last().unwrap().to_string(), last);
+    }
 }

@@ -13,6 +13,7 @@ impl Network {
         network.plan_acls(prior, planned, &mut changed);
         network.plan_lists(prior, planned, &mut changed);
         network.plan_interfaces(prior, planned, &mut changed);
+        network.names.extend(planned.names.clone());
         network.finish();
         (network, changed)
     }
