@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use flowq::attribute::{Action, Evidence, Record, RejectReason, Unshown, decide};
+use flowq::attribute::{Action, Evidence, Record, decide};
 use flowq::network::{Network, NetworkBuilder, ReadOptions, View};
 use flowq::rules::{Direction, Engine};
 
@@ -236,11 +236,8 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
     let src = Ipv4Addr::new(20 + (n / 7 % 180) as u8, (n / 1_009 % 256) as u8, (n / 3 % 256) as u8, 9);
     Record {
         interface_id: ids.get(interface).map(String::as_str),
-        subnet_id: None,
         src: Some(IpAddr::V4(src)),
         dst: Some(IpAddr::V4(own_address(interface))),
-        packet_src: None,
-        packet_dst: None,
         src_port: 40_000,
         dst_port: 1 + (n / 11 % 65_000) as u16,
         protocol: 6,
@@ -249,16 +246,9 @@ fn record(ids: &[String], interface: usize, round: usize) -> Record<'_> {
         start: 100,
         end: 160,
         action: Action::Reject,
-        log_status_ok: true,
         tcp_flags: Some(2),
         direction: Some(Direction::Ingress),
-        reject_reason: RejectReason::NotInFormat,
-        interface_type: None,
-        next_hop_subnet_id: None,
-        alias: None,
-        is_efa: false,
-        has_time: true,
-        unshown: Unshown::default(),
+        ..Record::BLANK
     }
 }
 

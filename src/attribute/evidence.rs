@@ -2,6 +2,7 @@
 //!
 //! Times in flow logs are good to about a minute, so a comparison with a timeout may stay open.
 
+use super::coverage::Gap;
 use super::record::{Record, Role};
 use crate::net::UDP;
 use crate::network::Timestamp;
@@ -82,8 +83,8 @@ pub struct Evidence {
     pub sibling: Option<String>,
     /// Nothing is missing: no SKIPDATA, no missing files, ACCEPTs are logged, and the logs reach back a whole timeout.
     pub complete: bool,
-    /// Some records of the interface were skipped (SKIPDATA) in the time that counts.
-    pub skipped: bool,
+    /// Why some records of the interface may be missing in the time that counts, where it has no log without a gap there.
+    pub gap: Option<Gap>,
     /// Seconds before the record for which the interface's logs are whole.
     pub covered_back: i64,
     /// The logs prove that the remote is in the interface's own subnet.

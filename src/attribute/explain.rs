@@ -11,6 +11,7 @@ use mismatch::lets_pass;
 use remedy::{Rejected, is_answer};
 
 use super::captured::{capture_sentence, change_sentences};
+use super::coverage::Gap;
 use super::evidence::{Evidence, Facts, Timeouts};
 use super::fix::Fix;
 use super::record::{Record, RejectReason, Role};
@@ -116,9 +117,13 @@ pub fn explain(
     }
     sentences.extend(candidate_sentences(attribution));
     sentences.extend(contradicted(attribution, evidence).map(str::to_owned));
-    if evidence.skipped && attribution.confidence <= Confidence::Weak {
-        let text = "records of its interface were skipped then (SKIPDATA), so that what the logs do not show may have been";
-        sentences.push(text.to_owned());
+    if let Some(gap) = evidence.gap.filter(|_| attribution.confidence <= Confidence::Weak) {
+        let why = match gap {
+            Gap::Skipped => "records of its interface were skipped then (SKIPDATA)",
+            Gap::Unread => "something of its flow log could not be read then (quarantine)",
+            Gap::Unshown => "ACCEPTs of its interface do not show then which flow they are of",
+        };
+        sentences.push(format!("{why}, so that what the logs do not show may have been"));
     }
     sentences.extend(capture_sentence(attribution, record));
     explanation.would_decide = would_decide(attribution, record).map(str::to_owned);

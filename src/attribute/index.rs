@@ -8,13 +8,15 @@
 //! Readers that share the work take the hashes of the rejected records first ([`EvidenceIndex::wanted_hashes`]), ask one
 //! filter of them for each record, and give what passes to an index over that filter ([`EvidenceIndex::over`]).
 
-use super::evidence::{Evidence, SLACK};
-use super::record::{Action, Record, closes};
+use super::coverage::{Cover, Coverage, Gap, LogName};
+use super::evidence::Evidence;
+use super::long_runs::{Long, Sum, is_long, seen_of_long_flow, sums};
+use super::record::{Action, Record, Role, closes};
 use super::runs::{
-    Closing, List, Of, Run, keep, keep_of, overlaps, same_key, seen_of_flow, settle, settle_of,
+    Closing, List, Of, Run, keep, keep_of, same_key, seen_of_flow, settle, settle_of, touching,
 };
 use super::wanted::{HashFilter, address_hash, flow_hash, name_hash, service_hash, zone_hash};
-use crate::net::{TCP, UDP};
+use crate::net::{TCP, has_ports};
 use crate::network::Timestamp;
 use crate::rules::Direction;
 use hashbrown::{HashMap, HashSet};
@@ -71,13 +73,35 @@ impl Hash for ServiceKey {
 struct Flow {
     ingress: List<Run>,
     egress: List<Run>,
+    /// Where one of both has many runs, the sums of both, as they stand there.
+    sums: Option<Box<[Vec<Sum>; 2]>>,
 }
 
 impl Flow {
-    fn runs(&self, direction: Direction) -> &List<Run> {
+    /// Settles the runs; what the sums take, bytes.
+    fn settle(&mut self) -> usize {
+        settle(&mut self.ingress);
+        settle(&mut self.egress);
+        let runs = [&self.ingress, &self.egress];
+        self.sums = runs.iter().any(|runs| is_long(runs)).then(|| Box::new(runs.map(sums)));
+        let sums = self.sums.iter().flat_map(|sums| sums.iter());
+        sums.map(|sums| sums.capacity().saturating_mul(size_of::<Sum>())).sum()
+    }
+
+    /// What it shows of a record that went this way.
+    fn show(&self, record: &Record<'_>, direction: Direction, found: &mut Evidence) {
+        let [ingress, egress] = [&self.ingress, &self.egress];
+        let Some([ingress_sums, egress_sums]) = self.sums.as_deref() else {
+            return match direction {
+                Direction::Ingress => seen_of_flow(record, ingress, egress, found),
+                Direction::Egress => seen_of_flow(record, egress, ingress, found),
+            };
+        };
+        let ingress = Long { runs: ingress, sums: ingress_sums };
+        let egress = Long { runs: egress, sums: egress_sums };
         match direction {
-            Direction::Ingress => &self.ingress,
-            Direction::Egress => &self.egress,
+            Direction::Ingress => seen_of_long_flow(record, ingress, egress, found),
+            Direction::Egress => seen_of_long_flow(record, egress, ingress, found),
         }
     }
 }
@@ -114,6 +138,9 @@ pub const EITHER_WAY: [Direction; 2] = [Direction::Ingress, Direction::Egress];
 /// Of what an ACCEPT is wanted for, its flow and nothing else.
 pub const FLOW_ALONE: [bool; 3] = [true, false, false];
 
+/// The log of an index that is all that there is.
+const ONE_LOG: LogName = LogName::FlowLog(String::new());
+
 /// The bit of RST in `tcp-flags`.
 const RST: u16 = 4;
 
@@ -130,11 +157,12 @@ pub struct EvidenceIndex {
     services: HashMap<(u32, ServiceKey), Service>,
     zones: HashMap<(u32, ServiceKey), Service>,
     own_addresses: HashMap<u32, HashSet<IpAddr>>,
-    gaps: HashMap<u32, Vec<(Timestamp, Timestamp)>>,
     /// Bytes held by the lists beyond the first of each key.
     lists: usize,
-    first_seen: Option<Timestamp>,
-    accepts_seen: bool,
+    /// Of these, what the sums of flows take.
+    sums: usize,
+    /// Where the index is all that there is; readers that share the work keep their own.
+    coverage: Coverage,
 }
 
 impl EvidenceIndex {
@@ -155,7 +183,7 @@ impl EvidenceIndex {
 
     /// `None` where the record does not show its flow: without an address, or a port of TCP and UDP.
     fn flow_key(interface: u32, record: &Record<'_>, direction: Direction) -> Option<FlowKey> {
-        if matches!(record.protocol, TCP | UDP) && !record.ports_known() {
+        if has_ports(record.protocol) && !record.ports_known() {
             return None;
         }
         let own = record.endpoint(direction)?;
@@ -210,19 +238,11 @@ impl EvidenceIndex {
         self.wanted = Arc::default();
     }
 
-    /// An interval for which records of an interface are missing: SKIPDATA, or a file that could not be read.
+    /// An interval for which records of an interface are missing (SKIPDATA).
     pub fn missing(&mut self, interface_id: &str, start: Timestamp, end: Timestamp) {
-        let interface = self.name(interface_id);
-        let gaps = self.gaps.entry(interface).or_default();
-        // Joined and in order, so that a record's gaps are found without looking at all of them.
-        let first = gaps.partition_point(|gap| gap.1.saturating_add(1) < start);
-        let (mut start, mut end) = (start, end.max(start));
-        let touched = gaps.iter().skip(first).take_while(|gap| gap.0 <= end.saturating_add(1)).count();
-        for gap in gaps.drain(first..first.saturating_add(touched)) {
-            start = start.min(gap.0);
-            end = end.max(gap.1);
-        }
-        gaps.insert(first, (start, end));
+        let mut cover = Cover::NOTHING;
+        cover.lacks(Gap::Skipped, start, end);
+        self.coverage.add(Some(interface_id), &ONE_LOG, &cover);
     }
 
     /// Second pass: every record. `subnet` is the record's subnet where the log or the configuration tells. `zone` is where
@@ -237,7 +257,10 @@ impl EvidenceIndex {
     ) {
         let Some(id) = record.interface_id else { return };
         // NODATA shows as well that the interface was logged then.
-        self.logged_from(record.start);
+        let mut cover = Cover::NOTHING;
+        let is_accept = record.log_status_ok && record.action == Action::Accept;
+        cover.see(record.start, is_accept && record.direction.is_some());
+        self.coverage.add(Some(id), &ONE_LOG, &cover);
         if !record.log_status_ok {
             return;
         }
@@ -257,7 +280,6 @@ impl EvidenceIndex {
             self.wanted = Arc::new(wanted);
         }
         if let Some(direction) = record.direction {
-            self.accepts_are_logged();
             self.keep(record, id, direction, zone, steady);
             return;
         }
@@ -269,16 +291,6 @@ impl EvidenceIndex {
                 self.keep_wanted(record, interface, direction, None, steady, FLOW_ALONE);
             }
         }
-    }
-
-    /// Some record of an interface began at this time.
-    pub fn logged_from(&mut self, start: Timestamp) {
-        self.first_seen = Some(self.first_seen.map_or(start, |first| first.min(start)));
-    }
-
-    /// The logs hold ACCEPTs whose direction is known.
-    pub fn accepts_are_logged(&mut self) {
-        self.accepts_seen = true;
     }
 
     /// An address of an interface in the subnet.
@@ -351,8 +363,9 @@ impl EvidenceIndex {
         let Some(key) = EvidenceIndex::service_key(record, direction).filter(|_| service || in_zone) else {
             return;
         };
+        let run = Run { closing: Closing::No, ..run };
         if in_zone && let Some(zone) = zone {
-            let run = Run { end: record.end, closing: Closing::No, ..run };
+            let run = Run { role: Role::Unknown, ..run };
             let of = (interface, zone.within.map_or(EVERYWHERE, |subnet| self.name(subnet)));
             let zone = self.name(zone.name);
             let accepted = &mut self.zones.entry((zone, key.clone())).or_default().accepted;
@@ -371,13 +384,17 @@ impl EvidenceIndex {
 
     /// Settles what was observed, so that the order of the records leaves no trace. Call once after the last record.
     pub fn finish(&mut self) {
-        for flow in self.flows.values_mut() {
-            settle(&mut flow.ingress);
-            settle(&mut flow.egress);
-        }
+        self.sums = self.flows.values_mut().map(Flow::settle).sum();
+        self.lists = self.lists.saturating_add(self.sums);
         for service in self.services.values_mut().chain(self.zones.values_mut()) {
             settle_of(&mut service.accepted);
         }
+    }
+
+    /// Gives back what [`finish`](EvidenceIndex::finish) made for speed alone.
+    pub fn forget_sums(&mut self) {
+        self.flows.values_mut().for_each(|flow| flow.sums = None);
+        self.lists = self.lists.saturating_sub(std::mem::take(&mut self.sums));
     }
 
     /// Bytes held, about: keys and runs, as they were kept.
@@ -388,8 +405,8 @@ impl EvidenceIndex {
         flows.saturating_add(services).saturating_add(self.lists)
     }
 
-    /// The evidence about a record that was wanted. `reach` is how far back the logs must go for "no mirror" to mean
-    /// anything: the idle timeout that applies. What only the caller knows (8.10) is left unset.
+    /// The evidence about a record that was wanted; `reach` as in [`Coverage::tell`]. What only the caller knows (8.10) is left
+    /// unset.
     pub fn evidence(
         &self,
         record: &Record<'_>,
@@ -399,7 +416,25 @@ impl EvidenceIndex {
     ) -> Evidence {
         let known = |name: Option<&str>| name.and_then(|name| self.known(name));
         let numbers = [known(record.interface_id), known(zone.map(|zone| zone.name)), known(subnet)];
-        self.evidence_at(record, numbers, zone, reach)
+        let mut found = self.evidence_at(record, numbers, zone);
+        if let Some(interface) = record.interface_id.and_then(|id| self.coverage.number(id)) {
+            EvidenceIndex::tell_coverage(&self.coverage, interface, record, reach, &mut found);
+        }
+        found
+    }
+
+    /// What the logs of a record's interface, by its number in `coverage`, cover. Nothing could have been found for a record that does
+    /// not show its flow: that says nothing (as S15).
+    pub fn tell_coverage(
+        coverage: &Coverage,
+        interface: usize,
+        record: &Record<'_>,
+        reach: i64,
+        found: &mut Evidence,
+    ) {
+        let Some(direction) = record.direction else { return };
+        coverage.tell(interface, (record.start, record.end), reach, found);
+        found.complete &= EvidenceIndex::flow_key(0, record, direction).is_some();
     }
 
     /// The number of an interface or zone of which something was kept.
@@ -407,13 +442,13 @@ impl EvidenceIndex {
         self.names.get(name).copied()
     }
 
-    /// [`EvidenceIndex::evidence`] where the numbers of the interface, of the zone and of the subnet are known already.
+    /// [`EvidenceIndex::evidence`] but for what logs cover, where the numbers of the interface, of the zone and of the subnet are known
+    /// already.
     pub fn evidence_at(
         &self,
         record: &Record<'_>,
         [interface, zone_number, subnet]: [Option<u32>; 3],
         zone: Option<Zone<'_>>,
-        reach: i64,
     ) -> Evidence {
         let mut found = Evidence::default();
         let (Some(_), Some(direction)) = (record.interface_id, record.direction) else { return found };
@@ -432,34 +467,19 @@ impl EvidenceIndex {
                 && let Some(service) = self.zones.get(&(name, key))
             {
                 let within = zone.within.and_then(|subnet| self.names.get(subnet).copied());
-                let overlapping = |((other, only), run): &&(Of, Run)| {
-                    let counts = *only == EVERYWHERE || Some(*only) == within;
-                    counts && Some(*other) != interface && overlaps(run, record)
+                let counts = |((other, only), _): &&(Of, Run)| {
+                    (*only == EVERYWHERE || Some(*only) == within) && Some(*other) != interface
                 };
                 // Inside a subnet no list applies, so a neighbour's ACCEPT says nothing of it.
                 if !found.intra_subnet {
-                    found.sibling = (service.accepted.iter().filter(overlapping))
+                    let overlapping = touching(&service.accepted, record.start, record.end);
+                    found.sibling = (overlapping.filter(counts))
                         .filter_map(|((other, _), _)| self.name_list.get(*other as usize))
                         .min()
                         .cloned();
                 }
             }
         }
-        let back = record.start.saturating_sub(reach);
-        let gaps = interface.and_then(|interface| self.gaps.get(&interface)).map_or(&[][..], Vec::as_slice);
-        // Of the gaps that begin no later than a time the last one also ends last.
-        let last_end = |time: Timestamp| {
-            let after = gaps.partition_point(|gap| gap.0 <= time);
-            after.checked_sub(1).and_then(|at| gaps.get(at)).map(|gap| gap.1)
-        };
-        let in_gap = last_end(record.end.saturating_add(SLACK)).is_some_and(|end| end >= back);
-        let last_gap = last_end(record.end);
-        let whole_since = self.first_seen.map(|first| last_gap.map_or(first, |gap| gap.max(first)));
-        found.covered_back = whole_since.map_or(0, |since| record.start.saturating_sub(since).max(0));
-        // Of a record that does not show its flow nothing could have been found: that says nothing (as S15).
-        let shows_flow = EvidenceIndex::flow_key(0, record, direction).is_some();
-        found.skipped = in_gap;
-        found.complete = self.accepts_seen && found.covered_back >= reach && !in_gap && shows_flow;
         found
     }
 
@@ -469,6 +489,6 @@ impl EvidenceIndex {
         else {
             return;
         };
-        seen_of_flow(record, flow.runs(direction), flow.runs(direction.opposite()), found);
+        flow.show(record, direction, found);
     }
 }

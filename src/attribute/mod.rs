@@ -6,12 +6,14 @@
 
 mod captured;
 mod consistency;
+mod coverage;
 mod decide;
 mod direction;
 mod evidence;
 mod explain;
 mod fix;
 mod index;
+mod long_runs;
 mod peer;
 mod record;
 mod room;
@@ -47,6 +49,7 @@ mod vectors;
 
 pub(crate) use captured::earlier_allowed;
 pub use consistency::{accept_contradicts, accept_contradicts_rules};
+pub use coverage::{Cover, Coverage, Gap, LogName};
 pub use decide::{AROUND, decide, decide_by};
 pub use direction::{InterfaceAddresses, OwnAddresses, by_configuration, by_ownership};
 pub use evidence::{Evidence, Idle, SameKey, Seen};

@@ -1,6 +1,6 @@
 //! The fields of a flow log record that attribution looks at, and the packet that they describe (spec 8.2).
 
-use crate::net::{Family, TCP, UDP};
+use crate::net::{Family, TCP, has_ports};
 use crate::network::Timestamp;
 use crate::rules::{Direction, Packet};
 use std::net::IpAddr;
@@ -116,6 +116,41 @@ pub struct Unshown {
 }
 
 impl Record<'_> {
+    /// A flow that shows nothing but that it was logged, at second 0: what others are made of.
+    pub const BLANK: Record<'static> = Record {
+        interface_id: None,
+        subnet_id: None,
+        src: None,
+        dst: None,
+        packet_src: None,
+        packet_dst: None,
+        src_port: 0,
+        dst_port: 0,
+        protocol: 0,
+        packets: None,
+        bytes: None,
+        has_time: true,
+        start: 0,
+        end: 0,
+        action: Action::Other,
+        log_status_ok: true,
+        tcp_flags: None,
+        direction: None,
+        reject_reason: RejectReason::NotInFormat,
+        interface_type: None,
+        next_hop_subnet_id: None,
+        is_efa: false,
+        alias: None,
+        unshown: Unshown {
+            protocol: false,
+            src_port: false,
+            dst_port: false,
+            ports_are_in_format: false,
+            direction_is_in_format: false,
+            flags_are_in_format: false,
+        },
+    };
+
     /// Role of the sender (spec 4.3).
     pub fn role(&self) -> Role {
         match self.tcp_flags {
@@ -180,7 +215,7 @@ impl Record<'_> {
     }
 
     fn has_ports(&self) -> bool {
-        matches!(self.protocol, TCP | UDP) && (self.src_port, self.dst_port) != (0, 0)
+        has_ports(self.protocol) && (self.src_port, self.dst_port) != (0, 0)
     }
 
     /// The packet as the filters of `direction` saw it.

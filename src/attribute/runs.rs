@@ -4,8 +4,8 @@ use super::evidence::{Evidence, Opener, SLACK, SameKey, Seen};
 use super::record::{Record, Role};
 use crate::network::Timestamp;
 
-/// At most this many accepted runs are kept for one key: enough to find an overlap, and a bound for a busy service.
-const MOST_RUNS: usize = 4096;
+/// So many runs of one key are settled before more are kept: those of a busy service are mostly one.
+const MANY_RUNS: usize = 4096;
 
 /// An interface and the subnet to which what its records show is confined, `u32::MAX` for none.
 pub(super) type Of = (u32, u32);
@@ -59,7 +59,23 @@ impl<T> List<T> {
         }
     }
 
-    fn len(&self) -> usize {
+    /// The one at this place.
+    pub(super) fn get(&self, at: usize) -> Option<&T> {
+        match at.checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(at) => self.rest.get(at),
+        }
+    }
+
+    /// Of a list in order: how many there are before the first for which this does not hold.
+    pub(super) fn partition_point(&self, holds: impl Fn(&T) -> bool) -> usize {
+        match &self.first {
+            Some(first) if holds(first) => 1 + self.rest.partition_point(holds),
+            _ => 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
         self.rest.len() + usize::from(self.first.is_some())
     }
 
@@ -118,13 +134,35 @@ pub(super) fn distance(run: &Run, record: &Record<'_>) -> i64 {
 }
 
 pub(super) fn same_key(accepted: &List<(Of, Run)>, start: Timestamp, end: Timestamp) -> Option<SameKey> {
-    let overlapping =
-        || accepted.iter().map(|(_, run)| run).filter(|run| run.start <= end && start <= run.end);
+    let overlapping = || touching(accepted, start, end).map(|(_, run)| run);
     overlapping().next()?;
     Some(SameKey {
         initiator: overlapping().any(|run| run.role == Role::Initiator),
         responses_only: overlapping().all(|run| run.role == Role::Responder),
     })
+}
+
+/// Of settled runs, of each place and role at least one that overlaps a time, where any does.
+pub(super) fn touching(
+    runs: &List<(Of, Run)>,
+    start: Timestamp,
+    end: Timestamp,
+) -> impl Iterator<Item = &(Of, Run)> {
+    let overlaps = move |(_, run): &&(Of, Run)| run.start <= end && start <= run.end;
+    let mut rest = runs.rest.as_slice();
+    let groups = std::iter::from_fn(move || {
+        let (of, first) = rest.first()?;
+        let same = |(other, run): &(Of, Run)| (other, run.role) == (of, first.role);
+        let (group, others) = rest.split_at_checked(rest.partition_point(same))?;
+        rest = others;
+        Some(group)
+    });
+    // Those of one place and role are in order, and none touches another: of those that begin early enough the last one ends last.
+    let last = groups.filter_map(move |group| {
+        let begun = group.partition_point(|(_, run)| run.start <= end);
+        group.get(begun.checked_sub(1)?)
+    });
+    runs.first.iter().chain(last).filter(overlaps)
 }
 
 /// Adds a run, joining it with one of the same kind that it touches.
@@ -176,7 +214,7 @@ pub(super) fn settle_of(runs: &mut List<(Of, Run)>) {
 }
 
 fn settle_all_of(runs: &mut Vec<(Of, Run)>) {
-    runs.sort_unstable_by_key(|(of, run)| (*of, run.closing, run.role, run.start, run.end));
+    runs.sort_unstable_by_key(|(of, run)| (*of, run.role, run.start, run.end));
     runs.dedup_by(|next, known| {
         let joined = known.0 == next.0 && joins(&known.1, &next.1);
         if joined {
@@ -186,8 +224,12 @@ fn settle_all_of(runs: &mut Vec<(Of, Run)>) {
     });
 }
 
+/// Adds a run that closes nothing, joining it with one of the same place and role that it touches.
 pub(super) fn keep_of(runs: &mut List<(Of, Run)>, of: Of, run: Run) {
-    let is_full = runs.len() >= MOST_RUNS;
+    let count = runs.len();
+    if count >= MANY_RUNS && count.is_power_of_two() {
+        settle_of(runs);
+    }
     let joined = runs.newest().find(|(other, known)| {
         *other == of
             && known.role == run.role
@@ -199,12 +241,11 @@ pub(super) fn keep_of(runs: &mut List<(Of, Run)>, of: Of, run: Run) {
             known.start = known.start.min(run.start);
             known.end = known.end.max(run.end);
         }
-        None if !is_full => runs.push((of, run)),
-        None => {}
+        None => runs.push((of, run)),
     }
 }
 
-/// What the runs of a record's own 5-tuple and of its mirror show of the flow.
+/// What the runs of a record's own 5-tuple and of its mirror show of the flow; settled runs, and few of them.
 pub(super) fn seen_of_flow(record: &Record<'_>, own: &List<Run>, mirrors: &List<Run>, found: &mut Evidence) {
     let earlier = mirrors.iter().filter(|run| run.start <= record.start).max_by_key(|run| run.end);
     let later = mirrors.iter().filter(|run| run.start > record.start).min_by_key(|run| run.start);
@@ -238,4 +279,55 @@ pub(super) fn seen_of_flow(record: &Record<'_>, own: &List<Run>, mirrors: &List<
         .max()
         .filter(|closed| opened.is_none_or(|opened| opened <= *closed));
     found.closed_surely = found.closed_at.is_some() && surely_closed(record, own, mirrors);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_touches_a_time_is_found_among_any_runs(
+            given in prop::collection::vec((0..3u32, 0..4u8, 0..200i64, 0..30i64), 0..60),
+            asked in prop::collection::vec((0..230i64, 0..20i64), 1..20),
+        ) {
+            let roles = [Role::Initiator, Role::Responder, Role::Midstream, Role::Unknown];
+            let given: Vec<(Of, Run)> = given
+                .into_iter()
+                .map(|(of, role, start, length)| {
+                    let role = roles[usize::from(role)];
+                    ((of, 0), Run { start, end: start + length, role, closing: Closing::No })
+                })
+                .collect();
+            let mut kept = List::default();
+            given.iter().for_each(|(of, run)| keep_of(&mut kept, *of, *run));
+            settle_of(&mut kept);
+            let kinds = |runs: &mut dyn Iterator<Item = &(Of, Run)>| {
+                let mut kinds: Vec<(Of, Role)> = runs.map(|(of, run)| (*of, run.role)).collect();
+                kinds.sort_unstable();
+                kinds.dedup();
+                kinds
+            };
+            for (start, length) in asked {
+                let end = start + length;
+                let mut naive = given.iter().filter(|(_, run)| run.start <= end && start <= run.end);
+                prop_assert_eq!(kinds(&mut touching(&kept, start, end)), kinds(&mut naive));
+            }
+        }
+    }
+
+    #[test]
+    fn no_run_of_a_busy_key_is_lost() {
+        let mut kept = List::default();
+        let runs = 3 * MANY_RUNS as i64;
+        // From the last to the first, so that none touches one that came shortly before.
+        for at in (0..runs).rev() {
+            let run = Run { start: at * 100, end: at * 100, role: Role::Unknown, closing: Closing::No };
+            keep_of(&mut kept, (0, 0), run);
+        }
+        settle_of(&mut kept);
+        assert!((0..runs).all(|at| touching(&kept, at * 100, at * 100).next().is_some()));
+        assert_eq!(touching(&kept, 50, 60).count(), 0);
+    }
 }

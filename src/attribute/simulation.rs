@@ -7,7 +7,7 @@ mod world;
 use self::packets::{Logged, Simulator, Truth};
 use self::world::{BEGIN, Changes, LAST, Shape, World, primary_of};
 use super::direction::{OwnAddresses, by_configuration};
-use super::record::{Action, Record, RejectReason, Unshown};
+use super::record::{Action, Record};
 use super::*;
 use crate::net::{TCP, UDP};
 use crate::network::View;
@@ -46,11 +46,8 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
     let flags = format == Format::V5 && sent.protocol == TCP;
     Record {
         interface_id: Some(&logged.interface),
-        subnet_id: None,
         src: Some(sent.src.0.address(sent.six)),
         dst: Some(sent.dst.0.address(sent.six)),
-        packet_src: None,
-        packet_dst: None,
         src_port: sent.src.1,
         dst_port: sent.dst.1,
         protocol: sent.protocol,
@@ -59,16 +56,9 @@ fn record(logged: &Logged, format: Format, jitter: i64) -> Record<'_> {
         start: logged.start - jitter,
         end: logged.end + jitter,
         action: if logged.rejected { Action::Reject } else { Action::Accept },
-        log_status_ok: true,
         tcp_flags: flags.then_some(logged.flags),
         direction: (format != Format::V2).then_some(logged.direction),
-        reject_reason: RejectReason::NotInFormat,
-        interface_type: None,
-        next_hop_subnet_id: None,
-        is_efa: false,
-        has_time: true,
-        alias: None,
-        unshown: Unshown::default(),
+        ..Record::BLANK
     }
 }
 

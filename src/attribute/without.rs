@@ -4,7 +4,7 @@ use super::decide::AROUND;
 use super::evidence::{Evidence, Facts, Idle, Seen, Timeouts};
 use super::record::{Record, Role};
 use super::verdict::{Attribution, Blocker, Cause, Confidence, ReasonCode, Verdict};
-use crate::net::{TCP, UDP};
+use crate::net::{TCP, UDP, is_icmp};
 use crate::rules::Direction;
 
 /// One capture window of the slowest logging: flows without packets for longer are taken for new ones.
@@ -23,7 +23,7 @@ pub(super) fn decide(record: &Record<'_>, evidence: &Evidence) -> Attribution {
         return found;
     }
     let facts = Facts::new(record, evidence, Timeouts::UNKNOWN);
-    let mut found = rows(record, direction, &facts);
+    let mut found = Rows::new(record, direction, facts).first();
     found.direction = Some(direction);
     found
 }
@@ -47,136 +47,206 @@ fn stale(confidence: Confidence, facts: &Facts<'_>) -> Attribution {
     Attribution::new(Verdict::StaleConnection, confidence).blocked_by(Blocker::Conntrack).because(reason)
 }
 
-fn rows(record: &Record<'_>, direction: Direction, facts: &Facts<'_>) -> Attribution {
-    let evidence = facts.evidence;
-    let role = record.role();
-    let is_udp = record.protocol == UDP;
-    let is_tcp = record.protocol == TCP;
-    let is_icmp = matches!(record.protocol, 1 | 58);
-    let is_midstream = is_tcp && role == Role::Midstream;
-    let mirror = facts.mirror();
-    let intra = evidence.intra_subnet
-        || (record.subnet_id.is_some() && record.next_hop_subnet_id == record.subnet_id);
-    // Inside a subnet the rows that name the network ACL contradict themselves.
-    let unless_intra = |found: Attribution| {
-        if !intra {
+/// What the rows ask of a record.
+struct Rows<'r> {
+    record: &'r Record<'r>,
+    direction: Direction,
+    facts: Facts<'r>,
+    role: Role,
+    mirror: Option<Seen>,
+    /// It shows all that a network ACL looks at.
+    whole: bool,
+    /// Both ends are in the interface's subnet, where no list applies.
+    intra: bool,
+}
+
+impl<'r> Rows<'r> {
+    fn new(record: &'r Record<'r>, direction: Direction, facts: Facts<'r>) -> Rows<'r> {
+        let intra = facts.evidence.intra_subnet
+            || (record.subnet_id.is_some() && record.next_hop_subnet_id == record.subnet_id);
+        let (role, mirror, whole) = (record.role(), facts.mirror(), record.key_is_whole());
+        Rows { record, direction, facts, role, mirror, whole, intra }
+    }
+
+    /// The first row that fits.
+    fn first(&self) -> Attribution {
+        self.at_nat_gateway()
+            .or_else(|| self.new_flow())
+            .or_else(|| self.accepted_before())
+            .or_else(|| self.accepted_alike())
+            .or_else(|| self.response())
+            .or_else(|| self.midstream_of_known())
+            .or_else(|| self.tcp_without_flags())
+            .or_else(|| self.udp())
+            .or_else(|| self.icmp())
+            .unwrap_or_else(|| self.by_itself())
+    }
+
+    fn is(&self, protocol: u8) -> bool {
+        self.record.protocol == protocol
+    }
+
+    fn is_midstream(&self) -> bool {
+        self.is(TCP) && self.role == Role::Midstream
+    }
+
+    fn is_sibling(&self) -> bool {
+        self.whole && self.facts.evidence.sibling.is_some()
+    }
+
+    /// Inside a subnet the rows that name the network ACL contradict themselves.
+    fn unless_intra(&self, found: Attribution) -> Attribution {
+        if !self.intra {
             return found;
         }
         Attribution::undetermined(&[Cause::StaleConnection, Cause::SecurityGroup, Cause::ScopeException])
             .because(ReasonCode::IntraSubnet)
-    };
-    if record.interface_type == Some("nat_gateway") {
-        return nacl(Confidence::Strong).because(ReasonCode::SgNotApplicable).or_else(&[Cause::VpcBpa]); // L3
     }
-    let whole = record.key_is_whole();
-    let sibling = whole && evidence.sibling.is_some();
-    if sibling && (role == Role::Initiator || (is_udp && mirror.is_none())) {
-        return groups(Confidence::Strong).because(ReasonCode::SiblingAccept); // L4
+
+    /// A response to what was accepted, which the groups let pass.
+    fn answer(&self, confidence: Confidence, or_else: &[Cause]) -> Attribution {
+        let found = nacl(confidence).because(ReasonCode::ResponseOfAcceptedFlow);
+        self.unless_intra(found.or_else(or_else))
     }
-    if let Some(same) = evidence.same_key.filter(|_| whole) {
-        if role == Role::Initiator && same.responses_only {
-            return groups(Confidence::Strong).because(ReasonCode::SiblingAccept); // L5
+
+    fn at_nat_gateway(&self) -> Option<Attribution> {
+        let is_gateway = self.record.interface_type == Some("nat_gateway");
+        let found = nacl(Confidence::Strong).because(ReasonCode::SgNotApplicable).or_else(&[Cause::VpcBpa]);
+        is_gateway.then_some(found) // L3
+    }
+
+    /// What begins a flow, where the same key was accepted elsewhere.
+    fn new_flow(&self) -> Option<Attribution> {
+        let begins = self.role == Role::Initiator;
+        if self.is_sibling() && (begins || (self.is(UDP) && self.mirror.is_none())) {
+            return Some(groups(Confidence::Strong).because(ReasonCode::SiblingAccept)); // L4
         }
-        if role == Role::Initiator && same.initiator {
-            return Attribution::new(Verdict::ConfigMismatch, Confidence::Weak)
-                .because(ReasonCode::ConfigChangedInWindow); // L6
+        let same = self.facts.evidence.same_key.filter(|_| self.whole && begins)?;
+        if same.responses_only {
+            return Some(groups(Confidence::Strong).because(ReasonCode::SiblingAccept)); // L5
         }
+        let found = Attribution::new(Verdict::ConfigMismatch, Confidence::Weak);
+        same.initiator.then_some(found.because(ReasonCode::ConfigChangedInWindow)) // L6
     }
-    if facts.own_accept() && is_midstream {
+
+    /// The record's own flow was accepted before.
+    fn accepted_before(&self) -> Option<Attribution> {
+        let facts = &self.facts;
+        if !facts.own_accept() {
+            return None;
+        }
+        if self.role == Role::Unknown && (self.is(TCP) || self.is(UDP)) {
+            return Some(stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup])); // L7b
+        }
+        if !self.is_midstream() {
+            return None;
+        }
         // The row takes rules for static. Where the other direction goes on passing and nothing was closed, an entry of the
         // list that was edited meanwhile shows alike: a network ACL has no memory, and so cuts what is under way.
-        let around = |seen: &Seen| {
-            seen.start <= record.end.saturating_add(AROUND) && seen.end >= record.start.saturating_sub(AROUND)
-        };
-        let goes_on = [facts.any_mirror(), evidence.mirror_after].iter().flatten().any(around);
+        let (from, to) = (self.record.start.saturating_sub(AROUND), self.record.end.saturating_add(AROUND));
+        let around = |seen: &Seen| seen.start <= to && seen.end >= from;
+        let goes_on = [facts.any_mirror(), facts.evidence.mirror_after].iter().flatten().any(around);
         // Nor does a gap tell that the unknown timeout may or may not have ended the state in (8.8, last paragraph): an edit of
         // the list fits as well, which is documented to cut what is under way (5.1), and so two explanations do (8.1).
         let either = goes_on || facts.idle() == Idle::Possible;
-        if either && !facts.closed() && !intra {
-            return stale(Confidence::Weak, facts).or_else(&[Cause::Nacl]);
+        if either && !facts.closed() && !self.intra {
+            return Some(stale(Confidence::Weak, facts).or_else(&[Cause::Nacl]));
         }
-        return stale(Confidence::Strong, facts); // L7a
+        Some(stale(Confidence::Strong, facts)) // L7a
     }
-    if facts.own_accept() && role == Role::Unknown && (is_tcp || is_udp) {
-        return stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup]); // L7b
-    }
-    if whole && evidence.same_key.is_some() && is_midstream {
-        return stale(Confidence::Strong, facts); // L7
-    }
-    if sibling || (whole && evidence.same_key.is_some()) {
-        return Attribution::undetermined(&[Cause::SecurityGroup, Cause::StaleConnection])
-            .because(ReasonCode::SiblingAccept); // L8
-    }
-    if role == Role::Responder && facts.own_accept() && !intra {
-        // L9 and L10 name the network ACL, which let this very packet pass before, and it has no memory (as L7b).
-        return stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup, Cause::Nacl]);
-    }
-    if role == Role::Responder {
-        // The guest may answer a SYN of another interface, or send a SYN-ACK unasked: where the logs would show the SYN and
-        // do not, the row's STRONG would be a guess.
-        if direction.is_egress() && mirror.is_none() && evidence.complete {
-            let found = nacl(Confidence::Weak).because(ReasonCode::ResponseOfAcceptedFlow);
-            return unless_intra(found.or_else(&[Cause::SecurityGroup]));
+
+    /// Others with the record's key were accepted.
+    fn accepted_alike(&self) -> Option<Attribution> {
+        let same_key = self.whole && self.facts.evidence.same_key.is_some();
+        if same_key && self.is_midstream() {
+            return Some(stale(Confidence::Strong, &self.facts)); // L7
         }
-        if direction.is_egress() || mirror.is_some() {
-            return unless_intra(nacl(Confidence::Strong).because(ReasonCode::ResponseOfAcceptedFlow)); // L9, L10
+        let found = Attribution::undetermined(&[Cause::SecurityGroup, Cause::StaleConnection]);
+        (same_key || self.is_sibling()).then_some(found.because(ReasonCode::SiblingAccept)) // L8
+    }
+
+    /// SYN-ACKs.
+    fn response(&self) -> Option<Attribution> {
+        if self.role != Role::Responder {
+            return None;
         }
-        if evidence.complete && !intra {
-            return Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup])
-                .because(ReasonCode::ConfigMissing); // L11
+        if self.facts.own_accept() && !self.intra {
+            // L9 and L10 name the network ACL, which let this very packet pass before, and it has no memory (as L7b).
+            let found = stale(Confidence::Weak, &self.facts);
+            return Some(found.or_else(&[Cause::SecurityGroup, Cause::Nacl]));
         }
+        let complete = self.facts.evidence.complete;
+        if self.direction.is_egress() && self.mirror.is_none() && complete {
+            // The guest may answer a SYN of another interface, or send a SYN-ACK unasked: where the logs would show the SYN and
+            // do not, the row's STRONG would be a guess.
+            return Some(self.answer(Confidence::Weak, &[Cause::SecurityGroup]));
+        }
+        if self.direction.is_egress() || self.mirror.is_some() {
+            return Some(self.answer(Confidence::Strong, &[])); // L9, L10
+        }
+        let found = Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]);
+        (complete && !self.intra).then_some(found.because(ReasonCode::ConfigMissing)) // L11
     }
-    if is_midstream && (facts.closed() || facts.idle() == Idle::Yes) {
-        let found = stale(Confidence::Weak, facts); // L12
-        return if intra { found.or_else(&[Cause::SecurityGroup]) } else { found.or_else(&[Cause::Nacl]) };
+
+    /// Packets of a connection of which the logs show the end, or the other direction.
+    fn midstream_of_known(&self) -> Option<Attribution> {
+        if !self.is_midstream() {
+            return None;
+        }
+        if self.facts.closed() || self.facts.idle() == Idle::Yes {
+            let or_else = if self.intra { Cause::SecurityGroup } else { Cause::Nacl };
+            return Some(stale(Confidence::Weak, &self.facts).or_else(&[or_else])); // L12
+        }
+        self.mirror.map(|_| self.answer(Confidence::Weak, &[Cause::StaleConnection])) // L13
     }
-    if is_midstream && mirror.is_some() {
-        let found = nacl(Confidence::Weak).because(ReasonCode::ResponseOfAcceptedFlow);
-        return unless_intra(found.or_else(&[Cause::StaleConnection])); // L13
+
+    /// What came before the record, and begins the flow as far as that can be told.
+    fn earlier(&self) -> Option<Seen> {
+        let seen = self.facts.answer().or_else(|| self.facts.mirror_first());
+        seen.filter(|_| !self.facts.equal_ports())
     }
-    let earlier = facts.answer().or_else(|| facts.mirror_first());
-    if is_tcp && role == Role::Unknown && mirror.is_some() {
-        let found = |confidence| {
-            nacl(confidence).because(ReasonCode::ResponseOfAcceptedFlow).or_else(&[Cause::StaleConnection])
-        };
-        if facts.answer().is_some_and(|mirror| facts.gap(&mirror) <= 60) {
+
+    fn tcp_without_flags(&self) -> Option<Attribution> {
+        self.mirror.filter(|_| self.is(TCP) && self.role == Role::Unknown)?;
+        if self.facts.answer().is_some_and(|mirror| self.facts.gap(&mirror) <= 60) {
             // That nothing came before it can only be said where the logs reach back.
-            let first = evidence.covered_back >= LEAST_REACH;
-            return unless_intra(found(if first { Confidence::Strong } else { Confidence::Weak })); // L14
+            let first = self.facts.evidence.covered_back >= LEAST_REACH;
+            let confidence = if first { Confidence::Strong } else { Confidence::Weak };
+            return Some(self.answer(confidence, &[Cause::StaleConnection])); // L14
         }
-        if earlier.is_some() && !facts.equal_ports() {
-            return unless_intra(found(Confidence::Weak)); // L14b
-        }
+        self.earlier().map(|_| self.answer(Confidence::Weak, &[Cause::StaleConnection])) // L14b
     }
-    if is_udp && let Some(mirror) = facts.any_mirror() {
-        let first = earlier.is_some() && !facts.equal_ports();
-        if first && !facts.beyond(&mirror, Timeouts::UNKNOWN.udp_stream) {
-            let found = nacl(Confidence::Weak).because(ReasonCode::ResponseOfAcceptedFlow);
-            return unless_intra(found.or_else(&[Cause::SecurityGroup])); // L15
+
+    fn udp(&self) -> Option<Attribution> {
+        let mirror = self.facts.any_mirror().filter(|_| self.is(UDP))?;
+        if self.earlier().is_some() && !self.facts.beyond(&mirror, Timeouts::UNKNOWN.udp_stream) {
+            return Some(self.answer(Confidence::Weak, &[Cause::SecurityGroup])); // L15
         }
-        if !intra {
-            return Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup])
-                .because(ReasonCode::ConfigMissing); // L17
-        }
+        let found = Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]);
+        (!self.intra).then_some(found.because(ReasonCode::ConfigMissing)) // L17
     }
-    if is_icmp && mirror.is_some() {
-        let found = nacl(Confidence::Weak).because(ReasonCode::ResponseOfAcceptedFlow);
-        return unless_intra(found.or_else(&[Cause::SecurityGroup])); // L18
+
+    fn icmp(&self) -> Option<Attribution> {
+        let found = self.mirror.filter(|_| is_icmp(self.record.protocol));
+        found.map(|_| self.answer(Confidence::Weak, &[Cause::SecurityGroup])) // L18
     }
-    if intra {
-        let found = |confidence| {
-            groups(confidence).because(ReasonCode::IntraSubnet).or_else(&[Cause::ScopeException])
-        };
-        return match (is_midstream, is_tcp && role == Role::Unknown) {
-            (true, _) => stale(Confidence::Weak, facts).or_else(&[Cause::SecurityGroup]),
+
+    /// No other record says anything of it.
+    fn by_itself(&self) -> Attribution {
+        if self.intra && !self.is_midstream() {
             // The row knows TCP NONE and the rest. Without the field it may be either, and late packets are ordinary (L12, L20).
-            (false, true) => found(Confidence::Weak).or_else(&[Cause::StaleConnection]),
-            (false, false) => found(Confidence::Strong),
-        }; // L19
+            let unclear = self.is(TCP) && self.role == Role::Unknown;
+            let confidence = if unclear { Confidence::Weak } else { Confidence::Strong };
+            let found = groups(confidence).because(ReasonCode::IntraSubnet).or_else(&[Cause::ScopeException]);
+            return if unclear { found.or_else(&[Cause::StaleConnection]) } else { found }; // L19
+        }
+        if self.is_midstream() {
+            let found = stale(Confidence::Weak, &self.facts);
+            let list = [Cause::Nacl, Cause::SecurityGroup];
+            return found.or_else(if self.intra { &[Cause::SecurityGroup] } else { &list }); // L19, L20
+        }
+        // L21 is not applied: that two interfaces reject alike speaks for their list, and as much for equal groups. L22 is the core
+        // ambiguity.
+        Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]).because(ReasonCode::ConfigMissing)
     }
-    if is_midstream {
-        return stale(Confidence::Weak, facts).or_else(&[Cause::Nacl, Cause::SecurityGroup]); // L20
-    }
-    // L21 leans on the network ACL without naming it: equal groups look the same. L22 is the core ambiguity.
-    Attribution::undetermined(&[Cause::Nacl, Cause::SecurityGroup]).because(ReasonCode::ConfigMissing)
 }

@@ -160,6 +160,10 @@ impl FileOutcome {
             min_time: self.tally.least,
             max_time: self.tally.most,
             raw_bytes: self.report.bytes,
+            ending: problem.clone().or_else(|| {
+                let ending = self.report.ending;
+                ending.is_broken().then(|| ending.to_string())
+            }),
             ..entry_of(item, identity)
         };
         if problem.is_some() {

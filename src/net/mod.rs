@@ -18,6 +18,6 @@ pub use addr::{
 pub use flags::{TCP_FLAGS, has_tcp_flag, tcp_flag_bit, tcp_flags_text};
 pub use port::{PortRange, PortRangeError};
 pub use prefix::{Prefix, PrefixError, ip_prefix};
-pub use protocol::{ICMP, ICMPV6, TCP, UDP, protocol_name, protocol_number};
+pub use protocol::{ICMP, ICMPV6, TCP, UDP, has_ports, is_icmp, protocol_name, protocol_number};
 pub use service::{service_name, service_port};
 pub use span::span;

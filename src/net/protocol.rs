@@ -9,6 +9,16 @@ pub const UDP: u8 = 17;
 /// ICMP for IPv6, which AWS writes `icmpv6`.
 pub const ICMPV6: u8 = 58;
 
+/// Whether packets of a protocol have ports that rules ask for: TCP and UDP alone (spec 2.1, 3.1).
+pub const fn has_ports(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP)
+}
+
+/// Whether it is ICMP, of either version: rules ask for types and codes, which logs do not show.
+pub const fn is_icmp(protocol: u8) -> bool {
+    matches!(protocol, ICMP | ICMPV6)
+}
+
 /// The IANA keyword in lower case; AWS's own spelling where it has one (`icmpv6`). `None` for unassigned numbers.
 pub fn protocol_name(number: u8) -> Option<&'static str> {
     PROTOCOLS.get(usize::from(number)).copied().filter(|name| !name.is_empty())

@@ -22,6 +22,9 @@ pub const ALLOW_EGRESS: &str = "allow-egress";
 /// A long history has thousands of views; records mostly come in the order of time, so old ones can go.
 const MOST_VIEWS: usize = 64;
 
+/// So can they where they hold the rules of more interfaces than this, and than twice those of the network: each view has them anew.
+const MOST_INTERFACES: usize = if cfg!(test) { 100 } else { 100_000 };
+
 /// Evaluates packets at any interface and moment of a network; keeps compiled rules. One per thread.
 #[derive(Debug)]
 pub struct Engine<'n> {
@@ -29,6 +32,8 @@ pub struct Engine<'n> {
     /// What is asked of the end of time is what stands now ([`Owners::newest`]).
     is_now: bool,
     interfaces: HashMap<ViewKey, HashMap<String, Option<Arc<InterfaceRules>>>>,
+    /// How many there are in all views.
+    held: usize,
     /// The interface that was asked for last: logs come in stretches of one interface.
     last: Option<(ViewKey, String, Option<Arc<InterfaceRules>>)>,
     owners: HashMap<ViewKey, Arc<Owners>>,
@@ -56,6 +61,7 @@ impl<'n> Engine<'n> {
             network,
             is_now: false,
             interfaces: HashMap::new(),
+            held: 0,
             last: None,
             owners: HashMap::new(),
             acls: HashMap::new(),
@@ -93,13 +99,16 @@ impl<'n> Engine<'n> {
             self.last = Some((key, id.to_string(), known.clone()));
             return known.clone();
         }
-        if self.interfaces.len() > MOST_VIEWS {
+        let most = MOST_INTERFACES.max(self.network.interfaces.len().saturating_mul(2));
+        if self.interfaces.len() > MOST_VIEWS || self.held >= most {
+            self.held = 0;
             self.interfaces.clear();
             self.subnets.clear();
             self.owners.clear();
         }
         let compiled = self.compile(id, view).map(Arc::new);
         self.interfaces.entry(key).or_default().insert(id.to_string(), compiled.clone());
+        self.held += 1;
         compiled
     }
 
@@ -298,5 +307,39 @@ impl<'n> Engine<'n> {
             }
         }
         Some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::network::{Observation, Origin, Timeline};
+    use crate::rules::fixture::Fixture;
+
+    #[test]
+    fn rules_kept_for_many_moments_are_bounded() {
+        let interfaces = (0..20).map(|n| format!("eni eni-{n} subnet-1 10.0.1.{} groups=sg-1\n", n + 10));
+        let lines = format!(
+            "vpc vpc-1 10.0.0.0/16\nsubnet subnet-1 vpc-1 10.0.1.0/24\n{}",
+            interfaces.collect::<String>()
+        );
+        let group =
+            |port: i64| Fixture::new(&format!("{lines}sg-1 in tcp {port} 0.0.0.0/0")).groups["sg-1"].clone();
+        let mut network = Fixture::new(&format!("{lines}sg-1 in tcp 0 0.0.0.0/0")).network();
+        let versions = (0..50).map(|at| Observation::new(Some(at * 100), Origin::History, Some(group(at))));
+        network.groups.put("sg-1".into(), Timeline::new(versions.collect()));
+        network.finish();
+        let mut engine = Engine::new(&network);
+        for round in 0..2 {
+            for at in 0..50 {
+                for id in (0..20).map(|n| format!("eni-{n}")) {
+                    let view = View { at: at * 100 + round, after: false };
+                    let rules = engine.interface(&id, view).unwrap();
+                    assert!(rules.groups.as_ref().unwrap().groups.iter().any(|known| **known == group(at)));
+                    let kept: usize = engine.interfaces.values().map(HashMap::len).sum();
+                    assert!(kept <= MOST_INTERFACES && kept == engine.held);
+                }
+            }
+        }
     }
 }

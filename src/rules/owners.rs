@@ -169,6 +169,16 @@ impl Owners {
         owners
     }
 
+    /// The interface that holds a private address; `None` where none does, or several may. Those known to have been there at the
+    /// moment go before those of other times.
+    pub fn holder<'a>(&'a self, remote: &'a IpAddr) -> Option<&'a NetworkInterface> {
+        let known = self.holders(remote).any(|owner| owner.in_force);
+        let mut held = self.holders(remote).filter(|owner| owner.in_force || !known);
+        let first = held.next()?;
+        // One that lists an address twice is one.
+        held.all(|owner| Arc::ptr_eq(&owner.interface, &first.interface)).then_some(first.interface.as_ref())
+    }
+
     /// The groups that rules of `groups` refer to and whose members may have addresses that no input describes: those that the
     /// configuration lacks or holds in part, and those whose home, or another VPC that they are used in, it does not describe.
     pub(super) fn foreign(

@@ -280,8 +280,14 @@ fn is_service(text: &str) -> bool {
     matches!(text, "vpcflowlogs" | "elasticloadbalancing")
 }
 
+/// The flow log that an object's name tells, whatever folder it lies in.
+pub fn flow_log_of(path: &str) -> Option<&str> {
+    let name = path.rsplit(['/', '\\']).next().unwrap_or(path);
+    name.split('_').find(|part| is_flow_log_id(part))
+}
+
 /// Whether this is the identifier of a flow log: `fl-…`.
-pub fn is_flow_log_id(text: &str) -> bool {
+fn is_flow_log_id(text: &str) -> bool {
     text.strip_prefix("fl-").is_some_and(|id| {
         !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit() || byte.is_ascii_lowercase())
     })

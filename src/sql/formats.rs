@@ -14,6 +14,7 @@ use hashbrown::HashMap;
 
 use super::raw;
 use super::stored::StoredTable;
+use super::unread::Unread;
 use crate::attribute::name_hash;
 use crate::format::LogKind;
 
@@ -72,18 +73,21 @@ impl Formats {
     }
 }
 
-/// What knows the fields of files.
+/// What knows the files of a table.
 #[async_trait]
-pub trait KnowsFormats: fmt::Debug + Send + Sync {
-    /// What is known by now.
+pub trait KnowsFiles: fmt::Debug + Send + Sync {
+    /// The fields of their records, as far as they are known by now.
     async fn formats(&self) -> Result<Formats>;
+
+    /// What of them could not be read, as far as it has been tried by now.
+    async fn unread(&self) -> Result<Vec<Unread>>;
 }
 
-/// What knows the fields of the files of a table; `None` for tables that are not made of files of logs.
-pub fn knower(table: &dyn TableProvider) -> Option<Arc<dyn KnowsFormats>> {
+/// What knows the files of a table; `None` for tables that are not made of files of logs.
+pub fn knower(table: &dyn TableProvider) -> Option<Arc<dyn KnowsFiles>> {
     let table = table as &dyn Any;
-    let stored = table.downcast_ref::<StoredTable>().and_then(|stored| stored.formats.clone());
-    stored.or_else(|| raw::knows_formats(table))
+    let stored = table.downcast_ref::<StoredTable>().and_then(|stored| stored.known_by.clone());
+    stored.or_else(|| raw::knows_files(table))
 }
 
 #[cfg(test)]

@@ -29,4 +29,5 @@ mod statements;
 pub mod store_tables;
 pub mod stored;
 mod synonyms;
+pub mod unread;
 pub mod usage;

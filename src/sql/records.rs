@@ -19,6 +19,7 @@ use datafusion::common::Result;
 use hashbrown::HashMap;
 
 use crate::attribute::{Action, Record, RejectReason, Unshown};
+use crate::format::SOURCE_FILE;
 use crate::rules::Direction;
 use crate::sql::coded::{coded_text, same_texts};
 use texts::TEXTS;
@@ -29,6 +30,7 @@ pub(in crate::sql) const ADDRESSES: &[&str] = &["interface_id", "srcaddr", "dsta
 
 /// What evidence is made of.
 pub(in crate::sql) const EVIDENCE: &[&str] = &[
+    SOURCE_FILE,
     "account_id",
     "interface_id",
     "srcaddr",

@@ -9,14 +9,16 @@ use datafusion::arrow::datatypes::{DataType, SchemaRef, TimeUnit};
 use datafusion::catalog::TableProvider;
 use datafusion::common::{DataFusionError, Result, ScalarValue};
 use datafusion::execution::object_store::ObjectStoreUrl;
+use hashbrown::HashMap;
 use object_store::path::Path;
 use serde_json::{Map, Value};
 
 use super::catalog::TableSource;
-use super::formats::{Formats, KnowsFormats};
+use super::formats::{Formats, KnowsFiles};
 use super::stored::{Range, StoredFile, StoredTable};
+use super::unread::{MOST_LINES, Unread};
 use crate::format::LogKind;
-use crate::store::{self, DataFile, Store};
+use crate::store::{self, DataFile, Store, StoreError, StoredLog};
 
 /// A store as a source of tables. All of its tables exist, those without rows too.
 #[derive(Clone)]
@@ -59,35 +61,84 @@ impl TableSource for StoreTables {
         let time_column = LogKind::from_table(name).map(LogKind::time_column);
         let table = StoredTable::new(&schema, ObjectStoreUrl::local_filesystem(), files, time_column);
         Ok(Some(Arc::new(match LogKind::from_table(name) {
-            Some(kind) => table.with_formats(Arc::new(LedgerFormats { store: self.store.clone(), kind })),
+            Some(kind) => table.known_by(Arc::new(LedgerFiles { store: self.store.clone(), kind })),
             None => table,
         })))
     }
 }
 
-/// The fields of files as the ledger keeps them.
-struct LedgerFormats {
+/// Files as the ledger knows them.
+struct LedgerFiles {
     store: Store,
     kind: LogKind,
 }
 
-impl std::fmt::Debug for LedgerFormats {
+impl std::fmt::Debug for LedgerFiles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("LedgerFormats").field("root", &self.store.root()).finish_non_exhaustive()
+        f.debug_struct("LedgerFiles").field("root", &self.store.root()).finish_non_exhaustive()
     }
 }
 
 #[async_trait]
-impl KnowsFormats for LedgerFormats {
+impl KnowsFiles for LedgerFiles {
     async fn formats(&self) -> Result<Formats> {
         let (store, mut formats) = (self.store.clone(), Formats::of(self.kind));
-        let read =
-            move || store.each_field_list(&mut |path, fields| formats.add(path, fields)).map(|()| formats);
-        tokio::task::spawn_blocking(read)
-            .await
-            .map_err(|error| DataFusionError::External(Box::new(error)))?
-            .map_err(|error| DataFusionError::External(Box::new(error)))
+        blocking(move || {
+            let mut add = |log: StoredLog<'_>| {
+                log.fields.into_iter().for_each(|fields| formats.add(log.path, fields));
+            };
+            store.each_stored_log(&mut add)?;
+            Ok(formats)
+        })
+        .await
     }
+
+    async fn unread(&self) -> Result<Vec<Unread>> {
+        let (store, kind) = (self.store.clone(), self.kind);
+        blocking(move || unread(&store, kind)).await
+    }
+}
+
+/// Work that waits for the disk.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::result::Result<T, StoreError> + Send + 'static,
+) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| DataFusionError::External(Box::new(error)))?
+        .map_err(|error| DataFusionError::External(Box::new(error)))
+}
+
+/// What the ledger and the quarantine know that could not be read of the files of a kind.
+fn unread(store: &Store, kind: LogKind) -> std::result::Result<Vec<Unread>, StoreError> {
+    type Times = Option<(i64, i64)>;
+    let mut found = Vec::new();
+    let mut refused: HashMap<String, Times> = HashMap::new();
+    let mut lines = 0u64;
+    store.each_stored_log(&mut |log| {
+        if log.kind != Some(kind) {
+            return;
+        }
+        let seconds = |micros: i64| micros.div_euclid(1_000_000);
+        let times = log.times.map(|(first, last)| (seconds(first), seconds(last)));
+        if log.breaks_off {
+            found.push(Unread { file: log.path.to_owned(), times, line: None });
+        }
+        if log.refused > 0 {
+            refused.insert(log.path.to_owned(), times);
+            lines = lines.saturating_add(log.refused);
+        }
+    })?;
+    if lines > MOST_LINES {
+        found.extend(refused.into_iter().map(|(file, times)| Unread { file, times, line: None }));
+    } else if lines > 0 {
+        store.each_refused_line(kind, &mut |file, text| {
+            if let Some(times) = refused.get(file) {
+                found.push(Unread { file: file.to_owned(), times: *times, line: Some(text.to_owned()) });
+            }
+        })?;
+    }
+    Ok(found)
 }
 
 fn stored_file(file: &DataFile, schema: &SchemaRef) -> Result<StoredFile> {

@@ -31,7 +31,7 @@ use object_store::ObjectMeta;
 use object_store::path::Path;
 
 use super::coded::scan::{CodedFile, CodedTable};
-use super::formats::KnowsFormats;
+use super::formats::KnowsFiles;
 use super::functions;
 use super::lacking::Lacking;
 use super::schema;
@@ -159,7 +159,7 @@ pub struct StoredTable {
     time_column: Option<&'static str>,
     /// The files that have been read since this was last forgotten, by their places.
     read: Mutex<BTreeSet<usize>>,
-    pub(super) formats: Option<Arc<dyn KnowsFormats>>,
+    pub(super) known_by: Option<Arc<dyn KnowsFiles>>,
 }
 
 impl fmt::Debug for StoredTable {
@@ -190,12 +190,12 @@ impl StoredTable {
             }
             _ => TableSchema::from(seen),
         };
-        StoredTable { table_schema, object_store, files, time_column, read: Mutex::default(), formats: None }
+        StoredTable { table_schema, object_store, files, time_column, read: Mutex::default(), known_by: None }
     }
 
     /// With what knows the fields of the files that its rows came from.
-    pub fn with_formats(self, formats: Arc<dyn KnowsFormats>) -> StoredTable {
-        StoredTable { formats: Some(formats), ..self }
+    pub fn known_by(self, knows: Arc<dyn KnowsFiles>) -> StoredTable {
+        StoredTable { known_by: Some(knows), ..self }
     }
 
     fn lock_read(&self) -> MutexGuard<'_, BTreeSet<usize>> {

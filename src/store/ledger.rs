@@ -12,8 +12,9 @@ use std::sync::Arc;
 use hashbrown::{HashSet, HashTable};
 
 use crate::format::LogKind;
+pub use rows::StoredLog;
 pub use rows::ledger_schema;
-pub(super) use rows::{each_field_list, from_batch, to_batch};
+pub(super) use rows::{each_batch, each_stored_log, from_batch, text_at, text_column, to_batch};
 
 /// The ledger's table.
 pub const LEDGER_TABLE: &str = "ingested_files";
@@ -93,6 +94,8 @@ pub struct LedgerEntry {
     pub log_format: Option<String>,
     /// The fields of its rows in their order, of flow logs, where all of them have the same.
     pub fields: Option<Arc<str>>,
+    /// Why it was not read to its end; `None` where it was.
+    pub ending: Option<String>,
 }
 
 /// All entries, found by path, object or content. Cheap to clone.

@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 pub use batch::{Batch, CommitReport};
 pub use delta::{DataFile, TableSnapshot};
 pub use error::StoreError;
-pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, ledger_schema, may_be_copies};
+pub use ledger::{LEDGER_TABLE, Ledger, LedgerEntry, Status, StoredLog, ledger_schema, may_be_copies};
 pub use maintain::{ForgetReport, OptimizeReport, StoreInfo, TableInfo};
 pub use stats::FileStats;
 
@@ -249,11 +249,32 @@ impl Store {
         Ok(ledger)
     }
 
-    /// Tells of every file of which it is known that all its rows have the same fields which these are: its path, and their names
-    /// separated by spaces. Less is read for it than for the whole ledger.
-    pub fn each_field_list(&self, each: &mut dyn FnMut(&str, &str)) -> Result<(), StoreError> {
+    /// Tells of every file whose rows are stored. Less is read for it than for the whole ledger.
+    pub fn each_stored_log(&self, each: &mut dyn FnMut(StoredLog<'_>)) -> Result<(), StoreError> {
         let files = self.snapshot(LEDGER_TABLE)?.map_or_else(Vec::new, |snapshot| snapshot.files);
-        files.iter().try_for_each(|file| ledger::each_field_list(&file.path, each))
+        files.iter().try_for_each(|file| ledger::each_stored_log(&file.path, each))
+    }
+
+    /// Tells of every refused line of a kind of log: its file, and its text.
+    pub fn each_refused_line(
+        &self,
+        kind: LogKind,
+        each: &mut dyn FnMut(&str, &str),
+    ) -> Result<(), StoreError> {
+        let files = self.snapshot(QUARANTINE_TABLE)?.map_or_else(Vec::new, |snapshot| snapshot.files);
+        files.iter().try_for_each(|file| {
+            ledger::each_batch(&file.path, &["kind", format::SOURCE_FILE, "text"], &mut |batch| {
+                let column = |name| ledger::text_column(batch, name, &file.path);
+                let (kinds, sources, texts) =
+                    (column("kind")?, column(format::SOURCE_FILE)?, column("text")?);
+                let rows = 0..batch.num_rows();
+                for row in rows.filter(|row| ledger::text_at(&kinds, *row) == Some(kind.table())) {
+                    let line = ledger::text_at(&sources, row).zip(ledger::text_at(&texts, row));
+                    line.into_iter().for_each(|(source, text)| each(source, text));
+                }
+                Ok(())
+            })
+        })
     }
 
     /// Starts a batch. Nothing of it is there before its [`commit`](Batch::commit), and all of it after.

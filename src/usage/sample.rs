@@ -3,7 +3,7 @@
 //! `INTERFACE nodata|skipdata FROM-TO`.
 
 use super::{Gatherer, Plan, Traffic};
-use crate::attribute::{Action, Record, RejectReason, Unshown};
+use crate::attribute::{Action, Record};
 use crate::net::protocol_number;
 use crate::network::Network;
 use crate::rules::Direction;
@@ -21,29 +21,13 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
     let (start, end) = span.unwrap_or((0, 60));
     let mut record = Record {
         interface_id: Some(words[0]),
-        subnet_id: None,
-        src: None,
-        dst: None,
-        packet_src: None,
-        packet_dst: None,
-        src_port: 0,
-        dst_port: 0,
-        protocol: 0,
         packets: Some(1),
         bytes: Some(option("bytes").map_or(100, |bytes| bytes.parse().unwrap())),
         start,
         end,
-        action: Action::Other,
         log_status_ok: false,
         tcp_flags: option("flags").map(|flags| flags.parse().unwrap()),
-        direction: None,
-        reject_reason: RejectReason::NotInFormat,
-        interface_type: None,
-        next_hop_subnet_id: None,
-        is_efa: false,
-        has_time: true,
-        alias: None,
-        unshown: Unshown::default(),
+        ..Record::BLANK
     };
     if matches!(words[1], "nodata" | "skipdata") {
         return (record, words[1] == "skipdata");

@@ -6,7 +6,7 @@ use crate::attribute::record::{Record, RejectReason, Role};
 use crate::attribute::state::State;
 use crate::attribute::tracking::Tracking;
 use crate::attribute::verdict::{Attribution, Blocker, Cause, Confidence, Few, ReasonCode, Verdict};
-use crate::net::TCP;
+use crate::net::{TCP, has_ports, is_icmp};
 use crate::rules::{ALLOW_EGRESS, Decision, Direction, InterfaceRules, ScopeReason};
 
 impl Layers<'_> {
@@ -35,9 +35,9 @@ impl Layers<'_> {
         }
     }
 
-    /// Whether the groups would drop it as well as the network ACL. S8, S12 and S14 say so of every flow that was seen before, more than
-    /// the logs show: after the FIN of one side the other may go on, and what leaves passes the groups before the network ACL
-    /// drops it (1.1), so that packets without an ACCEPT keep a state from idling out.
+    /// Whether the groups would surely drop it as well as the network ACL. Rows S8, S12 and S14 deny any flow that was seen before, which is
+    /// too much where a state may live on: after one side's FIN the other may go on, and what leaves passes the groups before
+    /// the network ACL drops it (1.1), so that packets without an ACCEPT keep a state from idling out.
     fn surely_denied(&self, role: Role, is_ingress: bool) -> bool {
         if self.state == State::Deny {
             return is_ingress || role != Role::Unknown || !self.facts.only_older();
@@ -223,7 +223,7 @@ impl Layers<'_> {
     }
 
     fn both_open(&self, record: &Record<'_>, direction: Direction, rules: &InterfaceRules) -> Attribution {
-        let is_icmp = matches!(record.protocol, 1 | 58);
+        let is_icmp = is_icmp(record.protocol);
         let mirror_first = self.facts.mirror().is_some_and(|mirror| mirror.start <= record.start);
         if is_icmp && mirror_first && !self.facts.own_accept() {
             return Attribution::new(Verdict::Nacl, Confidence::Weak)
@@ -241,7 +241,7 @@ impl Layers<'_> {
             && rules.groups.as_ref().is_none_or(|groups| groups.missing.is_empty())
             && !matches!(self.scope, ScopeReason::GatewayUnsure | ScopeReason::SubnetUnknown)
             && !rules.hangs_on_others(&record.packet(direction, self.remote));
-        let unshown = is_icmp || (matches!(record.protocol, 6 | 17) && !record.dst_port_known());
+        let unshown = is_icmp || (has_ports(record.protocol) && !record.dst_port_known());
         if complete && unshown { found } else { found.because(ReasonCode::ConfigMissing) }
     }
 
@@ -345,7 +345,7 @@ impl Layers<'_> {
             }
             return stale(Confidence::Weak, ReasonCode::OutOfState).or_else(&[Cause::ConfigMismatch]); // 26
         }
-        let stateful = matches!(record.protocol, 6 | 17) && record.role() == Role::Unknown;
+        let stateful = has_ports(record.protocol) && record.role() == Role::Unknown;
         if stateful && (facts.own_accept() || facts.mirror().is_some()) {
             return stale(Confidence::Weak, ReasonCode::OutOfState).or_else(&[Cause::ConfigMismatch]); // 26b
         }

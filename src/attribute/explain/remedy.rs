@@ -204,10 +204,8 @@ impl Rejected<'_> {
     fn let_by_groups(&self, engine: &mut Engine<'_>, found: &mut Remedy) {
         let Rejected { rules, packet, .. } = self;
         let network = engine.network();
-        let holder = match network.holders(&packet.remote, rules.view).as_slice() {
-            [(interface, false)] => engine.interface(&interface.id, rules.view),
-            _ => None,
-        };
+        let holder = rules.owners.holder(&packet.remote).map(|interface| interface.id.clone());
+        let holder = holder.and_then(|id| engine.interface(&id, rules.view));
         let group = holder.as_ref().and_then(|peer| group_of_peer(peer, rules));
         let carried = holder.as_ref().and_then(|peer| carried(peer, rules)).filter(|_| group.is_none());
         if let Some(carried) = carried {

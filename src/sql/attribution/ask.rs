@@ -8,7 +8,7 @@ use datafusion::common::Result;
 use super::lanes::Lane;
 use super::observe::Observer;
 use super::sifter::{Buffers, Hit, Passed, Sifter, of};
-use crate::attribute::{Action, HashFilter, Hashed, Record, RejectReason, Unshown};
+use crate::attribute::{Action, HashFilter, Hashed, Record, Unshown};
 use crate::sql::coded::rowgroups::KeyedRows;
 use crate::sql::records::{NONE, Values};
 use crate::store::decode::Bits;
@@ -150,8 +150,6 @@ impl Sifter {
                 let src_port = of(&self.src_ports, key(&buffers.src_ports, nth)).flatten();
                 let dst_port = of(&self.dst_ports, key(&buffers.dst_ports, nth)).flatten();
                 let record = Record {
-                    interface_id: None,
-                    subnet_id: None,
                     src: self.src.address(key(&buffers.src, row) as usize),
                     dst: self.dst.address(key(&buffers.dst, row) as usize),
                     packet_src: packet(0, row),
@@ -159,25 +157,17 @@ impl Sifter {
                     src_port: src_port.unwrap_or_default(),
                     dst_port: dst_port.unwrap_or_default(),
                     protocol: of(&self.protocols, key(&buffers.protocols, row)).flatten()?,
-                    packets: None,
-                    bytes: None,
-                    has_time: true,
                     start,
                     end: of(&self.ends, key(&buffers.ends, nth)).flatten().unwrap_or(start),
                     action: Action::Accept,
-                    log_status_ok: true,
                     tcp_flags: of(&self.flags, key(&buffers.hit_flags, nth)).flatten(),
                     direction: Some(*direction),
-                    reject_reason: RejectReason::NotInFormat,
-                    interface_type: None,
-                    next_hop_subnet_id: None,
-                    is_efa: false,
-                    alias: None,
                     unshown: Unshown {
                         src_port: src_port.is_none(),
                         dst_port: dst_port.is_none(),
                         ..Unshown::default()
                     },
+                    ..Record::BLANK
                 };
                 Some((record, self.lanes.get(*lane)?.place, *direction, (*wanted)?))
             });

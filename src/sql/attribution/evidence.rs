@@ -10,21 +10,23 @@ use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_plan::execution_plan::reset_plan_states;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
-use super::observe::{Consistency, Coverage, Filling, Found, Observer, Wanted};
+use super::observe::{Consistency, Filling, Found, Observer, Wanted};
 use super::parts::{Part, Rejects};
 use super::places::{Place, Places};
 use super::sift;
 use super::skipped::Skipped;
+use super::unread;
 use super::want::want;
 use crate::attribute::{
-    Attribution, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, decide_by, reach,
+    Attribution, Coverage, Evidence, EvidenceIndex, HashFilter, OwnAddresses, Record, decide, decide_by,
+    reach,
 };
 use crate::network::Network;
 use crate::rules::Engine;
 use crate::sql::coded::rowgroups::RowGroups;
-use crate::sql::formats::KnowsFormats;
+use crate::sql::formats::KnowsFiles;
 use crate::sql::records::Columns;
 
 /// Where records come from.
@@ -47,17 +49,10 @@ pub(super) struct Passes {
     pub(super) rejects: Arc<dyn ExecutionPlan>,
     /// All records.
     pub(super) all: Source,
-    /// What tells the fields of logs.
-    pub(super) formats: FormatsFrom,
-}
-
-/// What tells whether a log had a field.
-#[derive(Debug, Clone)]
-pub(super) enum FormatsFrom {
-    /// No log had the field `reject-reason`, so that it does not count which log a record is of.
-    NoReasons,
-    /// What knows the fields of files, where something does.
-    Files(Option<Arc<dyn KnowsFormats>>),
+    /// Some log may have the field `reject-reason`: else it does not count for the REJECTs which log they are of.
+    pub(super) may_name_reasons: bool,
+    /// What knows the files of the logs, where something does.
+    pub(super) files: Option<Arc<dyn KnowsFiles>>,
 }
 
 impl Passes {
@@ -76,8 +71,7 @@ pub(super) struct Prepared {
     rejects: Arc<Rejects>,
     part: Part,
     index: EvidenceIndex,
-    coverage: HashMap<String, Coverage>,
-    accepting: HashSet<String>,
+    coverage: Coverage,
     /// By interface and network ACL.
     consistency: BTreeMap<(String, Option<String>), Consistency>,
     broken_interfaces: HashSet<String>,
@@ -159,12 +153,20 @@ impl Prepared {
         };
         let mut all = Found::default();
         found.into_iter().for_each(|found| all.merge(found));
+        if let Some(files) = &passes.files {
+            // All that is looked at has been read by now.
+            unread::tell(&mut all.coverage, &files.unread().await?);
+        }
         let filling = Arc::into_inner(filling)
             .ok_or_else(|| DataFusionError::Internal("the evidence is still being read".to_owned()))?;
         let (mut index, memory) =
             filling.into_inner().unwrap_or_else(PoisonError::into_inner).into_parts()?;
         all.tell(&mut index);
+        let before = index.memory();
         index.finish();
+        if memory.try_grow(index.memory().saturating_sub(before)).is_err() {
+            index.forget_sums();
+        }
         let broken = |acl: bool| {
             let broken = all
                 .consistency
@@ -180,7 +182,6 @@ impl Prepared {
             part,
             index,
             coverage: all.coverage,
-            accepting: all.accepting,
             consistency: all.consistency.into_iter().collect(),
             accepts: all.accepts,
             skipped: all.skipped.into_iter().collect(),
@@ -208,8 +209,7 @@ impl Prepared {
 
     /// What the passes found about a place.
     pub(super) fn describe(&self, place: &mut Place) {
-        place.coverage = self.coverage.get(&place.scope).copied();
-        place.accepts = place.interface.as_ref().is_some_and(|id| self.accepting.contains(id));
+        place.covered = place.interface.as_ref().and_then(|id| self.coverage.number(id));
         let number = |name: &Option<String>| name.as_ref().and_then(|name| self.index.known(name));
         place.numbers = [&place.interface, &place.zone, &place.subnet].map(number);
         let interface = place.interface.as_ref().is_some_and(|id| self.broken_interfaces.contains(id));
@@ -246,15 +246,9 @@ impl Prepared {
             return (decide(record, None, &evidence), evidence);
         }
         let reach = reach(record, place.rules.as_deref());
-        let mut evidence = self.index.evidence_at(record, place.numbers, place.neighbours(), reach);
-        // Other VPCs and accounts may be logged for longer, or in full where this one is not.
-        match place.coverage {
-            Some(coverage) => {
-                let back = record.start.saturating_sub(coverage.first).max(0);
-                evidence.covered_back = evidence.covered_back.min(back);
-                evidence.complete &= place.accepts && evidence.covered_back >= reach;
-            }
-            None => evidence.complete = false,
+        let mut evidence = self.index.evidence_at(record, place.numbers, place.neighbours());
+        if let Some(interface) = place.covered {
+            EvidenceIndex::tell_coverage(&self.coverage, interface, record, reach, &mut evidence);
         }
         evidence.inconsistent = place.inconsistent;
         evidence.groups_refuted = place.groups_refuted;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
 
 use super::places::{Own, Place};
 use crate::attribute::{by_configuration, by_ownership};
@@ -53,6 +53,8 @@ pub(super) struct Lane {
     pub(super) notes: bool,
     /// Keys of the local address of the last record, inbound and outbound.
     pub(super) noted: [u32; 2],
+    /// The number of the flow log that its records are of.
+    pub(super) log: u32,
     /// The first second of its records; `i64::MAX` while there are none.
     pub(super) first: i64,
     /// ACCEPTs.
@@ -109,9 +111,11 @@ impl Lists {
     }
 }
 
-/// The lanes of a row group by the keys of its interfaces.
+/// The lanes of a row group by the keys of its interfaces, and by their flow logs.
 pub(super) struct Lanes {
     by_key: Vec<u32>,
+    /// Those of interfaces that have one already, of another flow log.
+    others: HashMap<(u32, u32), u32>,
     lanes: Vec<Lane>,
     lists: Lists,
 }
@@ -126,23 +130,43 @@ impl Lanes {
         let mut by_key = vec![NO_LANE; interfaces.len()];
         let none = interfaces.none().and_then(|key| by_key.get_mut(key as usize));
         none.into_iter().for_each(|lane| *lane = NOT_PLAIN);
-        Lanes { by_key, lanes: Vec::new(), lists: Lists::default() }
+        Lanes { by_key, others: HashMap::new(), lanes: Vec::new(), lists: Lists::default() }
     }
 
-    /// The number of an interface's lane.
+    /// The number of an interface's lane, where all records are of one flow log.
     #[inline]
     pub(super) fn of(&self, key: u32) -> u32 {
         self.by_key.get(key as usize).copied().unwrap_or(NOT_PLAIN)
     }
 
-    pub(super) fn set(&mut self, key: u32, number: u32) {
-        self.by_key.get_mut(key as usize).into_iter().for_each(|lane| *lane = number);
+    /// The number of an interface's lane with the records of this flow log.
+    #[inline]
+    pub(super) fn of_log(&self, key: u32, log: u32) -> u32 {
+        let number = self.of(key);
+        match self.lanes.get(number as usize) {
+            Some(lane) if lane.log != log => self.others.get(&(key, log)).copied().unwrap_or(NO_LANE),
+            _ => number,
+        }
     }
 
-    /// The lane of an interface, given by its key and its hash; `zones` are those that are wanted.
+    fn set(&mut self, key: u32, log: u32, number: u32) {
+        match self.by_key.get_mut(key as usize) {
+            Some(lane) if *lane == NO_LANE => *lane = number,
+            Some(_) => _ = self.others.insert((key, log), number),
+            None => {}
+        }
+    }
+
+    /// What there is of an interface in this flow log is looked at one by one.
+    pub(super) fn leave(&mut self, key: u32, log: u32) {
+        self.set(key, log, NOT_PLAIN);
+    }
+
+    /// The lane of an interface, given by its key and its hash, with the records of a flow log; `zones` are those that are wanted.
     pub(super) fn add(
         &mut self,
         (key, interface): (u32, u64),
+        log: u32,
         (at, place): (usize, &Place),
         told: [u32; 3],
         zones: &HashSet<u64>,
@@ -165,10 +189,11 @@ impl Lanes {
             agreed: 0,
             notes: place.subnet.is_some(),
             noted: [NONE; 2],
+            log,
             first: i64::MAX,
             accepts: 0,
         });
-        self.set(key, number);
+        self.set(key, log, number);
     }
 
     fn list(&mut self, acl: Option<&Arc<CompiledAcl>>) -> usize {

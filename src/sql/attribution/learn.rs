@@ -12,7 +12,7 @@ use datafusion::physical_plan::ExecutionPlanProperties;
 use futures::StreamExt;
 use hashbrown::HashMap;
 
-use super::evidence::{FormatsFrom, Passes, Source, over_partitions, together};
+use super::evidence::{Passes, Source, over_partitions, together};
 use super::kept::Kept;
 use super::reasons::Reasons;
 use crate::attribute::{InterfaceAddresses, OwnAddresses};
@@ -351,10 +351,9 @@ pub(super) async fn rejects(
         reasons.merge(named);
     }
     // Over raw files it is known now: all of them have been read.
-    match &passes.formats {
-        FormatsFrom::NoReasons => reasons.in_no_log = true,
-        FormatsFrom::Files(Some(files)) => reasons.formats = files.formats().await?,
-        FormatsFrom::Files(None) => {}
+    reasons.in_no_log = !passes.may_name_reasons;
+    if let (true, Some(files)) = (passes.may_name_reasons, &passes.files) {
+        reasons.formats = files.formats().await?;
     }
     Ok((own, parts, reasons))
 }

@@ -1,24 +1,25 @@
 //! `reject_attribution`: every rejected record of `flow_logs` with what dropped it.
 //!
 //! The decision is [`attribute`](crate::attribute)'s; here the logs are read for it. A query that asks for the verdict reads
-//! `flow_logs` up to four times, with the columns needed and nothing else:
+//! `flow_logs` two or three times, with the columns needed and nothing else:
 //!
 //! 1. records without `flow-direction`: each interface's own address, from which the direction follows;
-//! 2. the REJECTs that the query may return: which evidence is wanted;
-//! 3. all records: that evidence, and whether the configuration explains the ACCEPTs;
-//! 4. the REJECTs again, now judged and given out.
+//! 2. the REJECTs that the query may return, which are kept, on disk beyond the memory limit: which evidence is wanted;
+//! 3. all records: that evidence, and whether the configuration explains the ACCEPTs. Where the evidence for all REJECTs does not fit into
+//!    the memory, once for each part of them (`parts`).
 //!
 //! Over a store the third is done by the keys of Parquet's dictionaries, and where no filter narrows the second the first is done
 //! with it.
 //!
 //! Held in memory: what is wanted about rejected flows and the ACCEPTs found for it, an address for each interface, and the
 //! compiled rules. That is bounded by the rejected flows and not by the logs, and counts against the session's memory
-//! limit. Filters on the flow's own columns narrow passes 2 and 4; the evidence is never narrowed. A query that asks for
+//! limit. Filters on the flow's own columns narrow the second reading; the evidence is never narrowed. A query that asks for
 //! no column of the attribution is a plain read of the REJECTs.
 
 mod ask;
 mod evidence;
 mod exec;
+mod flow_logs;
 mod kept;
 mod lanes;
 mod learn;
@@ -33,6 +34,7 @@ mod sift;
 mod sifter;
 mod skipped;
 mod tally;
+mod unread;
 mod want;
 
 use std::fmt;
@@ -314,6 +316,8 @@ fn read_file(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_coverage;
 #[cfg(test)]
 mod tests_fields;
 #[cfg(test)]

@@ -10,11 +10,12 @@ use datafusion::common::{DataFusionError, Result};
 use datafusion::execution::memory_pool::MemoryReservation;
 use hashbrown::{HashMap, HashSet};
 
+use super::flow_logs::FlowLogs;
 use super::places::{MOST_PLACES, Place, Places, shown};
 use super::skipped::Skipped;
 use crate::attribute::{
-    EITHER_WAY, EvidenceIndex, FLOW_ALONE, HashFilter, OwnAddresses, Record, Zone, accept_contradicts_rules,
-    is_steady, zone,
+    Action, Coverage, EITHER_WAY, EvidenceIndex, FLOW_ALONE, Gap, HashFilter, LogName, OwnAddresses, Record,
+    Zone, accept_contradicts_rules, is_steady, zone,
 };
 use crate::rules::{Decision, Direction, Engine, InterfaceRules};
 use crate::sql::records::{Coder, Columns, Text};
@@ -43,52 +44,29 @@ impl Consistency {
     }
 }
 
-/// What of the logs is there, for one VPC, or account where the VPC is not known: flow logs are switched on for those.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Coverage {
-    pub(super) first: i64,
-    pub(super) accepts: bool,
-}
-
-impl Coverage {
-    pub(super) fn merge(&mut self, other: Coverage) {
-        self.first = self.first.min(other.first);
-        self.accepts |= other.accepts;
-    }
-}
-
 /// What one reader of all records found beside the evidence.
 #[derive(Default)]
 pub(super) struct Found {
-    pub(super) coverage: HashMap<String, Coverage>,
+    pub(super) coverage: Coverage,
     pub(super) consistency: HashMap<(String, Option<String>), Consistency>,
     /// The groups, in order, of interfaces with ACCEPTs that the groups given would have dropped: which of them has another rule
     /// is not known.
     pub(super) refuted_groups: BTreeSet<Vec<String>>,
-    /// Interfaces with an ACCEPT: the flow log of any other may be one of REJECTs alone, whatever others of its VPC hold.
-    pub(super) accepting: HashSet<String>,
     addresses: HashMap<String, HashSet<IpAddr>>,
-    pub(super) first: Option<i64>,
-    pub(super) directed_accepts: bool,
     pub(super) accepts: u64,
     pub(super) skipped: HashMap<String, Skipped>,
 }
 
 impl Found {
     pub(super) fn merge(&mut self, other: Found) {
-        for (scope, theirs) in other.coverage {
-            self.coverage.entry(scope).or_insert(theirs).merge(theirs);
-        }
+        self.coverage.merge(&other.coverage);
         for (key, theirs) in other.consistency {
             self.consistency.entry(key).or_default().merge(&theirs);
         }
         self.refuted_groups.extend(other.refuted_groups);
-        self.accepting.extend(other.accepting);
         for (subnet, theirs) in other.addresses {
             self.addresses.entry(subnet).or_default().extend(theirs);
         }
-        self.first = self.first.into_iter().chain(other.first).min();
-        self.directed_accepts |= other.directed_accepts;
         self.accepts += other.accepts;
         for (interface, theirs) in other.skipped {
             self.skipped.entry(interface).and_modify(|ours| ours.merge(theirs)).or_insert(theirs);
@@ -100,20 +78,14 @@ impl Found {
         self.skipped.entry_ref(interface).and_modify(|known| known.merge(found)).or_insert(found);
     }
 
-    /// Some record began at this time.
-    pub(super) fn logged_from(&mut self, start: i64) {
-        self.first = Some(self.first.map_or(start, |first| first.min(start)));
-    }
-
-    fn take(&mut self, places: Vec<Place>) {
+    fn take(&mut self, places: Vec<Place>, logs: &FlowLogs) {
         for place in places {
-            if let (Some(Coverage { accepts: true, .. }), Some(id)) = (place.coverage, place.interface)
-                && !self.accepting.contains(&id)
-            {
-                self.accepting.insert(id);
-            }
-            if let Some(theirs) = place.coverage {
-                self.coverage.entry(place.scope).or_insert(theirs).merge(theirs);
+            for (log, cover) in &place.covers {
+                let name = match logs.id(*log) {
+                    Some(id) => LogName::FlowLog(id.to_owned()),
+                    None => LogName::Unnamed(place.scope.clone()),
+                };
+                self.coverage.add(place.interface.as_deref(), &name, cover);
             }
             if let (Some(rules), true) = (&place.rules, place.consistency.checked > 0) {
                 let acl = rules.acl.as_ref().map(|acl| acl.acl.id.clone());
@@ -132,10 +104,6 @@ impl Found {
     }
 
     pub(super) fn tell(&self, index: &mut EvidenceIndex) {
-        self.first.into_iter().for_each(|first| index.logged_from(first));
-        if self.directed_accepts {
-            index.accepts_are_logged();
-        }
         for (subnet, addresses) in &self.addresses {
             addresses.iter().for_each(|addr| index.own_address(subnet, *addr));
         }
@@ -217,6 +185,7 @@ impl Filling {
 pub(super) struct Observer<'n> {
     pub(super) coder: Coder,
     pub(super) places: Places<'n>,
+    pub(super) logs: FlowLogs,
     pub(super) found: Found,
     pub(super) wanted: Wanted,
     filling: Arc<Mutex<Filling>>,
@@ -274,6 +243,7 @@ impl<'n> Observer<'n> {
         Observer {
             coder: Coder::default(),
             places: Places::new(engine, own),
+            logs: FlowLogs::default(),
             found: Found::default(),
             wanted,
             filling,
@@ -288,6 +258,7 @@ impl<'n> Observer<'n> {
     pub(super) fn columns(&mut self, batch: &RecordBatch) -> Result<Columns> {
         let columns = self.coder.columns(batch)?;
         self.places.begin(&columns);
+        self.logs.begin(columns.values(Text::Source));
         Ok(columns)
     }
 
@@ -302,32 +273,35 @@ impl<'n> Observer<'n> {
         // ACCEPTs that lasted too long to ask for their time.
         let mut long: Vec<usize> = Vec::new();
         for (row, (is_accept, is_ok)) in is_accept.into_iter().zip(is_ok).enumerate() {
-            let (places, found) = (&mut self.places, &mut self.found);
+            let places = &mut self.places;
             let Some(start) = columns.start(row) else { continue };
             let at = places.at(&columns, row, start, columns.end(row, start));
             let (Some(place), engine) = (places.places.get_mut(at), &mut places.engine) else { continue };
-            let covers = Coverage { first: start, accepts: is_accept };
-            place.coverage.get_or_insert(covers).merge(covers);
+            // NODATA tells as well that logs reach back to it.
+            let log = self.logs.of(columns.key(Text::Source, row));
+            place.cover(log, |cover| cover.see(start, false));
             if !is_ok && !columns.log_status_ok(row, columns.action(row)) {
-                // NODATA tells as well that logs reach back to it.
-                found.logged_from(start);
-                // Such a record has no protocol, and is its interface's all the same. Where the format lacks the field it may be either
-                // (log-formats 1.6).
+                // Where the format lacks the field it may be either (log-formats 1.6).
                 let status = columns.text(Text::LogStatus, row);
-                if status.is_none_or(|status| status == "SKIPDATA")
-                    && let Some(id) = columns.text(Text::Interface, row)
-                {
+                if status.is_none_or(|status| status == "SKIPDATA") {
                     let end = columns.end(row, start);
-                    lock(&self.filling).index.missing(id, start, end);
-                    if status.is_some() {
-                        found.skip(id, Skipped::one(start, end));
+                    place.cover(log, |cover| cover.lacks(Gap::Skipped, start, end));
+                    if let (Some(_), Some(id)) = (status, &place.interface) {
+                        self.found.skip(id, Skipped::one(start, end));
                     }
                 }
                 continue;
             }
-            found.accepts += u64::from(is_accept);
-            let (Some(_), Some(protocol)) = (&place.interface, columns.protocol(row)) else { continue };
-            found.logged_from(start);
+            self.found.accepts += u64::from(is_accept);
+            // What was accepted, or may have been, without showing its flow.
+            let hides = |place: &mut Place| {
+                place.cover(log, |cover| cover.lacks(Gap::Unshown, start, columns.end(row, start)));
+            };
+            let protocol = columns.protocol(row);
+            if !is_accept && columns.action(row) != Action::Reject || is_accept && protocol.is_none() {
+                hides(place);
+            }
+            let (Some(_), Some(protocol)) = (&place.interface, protocol) else { continue };
             let direction = place.direction(&columns, row);
             if let (Some(_), Some(direction)) = (&place.subnet, direction)
                 && let Some(local) = shown(&columns, row, direction)
@@ -337,21 +311,28 @@ impl<'n> Observer<'n> {
             if !is_accept {
                 continue;
             }
-            found.directed_accepts |= direction.is_some();
+            place.cover(log, |cover| cover.see(start, direction.is_some()));
             if let (Some(rules), Some(engine)) = (&place.rules, engine) {
                 let mut record = columns.record(row, |_| None);
                 record.direction = direction;
                 check(&mut place.consistency, &record, rules, engine);
             }
             if direction.is_none() {
-                for direction in EITHER_WAY {
-                    let [flow, ..] = place.hashes(&columns, row, protocol, Some(direction));
+                let either = EITHER_WAY
+                    .map(|direction| (direction, place.hashes(&columns, row, protocol, Some(direction))));
+                if either.iter().all(|(_, [flow, ..])| flow.is_none()) {
+                    hides(place);
+                }
+                for (direction, [flow, ..]) in either {
                     hashes.extend(flow.map(|hash| (hash, accepts.len())));
                     accepts.push(Accept { row, at, direction, wanted: Some(FLOW_ALONE) });
                 }
             }
             if let Some(direction) = direction {
                 let [flow, service, in_zone] = place.hashes(&columns, row, protocol, Some(direction));
+                if flow.is_none() {
+                    hides(place);
+                }
                 hashes.extend(flow.map(|hash| (hash, accepts.len())));
                 for hash in service.into_iter().chain(in_zone) {
                     match exact.ask_over(hash, start, columns.end(row, start)) {
@@ -457,14 +438,14 @@ impl<'n> Observer<'n> {
             self.flush();
         }
         if self.places.places.len() > MOST_PLACES {
-            self.found.take(self.places.take());
+            self.found.take(self.places.take(), &self.logs);
         }
     }
 
     /// What was found.
     pub(super) fn finish(mut self) -> Found {
         self.flush();
-        self.found.take(self.places.take());
+        self.found.take(self.places.take(), &self.logs);
         self.found
     }
 }

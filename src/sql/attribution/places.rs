@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use hashbrown::{Equivalent, HashMap, HashSet};
 
-use super::observe::{Consistency, Coverage};
+use super::observe::Consistency;
 use crate::attribute::{
-    AROUND, Hashed, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, name_hash, pair_hash,
-    zone_pair_hash,
+    AROUND, Cover, Hashed, OwnAddresses, Zone, address_hash, by_configuration, by_ownership, name_hash,
+    pair_hash, zone_pair_hash,
 };
 use crate::net::Family;
 use crate::network::{NetworkInterface, View};
@@ -46,10 +46,10 @@ pub(super) struct Place {
     pub(super) subnet: Option<String>,
     /// What flow logs are switched on for: the VPC, or what is known instead.
     pub(super) scope: String,
-    /// What the logs of the scope cover, once they have been read.
-    pub(super) coverage: Option<Coverage>,
-    /// Whether the interface has an ACCEPT, as well.
-    pub(super) accepts: bool,
+    /// What flow logs, by their numbers, have of it.
+    pub(super) covers: Vec<(u32, Cover)>,
+    /// The number of its interface in what all logs cover, once they have been read.
+    pub(super) covered: Option<usize>,
     /// Whether the configuration contradicts ACCEPTs here.
     pub(super) inconsistent: bool,
     /// Whether it contradicts ACCEPTs of an interface whose groups this one carries as well.
@@ -191,6 +191,18 @@ impl Place {
     pub(super) fn neighbours(&self) -> Option<Zone<'_>> {
         let within = self.subnet.as_deref().filter(|_| self.ordinary);
         Some(Zone { name: self.zone.as_deref()?, within })
+    }
+
+    /// Takes note of what a flow log has of it.
+    #[inline]
+    pub(super) fn cover(&mut self, log: u32, note: impl FnOnce(&mut Cover)) {
+        // There is one flow log, nearly always.
+        if let Some((_, cover)) = self.covers.iter_mut().find(|(of, _)| *of == log) {
+            return note(cover);
+        }
+        let mut cover = Cover::NOTHING;
+        note(&mut cover);
+        self.covers.push((log, cover));
     }
 
     /// Takes note of an address of the interface.

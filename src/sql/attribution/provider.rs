@@ -14,7 +14,7 @@ use datafusion::logical_expr::{Expr, LogicalPlanBuilder, TableProviderFilterPush
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::SessionContext;
 
-use super::evidence::{self, FormatsFrom, Passes, Prepared};
+use super::evidence::{self, Passes, Prepared};
 use super::exec::{AttributionExec, Source, tally};
 use super::observe::Consistency;
 use super::output::{self, Derived};
@@ -127,17 +127,13 @@ impl RejectAttribution {
 
     /// The reads for the REJECTs that pass these filters, whose columns are `flow` and what judging them takes.
     async fn passes(&self, state: &dyn Session, filters: &[Expr], flow: &[&str]) -> Result<Passes> {
-        let mut read: Vec<&str> = EVIDENCE.iter().chain(REJECT_ONLY).copied().collect();
+        let read = EVIDENCE.iter().chain(REJECT_ONLY).copied();
         // Where no log has reasons, it is the same of which log a record is.
         let coded = stored::coded(self.flow_logs.as_ref()).filter(|coded| coded.has(flow));
-        let formats = match coded.as_ref().map_or(Ok(true), |coded| coded.holds("reject_reason"))? {
-            true => FormatsFrom::Files(formats::knower(self.flow_logs.as_ref())),
-            false => FormatsFrom::NoReasons,
-        };
-        if matches!(formats, FormatsFrom::Files(_)) {
-            read.push(SOURCE_FILE);
-        }
-        let own = read.clone();
+        let may_name_reasons = coded.as_ref().map_or(Ok(true), |coded| coded.holds("reject_reason"))?;
+        let files = formats::knower(self.flow_logs.as_ref());
+        let own: Vec<&str> = read.filter(|name| may_name_reasons || *name != SOURCE_FILE).collect();
+        let mut read = own.clone();
         let known = |name: &&str| own.contains(name);
         read.extend(flow.iter().filter(|name| !known(name)));
         let partitions = state.config().target_partitions();
@@ -159,7 +155,8 @@ impl RejectAttribution {
                     false => self.read(state, filter, &read).await?,
                 },
                 all: groups(coded, EVIDENCE)?,
-                formats,
+                may_name_reasons,
+                files,
             },
             // Files that are read as they were logged are best read as few times as may be.
             (None, true) => Passes {
@@ -167,7 +164,8 @@ impl RejectAttribution {
                 both: None,
                 rejects: self.read(state, None, &read).await?,
                 all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
-                formats,
+                may_name_reasons,
+                files,
             },
             (None, false) => {
                 let without_direction =
@@ -179,7 +177,8 @@ impl RejectAttribution {
                     both: None,
                     rejects: self.read(state, filter, &read).await?,
                     all: evidence::Source::Plan(self.read(state, None, EVIDENCE).await?),
-                    formats,
+                    may_name_reasons,
+                    files,
                 }
             }
         })

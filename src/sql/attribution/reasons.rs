@@ -10,7 +10,7 @@ use std::cmp::Ordering;
 use hashbrown::{Equivalent, HashSet};
 
 use crate::attribute::Action;
-use crate::source::keys::is_flow_log_id;
+use crate::source::keys::flow_log_of;
 use crate::sql::formats::Formats;
 use crate::sql::records::{Columns, Field, NONE, Text};
 
@@ -95,6 +95,5 @@ impl Reasons {
 /// What tells a row's flow log from others.
 fn log(columns: &Columns, row: usize) -> &str {
     let file = columns.text(Text::Source, row).unwrap_or_default();
-    let name = file.rsplit(['/', '\\']).next().unwrap_or(file);
-    name.split('_').find(|part| is_flow_log_id(part)).unwrap_or(file)
+    flow_log_of(file).unwrap_or(file)
 }

@@ -12,10 +12,12 @@ use datafusion::common::Result;
 
 use super::ask::probe;
 use super::evidence::Reader;
-use super::lanes::{Check, NO_LANE, NOT_PLAIN};
-use super::observe::{Accept, Coverage, Found, Observer};
+use super::flow_logs::UNNAMED;
+use super::lanes::{Check, NO_LANE};
+use super::observe::{Accept, Found, Observer};
 use super::sifter::{Buffers, Kind, Sifter, Status, of};
 use crate::attribute::{pair_hash, zone_pair_hash};
+use crate::net::has_ports;
 use crate::rules::{Direction, Engine};
 use crate::sql::coded::rowgroups::{KeyedRows, RowGroup, RowGroups};
 use crate::sql::records::NONE;
@@ -130,14 +132,28 @@ impl Sifter {
         for (at, into) in columns.told.iter().zip(&mut buffers.told) {
             keys(*at, into)?;
         }
+        keys(columns.source, &mut buffers.sources)?;
+        keys(columns.holey_ports.map(|[src, _]| src), &mut buffers.src_ports)?;
+        keys(columns.holey_ports.map(|[_, dst]| dst), &mut buffers.dst_ports)?;
+        let no_ports = columns.src_port.is_none() || columns.dst_port.is_none();
         buffers.kinds.clear();
         for (row, (protocol, start)) in buffers.protocols.iter().zip(&buffers.starts).enumerate() {
             let key = |keys: &Vec<u32>| keys.get(row).copied().unwrap_or(NONE);
             let kind = of(&self.kinds.accepts, key(&buffers.actions)).unwrap_or(Kind::Special);
             let status = of(&self.kinds.statuses, key(&buffers.statuses)).unwrap_or(Status::Ok);
-            let known = of(&self.protocols, *protocol).flatten().is_some();
+            let number = of(&self.protocols, *protocol).flatten();
+            let known = number.is_some();
+            // An ACCEPT without a port does not show its flow.
+            let lacks = |ports: &[Option<u16>], keys: &Vec<u32>| {
+                keys.get(row).is_some_and(|key| of(ports, *key).flatten().is_none())
+            };
+            let hides = kind == Kind::Accept
+                && number.is_some_and(has_ports)
+                && (no_ports
+                    || lacks(&self.src_ports, &buffers.src_ports)
+                    || lacks(&self.dst_ports, &buffers.dst_ports));
             buffers.kinds.push(match (status, kind) {
-                _ if *start == NONE => Kind::Special,
+                _ if *start == NONE || hides => Kind::Special,
                 (Status::Ok, kind) if known => kind,
                 (Status::NoData, Kind::Special) => Kind::Empty,
                 _ => Kind::Special,
@@ -146,18 +162,29 @@ impl Sifter {
         Ok(())
     }
 
+    /// The number of a row's flow log.
+    #[inline]
+    fn log(&self, buffers: &Buffers, row: usize) -> u32 {
+        if buffers.sources.is_empty() {
+            return self.log;
+        }
+        let key = buffers.sources.get(row).copied().unwrap_or(NONE);
+        self.logs.get(key as usize).copied().unwrap_or(UNNAMED)
+    }
+
     /// Finds the places of interfaces that the row group has not had before.
     fn meet(&mut self, observer: &mut Observer<'_>, buffers: &Buffers) {
-        let mut last = NONE;
+        let mut last = (NONE, self.log);
         for (row, key) in buffers.interfaces.iter().enumerate() {
-            if *key == last || self.lanes.of(*key) != NO_LANE {
-                last = *key;
+            let log = self.log(buffers, row);
+            if (*key, log) == last || self.lanes.of_log(*key, log) != NO_LANE {
+                last = (*key, log);
                 continue;
             }
             let is_special = buffers.kinds.get(row).is_none_or(|kind| *kind == Kind::Special);
             let start = buffers.starts.get(row).and_then(|key| self.starts.get(*key as usize));
             let Some(start) = start.filter(|_| !is_special) else { continue };
-            last = *key;
+            last = (*key, log);
             let keys = buffers.told.each_ref().map(|keys| keys.get(row).copied().unwrap_or(NONE));
             let mut texts = [self.interfaces.text(*key), None, None, None];
             for ((text, values), key) in texts.iter_mut().skip(1).zip(&self.told).zip(keys) {
@@ -169,18 +196,18 @@ impl Sifter {
             match observer.places.places.get(at) {
                 Some(place) => {
                     let hash = self.interfaces.hashes().get(*key as usize).copied().unwrap_or(0);
-                    self.lanes.add((*key, hash), (at, place), keys, &observer.wanted.zones);
+                    self.lanes.add((*key, hash), log, (at, place), keys, &observer.wanted.zones);
                 }
-                None => self.lanes.set(*key, NOT_PLAIN),
+                None => self.lanes.leave(*key, log),
             }
         }
     }
 
     /// Looks at the rows: notes what they show of their interfaces, and finds the ACCEPTs whose remote address is wanted.
     fn look(&mut self, observer: &mut Observer<'_>, buffers: &mut Buffers) {
-        let Sifter { lanes, src, dst, packets, starts, directions, opens, .. } = self;
+        let Sifter { lanes, src, dst, packets, starts, directions, opens, logs, .. } = self;
         let (src, dst) = (&*src, &*dst);
-        let (places, found) = (&mut observer.places.places, &mut observer.found);
+        let places = &mut observer.places.places;
         let (src_hashes, dst_hashes) = (src.hashes(), dst.hashes());
         buffers.candidates.clear();
         buffers.hashes.clear();
@@ -199,7 +226,10 @@ impl Sifter {
         let ends = buffers.interfaces.iter().zip(&buffers.src).zip(&buffers.dst);
         let rows = ends.zip(&buffers.starts).zip(&buffers.kinds).enumerate();
         for (row, ((((interface, src_key), dst_key), start), kind)) in rows {
-            let number = lanes.of(*interface);
+            let number = match buffers.sources.get(row) {
+                None => lanes.of(*interface),
+                Some(key) => lanes.of_log(*interface, logs.get(*key as usize).copied().unwrap_or(UNNAMED)),
+            };
             let (lane, lists) = lanes.with_lists(number);
             let lane = lane.filter(|_| *kind != Kind::Special);
             let (Some(lane), Some(start)) = (lane, starts.get(*start as usize)) else {
@@ -230,9 +260,8 @@ impl Sifter {
                     lane.direction(place, [(*src_key, src_hash, src), (*dst_key, dst_hash, dst)])
                 });
             }
-            // What bears on an ACCEPT that goes no known way is found one by one, and so is what the configuration makes of it.
-            let checked = lane.check != Check::Never;
-            if is_accept && (direction.is_none() || (checked && (src_hash == 0 || dst_hash == 0))) {
+            // What bears on an ACCEPT that goes no known way, or does not show its flow, is found one by one.
+            if is_accept && (direction.is_none() || src_hash == 0 || dst_hash == 0) {
                 buffers.special.push(row);
                 continue;
             }
@@ -250,7 +279,6 @@ impl Sifter {
             if !is_accept {
                 continue;
             }
-            found.directed_accepts = true;
             let packet = if has_packets { packet_hash(side, row) } else { 0 };
             let agrees = match lane.check {
                 Check::Never => None,
@@ -285,9 +313,7 @@ impl Sifter {
                 continue;
             }
             let Some(place) = observer.places.places.get_mut(lane.place) else { continue };
-            let covers = Coverage { first: lane.first, accepts: lane.accepts > 0 };
-            place.coverage.get_or_insert(covers).merge(covers);
-            observer.found.logged_from(lane.first);
+            place.cover(lane.log, |cover| cover.see(lane.first, lane.accepts > 0));
             observer.found.accepts += lane.accepts;
             place.consistency.checked += lane.agreed;
         }

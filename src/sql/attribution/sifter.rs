@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use datafusion::common::Result;
 
+use super::flow_logs::UNNAMED;
 use super::lanes::Lanes;
 use super::observe::Observer;
 use crate::attribute::{AROUND, Role, role};
+use crate::format::SOURCE_FILE;
 use crate::rules::Direction;
 use crate::sql::coded::rowgroups::KeyedRows;
 use crate::sql::records::{Text, Values};
@@ -42,6 +44,8 @@ pub(super) struct ColumnsAt {
     pub(super) start: usize,
     pub(super) src_port: Option<usize>,
     pub(super) dst_port: Option<usize>,
+    /// Both, where some row may lack one.
+    pub(super) holey_ports: Option<[usize; 2]>,
     pub(super) action: Option<usize>,
     pub(super) status: Option<usize>,
     pub(super) end: Option<usize>,
@@ -51,6 +55,8 @@ pub(super) struct ColumnsAt {
     pub(super) opens: Option<usize>,
     pub(super) packets: [Option<usize>; 2],
     pub(super) told: [Option<usize>; 3],
+    /// The object, where records of several flow logs lie in the row group.
+    pub(super) source: Option<usize>,
 }
 
 /// What an ACCEPT is asked for further: row, lane, direction.
@@ -79,6 +85,10 @@ pub(super) struct Sifter {
     pub(super) opens: Vec<bool>,
     pub(super) src_ports: Vec<Option<u16>>,
     pub(super) dst_ports: Vec<Option<u16>>,
+    /// The numbers of the flow logs, by the keys of the objects.
+    pub(super) logs: Vec<u32>,
+    /// The only one, or that of records whose object is not known.
+    pub(super) log: u32,
     pub(super) lanes: Lanes,
 }
 
@@ -103,6 +113,7 @@ pub(super) struct Buffers {
     pub(super) flags: Vec<u32>,
     pub(super) packets: [Vec<u32>; 2],
     pub(super) told: [Vec<u32>; 3],
+    pub(super) sources: Vec<u32>,
     pub(super) kinds: Vec<Kind>,
     /// ACCEPTs whose direction is known.
     pub(super) candidates: Vec<Passed>,
@@ -139,7 +150,7 @@ impl Sifter {
             return Ok(None);
         };
         let end = at("end");
-        let columns = ColumnsAt {
+        let mut columns = ColumnsAt {
             interface,
             src,
             dst,
@@ -147,6 +158,7 @@ impl Sifter {
             start,
             src_port: at("srcport"),
             dst_port: at("dstport"),
+            holey_ports: None,
             action: at("action"),
             status: at("log_status"),
             direction: at("flow_direction"),
@@ -155,6 +167,7 @@ impl Sifter {
             opens: at("tcp_flags").filter(|_| observer.places.engine.is_some()),
             packets: [at("pkt_srcaddr"), at("pkt_dstaddr")],
             told: [at("subnet_id"), at("vpc_id"), at("account_id")],
+            source: at(SOURCE_FILE),
         };
         let seconds = |micros: Vec<i64>| micros.into_iter().map(|micros| micros.div_euclid(1_000_000));
         let starts: Vec<i64> = seconds(rows.numbers(start)?).collect();
@@ -226,6 +239,20 @@ impl Sifter {
             Ok(numbers.into_iter().map(|number| u16::try_from(number).ok()).chain([None]).collect())
         };
         let (src_ports, dst_ports) = (ports(columns.src_port)?, ports(columns.dst_port)?);
+        // The last is that of rows without one.
+        let odd = |ports: &[Option<u16>]| ports.iter().rev().skip(1).any(Option::is_none);
+        columns.holey_ports = columns
+            .src_port
+            .zip(columns.dst_port)
+            .map(<[usize; 2]>::from)
+            .filter(|at| odd(&src_ports) || odd(&dst_ports) || at.iter().any(|at| rows.has_nulls(*at)));
+        let objects = columns.source.map(|source| rows.texts(source)).transpose()?.flatten();
+        let objects = objects.map(|texts| observer.coder.values(Text::Source, &texts));
+        observer.logs.begin(objects.as_ref());
+        let log = observer.logs.only();
+        if log.is_some() {
+            columns.source = None;
+        }
         let lanes = Lanes::new(&interfaces);
         Ok(Some(Sifter {
             columns,
@@ -243,6 +270,8 @@ impl Sifter {
             opens,
             src_ports,
             dst_ports,
+            logs: observer.logs.by_key().to_vec(),
+            log: log.unwrap_or(UNNAMED),
             lanes,
         }))
     }

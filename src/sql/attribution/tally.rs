@@ -14,7 +14,7 @@ use crate::rules::Direction;
 use crate::sql::records::{Columns, Text};
 
 /// What REJECTs of one place are counted by.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Cause {
     verdict: Verdict,
     confidence: Confidence,
@@ -26,11 +26,41 @@ struct Cause {
     hours_away: Option<i64>,
 }
 
+/// So few causes are looked through one by one, which is what a place has in an hour; over long times it has many.
+const FEW: usize = 8;
+
+/// The causes of one place, and how often each was met.
+#[derive(Default)]
+struct Causes {
+    counts: Vec<(Cause, i64)>,
+    /// Where they stand, once there are more than [`FEW`].
+    places: HashMap<Cause, usize>,
+}
+
+impl Causes {
+    fn count(&mut self, cause: Cause) {
+        let known = match self.places.is_empty() {
+            true => self.counts.iter().position(|(known, _)| *known == cause),
+            false => self.places.get(&cause).copied(),
+        };
+        if let Some((_, count)) = known.and_then(|at| self.counts.get_mut(at)) {
+            *count += 1;
+            return;
+        }
+        self.counts.push((cause, 1));
+        if self.counts.len() > FEW {
+            let known = self.places.len();
+            let new = self.counts.iter().enumerate().skip(known);
+            self.places.extend(new.map(|(at, (cause, _))| (cause.clone(), at)));
+        }
+    }
+}
+
 /// The counts of one reader.
 #[derive(Default)]
 pub(super) struct Tally {
-    /// By the number of the place; few causes each.
-    causes: Vec<Vec<(Cause, i64)>>,
+    /// By the number of the place.
+    causes: Vec<Causes>,
     /// Those of places that are gone.
     settled: Vec<(Place, Vec<(Cause, i64)>)>,
     remotes: HashMap<String, [i64; Verdict::ALL.len()]>,
@@ -59,13 +89,10 @@ impl Tally {
             hours_away: found.capture_distance.map(|seconds| seconds / 3600),
         };
         if self.causes.len() <= place {
-            self.causes.resize_with(place.saturating_add(1), Vec::new);
+            self.causes.resize_with(place.saturating_add(1), Causes::default);
         }
         if let Some(causes) = self.causes.get_mut(place) {
-            match causes.iter_mut().find(|(known, _)| *known == cause) {
-                Some((_, count)) => *count += 1,
-                None => causes.push((cause, 1)),
-            }
+            causes.count(cause);
         }
         let (packet, leg) = match found.direction {
             Some(Direction::Egress) => (Text::PacketDst, Text::Dst),
@@ -82,7 +109,7 @@ impl Tally {
 
     /// What was counted of these places, which are the reader's first ones.
     pub(super) fn settle(&mut self, places: Vec<Place>) {
-        let causes = std::mem::take(&mut self.causes);
+        let causes = std::mem::take(&mut self.causes).into_iter().map(|causes| causes.counts);
         self.settled.extend(places.into_iter().zip(causes).filter(|(_, causes)| !causes.is_empty()));
     }
 

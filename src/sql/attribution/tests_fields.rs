@@ -48,13 +48,13 @@ fn options(log_format: &str) -> DecodeOptions {
     DecodeOptions { layouts: vec![Layout::bind(&parse_log_format(log_format).unwrap())] }
 }
 
-async fn raw(folder: &Path, decode: DecodeOptions) -> Arc<dyn TableProvider> {
+pub(super) async fn raw(folder: &Path, decode: DecodeOptions) -> Arc<dyn TableProvider> {
     let found = locate(&[folder.to_string_lossy().into_owned()], None);
     RawTables::new(found.objects, decode).open("flow_logs").await.unwrap().unwrap()
 }
 
 /// The files of a folder in a store.
-async fn stored(folder: &Path, store: &Path, decode: DecodeOptions) -> Store {
+pub(super) async fn stored(folder: &Path, store: &Path, decode: DecodeOptions) -> Store {
     let options = IngestOptions {
         inputs: vec![folder.to_string_lossy().into_owned()],
         store: store.to_path_buf(),
@@ -72,7 +72,7 @@ async fn stored(folder: &Path, store: &Path, decode: DecodeOptions) -> Store {
     tokio::task::spawn_blocking(work).await.unwrap()
 }
 
-async fn of_store(store: &Store) -> Arc<dyn TableProvider> {
+pub(super) async fn of_store(store: &Store) -> Arc<dyn TableProvider> {
     StoreTables::new(store.clone()).open("flow_logs").await.unwrap().unwrap()
 }
 

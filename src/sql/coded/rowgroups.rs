@@ -61,6 +61,8 @@ struct Part {
     field: Arc<Field>,
     /// `None` where the file lacks it.
     column: Option<Column>,
+    /// Whether some rows lack a value, as far as the file tells.
+    has_nulls: bool,
     /// Its distinct texts, once they have been asked for.
     texts: Option<ArrayRef>,
 }
@@ -100,6 +102,7 @@ impl RowGroups {
         let path = opened.file.path.clone();
         let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
         let parts = self.schema.fields().iter().zip(origins).map(|(field, origin)| {
+            let has_nulls = !matches!(&origin, Origin::Keys(place) if !place.has_nulls);
             let column = match origin {
                 Origin::Keys(place) => {
                     let mut column = spare.pop().unwrap_or_default();
@@ -108,7 +111,7 @@ impl RowGroups {
                 }
                 _ => None,
             };
-            Part { field: Arc::clone(field), column, texts: None }
+            Part { field: Arc::clone(field), column, has_nulls, texts: None }
         });
         let parts = parts.collect();
         let rows = opened.metadata.metadata().row_groups().get(group).map_or(0, |group| group.num_rows());
@@ -144,6 +147,11 @@ impl KeyedRows {
     /// The number of a column, if the file has it.
     pub fn column(&self, name: &str) -> Option<usize> {
         self.parts.iter().position(|part| part.field.name() == name && part.column.is_some())
+    }
+
+    /// Whether some rows may lack a value in this column.
+    pub fn has_nulls(&self, of: usize) -> bool {
+        self.parts.get(of).is_none_or(|part| part.has_nulls)
     }
 
     /// The rows in pieces of at most so many, none of which crosses the border of a page of this column.

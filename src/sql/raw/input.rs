@@ -16,6 +16,7 @@ use crate::source::{
 };
 use crate::sql::formats::Formats;
 use crate::sql::lacking::Lacking;
+use crate::sql::unread::Unread;
 use crate::store::may_be_copies;
 
 use super::checked::Checked;
@@ -287,6 +288,24 @@ impl RawInput {
             }
         }
         formats
+    }
+
+    /// What could not be read, as far as files have been read, of those that hold this kind of log or, by their names, may.
+    pub fn unread(&self, kind: LogKind) -> Vec<Unread> {
+        let files: HashMap<&str, &RawFile> =
+            self.files.iter().map(|file| (file.path.as_str(), file)).collect();
+        let may_hold = |path: &str| {
+            files.get(path).is_none_or(|file| match file.holds() {
+                Some(Holds::Log(held)) => held.may_become(kind),
+                Some(Holds::NoRecords) => false,
+                Some(Holds::Nothing) | None => match file.located.key.kind {
+                    Some(KeyKind::FlowLog) => LogKind::Flow.may_become(kind),
+                    Some(_) => false,
+                    None => true,
+                },
+            })
+        };
+        self.quarantine.unread(kind, may_hold)
     }
 
     /// The columns of a kind that some file which has been read carries; empty before the first was read.

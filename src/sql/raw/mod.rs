@@ -21,7 +21,7 @@ mod rows;
 mod source;
 
 pub use input::RawInput;
-pub use provider::{RawTables, knows_formats};
+pub use provider::{RawTables, knows_files};
 pub use quarantine::{Quarantine, RefusedFile, RefusedLine, Summary};
 
 #[cfg(test)]

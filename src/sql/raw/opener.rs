@@ -316,6 +316,9 @@ async fn read_lines(
         }
     }
     work.input.note_fields(number, kind, &fields);
+    if decoder.report().ending.is_broken() {
+        work.input.quarantine.add_broken(path);
+    }
     counters.count(&decoder.report(), &mut reported);
     counters.lines_refused.add(refused_lines as usize);
     let of_all = long.map_or(refused_lines, |long| long.refuse(refused_lines));

@@ -30,8 +30,9 @@ use crate::format::{self, LogKind};
 use crate::source::decode::DecodeOptions;
 use crate::source::{KeyKind, Limits, Located};
 use crate::sql::catalog::TableSource;
-use crate::sql::formats::{Formats, KnowsFormats};
+use crate::sql::formats::{Formats, KnowsFiles};
 use crate::sql::lacking::Lacking;
+use crate::sql::unread::Unread;
 use crate::sql::{memory, schema};
 use crate::store;
 
@@ -151,14 +152,18 @@ struct RawTable {
 }
 
 #[async_trait]
-impl KnowsFormats for RawTable {
+impl KnowsFiles for RawTable {
     async fn formats(&self) -> Result<Formats> {
         Ok(self.input.formats(self.kind))
     }
+
+    async fn unread(&self) -> Result<Vec<Unread>> {
+        Ok(self.input.unread(self.kind))
+    }
 }
 
-/// What knows the fields of the files of a table over raw files.
-pub fn knows_formats(table: &dyn Any) -> Option<Arc<dyn KnowsFormats>> {
+/// What knows the files of a table over raw files.
+pub fn knows_files(table: &dyn Any) -> Option<Arc<dyn KnowsFiles>> {
     let RawTable { input, kind, table_schema } = table.downcast_ref()?;
     Some(Arc::new(RawTable { input: Arc::clone(input), kind: *kind, table_schema: table_schema.clone() }))
 }

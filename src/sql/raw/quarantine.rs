@@ -1,12 +1,13 @@
 //! What a session over raw files could not read: refused lines, skipped files, files that broke off.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use datafusion::arrow::array::{Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datafusion::common::Result;
 
 use crate::format::LogKind;
+use crate::sql::unread::Unread;
 use crate::store;
 
 /// So many refused lines are kept with their text; all are counted.
@@ -32,6 +33,8 @@ struct Kept {
     /// By file.
     counts: BTreeMap<String, u64>,
     problems: BTreeMap<String, String>,
+    /// Files whose gz breaks off.
+    broken: BTreeSet<String>,
     skipped: BTreeMap<String, String>,
     /// The first line of each file that has fewer fields than its header.
     short: BTreeMap<String, u64>,
@@ -115,6 +118,11 @@ impl Quarantine {
         self.kept().problems.insert(file.to_owned(), problem);
     }
 
+    /// Notes that a file's text breaks off.
+    pub fn add_broken(&self, file: &str) {
+        self.kept().broken.insert(file.to_owned());
+    }
+
     /// Notes that a file holds something else.
     pub fn add_skipped(&self, file: &str, what: &str) {
         self.kept().skipped.insert(file.to_owned(), what.to_owned());
@@ -162,6 +170,27 @@ impl Quarantine {
                 .map(|(file, line)| (file.clone(), *line))
                 .collect(),
         }
+    }
+
+    /// What could not be read of the files of a kind of log; `may_hold` is whether a file that could not be read to its end is one of
+    /// these.
+    pub fn unread(&self, kind: LogKind, may_hold: impl Fn(&str) -> bool) -> Vec<Unread> {
+        let kept = self.kept();
+        let unread = |file: &String, line: Option<&RefusedLine>| Unread {
+            file: file.clone(),
+            times: None,
+            line: line.map(|line| line.text.clone()),
+        };
+        let is_own = |file: &&String| !kept.copies.contains_key(*file);
+        let of_kind = kept.own_lines().filter(|(_, refused)| refused.kind == kind);
+        let lines = of_kind.map(|((file, _), refused)| unread(file, Some(refused)));
+        let held = |file: &String| {
+            kept.lines.range((file.clone(), i64::MIN)..=(file.clone(), i64::MAX)).count() as u64
+        };
+        let more = kept.counts.iter().filter(|(file, count)| **count > held(file));
+        let more = more.map(|(file, _)| file).chain(kept.problems.keys()).chain(&kept.broken);
+        let whole = more.filter(is_own).filter(|file| may_hold(file)).map(|file| unread(file, None));
+        lines.chain(whole).collect()
     }
 
     /// The refused lines as rows of the `quarantine` table.

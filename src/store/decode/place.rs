@@ -34,6 +34,8 @@ pub struct Place {
     pub rows: usize,
     /// Whether rows may be without a value.
     pub nullable: bool,
+    /// Whether some are, as far as the file tells.
+    pub has_nulls: bool,
     /// Its pages; none where the file does not tell, or was not asked.
     pub pages: Vec<PageAt>,
 }
@@ -67,6 +69,7 @@ impl Place {
             physical: column.column_type(),
             rows,
             nullable: descr.max_def_level() == 1,
+            has_nulls: column.statistics().and_then(|found| found.null_count_opt()) != Some(0),
             pages: Vec::new(),
         };
         place.pages = index.and_then(|index| place.pages_of(index)).unwrap_or_default();

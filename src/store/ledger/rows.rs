@@ -19,6 +19,9 @@ use crate::store::StoreError;
 /// The column with the fields of a file's rows, which ledgers of earlier versions do not have.
 const FIELDS: &str = "fields";
 
+/// The column with why a file was not read to its end, which they do not have either.
+const ENDING: &str = "ending";
+
 /// The schema of [`LEDGER_TABLE`](super::LEDGER_TABLE).
 pub fn ledger_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
@@ -51,6 +54,7 @@ pub fn ledger_schema() -> SchemaRef {
         time("ingested_at"),
         text("log_format"),
         text(FIELDS),
+        text(ENDING),
     ]))
 }
 
@@ -102,6 +106,7 @@ pub(in crate::store) fn to_batch<'a>(
         time(|e| Some(e.ingested_at)),
         text(|e| e.log_format.as_deref()),
         text(|e| e.fields.as_deref()),
+        text(|e| e.ending.as_deref()),
     ];
     RecordBatch::try_new(ledger_schema(), columns).map_err(StoreError::arrow(path))
 }
@@ -153,39 +158,88 @@ pub(in crate::store) fn from_batch(batch: &RecordBatch, path: &Path) -> Result<V
             ingested_at: valid_time(&columns.ingested_at, row).unwrap_or_default(),
             log_format: owned(&columns.log_format),
             fields: text_at(&columns.fields, row).map(Arc::from),
+            ending: owned(&columns.ending),
         });
     }
     Ok(entries)
 }
 
-/// Reads the paths of a ledger's file with the fields of their rows, and nothing else; where the fields are known.
-pub(in crate::store) fn each_field_list(
+/// What a query may have to know of a file whose rows are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredLog<'a> {
+    /// Its path.
+    pub path: &'a str,
+    /// What it holds.
+    pub kind: Option<LogKind>,
+    /// The fields of its rows, separated by spaces, where all have the same and they are known.
+    pub fields: Option<&'a str>,
+    /// The earliest and the latest time of a row, microseconds since 1970.
+    pub times: Option<(i64, i64)>,
+    /// Lines refused.
+    pub refused: u64,
+    /// It breaks off, or could not be read to its end.
+    pub breaks_off: bool,
+}
+
+/// Reads of a ledger's file what is told of each file whose rows are stored.
+pub(in crate::store) fn each_stored_log(
     file: &Path,
-    each: &mut dyn FnMut(&str, &str),
+    each: &mut dyn FnMut(StoredLog<'_>),
+) -> Result<(), StoreError> {
+    const READ: [&str; 8] = ["path", "kind", "status", "quarantined", "min_time", "max_time", FIELDS, ENDING];
+    each_batch(file, &READ, &mut |batch| {
+        let text = |name| text_column(batch, name, file);
+        let (paths, kinds, statuses) = (text("path")?, text("kind")?, text("status")?);
+        let (lists, endings) = (text(FIELDS)?, text(ENDING)?);
+        let refused: Int64Array =
+            column_as(batch, "quarantined", &DataType::Int64, file)?.as_primitive().clone();
+        let time = |name| Ok(column_as(batch, name, &timestamp(), file)?.as_primitive().clone());
+        let (least, most): (TimestampMicrosecondArray, TimestampMicrosecondArray) =
+            (time("min_time")?, time("max_time")?);
+        for row in 0..batch.num_rows() {
+            let Some(path) = text_at(&paths, row) else { continue };
+            if text_at(&statuses, row) != Some(Status::Stored.name()) {
+                continue;
+            }
+            each(StoredLog {
+                path,
+                kind: text_at(&kinds, row).and_then(LogKind::from_table),
+                fields: text_at(&lists, row),
+                times: valid_time(&least, row).zip(valid_time(&most, row)),
+                refused: valid(&refused, row).map_or(0, |count| u64::try_from(count).unwrap_or(0)),
+                breaks_off: text_at(&endings, row).is_some(),
+            });
+        }
+        Ok(())
+    })
+}
+
+/// Reads these columns of a file of a table, those of them that it has.
+pub(in crate::store) fn each_batch(
+    file: &Path,
+    columns: &[&str],
+    each: &mut dyn FnMut(&RecordBatch) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     let open = File::open(file).map_err(StoreError::io("read", file))?;
     let builder = ParquetRecordBatchReaderBuilder::try_new(open).map_err(StoreError::parquet(file))?;
-    if builder.schema().column_with_name(FIELDS).is_none() {
-        return Ok(());
-    }
-    let mask = ProjectionMask::columns(builder.parquet_schema(), ["path", FIELDS]);
+    let mask = ProjectionMask::columns(builder.parquet_schema(), columns.iter().copied());
     let batches = builder
         .with_projection(mask)
         .with_batch_size(16 * 1024)
         .build()
         .map_err(StoreError::parquet(file))?;
     for batch in batches {
-        let batch = batch.map_err(StoreError::arrow(file))?;
-        let paths = text_column(&batch, "path", file)?;
-        let lists = text_column(&batch, FIELDS, file)?;
-        let both = (0..batch.num_rows()).filter_map(|row| text_at(&paths, row).zip(text_at(&lists, row)));
-        both.for_each(|(path, list)| each(path, list));
+        each(&batch.map_err(StoreError::arrow(file))?)?;
     }
     Ok(())
 }
 
 /// A column of text; null where it is not there. Another writer may have stored the same values as large or view strings.
-fn text_column(batch: &RecordBatch, name: &str, file: &Path) -> Result<StringArray, StoreError> {
+pub(in crate::store) fn text_column(
+    batch: &RecordBatch,
+    name: &str,
+    file: &Path,
+) -> Result<StringArray, StoreError> {
     Ok(column_as(batch, name, &DataType::Utf8, file)?.as_string::<i32>().clone())
 }
 
@@ -201,7 +255,7 @@ fn column_as(
     }
 }
 
-fn text_at(column: &StringArray, row: usize) -> Option<&str> {
+pub(in crate::store) fn text_at(column: &StringArray, row: usize) -> Option<&str> {
     column.is_valid(row).then(|| column.value(row))
 }
 
@@ -241,6 +295,7 @@ struct Columns {
     ingested_at: TimestampMicrosecondArray,
     log_format: StringArray,
     fields: StringArray,
+    ending: StringArray,
 }
 
 impl Columns {
@@ -277,6 +332,7 @@ impl Columns {
             ingested_at: time("ingested_at")?,
             log_format: text("log_format")?,
             fields: text(FIELDS)?,
+            ending: text(ENDING)?,
         })
     }
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::store::ledger::{each_field_list, from_batch, to_batch};
+use crate::store::ledger::{each_stored_log, from_batch, to_batch};
 
 /// The naive twin: a list searched from the front.
 #[derive(Default)]
@@ -78,10 +78,14 @@ proptest! {
 }
 
 #[test]
-fn the_fields_of_files_are_told_where_they_are_known_and_by_ledgers_that_have_them() {
+fn stored_files_are_told_with_their_fields_where_ledgers_have_them() {
+    let ending = Some("gzip data breaks off at byte 7".to_owned());
+    let unread = LedgerEntry { ending, quarantined: 3, ..entry("/in/c.log", 3) };
     let entries = [
         LedgerEntry { fields: Some("srcaddr dstaddr".into()), ..entry("/in/a.log", 1) },
         LedgerEntry { fields: None, ..entry("/in/b.log", 2) },
+        unread.clone(),
+        LedgerEntry { path: "/in/d.log".to_owned(), status: Status::Duplicate, ..unread },
     ];
     let batch = to_batch(entries.iter(), Path::new("x")).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -92,15 +96,22 @@ fn the_fields_of_files_are_told_where_they_are_known_and_by_ledgers_that_have_th
         writer.write(batch).unwrap();
         writer.close().unwrap();
         let mut found = Vec::new();
-        each_field_list(&path, &mut |path, fields| found.push(format!("{path}: {fields}"))).unwrap();
+        each_stored_log(&path, &mut |log| {
+            let what = if log.breaks_off { " breaks off" } else { "" };
+            found.push(format!("{} {:?} {}{what}", log.path, log.fields, log.refused));
+        })
+        .unwrap();
         found
     };
-    assert_eq!(told(&batch), ["/in/a.log: srcaddr dstaddr"]);
+    assert_eq!(
+        told(&batch),
+        ["/in/a.log Some(\"srcaddr dstaddr\") 0", "/in/b.log None 0", "/in/c.log None 3 breaks off"]
+    );
     // As it was written before.
-    let kept: Vec<usize> = (0..batch.num_columns() - 1).collect();
+    let kept: Vec<usize> = (0..batch.num_columns() - 2).collect();
     let before = batch.project(&kept).unwrap();
     assert!(before.column_by_name("fields").is_none());
-    assert_eq!(told(&before), [] as [String; 0]);
+    assert_eq!(told(&before), ["/in/a.log None 0", "/in/b.log None 0", "/in/c.log None 3"]);
     assert_eq!(from_batch(&before, Path::new("x")).unwrap()[0].fields, None);
 }
 
