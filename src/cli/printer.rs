@@ -20,7 +20,7 @@ use crate::store::StoreError;
 fn in_words(error: &anyhow::Error) -> String {
     let mut text = String::new();
     for cause in error.chain() {
-        let cause = cause.to_string().replace("External: ", "");
+        let cause = cause.to_string().replace("External error: ", "").replace("External: ", "");
         if text.is_empty() {
             text = cause;
         } else if !text.contains(&cause) {

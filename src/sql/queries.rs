@@ -369,24 +369,13 @@ impl Query {
             };
             let value = self.value(&param.name, param.ty, text)?;
             if let ScalarValue::Int64(Some(value @ ..1)) = value
-                && self.limits_by(&param.name)
+                && bind::limits_by(&self.sql, &param.name)
             {
                 return Err(QueryError::NoRows { query: self.name.clone(), name: param.name.clone(), value });
             }
             values.push((param.name.clone(), value));
         }
         Ok(values.into())
-    }
-
-    /// Whether a parameter is how many rows the query gives.
-    fn limits_by(&self, name: &str) -> bool {
-        let words: Vec<&str> =
-            self.sql.split_ascii_whitespace().map(|word| word.trim_end_matches(';')).collect();
-        let is_limit = |pair: &[&str]| match pair {
-            [limit, param] => limit.eq_ignore_ascii_case("limit") && param.strip_prefix('$') == Some(name),
-            _ => false,
-        };
-        words.windows(2).any(is_limit)
     }
 
     /// The text as the parameter's list of choices writes it, where it has one.

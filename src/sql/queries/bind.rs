@@ -72,6 +72,16 @@ fn list(values: ArrayRef) -> ScalarValue {
     )))
 }
 
+/// Whether a parameter is how many rows a statement gives.
+pub(super) fn limits_by(sql: &str, name: &str) -> bool {
+    let words: Vec<&str> = sql.split_ascii_whitespace().map(|word| word.trim_end_matches(';')).collect();
+    let is_limit = |pair: &[&str]| match pair {
+        [limit, param] => limit.eq_ignore_ascii_case("limit") && param.strip_prefix('$') == Some(name),
+        _ => false,
+    };
+    words.windows(2).any(is_limit)
+}
+
 fn null_list(items: DataType) -> ScalarValue {
     ScalarValue::List(Arc::new(ListArray::new_null(Arc::new(Field::new_list_field(items, true)), 1)))
 }
