@@ -210,9 +210,12 @@ impl Engine {
             timeout: args.timeout.map(|seconds| Duration::from_secs_f64(seconds.clamp(0.001, 1e9))),
             allow_write: args.allow_write,
         };
+        let config = match &network {
+            NetworkSource::Given(network) => ConfigTables::given(Arc::clone(network)),
+            _ => ConfigTables::new(&global.store),
+        };
         let attribution = AttributionTables::new(Arc::clone(&source), network.clone());
         let usage = UsageTables::new(Arc::clone(&source), network);
-        let config = ConfigTables::new(&global.store);
         let sources: Vec<Arc<dyn TableSource>> =
             vec![source, Arc::new(config), Arc::new(attribution.clone()), Arc::new(usage.clone())];
         let session = Session::new(options, sources, &enrichment)?.on(handle.clone());

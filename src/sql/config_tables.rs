@@ -31,10 +31,12 @@ pub const CONFIG_TABLES: [&str; 8] = [
     "prefix_lists",
 ];
 
-/// The configuration of a store as a source of tables; without configuration they are empty.
+/// A configuration as a source of tables; where there is none they are empty.
 #[derive(Debug)]
 pub struct ConfigTables {
     root: PathBuf,
+    /// What stands in for that of the store.
+    given: Option<Arc<Network>>,
     /// The network of these documents: reading a large one takes seconds.
     loaded: Mutex<Option<(Vec<StoredDocument>, Arc<Network>)>>,
 }
@@ -42,10 +44,18 @@ pub struct ConfigTables {
 impl ConfigTables {
     /// The tables of the store in this folder, whether or not it is there yet.
     pub fn new(root: &Path) -> ConfigTables {
-        ConfigTables { root: root.to_path_buf(), loaded: Mutex::new(None) }
+        ConfigTables { root: root.to_path_buf(), given: None, loaded: Mutex::new(None) }
+    }
+
+    /// The tables of this configuration, whatever a store holds.
+    pub fn given(network: Arc<Network>) -> ConfigTables {
+        ConfigTables { given: Some(network), ..ConfigTables::new(Path::new("")) }
     }
 
     fn network(&self) -> std::result::Result<Arc<Network>, StoreError> {
+        if let Some(network) = &self.given {
+            return Ok(Arc::clone(network));
+        }
         let documents = config::documents(&self.root)?;
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, network)) = &*loaded

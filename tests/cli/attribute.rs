@@ -87,6 +87,21 @@ fn reports_and_gates_end_at_their_timeout() {
 }
 
 #[test]
+fn the_tables_of_the_configuration_are_those_of_config_where_it_is_given() {
+    let case = Case::new();
+    let log = case.write("flow.log", flow_log(0, 3));
+    let world = world();
+    let config = world.dir.path().join("now");
+    let count = |config: &[&str]| {
+        let sql = "select count(*) > 0 as some from security_group_rules";
+        let from = ["sql", "--from", log.to_str().unwrap(), "--format", "csv", sql];
+        run(&case, &[&from[..], config].concat()).expect(0).out
+    };
+    assert_eq!(count(&["--config", config.to_str().unwrap()]), "some\ntrue\n");
+    assert_eq!(count(&[]), "some\nfalse\n");
+}
+
+#[test]
 fn no_command_shows_no_rows_and_says_nothing() {
     let case = world();
     let change = case.dir.path().join("now");
