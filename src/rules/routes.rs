@@ -137,3 +137,33 @@ impl Routes {
         self.0.iter().any(|route| route.kind.is_middlebox())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::fixture::Fixture;
+
+    #[test]
+    fn the_order_of_routes_in_a_file_says_nothing_about_the_way() {
+        let kind = |routes: &[&str], to: &str| {
+            let text: String = routes.iter().map(|route| format!("route subnet-1 {route}\n")).collect();
+            let network =
+                Fixture::new(&format!("vpc vpc-1 10.0.0.0/16\nsubnet subnet-1 vpc-1 10.0.1.0/24\n{text}"))
+                    .network();
+            let view = View { at: 0, after: false };
+            Routes::of_subnet(&network, "subnet-1", Some("vpc-1"), view)
+                .unwrap()
+                .kind_to(&to.parse().unwrap())
+        };
+        let (fixed, made) = ("10.8.0.0/16 tgw-1", "10.8.0.0/16 vgw-1 propagated");
+        for routes in [[fixed, made], [made, fixed]] {
+            assert_eq!(kind(&routes, "10.8.1.1"), RouteKind::Transit);
+        }
+        // The local route comes before a narrower propagated one, and not before a narrower static one.
+        assert_eq!(
+            kind(&["10.0.0.0/16 local", "10.0.2.0/24 vgw-1 propagated"], "10.0.2.1"),
+            RouteKind::Local
+        );
+        assert_eq!(kind(&["10.0.0.0/16 local", "10.0.2.0/24 eni-1"], "10.0.2.1"), RouteKind::Appliance);
+    }
+}

@@ -168,7 +168,11 @@ impl Walk<'_> {
     /// Whether an end that is nobody's of ours is on the internet, as the other end's subnet routes to it.
     pub(super) fn is_outside(&mut self, end: &End, other: &End) -> bool {
         match &other.local {
-            Some(local) => local.rules.is_on_internet(&end.seen),
+            // A NAT gateway of another VPC is a way to the internet over private ones.
+            Some(local) => {
+                local.rules.is_on_internet(&end.seen)
+                    || self.central && !self.engine.owners(self.view).in_some_vpc(&end.seen)
+            }
             None => is_internet(&end.seen) && !self.engine.owners(self.view).in_some_vpc(&end.seen),
         }
     }

@@ -40,9 +40,14 @@ impl Walk<'_> {
         if local.rules.unfiltered(&remote).is_some() {
             return None;
         }
-        let route = self.best_route(local, remote)?.route?.0;
-        let id = Some(route.target)
-            .filter(|target| target.starts_with("nat-") && behind_nat64(&remote).is_ipv4())?;
+        let target = self.best_route(local, remote)?.route?.0.target;
+        if target.starts_with("tgw-") && is_internet(&remote) {
+            let id = self.nat_behind(&target, local, remote)?;
+            self.central = true;
+            return Some(self.nat_named(&id));
+        }
+        let id =
+            Some(target).filter(|target| target.starts_with("nat-") && behind_nat64(&remote).is_ipv4())?;
         Some(self.nat_named(&id))
     }
 
@@ -106,6 +111,10 @@ impl Walk<'_> {
             Hop::Transit(id) => {
                 let packet = self.packet(Direction::Ingress, source.own);
                 self.transit(Way::There, id, (source, target.local.as_ref()), target.seen, packet, &[]);
+                if let Some(nat) = self.nat.as_ref().filter(|_| self.central) {
+                    let hop = Hop::Nat(nat.id.clone());
+                    self.over(&hop, source, target);
+                }
             }
             Hop::Other => {}
         }
@@ -126,7 +135,11 @@ impl Walk<'_> {
         self.acl(Way::Back, &nat, &inbound, far);
         let outbound = Packet { direction: Direction::Egress, remote: source.own, ..answer };
         self.acl(Way::Back, &nat, &outbound, near);
-        self.route(Way::Back, &nat, source.own, Some(source));
+        let hop = self.route(Way::Back, &nat, source.own, Some(source));
+        if let (Hop::Transit(id), true) = (hop, self.central) {
+            let packet = Packet { direction: Direction::Ingress, remote: beyond, ..answer };
+            self.transit(Way::Back, &id, (&nat, Some(source)), source.own, packet, near);
+        }
     }
 
     /// What left one VPC for the internet comes into another over that one's internet gateway, if it has one: of IPv6 addresses, which

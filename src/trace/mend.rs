@@ -341,7 +341,7 @@ impl Walk<'_> {
     }
 
     /// A NAT gateway of a VPC that a table may lead to: none in a subnet of the same table, whose packets would come back to it.
-    fn nat_gateway(&self, vpc: &str, table: Option<&RouteTable>) -> Option<String> {
+    pub(super) fn nat_gateway(&self, vpc: &str, table: Option<&RouteTable>) -> Option<String> {
         // AWS writes `Interface for NAT Gateway nat-…` into the description of the gateway's interface.
         let mut known = self.network.interfaces.all(self.view).filter_map(|found| {
             let interface = found.value;

@@ -134,3 +134,31 @@ fn a_zone_without_the_attachment_loses_what_it_sends_not_what_it_is_sent() {
     assert_eq!(commands(&found), [add]);
     assert_eq!(found.fixes_suffice(), Some(true));
 }
+
+#[test]
+fn a_nat_gateway_of_another_vpc_is_followed_over_the_transit_gateway() {
+    // vpc-3 has the NAT gateway of all: in by subnet-9, out by subnet-7.
+    let nat = "eni eni-nat subnet-7 10.9.2.4 groups= type=nat_gateway public=192.0.2.50 description=Interface for NAT Gateway nat-1";
+    let text = format!(
+        "{NETWORK}\nroute subnet-1 0.0.0.0/0 tgw-1\ntransit tgw-rtb-1 0.0.0.0/0 tgw-attach-3\n\
+         transit tgw-rtb-2 10.0.0.0/16 tgw-attach-1\nnacl acl-3 vpc-3 default subnet-7 subnet-9\n\
+         acl-3 in 100 allow all 0.0.0.0/0\nacl-3 out 100 allow all 0.0.0.0/0\n{nat}\nbpa subnet-7 off\n\
+         route subnet-7 10.9.0.0/16 local\nroute subnet-7 0.0.0.0/0 igw-1"
+    );
+    let out = |more: &[&str]| {
+        let mut fixture = Fixture::new(&text);
+        more.iter().for_each(|line| fixture.line(line));
+        traced(&fixture.network(), flow("10.0.1.10", "198.51.100.7", 443))
+    };
+    let (to_nat, back) = ("route subnet-9 0.0.0.0/0 nat-1", "route subnet-7 10.0.0.0/8 tgw-1");
+    let whole = out(&[to_nat, back]);
+    assert_eq!(whole.outcome(), Decision::Allow, "{}", whole.text());
+    assert!(whole.translated.contains(&"192.0.2.50".parse().unwrap()));
+    let lost = out(&[to_nat]);
+    assert_eq!(blockers(&lost), ["back route subnet-7"]);
+    let create = "aws ec2 create-route --route-table-id rtb-subnet-7 --destination-cidr-block 10.0.0.0/16 --transit-gateway-id tgw-1";
+    assert_eq!(commands(&lost), [create]);
+    let cut = out(&["route subnet-9 10.9.0.0/16 local", back]);
+    assert_eq!(blockers(&cut), ["there route subnet-9"]);
+    assert_eq!(cut.fixes_suffice(), None, "what lies behind was not followed");
+}

@@ -8,7 +8,7 @@ use super::route::{Best, is_forwarder};
 use super::walk::{Local, Walk};
 use super::{Layer, Stage, Way};
 use crate::attribute::Fix;
-use crate::net::Prefix;
+use crate::net::{Prefix, is_internet};
 use crate::network::{Destination, TransitGatewayAttachment, TransitRoute};
 use crate::rules::{Decision, Direction, Packet};
 
@@ -56,6 +56,9 @@ impl Walk<'_> {
         let name = |attachment: &Option<TransitGatewayAttachment>| attachment.as_ref().map(|a| a.id.clone());
         let joined = match (name(&near), name(&far)) {
             (Some(near), Some(far)) => format!("both VPCs are attached ({near}, {far}), "),
+            (Some(near), None) if self.central || self.is_outward(&destination) => {
+                format!("the VPC is attached ({near}), ")
+            }
             (Some(near), None) => format!("the VPC is attached ({near}), the far end is not known, "),
             (None, _) => "the VPC's attachment is not in the configuration (describe-transit-gateway-vpc-attachments), ".to_owned(),
         };
@@ -85,10 +88,16 @@ impl Walk<'_> {
                 let outbound = Packet { direction: Direction::Egress, remote: to.own, ..packet };
                 self.at_attachment(way, (attachment, false), to, outbound, ports);
             }
+            _ if self.central => {}
             _ => self.not_checked.push(format!(
                 "what is attached to {id} and holds {destination}: its groups, its network ACLs and its route back"
             )),
         }
+    }
+
+    /// Whether an address is none of a known VPC's, so that what leads there leads out of them.
+    fn is_outward(&mut self, to: &IpAddr) -> bool {
+        is_internet(to) && !self.engine.owners(self.view).in_some_vpc(to)
     }
 
     /// Attachments carry nothing before they are accepted and set up. Says whether this one is not.
@@ -185,13 +194,16 @@ impl Walk<'_> {
                             format!("the gateway leads to {ids}, whose network is not in the configuration"),
                         )
                     }
-                    (_, None) => (Unknown, format!("the gateway leads to {ids}")),
+                    (Some(_), None) if self.central || self.is_outward(&to) => {
+                        (Allow, format!("the gateway leads to {ids}"))
+                    }
+                    (_, None) => {
+                        by = None;
+                        (Unknown, format!("the gateway leads to {ids}"))
+                    }
                 }
             }
         };
-        if far.is_none() {
-            by = None;
-        }
         if !whole {
             self.not_checked.push(format!(
                 "routes of {id} that are not in the configuration (aws ec2 search-transit-gateway-routes --filters \
@@ -219,12 +231,15 @@ impl Walk<'_> {
     ) {
         let vpc = middle.vpc_id.as_deref().unwrap_or("the VPC between");
         self.not_checked.push(format!("network ACLs in {vpc}, through which {id} leads"));
-        let subnet = self.subnet_in_zone(middle, from).or(middle.subnet_ids.first().cloned());
-        let Some(subnet) = subnet else {
+        let Some(subnet) = self.subnet_for(middle, from) else {
             self.not_checked.push(format!("the routes of {vpc}: the subnets of {} are not known", middle.id));
             return;
         };
         let Some(target) = self.middle_route(way, &subnet, vpc, to) else { return };
+        // The way through the NAT gateway is followed as any other's.
+        if target.starts_with("nat-") {
+            return;
+        }
         let is_back = |target: &str| target == id;
         if !is_back(&target) {
             let behind = self.subnet_behind(&target);
@@ -234,6 +249,9 @@ impl Walk<'_> {
                 return;
             };
             let Some(next) = self.middle_route(way, &behind, vpc, to) else { return };
+            if next.starts_with("nat-") {
+                return;
+            }
             if !is_back(&next) {
                 self.not_checked.push(format!("the way on from {behind}, which leads to {next}"));
                 return;
@@ -255,6 +273,35 @@ impl Walk<'_> {
         }
     }
 
+    /// The NAT gateway to which a transit gateway leads, by the routes of a VPC that has one for others.
+    pub(super) fn nat_behind(&self, gateway: &str, from: &Local, to: IpAddr) -> Option<String> {
+        let near = self.attachment(gateway, from)?;
+        let table = self.network.transit_tables.get(near.route_table_id.as_deref()?, self.view)?.value;
+        let holding = table.routes.iter().filter_map(|route| {
+            let block = route.destination.block().filter(|block| block.contains(&to))?;
+            Some((block.prefix_len(), route))
+        });
+        let (_, route) = holding.max_by_key(|(length, _)| *length)?;
+        let found = self.network.transit_attachments.get(route.attachment_ids.first()?, self.view)?.value;
+        let (middle, vpc) = (found.as_ref(), found.vpc_id.as_deref()?);
+        let leads = |subnet: &str| {
+            let table = self.network.route_table_of(subnet, Some(vpc), self.view)?.value.clone();
+            self.best_of(table, to).route.map(|(route, _)| route.target)
+        };
+        let first = leads(&self.subnet_for(middle, from)?)?;
+        let is_nat = |target: &String| target.starts_with("nat-");
+        if is_nat(&first) {
+            return Some(first);
+        }
+        // Behind an appliance or its endpoint.
+        leads(&self.subnet_behind(&first)?).filter(is_nat)
+    }
+
+    /// The attachment's subnet that packets from there come by.
+    fn subnet_for(&self, attachment: &TransitGatewayAttachment, from: &Local) -> Option<String> {
+        self.subnet_in_zone(attachment, from).or_else(|| attachment.subnet_ids.first().cloned())
+    }
+
     /// The stage of a route in a VPC between; gives what it leads to, where it leads on.
     fn middle_route(&mut self, way: Way, subnet: &str, vpc: &str, to: IpAddr) -> Option<String> {
         let table =
@@ -270,13 +317,21 @@ impl Walk<'_> {
         let no = if is_sure { Decision::Deny } else { Decision::Unknown };
         let Some((route, block)) = route else {
             let reason = format!("{} has no route to {to}", table.id);
-            self.stages.push(Stage::new(way, Layer::Route, subnet, no, reason));
+            let mut stage = Stage::new(way, Layer::Route, subnet, no, reason);
+            let nat = self.nat_gateway(vpc, Some(&table)).filter(|_| is_sure && is_internet(&to));
+            if let Some(nat) = nat {
+                stage.fix =
+                    Some(self.route_fix(&table.id, &Destination::Cidr(Prefix::host(to)), &nat, false));
+                self.open_behind = true;
+            }
+            self.stages.push(stage);
             return None;
         };
         let target = route.target.clone();
         let (outcome, reason) = match target.split('-').next().unwrap_or_default() {
             _ if route.is_blackhole() => (no, format!("the route is a blackhole: {target} is gone")),
             "local" => (no, format!("{to} lies in a block of {vpc} itself")),
+            "nat" if is_sure && self.central => (Decision::Allow, format!("over the NAT gateway {target}")),
             "tgw" if is_sure => (Decision::Allow, format!("to the transit gateway {target}")),
             "vpce" => {
                 self.not_checked

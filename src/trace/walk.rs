@@ -78,6 +78,8 @@ pub(super) struct Walk<'n> {
     pub(super) open_behind: bool,
     /// Whether the flow leaves for the internet over a gateway of its own VPC.
     pub(super) left_for_internet: bool,
+    /// Whether the NAT gateway is another VPC's, to which a transit gateway leads.
+    pub(super) central: bool,
     /// The groups that the source carries.
     pub(super) source_groups: Vec<String>,
 }
@@ -133,6 +135,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         no_fixes: false,
         open_behind: false,
         left_for_internet: false,
+        central: false,
         source_groups: Vec::new(),
     };
     let (mut source, mut target) = walk.ends(src, dst);
