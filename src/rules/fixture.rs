@@ -181,8 +181,12 @@ impl Fixture {
                     "part" => table.whole = false,
                     block => table.routes.push(TransitRoute {
                         destination: Destination::Cidr(block.parse().unwrap()),
-                        attachment_ids: texts(3).into_iter().filter(|word| word != "blackhole").collect(),
+                        attachment_ids: texts(3)
+                            .into_iter()
+                            .filter(|word| word.starts_with("tgw-"))
+                            .collect(),
                         state: None,
+                        propagated: words.contains(&"propagated"),
                     }),
                 }
             }

@@ -75,6 +75,8 @@ impl Walk<'_> {
         let groups = match self.taken(&balancer) {
             Taken::Groups(groups) => groups,
             Taken::Ends(stage) => {
+                // What no listener takes needs no rule.
+                self.no_fixes |= stage.outcome == Decision::Deny;
                 self.stages.push(*stage);
                 return;
             }

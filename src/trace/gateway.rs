@@ -46,9 +46,20 @@ impl Walk<'_> {
             self.central = true;
             return Some(self.nat_named(&id));
         }
-        let id =
-            Some(target).filter(|target| target.starts_with("nat-") && behind_nat64(&remote).is_ipv4())?;
-        Some(self.nat_named(&id))
+        let beyond = behind_nat64(&remote);
+        let id = Some(target).filter(|target| target.starts_with("nat-") && beyond.is_ipv4())?;
+        let nat = self.nat_named(&id);
+        // Where the gateway's own subnet leads to the internet only, private addresses take no way through it.
+        let own = nat.local.as_ref().filter(|_| !is_internet(&beyond));
+        if let Some(Best { table, route: Some((route, block)), unknown, .. }) =
+            own.and_then(|own| self.best_route(own, beyond))
+            && route.target.starts_with("igw-")
+            && unknown.is_empty()
+        {
+            self.vain_nat = Some(format!("{} {block} to {}", table.id, route.target));
+            return None;
+        }
+        Some(nat)
     }
 
     /// A NAT gateway by its id.

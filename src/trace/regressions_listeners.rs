@@ -136,6 +136,12 @@ fn a_listener_of_another_protocol_takes_nothing() {
     let found = ask(&network(&application(), vec![listener(443, "HTTPS", "app")], groups), UDP, 443);
     let blocker = found.blockers().next().unwrap();
     assert_eq!((blocker.layer, &blocker.fix), (Layer::LoadBalancer, &None));
+    // No rule is proposed for what no listener takes.
+    let shut = application().replace("groups=sg-open public", "groups=sg-shut public");
+    let groups = vec![group("app", "HTTP", &[("10.0.1.20", "healthy")])];
+    let found = ask(&network(&shut, vec![listener(443, "HTTPS", "app")], groups), UDP, 443);
+    assert_eq!(found.blockers().count(), 2);
+    assert!(found.stages.iter().all(|stage| stage.fix.is_none()));
 }
 
 #[test]

@@ -101,3 +101,18 @@ fn a_group_rule_that_is_there_and_does_not_hold_on_the_way_is_not_proposed() {
             .contains(hint)
     );
 }
+
+#[test]
+fn an_appliance_whose_instance_does_not_run_forwards_nothing() {
+    let of = |state: &str| {
+        with(|fixture| {
+            fixture.line("eni eni-fw subnet-2 10.0.2.99 groups=sg-1 instance=i-fw");
+            fixture.line("route subnet-1 10.0.2.0/24 eni-fw");
+            fixture.interfaces.get_mut("eni-fw").unwrap().source_dest_check = Some(false);
+            let instance = Instance { id: "i-fw".into(), state: Some(state.into()), ..Instance::default() };
+            fixture.instances.insert("i-fw".into(), instance);
+        })
+        .outcome()
+    };
+    assert_eq!((of("running"), of("stopped")), (Decision::Unknown, Decision::Deny));
+}

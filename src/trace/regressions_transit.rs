@@ -71,6 +71,10 @@ fn a_vpc_that_inspects_what_passes_is_followed() {
     );
     let second = found.stages.iter().filter(|stage| stage.reason.starts_with("a second time")).count();
     assert_eq!(second, 2, "there and back: {}", found.text());
+    // Behind an appliance a missing route is not sure: it may have another way on.
+    let open =
+        inspected(&format!("route subnet-9 0.0.0.0/0 vpce-fw\nroute subnet-7 10.9.0.0/16 local\n{endpoint}"));
+    assert_eq!(open.outcome(), Decision::Unknown, "{}", open.text());
     // Where the VPC between does not lead on, it stops there.
     let cut = inspected("route subnet-9 10.9.0.0/16 local");
     assert_eq!(blockers(&cut), ["there route subnet-9", "back route subnet-9"]);
@@ -161,4 +165,13 @@ fn a_nat_gateway_of_another_vpc_is_followed_over_the_transit_gateway() {
     let cut = out(&["route subnet-9 10.9.0.0/16 local", back]);
     assert_eq!(blockers(&cut), ["there route subnet-9"]);
     assert_eq!(cut.fixes_suffice(), None, "what lies behind was not followed");
+}
+
+#[test]
+fn a_static_route_of_a_gateway_comes_before_a_propagated_one() {
+    let (made, dead) =
+        ("transit tgw-rtb-1 10.8.0.0/16 tgw-attach-2 propagated", "transit tgw-rtb-1 10.8.0.0/16 blackhole");
+    for routes in [[made, dead], [dead, made]] {
+        assert_eq!(of(&routes.join("\n"), |_| {}).outcome(), Decision::Deny, "{routes:?}");
+    }
 }

@@ -292,6 +292,13 @@ impl Walk<'_> {
                 self.not_checked.push(format!("what {target} does with packets of another NAT gateway"));
                 (Unknown, format!("from one NAT gateway into another, {target}"), Hop::Other)
             }
+            "nat" if way == Way::There && self.vain_nat.is_some() => {
+                let own = self.vain_nat.as_deref().unwrap_or_default();
+                let reason = format!(
+                    "the subnet of {target} leads private addresses to an internet gateway, which does not carry them ({own})"
+                );
+                (Deny, reason, Hop::Other)
+            }
             "nat" if way == Way::There => {
                 (Allow, "over the NAT gateway, under its address".to_owned(), Hop::Nat(target.to_owned()))
             }
@@ -352,6 +359,9 @@ impl Walk<'_> {
 
     /// An interface that packets for others are sent to.
     pub(super) fn appliance(&mut self, target: &str) -> (Decision, String, Hop) {
+        if let Some(reason) = self.idle(target) {
+            return (Decision::Deny, reason, Hop::Other);
+        }
         if self.checks(target) {
             let reason = format!("{target} checks source and destination, so it drops what is for others");
             return (Decision::Deny, reason, Hop::Other);

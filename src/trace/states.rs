@@ -7,6 +7,11 @@ use crate::attribute::{Fix, quoted, resource};
 use crate::net::is_internet;
 use crate::rules::Decision;
 
+/// Whether an instance in a state sends and receives, or soon does.
+fn runs(state: &str) -> bool {
+    matches!(state, "running" | "pending")
+}
+
 impl Walk<'_> {
     /// Whether what holds the addresses can send and receive at all.
     pub(super) fn states(&mut self, source: &End, target: &End) {
@@ -31,8 +36,7 @@ impl Walk<'_> {
         }
         let Some(instance) = &local.rules.instance else { return };
         let id = &instance.id;
-        let Some(state) = instance.state.as_deref().filter(|state| !matches!(*state, "running" | "pending"))
-        else {
+        let Some(state) = instance.state.as_deref().filter(|state| !runs(state)) else {
             return;
         };
         let reason = format!("{id} is {state}");
@@ -49,6 +53,20 @@ impl Walk<'_> {
             ));
         }
         self.stages.push(stage);
+    }
+
+    /// Why an appliance forwards nothing: its instance does not run, or nothing has its interface.
+    pub(super) fn idle(&self, target: &str) -> Option<String> {
+        let mut all = self.network.interfaces.all(self.view);
+        let found =
+            all.find(|found| found.value.id == target || found.value.instance_id.as_deref() == Some(target))?;
+        let interface = found.value;
+        if interface.status.as_deref() == Some("available") {
+            return Some(format!("{} is attached to nothing", interface.id));
+        }
+        let instance = self.network.instances.get(interface.instance_id.as_deref()?, self.view)?.value;
+        let state = instance.state.as_deref().filter(|state| !runs(state))?;
+        Some(format!("{} behind {target} is {state}", instance.id))
     }
 
     /// Interfaces of some services send only what others have asked for (AWS PrivateLink guide: endpoints "can't initiate

@@ -151,7 +151,9 @@ impl Walk<'_> {
                 }
             };
             for block in blocks.iter().filter(|block| block.contains(&to)) {
-                if best.is_none_or(|(longest, _)| block.prefix_len() > longest.prefix_len()) {
+                // Of two for one block the static one is taken (Transit Gateway guide, "Route evaluation order").
+                let rank = |block: &Prefix, route: &TransitRoute| (block.prefix_len(), !route.propagated);
+                if best.is_none_or(|(longest, other)| rank(block, route) > rank(&longest, other)) {
                     best = Some((*block, route));
                 }
             }
@@ -235,7 +237,7 @@ impl Walk<'_> {
             self.not_checked.push(format!("the routes of {vpc}: the subnets of {} are not known", middle.id));
             return;
         };
-        let Some(target) = self.middle_route(way, &subnet, vpc, to) else { return };
+        let Some(target) = self.middle_route(way, (&subnet, false), vpc, to) else { return };
         // The way through the NAT gateway is followed as any other's.
         if target.starts_with("nat-") {
             return;
@@ -248,7 +250,7 @@ impl Walk<'_> {
                     .push(format!("the route behind {target}: its subnet is not in the configuration"));
                 return;
             };
-            let Some(next) = self.middle_route(way, &behind, vpc, to) else { return };
+            let Some(next) = self.middle_route(way, (&behind, true), vpc, to) else { return };
             if next.starts_with("nat-") {
                 return;
             }
@@ -279,9 +281,9 @@ impl Walk<'_> {
         let table = self.network.transit_tables.get(near.route_table_id.as_deref()?, self.view)?.value;
         let holding = table.routes.iter().filter_map(|route| {
             let block = route.destination.block().filter(|block| block.contains(&to))?;
-            Some((block.prefix_len(), route))
+            Some(((block.prefix_len(), !route.propagated), route))
         });
-        let (_, route) = holding.max_by_key(|(length, _)| *length)?;
+        let (_, route) = holding.max_by_key(|(rank, _)| *rank)?;
         let found = self.network.transit_attachments.get(route.attachment_ids.first()?, self.view)?.value;
         let (middle, vpc) = (found.as_ref(), found.vpc_id.as_deref()?);
         let leads = |subnet: &str| {
@@ -302,8 +304,14 @@ impl Walk<'_> {
         self.subnet_in_zone(attachment, from).or_else(|| attachment.subnet_ids.first().cloned())
     }
 
-    /// The stage of a route in a VPC between; gives what it leads to, where it leads on.
-    fn middle_route(&mut self, way: Way, subnet: &str, vpc: &str, to: IpAddr) -> Option<String> {
+    /// The stage of a route in a VPC between, or `behind` an appliance there; gives what it leads to, where it leads on.
+    fn middle_route(
+        &mut self,
+        way: Way,
+        (subnet, behind): (&str, bool),
+        vpc: &str,
+        to: IpAddr,
+    ) -> Option<String> {
         let table =
             self.network.route_table_of(subnet, Some(vpc), self.view).map(|table| table.value.clone());
         let Some(table) = table else {
@@ -312,7 +320,8 @@ impl Walk<'_> {
             return None;
         };
         let Best { table, route, unknown, .. } = self.best_of(table, to);
-        let is_sure = unknown.is_empty();
+        // An appliance may have another way on.
+        let is_sure = unknown.is_empty() && !behind;
         self.not_checked.extend(unknown);
         let no = if is_sure { Decision::Deny } else { Decision::Unknown };
         let Some((route, block)) = route else {
@@ -331,8 +340,10 @@ impl Walk<'_> {
         let (outcome, reason) = match target.split('-').next().unwrap_or_default() {
             _ if route.is_blackhole() => (no, format!("the route is a blackhole: {target} is gone")),
             "local" => (no, format!("{to} lies in a block of {vpc} itself")),
-            "nat" if is_sure && self.central => (Decision::Allow, format!("over the NAT gateway {target}")),
-            "tgw" if is_sure => (Decision::Allow, format!("to the transit gateway {target}")),
+            "nat" if (is_sure || behind) && self.central => {
+                (Decision::Allow, format!("over the NAT gateway {target}"))
+            }
+            "tgw" if is_sure || behind => (Decision::Allow, format!("to the transit gateway {target}")),
             "vpce" => {
                 self.not_checked
                     .push(format!("the appliances behind the Gateway Load Balancer endpoint {target}"));

@@ -80,6 +80,8 @@ pub(super) struct Walk<'n> {
     pub(super) left_for_internet: bool,
     /// Whether the NAT gateway is another VPC's, to which a transit gateway leads.
     pub(super) central: bool,
+    /// The route of a NAT gateway's subnet that carries nothing to a private destination.
+    pub(super) vain_nat: Option<String>,
     /// The groups that the source carries.
     pub(super) source_groups: Vec<String>,
 }
@@ -136,6 +138,7 @@ fn trace_in(network: &Network, flow: Flow, view: View) -> Result<Trace, TraceErr
         open_behind: false,
         left_for_internet: false,
         central: false,
+        vain_nat: None,
         source_groups: Vec::new(),
     };
     let (mut source, mut target) = walk.ends(src, dst);

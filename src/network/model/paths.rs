@@ -190,6 +190,8 @@ pub struct TransitRoute {
     pub attachment_ids: Vec<String>,
     /// `active`, `blackhole`.
     pub state: Option<String>,
+    /// An attachment made it; a static one to the same block is taken before it.
+    pub propagated: bool,
 }
 
 /// A route table of a transit gateway.

@@ -152,7 +152,9 @@ impl NetworkBuilder {
                 attachments.filter_map(|one| one.text("TransitGatewayAttachmentId")).collect();
             match destination {
                 Some(destination) => {
-                    routes.push(TransitRoute { destination, attachment_ids, state: route.text("State") });
+                    let (state, kind) = (route.text("State"), route.text("Type"));
+                    let propagated = kind.as_deref() == Some("propagated");
+                    routes.push(TransitRoute { destination, attachment_ids, state, propagated });
                 }
                 None => {
                     self.problem(context, id, "a route without a readable destination may lead anywhere");
