@@ -361,6 +361,14 @@ impl Drop for Replacement {
     }
 }
 
+/// A result that nobody reads to its end is no failure, and what the exit code tells is told all the same.
+pub fn read_or_not(printed: anyhow::Result<()>) -> anyhow::Result<()> {
+    match printed {
+        Err(error) if is_broken_pipe(&error) => Ok(()),
+        other => other,
+    }
+}
+
 /// Whether an error is only that nobody reads the output any more.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {

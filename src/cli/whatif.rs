@@ -1,5 +1,6 @@
 //! `flowq whatif`: the traffic of the logs against proposed rules.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use clap::Args;
 
 use super::config::{print, text_column, time_column as times, time_text};
 use super::logs::{LogArgs, at_least_one};
-use super::printer::counted;
+use super::printer::{counted, read_or_not};
 use super::rules::say_window;
 use super::{Global, Printer, exit};
 use crate::net::protocol_name;
@@ -21,7 +22,8 @@ use crate::usage::{Effect, Outcome, Plan, WhatIf, what_if};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit code 1, a gate for changes: where traffic that was accepted would be blocked; where it cannot be told whether some would \
+Exit code 1, a gate for changes: where traffic that was accepted would be blocked, at once or (kept_by_tracking, of which the \
+logs hold no beginning) when its connections begin again; where it cannot be told whether some would \
 (what the change says is known only after the apply, or a group or list is missing), or the logs hold no accepted conversation \
 to test, unless --allow-unknown; else 0.
 
@@ -79,20 +81,22 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     say_changes(&changed, printer);
     let plan = Arc::new(Plan::new(before, Some(&after)));
     let after = Arc::new(after);
-    let then = Arc::clone(&after);
+    let changed = Arc::new(changed);
+    let (then, of) = (Arc::clone(&after), Arc::clone(&changed));
     // What people read is no place for thousands of addresses; what programs read has them all.
     let named = if printer.format() == OutputFormat::Table { 3 } else { MOST_NAMED };
-    let compared = engine.of_traffic(plan, window, move |traffic| what_if(traffic, &then, named));
+    let compared = engine.of_traffic(plan, window, move |traffic| what_if(traffic, &then, &of, named));
     let (found, traffic) = match compared {
         Some(Ok(found)) => found,
         None => return Ok(exit::INTERRUPTED),
         Some(Err(error)) => return engine.failed(error, "", printer),
     };
-    print_effects(&found, &after, &changed.not_followed, args.limit, printer)?;
+    read_or_not(print_effects(&found, &after, &changed.not_followed, args.limit, printer))?;
     printer.left_out(found.effects.len().saturating_sub(args.limit) as u64, "rows");
     let refused = engine.report_refused(printer);
     say_window(found.window, traffic.counts(), printer);
-    let fails = summary(&found, args, printer);
+    let changes = !changed.objects.is_empty() || !changed.removed.is_empty();
+    let fails = summary(&found, args, changes, printer);
     Ok(if fails { exit::FINDINGS } else { refused })
 }
 
@@ -110,11 +114,20 @@ fn say_changes(changed: &Changed, printer: &Printer) {
              config import)"
         ));
     }
+    for (by, ids) in perhaps_by(changed) {
+        printer.warn(&format!(
+            "{by}: which interfaces are its own is not known, and it may be any that carries its groups: {}",
+            ids.join(", ")
+        ));
+    }
     if !changed.not_followed.is_empty() {
         printer.warn(&format!(
             "not looked at, since only filters are followed here: {}",
             changed.not_followed.join(", ")
         ));
+    }
+    if changed.objects.is_empty() && changed.removed.is_empty() && !changed.perhaps.is_empty() {
+        return;
     }
     if changed.objects.is_empty() && changed.removed.is_empty() {
         let names = match (changed.same > 0, changed.lacking.is_empty()) {
@@ -137,6 +150,15 @@ fn say_changes(changed: &Changed, printer: &Printer) {
     printer.note(&parts.into_iter().flatten().collect::<Vec<_>>().join("; "));
 }
 
+/// The interfaces that may be those of each resource.
+fn perhaps_by(changed: &Changed) -> BTreeMap<&str, Vec<&str>> {
+    let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for one in &changed.perhaps {
+        found.entry(&one.by).or_default().push(&one.interface_id);
+    }
+    found
+}
+
 fn apply(before: &Network, proposal: &Proposal) -> (Network, Changed) {
     let (mut network, mut changed) = before.with_objects(&proposal.objects);
     for (prior, planned) in &proposal.plans {
@@ -147,6 +169,8 @@ fn apply(before: &Network, proposal: &Proposal) -> (Network, Changed) {
         changed.same = changed.same.saturating_add(more.same);
         changed.lacking.extend(more.lacking);
         changed.missing.extend(more.missing);
+        changed.taken.extend(more.taken);
+        changed.perhaps.extend(more.perhaps);
         changed.not_followed.extend(more.not_followed);
     }
     for list in [&mut changed.objects, &mut changed.not_followed] {
@@ -251,7 +275,7 @@ fn effect_text(effect: &Effect, network: &Network) -> String {
 const NOT_LOOKED_AT: &str = "not_looked_at";
 
 /// Says what comes of it all, and whether that fails the gate.
-fn summary(found: &WhatIf, args: &WhatIfArgs, printer: &Printer) -> bool {
+fn summary(found: &WhatIf, args: &WhatIfArgs, changes: bool, printer: &Printer) -> bool {
     let words = [
         "would be newly blocked",
         "would live on connection tracking alone, until they have to begin again",
@@ -293,7 +317,20 @@ fn summary(found: &WhatIf, args: &WhatIfArgs, printer: &Printer) -> bool {
         }
         return !args.allow_unknown;
     }
+    // What tracking keeps up is dropped when it begins again, and what began before the logs will.
+    let kept = found.count(Outcome::KeptByTracking);
     let blocked = found.count(Outcome::NewlyBlocked) > 0;
+    if kept > 0 && !blocked {
+        printer.error(&format!("{} would be dropped when begun again", counted(kept, "conversation")));
+        return true;
+    }
+    if found.overlooked && changes && !blocked && !args.allow_unknown {
+        printer.error(
+            "there is more traffic of interfaces that the configuration lacks than can be held against the change \
+             (flowq config import; --allow-unknown lets the change through)",
+        );
+        return true;
+    }
     if found.accepted_unknown > 0 && !blocked && !args.allow_unknown {
         printer.error(&format!(
             "it cannot be told whether {} that {} accepted would pass (--allow-unknown lets the change through)",

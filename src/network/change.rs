@@ -23,8 +23,48 @@ pub struct Changed {
     /// Rules and entries that a plan takes away and that this network does not hold, in words: it is of another time than the
     /// plan.
     pub missing: Vec<String>,
+    /// The same, for traffic that they may have let pass.
+    pub taken: Vec<Taken>,
+    /// Interfaces that may be those of something whose groups a plan changes.
+    pub perhaps: Vec<Perhaps>,
     /// Changes of a plan that bear on traffic and that no filter shows, as `aws_route.r (delete)`.
     pub not_followed: Vec<String>,
+}
+
+/// Other groups for an interface, if it is that of a resource which a plan changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Perhaps {
+    /// The interface.
+    pub interface_id: String,
+    /// The resource's address.
+    pub by: String,
+    /// Groups of before.
+    pub before: Vec<String>,
+    /// Groups of after.
+    pub after: Vec<String>,
+    /// Whether these are all.
+    pub all_known: bool,
+}
+
+/// What a plan takes away from an object, and this network does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Taken {
+    /// A rule of a group.
+    Rule {
+        /// The group.
+        group_id: String,
+        /// The rule.
+        rule: SecurityGroupRule,
+        /// All rules that the plan leaves the group, where it holds all of them.
+        left: Option<Vec<SecurityGroupRule>>,
+    },
+    /// An entry of a network ACL.
+    Entry {
+        /// The list.
+        acl_id: String,
+        /// The entry.
+        entry: NaclEntry,
+    },
 }
 
 const NEWEST: View = View { at: Timestamp::MAX, after: false };
@@ -116,30 +156,56 @@ impl Network {
         changed.replace(&mut network.route_tables, &proposed.route_tables, |value, _| value);
         changed.replace(&mut network.peerings, &proposed.peerings, |value, _| value);
         changed.replace(&mut network.instances, &proposed.instances, |value, _| value);
-        let taken: Vec<String> = newest(&proposed.acls)
-            .filter_map(|(_, acl)| acl)
-            .flat_map(|acl| acl.subnet_ids.clone())
+        let claims: Vec<Claim> = present(&proposed.acls)
+            .flat_map(|(id, acl)| acl.subnet_ids.iter().map(|subnet| (subnet.clone(), id.to_owned())))
             .collect();
-        let named: Vec<String> = newest(&proposed.acls).map(|(id, _)| id.to_owned()).collect();
-        network.move_subnets(&taken, |id| named.iter().any(|named| named == id));
+        network.move_subnets(&claims);
         network.names.extend(proposed.names.clone());
         network.finish();
         (network, changed)
     }
 
-    /// A subnet has one network ACL: the others that name it lose it.
-    fn move_subnets(&mut self, subnets: &[String], keeps: impl Fn(&str) -> bool) {
-        let holders: Vec<(String, NetworkAcl)> = newest(&self.acls)
-            .filter(|(id, _)| !keeps(id))
-            .filter_map(|(id, acl)| Some((id.to_owned(), acl?.clone())))
-            .filter(|(_, acl)| acl.subnet_ids.iter().any(|subnet| subnets.contains(subnet)))
+    /// This network if each interface is that of the resource whose change may be its.
+    pub fn with_perhaps(&self, perhaps: &[Perhaps]) -> Network {
+        let mut network = self.clone();
+        for (at, one) in perhaps.iter().enumerate() {
+            let Some(known) = held(&self.interfaces, &one.interface_id) else { continue };
+            let ids = difference(&known.group_ids, &one.before, &one.after, PartialEq::eq);
+            let mut value = with_groups(known, ids, one.all_known);
+            let others = perhaps.iter().take(at).filter(|other| other.interface_id == one.interface_id);
+            // Of two resources either may be the one.
+            if others.count() > 0
+                && let Some(other) = held(&network.interfaces, &one.interface_id)
+                && other != value
+            {
+                value.group_ids.retain(|group| other.group_ids.contains(group));
+                value.groups_known = false;
+            }
+            network.interfaces.put(one.interface_id.clone(), Timeline::always(value));
+        }
+        network.finish();
+        network
+    }
+
+    /// A subnet has one network ACL: the others that name it lose it to those that claim it.
+    fn move_subnets(&mut self, claims: &[Claim]) {
+        let loses = |id: &str, subnet: &String| {
+            let mut claims = claims.iter().filter(|(claimed, _)| claimed == subnet).peekable();
+            claims.peek().is_some() && claims.all(|(_, by)| by != id)
+        };
+        let holders: Vec<(String, NetworkAcl)> = present(&self.acls)
+            .filter(|(id, acl)| acl.subnet_ids.iter().any(|subnet| loses(id, subnet)))
+            .map(|(id, acl)| (id.to_owned(), acl.clone()))
             .collect();
         for (id, mut acl) in holders {
-            acl.subnet_ids.retain(|subnet| !subnets.contains(subnet));
+            acl.subnet_ids.retain(|subnet| !loses(&id, subnet));
             self.acls.put(id, Timeline::always(acl));
         }
     }
 }
+
+/// A subnet, and the list that is to serve it.
+type Claim = (String, String);
 
 /// The newest version of an object.
 fn held<T: Clone + PartialEq>(kind: &Kind<T>, id: &str) -> Option<T> {
@@ -162,6 +228,13 @@ fn difference<T: Clone>(known: &[T], before: &[T], after: &[T], same: impl Fn(&T
         }
     }
     result
+}
+
+/// An interface with other groups. One without any would be open to everything, which AWS does not let an interface that had some
+/// become (it demands at least one): which it then has is not known.
+fn with_groups(known: NetworkInterface, group_ids: Vec<String>, sure: bool) -> NetworkInterface {
+    let emptied = group_ids.is_empty() && !known.group_ids.is_empty();
+    NetworkInterface { groups_known: known.groups_known && sure && !emptied, group_ids, ..known }
 }
 
 /// `inbound tcp 443 from 0.0.0.0/0`.

@@ -9,7 +9,7 @@ mod model;
 mod read;
 mod store;
 
-pub use change::Changed;
+pub use change::{Changed, Perhaps, Taken};
 pub use history::{Boundaries, Found, HISTORY_LAG, Observation, Origin, Timeline, Timestamp, Version, View};
 pub use model::*;
 pub use read::{Document, Moments, NetworkBuilder, PlanSide, Problem, ReadError, ReadOptions, plain_text};

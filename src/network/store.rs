@@ -131,6 +131,10 @@ pub struct Network {
     /// Changes of the Terraform plan that this is the end of, which bear on traffic and which no filter shows:
     /// `aws_route.r (delete)`.
     pub not_followed: Vec<String>,
+    /// What the plan gives other groups, of which no interface is told.
+    pub(super) regrouped: Vec<Regrouped>,
+    /// Groups that the plan leaves no other rules than these.
+    pub(super) exclusive: Vec<ExclusiveRules>,
     /// Objects of which an input says two things at once.
     pub contradictions: Vec<Contradiction>,
     /// The newest `Name` tag of each object that has one.

@@ -6,6 +6,7 @@ use super::presence::Presence;
 use super::role::{Certainty, Side, side};
 use super::settle::{Ends, OpenPart, Services, note_services};
 use super::spill::{Run, settle_order};
+use super::stray::Strays;
 use crate::attribute::{Action, Record, RejectReason, by_configuration};
 use crate::network::{NetworkInterface, View};
 use crate::rules::Direction;
@@ -41,6 +42,8 @@ pub struct Gatherer {
     pub(super) services: Services,
     pub(super) presence: Presence,
     pub(super) counts: Counts,
+    /// Accepted traffic of interfaces that the configuration lacks.
+    pub(super) strays: Strays,
     /// The interface's version at the epoch asked for last.
     interfaces: Vec<Option<(usize, Option<Arc<NetworkInterface>>)>>,
 }
@@ -58,6 +61,7 @@ impl Gatherer {
             services: Services::default(),
             presence: Presence::default(),
             counts: Counts::default(),
+            strays: Strays::default(),
             interfaces,
         }
     }
@@ -67,7 +71,8 @@ impl Gatherer {
         let known = std::mem::size_of::<(ConversationKey, PartKey, Totals)>();
         let open = std::mem::size_of::<(Ends, Direction, bool, Totals)>();
         let map = |capacity: usize, entry: usize| capacity.saturating_mul(entry.saturating_add(2));
-        map(self.known.capacity(), known).saturating_add(map(self.open.capacity(), open))
+        let maps = map(self.known.capacity(), known).saturating_add(map(self.open.capacity(), open));
+        maps.saturating_add(self.strays.memory())
     }
 
     /// The parts in memory, no longer held.
@@ -109,7 +114,7 @@ impl Gatherer {
         self.counts.skipped = self.counts.skipped.saturating_add(skipped.into());
         self.presence.window(record.start, record.end);
         let Some(interface) = record.interface_id.and_then(|id| self.plan.number(id)) else {
-            self.counts.outside = self.counts.outside.saturating_add(1);
+            self.stray(record);
             return;
         };
         self.presence.see(interface, record, skipped);
@@ -126,7 +131,7 @@ impl Gatherer {
         // A capture in the midst of the logs that finds everything as before makes no conversation two.
         let (epoch, _) = self.plan.network().version_key(view);
         let Some(version) = self.version(interface, epoch, view) else {
-            self.counts.outside = self.counts.outside.saturating_add(1);
+            self.stray(record);
             return;
         };
         let inferred = || by_configuration(&version, record.src?, record.dst?);
@@ -169,6 +174,15 @@ impl Gatherer {
                 let slot = self.open.entry((ends, direction, rejected));
                 slot.and_modify(|sum| sum.add(&totals)).or_insert(totals);
             }
+        }
+    }
+
+    /// A record of an interface that the configuration lacks.
+    fn stray(&mut self, record: &Record<'_>) {
+        self.counts.outside = self.counts.outside.saturating_add(1);
+        if record.action == Action::Accept && record.log_status_ok {
+            let plan = Arc::clone(&self.plan);
+            self.strays.observe(record, |port| plan.first_port(port));
         }
     }
 

@@ -4,6 +4,9 @@
 //! their direction say (spec 2.2). Network ACLs keep none, so each list counts the packets of its own direction. A record
 //! in a time for which two versions of the configuration may hold counts for the one that explains it.
 
+mod logged;
+mod strayed;
+
 use super::book::{Rule, RuleBook};
 use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
@@ -12,10 +15,12 @@ use super::judge::{GroupJudgement, carriers, groups, groups_on, of_its_traffic, 
 use super::plan::Plan;
 use super::role::Certainty;
 use super::traffic::Traffic;
-use crate::network::{NaclEntry, Network, Origin, RuleAction, Timestamp};
+use crate::network::{NaclEntry, RuleAction, Timestamp};
 use crate::rules::{Decision, Engine, InterfaceRules, ListVerdict, Ternary, check_acl, match_entry};
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashMap;
+use logged::Logged;
 use std::io;
+use strayed::strayed;
 
 /// What a rule does, in numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,7 +45,8 @@ pub struct RuleHits {
     pub sole: u64,
     /// Conversations that another rule would let pass as well; of a deny entry, those that would be dropped without it too.
     pub shared: u64,
-    /// Conversations of which it cannot be told whether this rule decided them.
+    /// Conversations of which it cannot be told whether this rule decided them; where it has decided none, also those of interfaces
+    /// that the configuration lacks, which may carry its group or are in a subnet of its list.
     pub possible: u64,
     /// Of the conversations, decided and possible, the ones that the other end may have begun, which then another rule let
     /// pass.
@@ -225,6 +231,13 @@ pub fn hits(traffic: &Traffic) -> io::Result<HitsReport> {
         tallies.iter_mut().zip(counter.tallies).for_each(|(ours, theirs)| ours.merge(theirs));
         accepted = accepted.saturating_add(counter.accepted);
         unexplained = unexplained.saturating_add(counter.unexplained);
+    }
+    for (rule, more) in
+        strayed(traffic, &book, |rule| tallies.get(rule).is_some_and(|tally| tally.hits.conversations == 0))
+    {
+        if let Some(tally) = tallies.get_mut(rule) {
+            tally.hits.possible = tally.hits.possible.saturating_add(more);
+        }
     }
     let logged = Logged::new(traffic, network);
     let rules = book.rules.iter().zip(tallies);
@@ -428,68 +441,6 @@ fn next_action(rules: &InterfaceRules, list: &ListVerdict<'_>, entry: &NaclEntry
     let mut later = entries.iter().skip(at.saturating_add(1));
     let next = later.find(|other| match_entry(other, &list.packet).0 != Ternary::No)?;
     next.action
-}
-
-/// Which actions the logs of which VPC hold.
-struct Logged {
-    /// Interfaces were captured, and there are no records of others.
-    complete: bool,
-    vpc_of: Vec<Option<String>>,
-    accepts: HashSet<Option<String>>,
-    rejects: HashSet<Option<String>>,
-}
-
-impl Logged {
-    fn new(traffic: &Traffic, network: &Network) -> Logged {
-        let timelines = || network.interfaces.timelines().flat_map(|(_, timeline)| timeline.versions());
-        let captured = timelines().any(|version| version.origin != Origin::Terraform);
-        let complete = captured && traffic.counts().outside == 0;
-        let mut logged =
-            Logged { complete, vpc_of: Vec::new(), accepts: HashSet::new(), rejects: HashSet::new() };
-        for (number, (_, timeline)) in (0u32..).zip(network.interfaces.timelines()) {
-            let versions = timeline.versions().iter().rev();
-            let vpc =
-                versions.filter_map(|version| version.value.as_ref()).find_map(|one| one.vpc_id.clone());
-            let (accepts, rejects) = traffic.presence().actions(number);
-            if accepts {
-                logged.accepts.insert(vpc.clone());
-            }
-            if rejects {
-                logged.rejects.insert(vpc.clone());
-            }
-            logged.vpc_of.push(vpc);
-        }
-        logged
-    }
-
-    fn observed(&self, rule: &Rule, book: &RuleBook, traffic: &Traffic) -> Observed {
-        let Some(interfaces) = book.interfaces.get(rule.object_id()) else {
-            let interfaces_complete = self.complete && is_whole(rule, traffic);
-            return Observed { interfaces_complete, ..Observed::default() };
-        };
-        let presence = traffic.presence();
-        let actions = if rule.denies() { &self.rejects } else { &self.accepts };
-        let share: f64 = interfaces.iter().map(|number| presence.share(*number)).sum();
-        Observed {
-            interfaces: interfaces.len(),
-            seen: interfaces.iter().filter(|number| presence.is_seen(**number)).count(),
-            coverage: Some(share / interfaces.len().max(1) as f64),
-            action_logged: interfaces
-                .iter()
-                .filter_map(|number| self.vpc_of.get(*number as usize))
-                .any(|vpc| actions.contains(vpc)),
-            interfaces_complete: self.complete && is_whole(rule, traffic),
-        }
-    }
-}
-
-/// Whether all interfaces of the VPC of a rule's group or list were captured.
-fn is_whole(rule: &Rule, traffic: &Traffic) -> bool {
-    let plan = traffic.plan();
-    let (network, id) = (plan.network(), rule.object_id());
-    let group = || network.groups.timeline(id)?.known().last()?.1.vpc_id.clone();
-    let acl = || network.acls.timeline(id)?.known().last()?.1.vpc_id.clone();
-    network.interfaces_whole(group().or_else(acl).as_deref())
 }
 
 #[cfg(test)]

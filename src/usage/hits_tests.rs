@@ -1,5 +1,6 @@
 use super::super::sample::traffic;
 use super::*;
+use crate::network::Network;
 use crate::rules::fixture::Fixture;
 
 const BASE: &str = "

@@ -21,6 +21,7 @@ mod role;
 pub(crate) mod sample;
 mod settle;
 mod spill;
+mod stray;
 mod tighten;
 mod traffic;
 mod whatif;

@@ -1,5 +1,5 @@
 //! Records of tests, each in one line:
-//! `INTERFACE in|out REMOTE PROTOCOL SPORT>DPORT ACCEPT|REJECT [FROM-TO] [flags=N] [bytes=N] [own=ADDRESS]`, or
+//! `INTERFACE in|out REMOTE PROTOCOL SPORT>DPORT ACCEPT|REJECT [FROM-TO] [flags=N] [bytes=N] [own=ADDRESS] [subnet=ID] [undirected]`, or
 //! `INTERFACE nodata|skipdata FROM-TO`.
 
 use super::{Gatherer, Plan, Traffic};
@@ -21,6 +21,7 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
     let (start, end) = span.unwrap_or((0, 60));
     let mut record = Record {
         interface_id: Some(words[0]),
+        subnet_id: option("subnet"),
         packets: Some(1),
         bytes: Some(option("bytes").map_or(100, |bytes| bytes.parse().unwrap())),
         start,
@@ -36,7 +37,7 @@ pub(crate) fn sample(text: &'static str) -> (Record<'static>, bool) {
     let remote: IpAddr = words[2].parse().unwrap();
     let direction = if words[1] == "in" { Direction::Ingress } else { Direction::Egress };
     let (src, dst) = if direction == Direction::Ingress { (remote, own) } else { (own, remote) };
-    record.direction = Some(direction);
+    record.direction = (!words.contains(&"undirected")).then_some(direction);
     (record.src, record.dst) = (Some(src), Some(dst));
     record.protocol = protocol_number(words[3]).unwrap();
     if let Some((from, to)) = words[4].split_once('>') {

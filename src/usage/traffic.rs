@@ -6,6 +6,7 @@ use super::plan::Plan;
 use super::presence::Presence;
 use super::settle::{OpenPart, Services, note_services, settle};
 use super::spill::{Merged, Run, Sorted, settle_order};
+use super::stray::Strays;
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use std::io;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ pub struct Traffic {
     runs: Vec<Run<Part>>,
     presence: Presence,
     counts: Counts,
+    strays: Strays,
 }
 
 /// So many parts are read back from disk and worked on at a time.
@@ -38,6 +40,7 @@ impl Traffic {
         let mut open_runs = Vec::new();
         let mut presence = Presence::default();
         let mut counts = Counts::default();
+        let mut strays = Strays::default();
         for mut one in gathered {
             if spilled {
                 one.spill()?;
@@ -48,6 +51,7 @@ impl Traffic {
             open_runs.append(&mut one.open_runs);
             services.iter_mut().zip(one.services).for_each(|(ours, theirs)| ours.extend(theirs));
             presence.merge(one.presence);
+            strays.merge(one.strays);
             counts.records = counts.records.saturating_add(one.counts.records);
             counts.outside = counts.outside.saturating_add(one.counts.outside);
             counts.undirected = counts.undirected.saturating_add(one.counts.undirected);
@@ -77,7 +81,7 @@ impl Traffic {
             runs.push(Run::write(&parts)?);
             parts = Vec::new();
         }
-        Ok(Traffic { plan, parts, runs, presence, counts })
+        Ok(Traffic { plan, parts, runs, presence, counts, strays })
     }
 
     /// What it was gathered for.
@@ -88,6 +92,11 @@ impl Traffic {
     /// When which interface was seen.
     pub fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Accepted traffic of interfaces that the configuration lacks.
+    pub(super) fn strays(&self) -> &Strays {
+        &self.strays
     }
 
     /// What was read.

@@ -1,10 +1,13 @@
 //! The traffic of the logs against other rules: what they would have blocked that passed, and let pass that was blocked.
 //!
-//! Each conversation is judged twice, by the configuration in force at its time and by the proposed one. The difference
-//! counts, not the verdict: what the configuration of now does not explain is left alone, unless the change takes away what may
-//! have carried it.
+//! Each conversation is judged twice, by the newest configuration and by the proposed one, as the like of it would meet them; by
+//! that of its own time where its interface is gone. The difference counts, not the verdict: what the configuration of its time
+//! does not explain is left alone, unless the change takes away what may have carried it.
 
 mod change;
+mod lost;
+mod perhaps;
+mod strays;
 
 use super::conversation::{Conversation, Part, Totals};
 use super::distinct::Distinct;
@@ -12,10 +15,12 @@ use super::judge::{acl_denies, groups, rules_for};
 use super::plan::Plan;
 use super::role::Side;
 use super::traffic::Traffic;
-use crate::network::{NaclEntry, Network, RuleAction, SecurityGroupRule, Timestamp};
-use crate::rules::{Decision, Direction, Engine, InterfaceRules, Packet, Ternary, match_traffic};
+use crate::network::{Changed, Network, Timestamp, View};
+use crate::rules::{Decision, Direction, Engine};
 use change::{Change, accepted, rejected};
 use hashbrown::HashMap;
+use lost::{hides, loses_entry, loses_rule};
+use perhaps::Other;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
@@ -138,6 +143,8 @@ pub struct WhatIf {
     pub accepted_unknown: u64,
     /// Accepted ones that the configuration of now does not explain: it was not in force then (spec 8.10).
     pub unexplained: u64,
+    /// Accepted traffic of interfaces that the configuration lacks was more than is looked at.
+    pub overlooked: bool,
     /// First and last second of the logs.
     pub window: Option<(Timestamp, Timestamp)>,
 }
@@ -180,8 +187,10 @@ impl Tally {
 
 struct Comparer<'n> {
     plan: &'n Plan,
+    changed: &'n Changed,
     before: Engine<'n>,
     after: Engine<'n>,
+    other: Option<Other<'n>>,
     effects: HashMap<EffectKey, Tally>,
     conversations: [u64; 6],
     accepted: u64,
@@ -190,17 +199,20 @@ struct Comparer<'n> {
     named: usize,
 }
 
-/// Compares what the plan's network and a proposed one do to this traffic. The plan has to have been made for both. So many of an
-/// effect's remote addresses are `named`.
+/// Compares what the plan's network and a proposed one do to this traffic. The plan has to have been made for both. `changed` is
+/// what the proposal changes. So many of an effect's remote addresses are `named`.
 ///
 /// # Errors
 /// Those of temporary files, where the traffic was too much for memory.
-pub fn what_if(traffic: &Traffic, proposed: &Network, named: usize) -> io::Result<WhatIf> {
+pub fn what_if(traffic: &Traffic, proposed: &Network, changed: &Changed, named: usize) -> io::Result<WhatIf> {
     let plan = traffic.plan();
+    let perhaps = (!changed.perhaps.is_empty()).then(|| proposed.with_perhaps(&changed.perhaps));
     let new = || Comparer {
         plan: plan.as_ref(),
+        changed,
         before: Engine::new(plan.network()),
         after: Engine::new(proposed),
+        other: perhaps.as_ref().map(|network| Other::new(network, &changed.perhaps)),
         effects: HashMap::new(),
         conversations: [0; 6],
         accepted: 0,
@@ -250,8 +262,26 @@ pub fn what_if(traffic: &Traffic, proposed: &Network, named: usize) -> io::Resul
         remotes: tally.remotes.count(),
         some_remotes: tally.some,
     });
+    let mut effects: Vec<Effect> = effects.collect();
+    for effect in strays::effects(traffic, proposed, named) {
+        let count = Outcome::ALL.iter().position(|one| *one == effect.outcome);
+        if let Some(count) = count.and_then(|at| conversations.get_mut(at)) {
+            *count = count.saturating_add(effect.conversations);
+        }
+        accepted = accepted.saturating_add(effect.conversations);
+        if effect.outcome == Outcome::CannotTell {
+            accepted_unknown = accepted_unknown.saturating_add(effect.conversations);
+        }
+        effects.push(effect);
+    }
+    effects.sort_by(|one, other| {
+        (one.outcome.cmp(&other.outcome))
+            .then(other.conversations.cmp(&one.conversations))
+            .then(other.totals.bytes.cmp(&one.totals.bytes))
+    });
     Ok(WhatIf {
-        effects: effects.collect(),
+        effects,
+        overlooked: traffic.strays().is_overflown(),
         conversations,
         accepted,
         accepted_unknown,
@@ -262,11 +292,13 @@ pub fn what_if(traffic: &Traffic, proposed: &Network, named: usize) -> io::Resul
 
 impl Comparer<'_> {
     fn compare(&mut self, conversation: Conversation<'_>) {
-        let Some(before) = rules_for(&mut self.before, self.plan, &conversation) else { return };
+        let Some(then) = rules_for(&mut self.before, self.plan, &conversation) else { return };
         let id = self.plan.interface_id(conversation.key.interface);
         let passed = conversation.parts.iter().any(|part| !part.is_rejected());
-        let by_groups = passed && groups(&before, &conversation).decision == Decision::Deny;
-        let by_list = passed && acl_denies(&before, &conversation);
+        let by_groups = passed && groups(&then, &conversation).decision == Decision::Deny;
+        let by_list = passed && acl_denies(&then, &conversation);
+        let newest = View { at: Timestamp::MAX, after: false };
+        let before = self.before.interface(id, newest).unwrap_or(then);
         self.accepted = self.accepted.saturating_add(passed.into());
         self.unexplained = self.unexplained.saturating_add((by_groups || by_list).into());
         let Some(after) = self.after.interface(id, before.view) else {
@@ -281,9 +313,23 @@ impl Comparer<'_> {
         };
         if passed {
             let mut change = accepted(&conversation, &before, &after);
+            if let Some(other) = self.other.as_mut().filter(|other| other.concerns(id)) {
+                change =
+                    other.worse(id, before.view, change, |after| accepted(&conversation, &before, after));
+            }
             let packet = conversation.packet();
-            let touched = (by_groups && loses_rule(&before, &after, &packet))
-                || (by_list && loses_entry(&before, &after, &packet));
+            let taken = &self.changed.taken;
+            let touched = (by_groups && loses_rule(&before, &after, taken, &packet))
+                || (by_list && loses_entry(&before, &after, taken, &packet));
+            if !touched && change.outcome > Outcome::CannotTell && hides(&before, &after, taken, &packet) {
+                change = Change {
+                    outcome: Outcome::CannotTell,
+                    before: "a rule that the plan takes away and the configuration does not hold".to_owned(),
+                    after: "what lets it pass is in the configuration, and not in the plan's group"
+                        .to_owned(),
+                    ..Change::unchanged()
+                };
+            }
             if touched && change.outcome > Outcome::CannotTell {
                 change = Change {
                     outcome: Outcome::CannotTell,
@@ -299,7 +345,12 @@ impl Comparer<'_> {
         for side in [Side::Request, Side::Reply] {
             let of = |part: &Part| part.is_rejected() && part.side() == side;
             if let Some(part) = conversation.parts.iter().find(|part| of(part)) {
-                let change = rejected(&conversation, part, &before, &after);
+                let mut change = rejected(&conversation, part, &before, &after);
+                if let Some(other) = self.other.as_mut().filter(|other| other.concerns(id)) {
+                    change = other.worse(id, before.view, change, |after| {
+                        rejected(&conversation, part, &before, after)
+                    });
+                }
                 self.add(&conversation, change, of);
             }
         }
@@ -333,31 +384,6 @@ impl Comparer<'_> {
             }
         }
     }
-}
-
-/// Whether the change takes a rule away that is for the packet's traffic, and may have let it pass from an address that the
-/// configuration does not know to be a member's.
-fn loses_rule<'r>(before: &'r InterfaceRules, after: &'r InterfaceRules, packet: &Packet) -> bool {
-    let rules = |of: &'r InterfaceRules| {
-        of.groups.iter().flat_map(|groups| &groups.groups).flat_map(|group| &group.rules)
-    };
-    let is_for = |rule: &&SecurityGroupRule| {
-        rule.egress == packet.direction.is_egress() && match_traffic(&rule.traffic, packet).0 != Ternary::No
-    };
-    let mut candidates = rules(before).filter(is_for);
-    candidates.any(|rule| !rules(after).any(|other| other.means(rule)))
-}
-
-/// The same of an entry of the network ACL that allows.
-fn loses_entry<'r>(before: &'r InterfaceRules, after: &'r InterfaceRules, packet: &Packet) -> bool {
-    let list = |of: &'r InterfaceRules| {
-        of.acl.as_ref().map_or(&[][..], |acl| acl.list(packet.direction, packet.family()))
-    };
-    let would = list(after);
-    let is_for = |entry: &NaclEntry| {
-        entry.action == Some(RuleAction::Allow) && match_traffic(&entry.traffic, packet).0 != Ternary::No
-    };
-    list(before).iter().any(|entry| is_for(entry) && !would.contains(entry))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 use super::super::sample::traffic;
 use super::*;
+use crate::network::{
+    NaclEntry, NetworkInterface, Observation, Origin, Perhaps, RuleAction, SecurityGroupRule, Taken,
+    Timeline, Traffic,
+};
 use crate::rules::fixture::Fixture;
 
 const BASE: &str = "
@@ -14,8 +18,8 @@ const BASE: &str = "
 /// Effects of replacing `change` in the base as `outcome direction protocol port remotes | after | established`.
 fn effects(rules: &str, change: &str, lines: &'static str) -> Vec<String> {
     let before = Fixture::new(&format!("{BASE}\n{rules}")).network();
-    let (after, _) = before.with_objects(&Fixture::new(change).network());
-    let found = what_if(&traffic(before, Some(&after), lines), &after, 3).unwrap();
+    let (after, changed) = before.with_objects(&Fixture::new(change).network());
+    let found = what_if(&traffic(before, Some(&after), lines), &after, &changed, 3).unwrap();
     found
         .effects
         .iter()
@@ -245,10 +249,10 @@ fn accepted_icmp_whose_rule_is_replaced_cannot_be_told() {
 fn what_contradicts_the_rules_of_now_is_counted() {
     // 443 was accepted, and no rule of now lets it in: these were not in force (spec 8.10).
     let before = Fixture::new(&format!("{BASE}\nsg-1 in tcp 22 10.0.0.0/8")).network();
-    let (after, _) = before.with_objects(&Fixture::new("sg-1 in tcp 25 10.0.0.0/8").network());
+    let (after, changed) = before.with_objects(&Fixture::new("sg-1 in tcp 25 10.0.0.0/8").network());
     let lines =
         "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2\neni-a in 10.9.0.1 tcp 51000>22 ACCEPT flags=2";
-    let found = what_if(&traffic(before, Some(&after), lines), &after, 3).unwrap();
+    let found = what_if(&traffic(before, Some(&after), lines), &after, &changed, 3).unwrap();
     assert_eq!((found.accepted, found.unexplained, found.accepted_unknown), (2, 1, 0));
 }
 
@@ -274,12 +278,118 @@ fn so_many_remotes_are_named_as_were_asked_for() {
         eni-a in 198.51.100.7 tcp 51001>443 ACCEPT
         eni-a in 198.51.100.6 tcp 51000>443 ACCEPT";
     let before = Fixture::new(&format!("{BASE}\n{WEB}")).network();
-    let (after, _) = before.with_objects(&Fixture::new("sg-1 out all 0.0.0.0/0").network());
+    let (after, changed) = before.with_objects(&Fixture::new("sg-1 out all 0.0.0.0/0").network());
     for (named, last) in [(2, "198.51.100.7"), (100, "198.51.100.9")] {
-        let found = what_if(&traffic(before.clone(), Some(&after), lines), &after, named).unwrap();
+        let found = what_if(&traffic(before.clone(), Some(&after), lines), &after, &changed, named).unwrap();
         let [effect] = found.effects.as_slice() else { panic!("{:?}", found.effects) };
         assert_eq!((effect.remotes, effect.some_remotes.len()), (4, named.min(4)));
         assert_eq!(effect.some_remotes.first().unwrap().to_string(), "198.51.100.6", "the lowest");
         assert_eq!(effect.some_remotes.last().unwrap().to_string(), last);
     }
+}
+
+/// Outcomes where a plan takes a rule or an entry away that the configuration does not hold.
+fn outcomes_without(rules: &str, taken: Taken, lines: &'static str) -> Vec<String> {
+    let before = Fixture::new(&format!("{BASE}\n{rules}")).network();
+    let changed = Changed { taken: vec![taken], ..Changed::default() };
+    let after = before.clone();
+    let found = what_if(&traffic(before, Some(&after), lines), &after, &changed, 3).unwrap();
+    found.effects.iter().map(|effect| effect.outcome.to_string()).collect()
+}
+
+fn rule_of(text: &str) -> SecurityGroupRule {
+    let network = Fixture::new(&format!("{BASE}\n{text}")).network();
+    let newest = View { at: Timestamp::MAX, after: false };
+    network.groups.get("sg-1", newest).unwrap().value.rules.first().unwrap().clone()
+}
+
+#[test]
+fn a_rule_that_the_plan_takes_and_the_configuration_lacks_is_not_waved_through() {
+    let ssh = "sg-1 in tcp 22 10.0.0.0/8";
+    let https = |cidr: &str, left| {
+        let rule = rule_of(&format!("sg-1 in tcp 443 {cidr}"));
+        Taken::Rule { group_id: "sg-1".to_owned(), rule, left }
+    };
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2";
+    assert_eq!(outcomes_without(ssh, https("198.51.100.0/24", None), lines), ["cannot_tell"]);
+    assert_eq!(
+        outcomes_without(ssh, https("203.0.113.0/24", None), lines),
+        Vec::<String>::new(),
+        "another's"
+    );
+    // What passes by a rule that the configuration holds and the plan's group does not.
+    let narrow = "sg-1 in tcp 443 198.51.100.0/24";
+    let wide = |left| outcomes_without(narrow, https("198.51.100.0/23", left), lines);
+    assert_eq!(wide(Some(Vec::new())), ["cannot_tell"]);
+    assert_eq!(wide(Some(vec![rule_of(narrow)])), Vec::<String>::new(), "it stays");
+    assert_eq!(wide(None), Vec::<String>::new(), "the plan holds not all rules");
+}
+
+#[test]
+fn an_entry_that_the_plan_takes_and_the_configuration_lacks_is_not_waved_through() {
+    let entry = |number, action| NaclEntry {
+        number,
+        egress: false,
+        action: Some(action),
+        traffic: Traffic::All,
+        cidr: "198.51.100.0/24".parse().ok(),
+    };
+    let denied = format!("{WEB}\nacl-1 in 90 deny tcp 443 0.0.0.0/0");
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2";
+    let without = |entry| Taken::Entry { acl_id: "acl-1".to_owned(), entry };
+    assert_eq!(outcomes_without(&denied, without(entry(80, RuleAction::Allow)), lines), ["cannot_tell"]);
+    assert_eq!(outcomes_without(&denied, without(entry(80, RuleAction::Deny)), lines), Vec::<String>::new());
+}
+
+/// Outcomes of traffic at noon, where an interface carries `sg-1` before and `sg-2` after the traffic.
+fn outcomes_after_a_move(rules: &str, change: &str) -> Vec<String> {
+    let mut before = Fixture::new(&format!("{BASE}\n{rules}")).network();
+    let newest = View { at: Timestamp::MAX, after: false };
+    let eni = before.interfaces.get("eni-a", newest).unwrap().value.as_ref().clone();
+    let carries = |at, group: &str| {
+        let value = NetworkInterface { group_ids: vec![group.to_owned()], ..eni.clone() };
+        Observation::new(Some(at), Origin::History, Some(value))
+    };
+    let moved = Timeline::new(vec![carries(-1000, "sg-1"), carries(5000, "sg-2")]);
+    before.interfaces.put("eni-a".to_owned(), moved);
+    before.finish();
+    let (after, changed) = before.with_objects(&Fixture::new(change).network());
+    let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2 0-60";
+    let found = what_if(&traffic(before, Some(&after), lines), &after, &changed, 3).unwrap();
+    assert_eq!((found.accepted, found.unexplained), (1, 0));
+    found.effects.iter().map(|effect| effect.outcome.to_string()).collect()
+}
+
+#[test]
+fn traffic_is_held_against_the_groups_that_its_interface_carries_now() {
+    let both = "sg-1 in tcp 443 198.51.100.0/24\nsg-2 in tcp 443 198.51.100.0/24";
+    assert_eq!(outcomes_after_a_move(both, "sg-2"), ["newly_blocked"]);
+    assert_eq!(outcomes_after_a_move(both, "sg-1"), Vec::<String>::new(), "it carries that no more");
+    // What the rules of now drop already is not the change's doing.
+    assert_eq!(outcomes_after_a_move("sg-1 in tcp 443 198.51.100.0/24", "sg-1"), Vec::<String>::new());
+}
+
+#[test]
+fn traffic_of_an_interface_that_may_get_other_groups_is_judged_both_ways() {
+    let rules = "sg-1 in tcp 443 198.51.100.0/24\nsg-3 in tcp 443 0.0.0.0/0\nsg-4";
+    let outcomes = |after: &str| {
+        let before = Fixture::new(&format!("{BASE}\n{rules}")).network();
+        let perhaps = Perhaps {
+            interface_id: "eni-a".to_owned(),
+            by: "aws_db_instance.d".to_owned(),
+            before: vec!["sg-1".to_owned()],
+            after: vec![after.to_owned()],
+            all_known: true,
+        };
+        let changed = Changed { perhaps: vec![perhaps], ..Changed::default() };
+        let proposed = before.clone();
+        let lines = "eni-a in 198.51.100.7 tcp 51000>443 ACCEPT flags=2";
+        let found = what_if(&traffic(before, Some(&proposed), lines), &proposed, &changed, 3).unwrap();
+        found.effects.iter().map(|one| format!("{} {}", one.outcome, one.after)).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        outcomes("sg-4"),
+        ["cannot_tell if it is an interface of aws_db_instance.d: no inbound rule of sg-2, sg-4 allows it"]
+    );
+    assert_eq!(outcomes("sg-3"), ["other_rule group sg-3 inbound rule allow tcp 443 from 0.0.0.0/0"]);
 }

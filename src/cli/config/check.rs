@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::{held, parse_time, print, text_column, time_text};
 use crate::audit::{self, Severity};
-use crate::cli::printer::counted;
+use crate::cli::printer::{counted, read_or_not};
 use crate::cli::sheet::Layout;
 use crate::cli::{Global, Printer, exit};
 use crate::network::{Timestamp, View};
@@ -55,7 +55,7 @@ pub fn check(args: &CheckArgs, global: &Global, printer: &Printer) -> anyhow::Re
         ("finding", text_column(findings.iter().map(|finding| &finding.finding))),
         ("advice", text_column(findings.iter().map(|finding| &finding.advice))),
     ];
-    print(columns, &printer.laid_out(FINDINGS))?;
+    read_or_not(print(columns, &printer.laid_out(FINDINGS)))?;
     // Also of those that were not asked for.
     let of = |severity| all.iter().filter(|one| **one == severity).count();
     let errors = of(Severity::Error);

@@ -1,6 +1,9 @@
 //! A Terraform plan, applied as the difference between its two sides.
 
-use super::{Changed, NEWEST, difference, held, present, rule_words};
+mod exclusive;
+mod regrouped;
+
+use super::{Changed, NEWEST, Taken, difference, held, present, rule_words, with_groups};
 use crate::network::model::*;
 use crate::network::store::Network;
 
@@ -10,9 +13,11 @@ impl Network {
         let mut network = self.clone();
         let mut changed = Changed { not_followed: planned.not_followed.clone(), ..Changed::default() };
         network.plan_groups(prior, planned, &mut changed);
+        network.plan_exclusive(prior, planned, &mut changed);
         network.plan_acls(prior, planned, &mut changed);
         network.plan_lists(prior, planned, &mut changed);
         network.plan_interfaces(prior, planned, &mut changed);
+        network.plan_regrouped(planned, &mut changed);
         network.names.extend(planned.names.clone());
         network.finish();
         (network, changed)
@@ -29,7 +34,8 @@ impl Network {
                 changed.put(&mut self.groups, id, group.clone());
                 continue;
             };
-            let rules = rules_after(&known, &before, &group.rules, changed);
+            let whole = group.name.is_some() || group.vpc_id.is_some();
+            let rules = rules_after(&known, &before, &group.rules, whole, changed);
             changed.put(&mut self.groups, id, SecurityGroup { rules, ..known });
         }
         for (id, group) in present(&prior.groups) {
@@ -40,7 +46,7 @@ impl Network {
             if group.name.is_some() || group.vpc_id.is_some() {
                 changed.remove(&mut self.groups, id);
             } else if let Some(known) = held(&self.groups, id) {
-                let rules = rules_after(&known, &group.rules, &[], changed);
+                let rules = rules_after(&known, &group.rules, &[], false, changed);
                 changed.put(&mut self.groups, id, SecurityGroup { rules, ..known });
             } else {
                 changed.lacking.push(id.to_owned());
@@ -64,24 +70,28 @@ impl Network {
     }
 
     fn plan_acls(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
-        let mut taken = Vec::new();
-        let mut keepers = Vec::new();
+        let mut claims = Vec::new();
+        let claim = |subnet: &String, id: &str| (subnet.clone(), id.to_owned());
         for (id, acl) in present(&planned.acls) {
-            let before = held(&prior.acls, id).unwrap_or_default();
-            let new = acl.subnet_ids.iter().filter(|subnet| !before.subnet_ids.contains(subnet));
+            let before = held(&prior.acls, id);
+            let is_adopted = acl.is_default && before.as_ref().is_none_or(NetworkAcl::is_part);
+            let before = before.unwrap_or_default();
             let Some(known) = held(&self.acls, id) else {
                 if acl.is_part() {
                     changed.lacking.push(id.to_owned());
                     continue;
                 }
                 changed.put(&mut self.acls, id, acl.clone());
-                taken.extend(acl.subnet_ids.iter().cloned());
-                keepers.push(id.to_owned());
+                claims.extend(acl.subnet_ids.iter().map(|subnet| claim(subnet, id)));
                 continue;
             };
-            taken.extend(new.cloned());
-            keepers.push(id.to_owned());
-            let value = list_after(known, &before, acl, changed);
+            // What it had before it claims no more than the plan's other lists do.
+            let new = acl.subnet_ids.iter().filter(|subnet| !before.subnet_ids.contains(subnet));
+            claims.extend(new.map(|subnet| claim(subnet, id)));
+            let value = match is_adopted {
+                true => adopted(known, acl),
+                false => list_after(known, &before, acl, changed),
+            };
             changed.put(&mut self.acls, id, value);
         }
         for (id, acl) in present(&prior.acls) {
@@ -98,7 +108,7 @@ impl Network {
                 _ => changed.remove(&mut self.acls, id),
             }
         }
-        self.move_subnets(&taken, |id| keepers.iter().any(|keeper| keeper == id));
+        self.move_subnets(&claims);
     }
 
     fn plan_lists(&mut self, prior: &Network, planned: &Network, changed: &mut Changed) {
@@ -190,19 +200,13 @@ fn is_part(list: &PrefixList) -> bool {
     list.name.is_none() && list.family.is_none() && list.owner_id.is_none()
 }
 
-/// An interface with other groups. One without any would be open to everything, which AWS does not let an interface that had some
-/// become (it demands at least one): which it then has is not known.
-fn with_groups(known: NetworkInterface, group_ids: Vec<String>, sure: bool) -> NetworkInterface {
-    let emptied = group_ids.is_empty() && !known.group_ids.is_empty();
-    NetworkInterface { groups_known: known.groups_known && sure && !emptied, group_ids, ..known }
-}
-
 /// A group's rules after a plan has taken away and added some. A rule is the one of its id whatever it says: captured earlier or
-/// later than the plan was made, it may say something else.
+/// later than the plan was made, it may say something else. `whole`: the plan holds all its rules, as a refresh writes them.
 fn rules_after(
     known: &SecurityGroup,
     before: &[SecurityGroupRule],
     after: &[SecurityGroupRule],
+    whole: bool,
     changed: &mut Changed,
 ) -> Vec<SecurityGroupRule> {
     let has_id = |one: &SecurityGroupRule, other: &SecurityGroupRule| {
@@ -214,6 +218,8 @@ fn rules_after(
     for one in &goes {
         if !known.rules.iter().any(|rule| has_id(rule, one) || rule.means(one)) {
             changed.missing.push(format!("{}: {}", known.id, rule_words(one)));
+            let (group_id, rule) = (known.id.clone(), (*one).clone());
+            changed.taken.push(Taken::Rule { group_id, rule, left: whole.then(|| after.to_vec()) });
         }
     }
     let mut rules: Vec<SecurityGroupRule> = (known.rules.iter())
@@ -226,6 +232,20 @@ fn rules_after(
         }
     }
     rules
+}
+
+/// A VPC's default list that a plan adopts: Terraform takes all its entries away and makes those of the code (documented of
+/// `aws_default_network_acl`).
+fn adopted(known: NetworkAcl, after: &NetworkAcl) -> NetworkAcl {
+    let closing = known.entries.iter().filter(|entry| entry.is_default());
+    let entries = closing.chain(&after.entries).cloned().collect();
+    let subnet_ids = with_more(&known.subnet_ids, &after.subnet_ids);
+    NetworkAcl { entries, subnet_ids, is_default: true, ..known }
+}
+
+/// All of one list, and what only the other has.
+fn with_more(known: &[String], more: &[String]) -> Vec<String> {
+    difference(known, &[], more, PartialEq::eq)
 }
 
 /// A list that turns from `before` into `after` as far as a plan manages it. A number stands once in each direction, so that
@@ -243,13 +263,19 @@ fn list_after(
         if of(&known, entry).is_none() && !entry.is_default() {
             let way = if entry.egress { "outbound" } else { "inbound" };
             changed.missing.push(format!("{}: {way} entry {}", known.id, entry.number_text()));
+            changed.taken.push(Taken::Entry { acl_id: known.id.clone(), entry: entry.clone() });
         }
     }
     let untouched = known.entries.iter().filter(|entry| of(before, entry) == of(after, entry));
     let new = after.entries.iter().filter(|entry| of(before, entry) != Some(*entry));
+    // A subnet leaves the default list for another only.
+    let subnet_ids = match known.is_default {
+        true => with_more(&known.subnet_ids, &after.subnet_ids),
+        false => difference(&known.subnet_ids, &before.subnet_ids, &after.subnet_ids, PartialEq::eq),
+    };
     NetworkAcl {
         entries: untouched.chain(new).cloned().collect(),
-        subnet_ids: difference(&known.subnet_ids, &before.subnet_ids, &after.subnet_ids, PartialEq::eq),
+        subnet_ids,
         // Where the plan does not know its subnets any more, those of before may still be.
         more_subnets: known.more_subnets || (after.more_subnets && !before.more_subnets),
         ..known
@@ -259,6 +285,14 @@ fn list_after(
 #[cfg(test)]
 #[path = "plan_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "plan_adopted_tests.rs"]
+mod adopted_tests;
+
+#[cfg(test)]
+#[path = "plan_regrouped_tests.rs"]
+mod regrouped_tests;
 
 #[cfg(test)]
 #[path = "plan_references_tests.rs"]

@@ -224,3 +224,94 @@ fn of_what_stays_unknown_the_expression_is_told() {
         "{found:?}"
     );
 }
+
+/// The groups of an interface of which a plan tells these only after the apply.
+fn groups_after(
+    unknown: Value,
+    after: Value,
+    told: Value,
+    more: Value,
+    made: &[&str],
+) -> (Vec<String>, bool) {
+    let values = |groups: Value| json!({"id": "eni-a", "subnet_id": "subnet-1", "private_ip": "10.0.1.10", "security_groups": groups});
+    let eni = "aws_network_interface.n";
+    let update =
+        change(eni, &["update"], values(json!(["sg-1"])), values(after), json!({"security_groups": unknown}));
+    let changes: Vec<Value> =
+        std::iter::once(update).chain(made.iter().map(|group| new_group(group))).collect();
+    let known = stays("aws_security_group.web", json!({"id": "sg-1", "vpc_id": "vpc-1", "name": "web"}));
+    let mut listed = plan(&changes, std::slice::from_ref(&known));
+    let same = json!([]);
+    let no_op =
+        change("aws_security_group.web", &["no-op"], known["values"].clone(), known["values"].clone(), same);
+    listed["resource_changes"].as_array_mut().unwrap().push(no_op);
+    listed["configuration"] = configured(json!([expressions(eni, json!({"security_groups": told}))]), more);
+    interface(&applied(&listed).0)
+}
+
+#[test]
+fn groups_that_the_same_plan_makes_are_those_that_the_code_names() {
+    let to_new = || references(&["aws_security_group.new.id", NEW]);
+    let both = || {
+        references(&["aws_security_group.web.id", "aws_security_group.web", "aws_security_group.new.id", NEW])
+    };
+    let whole = |told: Value| groups_after(json!(true), Value::Null, told, json!({}), &[NEW]);
+    let new = (vec![NEW.to_owned()], true);
+    let with_old = (vec!["sg-1".to_owned(), NEW.to_owned()], true);
+    assert_eq!(whole(to_new()), new);
+    assert_eq!(whole(both()), with_old);
+    // Members that are known stay, whatever else the code names.
+    assert_eq!(groups_after(json!([true]), json!([null]), to_new(), json!({}), &[NEW]), new);
+    let one = groups_after(json!([false, true]), json!(["sg-1", null]), to_new(), json!({}), &[NEW]);
+    assert_eq!(one, with_old);
+    // What a condition may choose from is not known.
+    for told in [
+        references(&["var.which", "aws_security_group.new.id", NEW]),
+        references(&["local.groups"]),
+        references(&[
+            "aws_security_group.new[0].id",
+            "aws_security_group.new[0]",
+            NEW,
+            "aws_security_group.web.id",
+        ]),
+        json!({}),
+    ] {
+        assert!(!whole(told.clone()).1, "{told}");
+    }
+    // Of several instances a loop may leave some out.
+    let keyed = [r#"aws_security_group.new["a"]"#, r#"aws_security_group.new["b"]"#];
+    let all = references(&[NEW]);
+    let many = |made: &[&str]| groups_after(json!(true), Value::Null, all.clone(), json!({}), made);
+    assert_eq!(many(&keyed[..1]), (vec![keyed[0].to_owned()], true));
+    assert!(!many(&keyed).1);
+}
+
+#[test]
+fn groups_are_followed_through_variables() {
+    let to_new = references(&["aws_security_group.new.id", NEW]);
+    let eni = "module.m.aws_network_interface.n";
+    let values = |groups: Value| json!({"id": "eni-a", "subnet_id": "subnet-1", "security_groups": groups});
+    let mut update = change(
+        "aws_network_interface.n",
+        &["update"],
+        values(json!(["sg-1"])),
+        values(Value::Null),
+        json!({"security_groups": true}),
+    );
+    update["address"] = json!(eni);
+    let groups = |given: Value, variables: Value| {
+        let mut listed = plan(&[update.clone(), new_group(NEW)], &[]);
+        let written = json!({"security_groups": references(&["var.groups", "var.more"])});
+        let module =
+            json!({"resources": [expressions("aws_network_interface.n", written)], "variables": variables});
+        listed["configuration"] =
+            configured(json!([]), json!({"module_calls": {"m": {"expressions": given, "module": module}}}));
+        interface(&applied(&listed).0)
+    };
+    let empty = json!({"more": {"default": []}});
+    assert_eq!(groups(json!({"groups": to_new}), empty.clone()), (vec![NEW.to_owned()], true));
+    let literal = json!({"groups": to_new, "more": {"constant_value": ["sg-d"]}});
+    assert_eq!(groups(literal, empty), (vec![NEW.to_owned(), "sg-d".to_owned()], true));
+    let flag = json!({"groups": to_new, "more": {"constant_value": true}});
+    assert!(!groups(flag, json!({})).1, "which a condition may ask");
+}

@@ -5,7 +5,7 @@ use crate::network::*;
 use serde_json::{Value, json};
 
 /// What the CLI says: a default group, a group with one rule of a known id, a list, a prefix list, an interface with both groups.
-fn captured() -> Network {
+pub(super) fn captured() -> Network {
     let group = |id: &str, name: &str| {
         json!({"GroupId": id, "GroupName": name, "VpcId": "vpc-1", "OwnerId": "111122223333",
             "IpPermissions": [{"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
@@ -57,13 +57,17 @@ pub(super) fn stays(address: &str, values: Value) -> Value {
 }
 
 pub(super) fn applied(plan: &Value) -> (Network, Changed) {
+    applied_to(&captured(), plan)
+}
+
+pub(super) fn applied_to(network: &Network, plan: &Value) -> (Network, Changed) {
     let side = |plan_side| {
         let mut builder = NetworkBuilder::new();
         let options = ReadOptions { plan_side, compared: true, ..ReadOptions::default() };
         builder.read("plan.json", plan.to_string().as_bytes(), &options).unwrap();
         builder.finish().0
     };
-    captured().with_plan(&side(PlanSide::Prior), &side(PlanSide::Planned))
+    network.with_plan(&side(PlanSide::Prior), &side(PlanSide::Planned))
 }
 
 pub(super) fn rules(network: &Network, id: &str) -> Vec<String> {
@@ -267,7 +271,7 @@ fn changes_that_no_filter_shows_are_named() {
         change(
             "aws_db_instance.d",
             &["update"],
-            json!({"vpc_security_group_ids": ["sg-1"]}),
+            json!({"vpc_security_group_ids": ["sg-9"]}),
             json!({"vpc_security_group_ids": ["sg-d"]}),
             none(),
         ),

@@ -168,6 +168,49 @@ impl SecurityGroupRule {
     }
 }
 
+/// A resource of a plan that gets other groups, and with it interfaces that the plan does not hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regrouped {
+    /// Its address.
+    pub address: String,
+    /// Its type.
+    pub kind: String,
+    /// Groups before, by id.
+    pub before: Vec<String>,
+    /// Groups after, as far as they are known; by address where the plan makes them.
+    pub after: Vec<String>,
+    /// Whether these are all.
+    pub all_known: bool,
+    /// Nothing else of it changes that could bear on traffic.
+    pub only: bool,
+    /// Which interfaces are its.
+    pub owned: Owned,
+}
+
+/// Which interfaces are a resource's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owned {
+    /// These.
+    Ids(Vec<String>),
+    /// Those that AWS describes so.
+    Described(String),
+    /// That of this instance, its primary one where it has several.
+    Instance(String),
+    /// Some of those that carry its groups.
+    Unknown,
+}
+
+/// The only rules of a group in one direction, as `aws_vpc_security_group_rules_exclusive` leaves them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExclusiveRules {
+    /// `sg-…`.
+    pub group_id: String,
+    /// Outbound rules.
+    pub egress: bool,
+    /// Rules that stay, `sgr-…`; `None` where it is known only after the apply which these are.
+    pub rule_ids: Option<Vec<String>>,
+}
+
 /// Rules that only one of `describe-security-groups` and `describe-security-group-rules` shows, in one capture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleDisagreement {

@@ -22,13 +22,16 @@ mod pairs;
 mod paths;
 mod reading;
 mod terraform;
+mod terraform_awscc;
 mod terraform_balancers;
 mod terraform_elastic;
+mod terraform_exclusive;
 mod terraform_inline;
 mod terraform_network;
 mod terraform_parts;
 mod terraform_plan;
 mod terraform_references;
+mod terraform_regroup;
 mod terraform_rules;
 mod terraform_values;
 #[cfg(test)]
@@ -118,6 +121,10 @@ pub struct NetworkBuilder {
     problems: Vec<Problem>,
     /// Changes of a Terraform plan that no filter shows.
     not_followed: Vec<String>,
+    /// What a Terraform plan gives other groups, of which no interface is told.
+    regrouped: Vec<Regrouped>,
+    /// Groups that a Terraform plan leaves no other rules than these.
+    exclusive: Vec<ExclusiveRules>,
     names: Names,
     /// Elements of the file being read that have no id.
     unnamed: usize,
@@ -242,6 +249,8 @@ impl NetworkBuilder {
         network.disagreements = disagreements;
         network.contradictions = contradictions;
         network.not_followed = self.not_followed;
+        network.exclusive = self.exclusive;
+        network.regrouped = self.regrouped;
         network.finish();
         (network, self.problems)
     }

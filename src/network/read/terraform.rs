@@ -4,7 +4,10 @@
 //! Values that are unknown until an apply become [`Remote::Unreadable`] or [`Traffic::Unreadable`], which may match.
 
 use super::node::Node;
+use super::terraform_awscc::in_words_of_aws;
+use super::terraform_exclusive::exclusive;
 use super::terraform_plan::{Gone, completed, not_followed};
+use super::terraform_regroup::regrouped;
 use super::{Context, Document, NetworkBuilder, PlanSide, ReadError, ReadOptions};
 use crate::network::history::Origin;
 use serde_json::Value;
@@ -17,9 +20,13 @@ pub(super) struct Resource<'a> {
 }
 
 impl Resource<'_> {
-    /// Its id, or its address while the id is unknown.
+    /// Its id, or its address while the id is unknown. A list that is adopted is named by the code.
     pub(super) fn id(&self) -> String {
-        self.values.text("id").unwrap_or_else(|| self.address.clone())
+        let adopted = || {
+            let is_adopted = self.kind == "aws_default_network_acl";
+            is_adopted.then(|| self.values.text("default_network_acl_id")).flatten()
+        };
+        self.values.text("id").or_else(adopted).unwrap_or_else(|| self.address.clone())
     }
 }
 
@@ -31,6 +38,8 @@ impl NetworkBuilder {
         context: &Context,
         options: &ReadOptions,
     ) -> Result<Option<Document>, ReadError> {
+        let translated = in_words_of_aws(node.0);
+        let node = translated.as_ref().map_or(node, Node);
         let is_plan = node.get("planned_values").is_some() || node.get("resource_changes").is_some();
         let is_state = node.get("values").is_some_and(|values| values.get("root_module").is_some());
         let is_raw = node.get("terraform_version").is_some() && node.get("resources").is_some();
@@ -94,6 +103,8 @@ impl NetworkBuilder {
         let gone = if proposed { NetworkBuilder::gone(node, &context) } else { Gone::default() };
         if proposed {
             self.not_followed.extend(not_followed(node));
+            self.exclusive.extend(exclusive(node));
+            self.regrouped.extend(regrouped(node));
         }
         self.terraform_resources(&resources, &context, options.compared, &gone);
         Ok(Some(document))

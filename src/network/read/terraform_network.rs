@@ -106,6 +106,7 @@ const NOT_OF_TRAFFIC: &[&str] = &[
     "aws_default_vpc_dhcp_options",
     "aws_vpc_endpoint_policy",
     "aws_vpc_endpoint_service",
+    super::terraform_exclusive::EXCLUSIVE,
 ];
 
 impl NetworkBuilder {

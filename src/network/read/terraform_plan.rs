@@ -4,6 +4,7 @@
 use super::node::Node;
 use super::terraform::Resource;
 use super::terraform_references::References;
+use super::terraform_regroup::changes_groups;
 use super::{Context, NetworkBuilder};
 use crate::net::Prefix;
 use crate::network::model::*;
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 /// Types that hold a piece of an object which another resource holds too: a refresh writes the pieces to that one as well,
 /// and a plan leaves them there when the piece's resource goes.
-const PIECES: &[&str] = &[
+pub(super) const PIECES: &[&str] = &[
     "aws_security_group_rule",
     "aws_vpc_security_group_ingress_rule",
     "aws_vpc_security_group_egress_rule",
@@ -23,16 +24,20 @@ const PIECES: &[&str] = &[
 ];
 
 /// Types whose changes are followed whatever they are.
-const FOLLOWED: &[&str] = &[
+pub(super) const FOLLOWED: &[&str] = &[
     "aws_security_group",
     "aws_default_security_group",
     "aws_network_acl",
     "aws_default_network_acl",
     "aws_ec2_managed_prefix_list",
+    super::terraform_exclusive::EXCLUSIVE,
 ];
 
+/// Types that adopt what AWS made with the VPC: deleted, they are forgotten, and rules stay as they are (documented of both).
+const ADOPTED: &[&str] = &["aws_default_security_group", "aws_default_network_acl"];
+
 /// Types of which the groups are followed where they are updated, and nothing else.
-const CARRIERS: &[&str] = &["aws_instance", "aws_network_interface"];
+pub(super) const CARRIERS: &[&str] = &["aws_instance", "aws_network_interface"];
 
 /// Beginnings of the names of types that bear on whether traffic arrives.
 const BEARS_ON_TRAFFIC: &[&str] = &[
@@ -56,6 +61,15 @@ const BEARS_ON_TRAFFIC: &[&str] = &[
     "aws_elb",
     "aws_dx_",
     "aws_customer_gateway",
+    "aws_cloudformation_stack",
+    "awscc_cloudformation_stack",
+    "awscc_ec2_network_acl",
+    "awscc_ec2_prefix_list",
+    "awscc_ec2_route",
+    "awscc_ec2_security_group",
+    "awscc_ec2_subnet",
+    "awscc_ec2_transit_gateway",
+    "awscc_ec2_vpc",
 ];
 
 /// Of these, the ones that bear on traffic of now where they are created: what else is new has none.
@@ -109,18 +123,19 @@ impl Gone {
     }
 }
 
-fn actions(change: Node<'_>) -> Vec<String> {
+pub(super) fn actions(change: Node<'_>) -> Vec<String> {
     change.get("change").map(|change| change.texts("actions")).unwrap_or_default()
 }
 
 /// Managed resources that the plan lists, with what it does to them.
-fn changes<'a>(plan: Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
+pub(super) fn changes<'a>(plan: Node<'a>) -> impl Iterator<Item = Node<'a>> + use<'a> {
     plan.list("resource_changes").filter(|one| one.text("mode").as_deref() == Some("managed"))
 }
 
 /// Whether a resource leaves the state while what it stands for stays.
 fn is_forgotten(change: Node<'_>) -> bool {
-    actions(change).iter().any(|action| action == "forget")
+    let is_adopted = change.text("type").is_some_and(|kind| ADOPTED.contains(&kind.as_str()));
+    actions(change).iter().any(|action| action == "forget" || (is_adopted && action == "delete"))
 }
 
 impl NetworkBuilder {
@@ -186,11 +201,7 @@ pub(super) fn completed(plan: &Value) -> Value {
         let node = Node(resource);
         let told = node.get("change").and_then(|change| change.get("after_unknown"));
         let mut told = told.map_or(Value::Null, |told| told.0.clone());
-        for (key, value) in told.as_object_mut().into_iter().flatten() {
-            if *value == Value::Bool(true) {
-                *value = references.told(&address, key).value(unknown_value());
-            }
-        }
+        fill(&mut told, references.written(&address), &references, &address, 0);
         let after = resource.get_mut("change").and_then(|change| change.get_mut("after"));
         after.into_iter().for_each(|after| mark(after, &told, 0));
         unknown.insert(address, told);
@@ -233,10 +244,11 @@ fn mark(known: &mut Value, unknown: &Value, depth: usize) {
     }
     match (known, unknown) {
         (known, Value::Bool(true)) if known.is_null() => *known = unknown_value(),
-        (known, stands_in @ Value::String(_)) if known.is_null() => *known = stands_in.clone(),
-        (known, stands_in) if known.is_null() && is_unknown(Node(stands_in)) => *known = stands_in.clone(),
+        // A list has stood in it what is known of it.
+        (known, told) if stands_in(told) && (known.is_null() || known.is_array()) => *known = told.clone(),
+        (known, told) if known.is_null() && is_unknown(Node(told)) => *known = told.clone(),
         (Value::Object(known), Value::Object(unknown)) => {
-            for (key, value) in unknown.iter().filter(|(_, value)| holds_true(value) || value.is_string()) {
+            for (key, value) in unknown.iter().filter(|(_, value)| tells(value)) {
                 mark(known.entry(key.clone()).or_insert(Value::Null), value, depth.saturating_add(1));
             }
         }
@@ -246,8 +258,66 @@ fn mark(known: &mut Value, unknown: &Value, depth: usize) {
                 .zip(unknown)
                 .for_each(|(known, unknown)| mark(known, unknown, depth.saturating_add(1)));
         }
-        (known, unknown @ Value::Array(_)) if holds_true(unknown) => *known = unknown_value(),
+        (known, unknown @ Value::Array(_)) if tells(unknown) => *known = unknown_value(),
         _ => {}
+    }
+}
+
+/// Puts what is known of an attribute in the place of `true`: of a resource, and of the blocks in it.
+fn fill<'a>(
+    told: &mut Value,
+    written: Option<Node<'a>>,
+    references: &References<'a>,
+    address: &str,
+    depth: usize,
+) {
+    if depth > DEEPEST_VALUE {
+        return;
+    }
+    for (key, value) in told.as_object_mut().into_iter().flatten() {
+        let written = written.and_then(|written| written.get(key));
+        match value {
+            Value::Bool(true) => *value = references.told(address, key, written).value(unknown_value()),
+            Value::Array(list) if list.iter().all(Value::is_boolean) => {
+                let told = references.told(address, key, written).value(Value::Null);
+                let new: Vec<Value> =
+                    told.as_array().into_iter().flatten().filter(|one| is_new(one)).cloned().collect();
+                let unknown = list.iter_mut().filter(|one| **one == Value::Bool(true));
+                let unknown: Vec<&mut Value> = unknown.collect();
+                if new.len() == unknown.len() {
+                    unknown.into_iter().zip(new).for_each(|(slot, one)| *slot = one);
+                }
+            }
+            Value::Array(blocks) => {
+                for (at, block) in blocks.iter_mut().enumerate() {
+                    let of_block = written.and_then(|written| written.0.as_array()?.get(at).map(Node));
+                    fill(block, of_block, references, address, depth.saturating_add(1));
+                }
+            }
+            other => fill(other, written, references, address, depth.saturating_add(1)),
+        }
+    }
+}
+
+/// Whether an id is that of something which the plan makes: its address.
+fn is_new(id: &Value) -> bool {
+    id.as_str().is_some_and(|id| !id.starts_with("sg-"))
+}
+
+/// Whether this stands in the place of what is not known: an id, or ids.
+fn stands_in(value: &Value) -> bool {
+    let is_list = |list: &Vec<Value>| !list.is_empty() && list.iter().all(Value::is_string);
+    value.is_string() || value.as_array().is_some_and(is_list)
+}
+
+/// Whether something in it is not known, or stands in the place of what is not.
+fn tells(value: &Value) -> bool {
+    match value {
+        Value::Array(list) => list.iter().any(tells),
+        Value::Object(object) => object.values().any(tells),
+        Value::Bool(flag) => *flag,
+        Value::String(_) => true,
+        Value::Null | Value::Number(_) => false,
     }
 }
 
@@ -313,34 +383,11 @@ fn only_tags(change: Node<'_>) -> bool {
 }
 
 /// Whether anything in it is known only after the apply.
-fn holds_true(value: &Value) -> bool {
+pub(super) fn holds_true(value: &Value) -> bool {
     match value {
         Value::Bool(flag) => *flag,
         Value::Array(list) => list.iter().any(holds_true),
         Value::Object(object) => object.values().any(holds_true),
         Value::Null | Value::Number(_) | Value::String(_) => false,
-    }
-}
-
-/// Whether the groups that something carries, which holds its interfaces where no plan names them (a database, a function),
-/// change. What is created has no traffic yet.
-fn changes_groups(change: Node<'_>) -> bool {
-    let Some(before) = change.get("before").map(|node| groups_in(node.0)) else { return false };
-    let after = change.get("after").map(|node| groups_in(node.0)).unwrap_or_default();
-    let unknown = change.get("after_unknown").map(|node| groups_in(node.0)).unwrap_or_default();
-    before != after || unknown.into_iter().any(holds_true)
-}
-
-/// The members of it, however deep, that are named after groups.
-fn groups_in(value: &Value) -> Vec<&Value> {
-    match value {
-        Value::Array(list) => list.iter().flat_map(groups_in).collect(),
-        Value::Object(object) => (object.iter())
-            .flat_map(|(key, value)| match key.contains("security_group") {
-                true => vec![value],
-                false => groups_in(value),
-            })
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
     }
 }

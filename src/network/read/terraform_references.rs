@@ -4,7 +4,10 @@
 //! Only what one reference leads to is told: of a condition both branches are listed, and of `local` values nothing is.
 //! `resource[each.key]`, `resource[count.index]`, and `each.value` where `for_each` is the resource, are the instance of the key that
 //! the referring instance has itself. Candidates are left otherwise: what is referred to, and every resource that the plan makes,
-//! since what is not known yet comes of something that is not there yet. The expression is told with them.
+//! since what is not known yet comes of something that is not there yet. The expression is told with them. Of a list of groups all
+//! members are told, or none (`members`).
+
+mod members;
 
 use super::node::Node;
 use hashbrown::HashMap;
@@ -15,6 +18,8 @@ use serde_json::Value;
 pub(super) enum Referred {
     /// The resource of this address.
     To(String),
+    /// All of these, by address or id.
+    All(Vec<String>),
     /// One of these, as far as anything tells.
     OneOf(Vec<String>),
     /// No id of what is read here, or nothing is known of it.
@@ -47,6 +52,9 @@ const OF_IDS: &[(&str, &[&str])] = &[
     ("network_interface_id", &["aws_network_interface"]),
 ];
 
+/// Attributes that hold the ids of groups.
+const LISTS: &[&str] = &["security_groups", "vpc_security_group_ids", "security_group_ids"];
+
 const GROUPS: &[&str] = &["aws_security_group", "aws_default_security_group"];
 
 /// Modules and variables lead from one to the other as deep as the configuration nests; more steps than these are none.
@@ -55,6 +63,10 @@ const MOST_STEPS: usize = 64;
 /// A plan's configuration with the resources that the plan ends with.
 pub(super) struct References<'a> {
     root: Option<Node<'a>>,
+    /// What was given to the root module.
+    variables: Option<Node<'a>>,
+    /// Ids that are known, by address.
+    ids: HashMap<String, String>,
     /// What is written of each resource, by its address without keys.
     resources: HashMap<String, Node<'a>>,
     /// Addresses of all managed resources, by their address without keys.
@@ -68,7 +80,14 @@ impl<'a> References<'a> {
         let root = plan.get("configuration").and_then(|configuration| configuration.get("root_module"));
         let mut resources = HashMap::new();
         root.into_iter().for_each(|root| gather(root, "", &mut resources, 0));
-        let mut found = References { root, resources, instances: HashMap::new(), made: HashMap::new() };
+        let mut found = References {
+            root,
+            variables: plan.get("variables"),
+            ids: members::ids(plan),
+            resources,
+            instances: HashMap::new(),
+            made: HashMap::new(),
+        };
         for change in plan.list("resource_changes") {
             let (Some(address), Some(kind)) = (change.text("address"), change.text("type")) else { continue };
             let Some(told) = change.get("change").filter(|told| told.get("after").is_some()) else {
@@ -83,20 +102,30 @@ impl<'a> References<'a> {
         found
     }
 
-    /// What is known of an attribute of a resource.
-    pub(super) fn told(&self, address: &str, attribute: &str) -> Told {
+    /// The expressions that are written for a resource.
+    pub(super) fn written(&self, address: &str) -> Option<Node<'a>> {
+        self.resources.get(&without_keys(address))?.get("expressions")
+    }
+
+    /// What is known of an attribute of a resource, or of a block in it, for which this is written.
+    pub(super) fn told(&self, address: &str, attribute: &str, expression: Option<Node<'a>>) -> Told {
         let mut module = steps(address);
         let name = module.split_off(module.len().saturating_sub(2)).join(".");
         let resource = self.resources.get(&without_keys(address)).copied();
-        let expression = resource.and_then(|resource| resource.get("expressions")?.get(attribute));
+        let for_each = resource.and_then(|resource| resource.get("for_each_expression"));
+        let place = Place { module: &module, key: key_of(&name), for_each };
         let by = expression.map(ends).unwrap_or_default();
+        if let (true, Some(expression)) = (LISTS.contains(&attribute), expression) {
+            let mut found = Vec::new();
+            let sure = self.members(expression, place, &mut found, 0) && !found.is_empty();
+            let referred = if sure { Referred::All(found) } else { Referred::Nothing };
+            return Told { referred, by };
+        }
         let Some((_, kinds)) = OF_IDS.iter().find(|(name, _)| *name == attribute) else {
             return Told { referred: Referred::Nothing, by };
         };
         let mut candidates = Vec::new();
         if let Some(expression) = expression {
-            let for_each = resource.and_then(|resource| resource.get("for_each_expression"));
-            let place = Place { module: &module, key: key_of(&name), for_each };
             let sure = self.follow(expression, place, kinds, &mut candidates, 0);
             if let (true, [one]) = (sure, candidates.as_slice()) {
                 return Told { referred: Referred::To(one.clone()), by };
@@ -125,17 +154,31 @@ impl<'a> References<'a> {
         into: &mut Vec<String>,
         depth: usize,
     ) -> bool {
+        let ends = ends(expression);
+        let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+        self.follow_ends(&ends, place, kinds, into, depth)
+    }
+
+    /// The same of what an expression refers to.
+    fn follow_ends(
+        &self,
+        ends: &[&str],
+        place: Place<'_, 'a>,
+        kinds: &[&str],
+        into: &mut Vec<String>,
+        depth: usize,
+    ) -> bool {
         if depth > MOST_STEPS {
             return false;
         }
         let module = place.module;
         let deeper = depth.saturating_add(1);
-        let (keys, ends): (Vec<String>, Vec<String>) =
-            ends(expression).into_iter().partition(|end| matches!(end.as_str(), "each.key" | "count.index"));
+        let (keys, ends): (Vec<&str>, Vec<&str>) =
+            ends.iter().copied().partition(|end| matches!(*end, "each.key" | "count.index"));
         let key = place.key.filter(|_| !keys.is_empty());
         let mut sure = ends.len() == 1;
         for end in ends {
-            let words = steps(&end);
+            let words = steps(end);
             let words: Vec<&str> = words.iter().map(String::as_str).collect();
             sure &= match words.as_slice() {
                 ["each", "value"] | ["each", "value", "id"] => {
@@ -277,6 +320,7 @@ impl Told {
         let listed = |texts: Vec<String>| Value::Array(texts.into_iter().map(Value::String).collect());
         match (self.referred, unknown) {
             (Referred::To(address), _) => Value::String(address),
+            (Referred::All(ids), _) => listed(ids),
             (referred, Value::Object(mut unknown)) => {
                 if let Referred::OneOf(candidates) = referred {
                     unknown.insert(ONE_OF.to_owned(), listed(candidates));

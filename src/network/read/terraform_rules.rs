@@ -27,6 +27,8 @@ struct Gathered {
     of_instances: Vec<(String, NetworkInterface)>,
     interface_groups: Vec<(String, String)>,
     default_acls: Vec<String>,
+    /// Ids of adopted lists, by the address that stands for them where the plan does not know that id.
+    adopted_acls: Vec<(String, String)>,
     /// `None` where an entry cannot be read.
     lists: HashMap<String, Option<Vec<crate::net::Prefix>>>,
     plumbing: Plumbing,
@@ -62,6 +64,14 @@ impl NetworkBuilder {
             }
         }
         gathered.interfaces.values_mut().for_each(|interface| gone.keep_groups(interface));
+        for (address, id) in std::mem::take(&mut gathered.adopted_acls) {
+            if let Some(entries) = gathered.acl_entries.remove(&address) {
+                gathered.acl_entries.entry(id.clone()).or_default().extend(entries);
+            }
+            if let Some(subnets) = gathered.acl_subnets.remove(&address) {
+                gathered.acl_subnets.entry(id).or_default().extend(subnets);
+            }
+        }
         for mut acl in gathered.acls {
             gone.keep_entries(&mut acl);
             acl.entries.extend(gathered.acl_entries.remove(&acl.id).unwrap_or_default());
@@ -227,6 +237,9 @@ impl NetworkBuilder {
                 }
                 self.inline.holder(resource, context, entries.iter().map(Part::of_entry).collect());
                 let (subnet_ids, all) = self.members(values, "subnet_ids", &id, context);
+                if resource.kind == "aws_default_network_acl" {
+                    gathered.adopted_acls.push((resource.address.clone(), id.clone()));
+                }
                 gathered.acls.push(NetworkAcl {
                     id: id.clone(),
                     vpc_id: values.text("vpc_id"),

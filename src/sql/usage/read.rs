@@ -19,8 +19,9 @@ use crate::sql::records::{Coder, Text};
 use crate::sql::stored;
 
 /// The columns that conversations are made of.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "interface_id",
+    "subnet_id",
     "srcaddr",
     "dstaddr",
     "srcport",
