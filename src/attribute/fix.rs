@@ -66,11 +66,6 @@ impl AddedEntries {
         same.map(|(_, number)| *number).chain(moved.map(|(.., number)| *number))
     }
 
-    /// Whether some fix adds an entry.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.allowed.is_empty()
-    }
-
     fn is_renumbered(&self, acl: &str, direction: Direction) -> bool {
         self.renumbered.iter().any(|(one, way, _)| one == acl && *way == direction)
     }
@@ -111,9 +106,15 @@ fn fix_ports(packet: &Packet, is_response: bool) -> Option<(u16, u16)> {
     match (packet.protocol, packet.port) {
         // Clients of old protocols use ports below 1024.
         (TCP | UDP, port) if is_response => Some((port.map_or(1024, |port| port.min(1024)), 65535)),
-        (TCP | UDP, Some(port)) => Some((port, port)),
+        // EC2 wants ports for both protocols.
+        (TCP | UDP, port) => Some(port.map_or((0, 65535), |port| (port, port))),
         _ => None,
     }
+}
+
+/// What is said of a fix for a packet that shows no port.
+fn for_all_ports(packet: &Packet) -> &'static str {
+    if packet.has_ports() && packet.port.is_none() { " for all ports, since none is known" } else { "" }
 }
 
 /// ICMP type and code, -1 for all: a log does not show them, and who asks by hand may say them.
@@ -226,7 +227,8 @@ pub(crate) fn list_fix(
         true => String::new(),
         false => format!(", then check the {} list for the responses", direction.opposite().rule_word()),
     };
-    let mut text = format!("add {word} entry {number} to {acl} that allows it{then}{quota}");
+    let wide = if is_response { "" } else { for_all_ports(packet) };
+    let mut text = format!("add {word} entry {number} to {acl} that allows it{wide}{then}{quota}");
     if let Some(Room { commands, moved, taken }) = room {
         text = format!("{moved} of {acl}, since no smaller number is free, and {text}");
         command = commands.into_iter().chain([command]).collect::<Vec<_>>().join("\n");
@@ -360,6 +362,8 @@ pub(crate) fn group_fix(
     } else {
         String::new()
     };
-    let text = format!("add an {word} rule to {group}{whom}; responses need no rule of their own{quota}");
+    let wide = for_all_ports(packet);
+    let text =
+        format!("add an {word} rule to {group}{whom}{wide}; responses need no rule of their own{quota}");
     Some(Fix::new(text, command, terraform))
 }

@@ -11,7 +11,7 @@ use super::config::{held, parse_time, print, text_column};
 use super::engine::{EngineArgs, network};
 use super::logs::WindowArgs;
 use super::{Global, Printer, exit};
-use crate::net::{ICMP, ICMPV6, TCP, protocol_number};
+use crate::net::{ICMP, ICMPV6, TCP, has_ports, protocol_name, protocol_number};
 use crate::network::{Network, Timestamp, View};
 use crate::sql::attribution::NetworkSource;
 use crate::sql::output::OutputFormat;
@@ -114,8 +114,10 @@ pub fn run(args: &ExplainArgs, global: &Global, printer: &Printer) -> anyhow::Re
         (Some(protocol), _) => protocol,
         (None, None) => TCP,
     };
-    if (args.sport.is_some() || args.dport.is_some()) && matches!(protocol, ICMP | ICMPV6) {
-        printer.error("--sport and --dport are not for icmp, which has no ports");
+    if (args.sport.is_some() || args.dport.is_some()) && !has_ports(protocol) {
+        let name = protocol_name(protocol).map_or_else(|| protocol.to_string(), str::to_owned);
+        printer
+            .error(&format!("--sport and --dport are for tcp and udp, not for {name}, which has no ports"));
         return Ok(exit::USAGE);
     }
     if args.icmp_type.is_some() && !matches!(protocol, ICMP | ICMPV6) {

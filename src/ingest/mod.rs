@@ -100,7 +100,11 @@ pub fn ingest(options: &IngestOptions, watch: &Watch) -> Result<Summary, IngestE
     let found = locate(&options.inputs, Some(&options.store));
     let mut summary = Summary::new(options, &found);
     let store = if options.dry_run {
-        Store::open(&options.store).ok()
+        match Store::open(&options.store) {
+            Ok(store) => Some(store),
+            Err(StoreError::Missing { .. }) => None,
+            Err(error) => return Err(error.into()),
+        }
     } else if found.objects.is_empty() {
         None
     } else {

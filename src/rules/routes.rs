@@ -91,8 +91,13 @@ impl Routes {
         let table =
             network.route_table_of(subnet_id, vpc_id, view).filter(|table| !table.value.more_routes)?;
         let mut routes = Vec::new();
-        for route in table.value.routes.iter().filter(|route| !route.is_blackhole()) {
-            let (kind, preference) = (RouteKind::of(&route.target), route.preference());
+        for route in &table.value.routes {
+            // A route that leads nowhere takes its packets all the same: a shorter one does not.
+            let kind = match route.is_blackhole() {
+                true => RouteKind::Other,
+                false => RouteKind::of(&route.target),
+            };
+            let preference = route.preference();
             let lead = |to: &Prefix| Leads { to: *to, kind, preference, target: route.target.clone() };
             match &route.destination {
                 Destination::Cidr(prefix) if table.value.is_overruled(route, prefix) => {}

@@ -247,16 +247,16 @@ pub(super) fn time_text(at: Timestamp) -> Option<String> {
     Some(time.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-/// Addresses of version 4 have one text; those of version 6 have several, so they are compared as addresses.
+/// Addresses of version 4 have one text; those of version 6 have several, so they are compared as addresses. Both may stand beside
+/// each other: behind NAT64 one flow has either.
 fn one_of(column: &str, packet: &str, addresses: &[IpAddr]) -> String {
-    let texts: Vec<String> = addresses.iter().map(|addr| format!("'{addr}'")).collect();
-    let each = |column: &str| match addresses.iter().any(IpAddr::is_ipv6) {
-        false => format!("{column} in ({})", texts.join(", ")),
-        true => {
-            let tests: Vec<String> =
-                addresses.iter().map(|addr| format!("cidr_contains('{addr}/128', {column})")).collect();
-            format!("({})", tests.join(" or "))
-        }
+    let (six, four): (Vec<&IpAddr>, Vec<&IpAddr>) = addresses.iter().partition(|addr| addr.is_ipv6());
+    let each = |column: &str| {
+        let texts: Vec<String> = four.iter().map(|addr| format!("'{addr}'")).collect();
+        let listed = (!texts.is_empty()).then(|| format!("{column} in ({})", texts.join(", ")));
+        let held = six.iter().map(|addr| format!("cidr_contains('{addr}/128', {column})"));
+        let tests: Vec<String> = listed.into_iter().chain(held).collect();
+        if six.is_empty() { tests.concat() } else { format!("({})", tests.join(" or ")) }
     };
     format!("({} or {})", each(column), each(packet))
 }
@@ -308,5 +308,20 @@ impl LogRecord {
             "confidence": part(|verdict| &verdict.1),
             "explanation": part(|verdict| &verdict.2),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_both_families_are_asked_for_side_by_side() {
+        let addresses = ["10.0.2.5", "2001:db8::5"].map(|addr| addr.parse().unwrap());
+        assert_eq!(
+            one_of("srcaddr", "pkt_srcaddr", &addresses),
+            "((srcaddr in ('10.0.2.5') or cidr_contains('2001:db8::5/128', srcaddr)) \
+             or (pkt_srcaddr in ('10.0.2.5') or cidr_contains('2001:db8::5/128', pkt_srcaddr)))"
+        );
     }
 }

@@ -110,12 +110,6 @@ impl Rejected<'_> {
         if attribution.candidates.contains(Cause::SourceDestCheck) {
             self.take_for_others(&mut found);
         }
-        if !added.is_empty() {
-            // Each record is judged by itself, and its row is the same whatever else is asked for: numbers that differ among the rows
-            // of one answer would hang on which rows these are, and on their order.
-            let text = "another fix of the same list may name the same number, and needs one of its own";
-            found.sentences.push(text.to_owned());
-        }
         // Nor is what was accepted before.
         let is_wanted =
             (part == Part::Answer && self.seen_first().is_some()) || evidence.last_accept.is_some();
