@@ -298,6 +298,26 @@ fn a_gate_for_changes() {
     assert_eq!(effects[0]["then"], "nacl acl-0a inbound rule 90 deny all traffic from 198.51.100.8/32");
 }
 
+/// The exit code of a command whose output nobody reads.
+fn code_unread(case: &Case, args: &[&str]) -> Option<i32> {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = command();
+    command.args(args).arg("--store").arg(case.store()).stdout(writer).stderr(std::process::Stdio::null());
+    command.status().unwrap().code()
+}
+
+#[test]
+fn a_gate_stays_shut_though_nobody_reads_what_it_says() {
+    let case = world();
+    let file = case.dir.path().join("groups.json");
+    fs::write(&file, groups(&[(443, "0.0.0.0/0")]).to_string()).unwrap();
+    for format in ["table", "csv", "json", "ndjson"] {
+        let args = ["whatif", "--change", file.to_str().unwrap(), "--format", format];
+        assert_eq!(code_unread(&case, &args), Some(1), "{format}");
+    }
+}
+
 #[test]
 fn a_terraform_plan_is_applied() {
     let case = world();
