@@ -78,7 +78,13 @@ pub fn diff(network: &Network, before: View, after: View) -> Vec<Change> {
         routes.chain(listed("subnet", &table.subnet_ids)).collect()
     });
     walk.kind("peering connection", &network.peerings, |peering| {
-        option("status", peering.status.as_deref()).into_iter().collect()
+        let mut parts = Vec::from_iter(option("status", peering.status.as_deref()));
+        for (end, of) in [("requester", &peering.requester), ("accepter", &peering.accepter)] {
+            parts.extend(option(&format!("{end} VPC"), of.vpc_id.as_deref()));
+            parts.extend(option(&format!("{end} Region"), of.region.as_deref()));
+            parts.extend(listed(&format!("{end} block"), &of.cidrs));
+        }
+        parts
     });
     walk.kind("load balancer", &network.load_balancers, |balancer| {
         let mut parts = listed("security group", &balancer.group_ids);
@@ -127,7 +133,7 @@ impl Walk<'_> {
                     before.difference(&after).for_each(|part| add(ChangeKind::Removed, part.clone()));
                     after.difference(&before).for_each(|part| add(ChangeKind::Added, part.clone()));
                     if before == after {
-                        let detail = "something that does not bear on traffic".to_owned();
+                        let detail = "something that flowq does not show".to_owned();
                         add(ChangeKind::Changed, detail);
                     }
                 }
@@ -152,7 +158,18 @@ fn interface_parts(interface: &NetworkInterface) -> Vec<String> {
     parts.extend(option("subnet", interface.subnet_id.as_deref()));
     parts.extend(option("instance", interface.instance_id.as_deref()));
     parts.extend(option("description", interface.description.as_deref()));
+    parts.extend(option("VPC", interface.vpc_id.as_deref()));
+    parts.extend(option("type", interface.interface_type.as_deref()));
+    parts.extend(option("status", interface.status.as_deref()));
     parts.extend(interface.source_dest_check.map(|check| format!("source/destination check {check}")));
+    parts.extend(interface.denies_internet.then(|| "DenyAllIgwTraffic".to_owned()));
+    for (name, seconds) in [
+        ("TCP established", interface.tcp_established_timeout),
+        ("UDP", interface.udp_timeout),
+        ("UDP stream", interface.udp_stream_timeout),
+    ] {
+        parts.extend(seconds.map(|seconds| format!("{name} timeout {seconds} s")));
+    }
     parts
 }
 
@@ -290,5 +307,17 @@ mod tests {
         let changes = diff(&network, view(BEFORE), view(AFTER));
         assert_eq!(changes.len(), 1);
         assert_eq!((changes[0].change, changes[0].object.as_str()), (ChangeKind::Removed, "sg-1"));
+    }
+
+    #[test]
+    fn what_decides_verdicts_is_shown_where_it_changes() {
+        let interface = |timeout: u32| {
+            let tracking =
+                format!(r#""ConnectionTrackingConfiguration":{{"TcpEstablishedTimeout":{timeout}}}"#);
+            format!(r#"{{"NetworkInterfaces":[{{"NetworkInterfaceId":"eni-1","Groups":[],{tracking}}}]}}"#)
+        };
+        let found = changes_of(&[(BEFORE, interface(350)), (AFTER, interface(86_400))], BEFORE, AFTER);
+        assert!(found.iter().any(|line| line.contains("TCP established timeout 350 s")), "{found:?}");
+        assert!(found.iter().any(|line| line.contains("TCP established timeout 86400 s")), "{found:?}");
     }
 }

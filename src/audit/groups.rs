@@ -5,13 +5,19 @@ use std::collections::{HashMap, HashSet};
 use super::{Finding, Severity, plural, world};
 use crate::network::{Network, NetworkInterface, Remote, RuleDisagreement, SecurityGroup, View};
 
-pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) {
+/// The interfaces that carry each group.
+pub(super) fn carriers(network: &Network, view: View) -> HashMap<&str, Vec<&NetworkInterface>> {
     let mut carriers: HashMap<&str, Vec<&NetworkInterface>> = HashMap::new();
     for found in network.interfaces.all(view) {
         for group in &found.value.group_ids {
             carriers.entry(group).or_default().push(found.value);
         }
     }
+    carriers
+}
+
+pub(super) fn check(network: &Network, view: View, findings: &mut Vec<Finding>) {
+    let carriers = carriers(network, view);
     let mut referenced: HashSet<&str> = HashSet::new();
     for found in network.groups.all(view) {
         for rule in &found.value.rules {

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use super::acl::covers;
+use super::groups::carriers;
 use crate::net::{Family, ICMP, ICMPV6, Prefix, TCP, UDP};
-use crate::network::{NaclEntry, Network, Remote, SecurityGroup, SecurityGroupRule, Traffic, View};
+use crate::network::{
+    NaclEntry, Network, NetworkInterface, Remote, SecurityGroup, SecurityGroupRule, Traffic, View,
+};
 use crate::rules::{Direction, Packet, Ternary, acl_list, entry_text, is_stale, match_entry, rule_text};
 
 /// A rule that can never matter.
@@ -58,8 +61,10 @@ pub fn shadowed(network: &Network, view: View) -> Vec<Shadowed> {
             }
         }
     }
+    let carriers = carriers(network, view);
     for group in network.groups.all(view) {
-        in_group(network, view, group.value, &mut found);
+        let carriers = carriers.get(group.value.id.as_str()).map(Vec::as_slice).unwrap_or_default();
+        in_group(network, view, group.value, carriers, &mut found);
     }
     found
 }
@@ -210,9 +215,13 @@ fn stands_in(network: &Network, view: View, one: Placed<'_>, other: Placed<'_>) 
         && (!over(other_rule, one_rule) || (&one_group.id, one_at) < (&other_group.id, other_at))
 }
 
-fn in_group(network: &Network, view: View, group: &SecurityGroup, found: &mut Vec<Shadowed>) {
-    let carriers: Vec<_> =
-        network.interfaces.all(view).filter(|one| one.value.group_ids.contains(&group.id)).collect();
+fn in_group(
+    network: &Network,
+    view: View,
+    group: &SecurityGroup,
+    carriers: &[&NetworkInterface],
+    found: &mut Vec<Shadowed>,
+) {
     for (at, rule) in group.rules.iter().enumerate() {
         let mut add = |by: Vec<String>, reason: &str| {
             found.push(Shadowed {
@@ -240,7 +249,7 @@ fn in_group(network: &Network, view: View, group: &SecurityGroup, found: &mut Ve
         // At every interface some other group allows it.
         let mut by: BTreeSet<String> = BTreeSet::new();
         let everywhere = carriers.iter().all(|interface| {
-            let others = interface.value.group_ids.iter().filter(|id| **id != group.id);
+            let others = interface.group_ids.iter().filter(|id| **id != group.id);
             let others: Vec<_> = others.filter_map(|id| network.groups.get(id, view)).collect();
             let rules = others.iter().flat_map(|other| {
                 other.value.rules.iter().enumerate().map(|(place, rule)| (other.value.as_ref(), place, rule))

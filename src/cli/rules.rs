@@ -232,8 +232,16 @@ fn say(summary: &Summary, printer: &Printer) {
 
 /// What was read, and what of it counts for nothing.
 pub fn say_window(window: Option<(Timestamp, Timestamp)>, counts: Counts, printer: &Printer) {
+    if counts.undated > 0 {
+        let records = counted(counts.undated, "record");
+        printer.warn(&format!(
+            "{records} without start and end: for no rule, since rules change (add both fields)"
+        ));
+    }
     let Some((first, last)) = window else {
-        printer.warn("the logs hold no record in the window");
+        if counts.undated == 0 {
+            printer.warn("the logs hold no record in the window");
+        }
         return;
     };
     printer.note(&format!(

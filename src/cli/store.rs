@@ -93,8 +93,8 @@ pub fn info(_args: &InfoArgs, global: &Global, printer: &Printer) -> anyhow::Res
 pub fn optimize(args: &OptimizeArgs, global: &Global, printer: &Printer) -> anyhow::Result<u8> {
     let store = open(global)?;
     let lock = store.lock(&mut || printer.note("an ingest holds the store; waiting for it"))?;
-    let retain = Duration::from_secs(args.retain * 60);
-    let target = args.target_size.max(1) * 1_000_000;
+    let retain = Duration::from_secs(args.retain.saturating_mul(60));
+    let target = args.target_size.max(1).saturating_mul(1_000_000);
     let report = store.optimize(&lock, target, retain, &mut |_, _| {})?;
     printer.note(&format!(
         "merged {} ({}) into {} ({}); deleted {} ({})",

@@ -73,7 +73,10 @@ pub fn run(args: &WhatIfArgs, global: &Global, printer: &Printer) -> anyhow::Res
     let engine = args.logs.open(global, printer)?;
     let before = engine.wait(engine.usage().network())?;
     let (after, changed) = apply(&before, &proposal);
-    let is_empty = changed.objects.is_empty() && changed.removed.is_empty() && changed.lacking.is_empty();
+    let is_empty = changed.objects.is_empty()
+        && changed.removed.is_empty()
+        && changed.lacking.is_empty()
+        && changed.not_followed.is_empty();
     if is_empty && changed.same == 0 && proposal.plans.is_empty() {
         // As above: a path that was mistyped proposes nothing, and would always pass.
         anyhow::bail!("--change holds no configuration: no object that flowq reads is in it");

@@ -88,6 +88,18 @@ impl Changed {
         self.objects.push(id.to_owned());
     }
 
+    /// Names the proposed objects of a kind that no filter is, where they are not what is there.
+    fn name<T: PartialEq>(&mut self, (kind, known): (&str, &Kind<T>), proposed: &Kind<T>) {
+        for (id, value) in newest(proposed) {
+            let now = known.get(id, NEWEST).map(|found| found.value.as_ref());
+            if now != value {
+                self.not_followed.push(format!("{kind} {id}"));
+            } else {
+                self.same = self.same.saturating_add(1);
+            }
+        }
+    }
+
     fn remove<T: PartialEq>(&mut self, kind: &mut Kind<T>, id: &str) {
         if kind.get(id, NEWEST).is_some() {
             kind.put(id.to_owned(), gone());
@@ -156,6 +168,15 @@ impl Network {
         changed.replace(&mut network.route_tables, &proposed.route_tables, |value, _| value);
         changed.replace(&mut network.peerings, &proposed.peerings, |value, _| value);
         changed.replace(&mut network.instances, &proposed.instances, |value, _| value);
+        changed.replace(&mut network.acl_associations, &proposed.acl_associations, |value, _| value);
+        changed.replace(&mut network.group_associations, &proposed.group_associations, |value, _| value);
+        changed.name(("Block Public Access of", &self.bpa_options), &proposed.bpa_options);
+        changed.name(("Block Public Access exclusion", &self.bpa_exclusions), &proposed.bpa_exclusions);
+        changed.name(("load balancer", &self.load_balancers), &proposed.load_balancers);
+        changed.name(("target group", &self.target_groups), &proposed.target_groups);
+        changed
+            .name(("transit gateway attachment", &self.transit_attachments), &proposed.transit_attachments);
+        changed.name(("transit gateway route table", &self.transit_tables), &proposed.transit_tables);
         let claims: Vec<Claim> = present(&proposed.acls)
             .flat_map(|(id, acl)| acl.subnet_ids.iter().map(|subnet| (subnet.clone(), id.to_owned())))
             .collect();

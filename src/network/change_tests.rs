@@ -178,3 +178,21 @@ fn what_neither_holds_is_named() {
     let (after, changed) = applied(&plan(&[], &[resource("aws_network_acl_rule", "z", values)], false));
     assert_eq!((changed.lacking, after.acls.len()), (vec!["acl-9".to_owned()], 1));
 }
+
+#[test]
+fn proposed_objects_that_are_no_filters_are_named() {
+    let options = |mode: &str| {
+        let text = format!(
+            r#"{{"VpcBlockPublicAccessOptions":{{"AwsAccountId":"111122223333","AwsRegion":"us-east-1",
+             "State":"update-complete","InternetGatewayBlockMode":"{mode}"}}}}"#
+        );
+        let mut builder = crate::network::NetworkBuilder::new();
+        builder.read("bpa.json", text.as_bytes(), &crate::network::ReadOptions::default()).unwrap();
+        builder.finish().0
+    };
+    let (_, changed) = network(BASE).with_objects(&options("block-bidirectional"));
+    assert_eq!(changed.not_followed.len(), 1, "{:?}", changed.not_followed);
+    assert!(changed.not_followed[0].starts_with("Block Public Access of "), "{:?}", changed.not_followed);
+    let (_, changed) = options("off").with_objects(&options("off"));
+    assert_eq!((changed.not_followed.len(), changed.same), (0, 1));
+}

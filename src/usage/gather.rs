@@ -25,6 +25,8 @@ pub struct Counts {
     pub undirected: u64,
     /// Records that tell of skipped data.
     pub skipped: u64,
+    /// Flows without any time, which belong to no version of the configuration.
+    pub undated: u64,
 }
 
 /// Gathers records; one for each thread.
@@ -106,6 +108,11 @@ impl Gatherer {
             self.open_runs.push(Run::write(&open)?);
         }
         Ok(())
+    }
+
+    /// Leaves a record out that has no time.
+    pub fn leave_undated(&mut self) {
+        self.counts.undated = self.counts.undated.saturating_add(1);
     }
 
     /// Takes a record in; `skipped` says that it tells of skipped data (`SKIPDATA`).

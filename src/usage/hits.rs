@@ -183,7 +183,7 @@ impl Tally {
             remotes: self.remotes.count(),
             internet_remotes: self.internet.count(),
             ports: self.ports.count(),
-            exact: self.remotes.is_exact(),
+            exact: [&self.remotes, &self.internet, &self.ports].into_iter().all(|count| count.is_exact()),
             ..self.hits
         }
     }

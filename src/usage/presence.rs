@@ -30,7 +30,9 @@ struct Slots {
 
 impl Presence {
     pub(super) fn window(&mut self, start: Timestamp, end: Timestamp) {
-        let end = end.max(start);
+        // A longer record is damaged, and no log reaches as far as it says.
+        let longest = start.saturating_add(MOST_SLOTS.saturating_mul(SLOT));
+        let end = end.max(start).min(longest);
         self.window = Some(match self.window {
             None => (start, end),
             Some((first, last)) => (first.min(start), last.max(end)),

@@ -172,6 +172,10 @@ fn tightening<'n>(
     companions: &Companions<'n>,
 ) -> Option<Tightening> {
     let Subject::Group { group_id, rule: wide, .. } = &rule.subject else { return None };
+    // What could not be read has no command that would put it back or take it away.
+    if matches!(wide.traffic, RuleTraffic::Unreadable(_)) || matches!(wide.remote, Remote::Unreadable(_)) {
+        return None;
+    }
     let proposed = propose(wide, &used.uses);
     let now = (wide.traffic.clone(), wide.remote.clone());
     if proposed.is_empty() || proposed == [now.clone()] {

@@ -355,3 +355,17 @@ fn uses_of_a_wider_rule_are_those_of_the_narrower_one_that_takes_its_place() {
         Uses::from([((6, Some((85, 85))), few(&["10.0.2.1"])), ((6, Some((88, 90))), few(&["10.0.2.7"]))])
     );
 }
+
+#[test]
+fn nothing_is_proposed_for_a_rule_that_could_not_be_read() {
+    // A command would open all traffic in place of what nobody knows.
+    let lines = "eni-a in 198.51.100.7 tcp 50000>443 ACCEPT";
+    let of = |change: fn(&mut crate::network::SecurityGroupRule)| {
+        let mut fixture = Fixture::new(&format!("{BASE}\nsg-1 in tcp 0-65535 198.51.0.0/16"));
+        change(&mut fixture.groups.get_mut("sg-1").unwrap().rules[0]);
+        tighten(&traffic(fixture.network(), None, lines)).unwrap().narrower.len()
+    };
+    assert_eq!(of(|_| {}), 1);
+    assert_eq!(of(|rule| rule.traffic = RuleTraffic::Unreadable("banana".to_owned())), 0);
+    assert_eq!(of(|rule| rule.remote = Remote::Unreadable("198.51.100.x/16".to_owned())), 0);
+}

@@ -56,6 +56,7 @@ impl Traffic {
             counts.outside = counts.outside.saturating_add(one.counts.outside);
             counts.undirected = counts.undirected.saturating_add(one.counts.undirected);
             counts.skipped = counts.skipped.saturating_add(one.counts.skipped);
+            counts.undated = counts.undated.saturating_add(one.counts.undated);
         }
         let open = match spilled {
             true => Sorted::Runs(open_runs),

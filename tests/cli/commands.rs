@@ -135,6 +135,20 @@ fn optimize_merges_files_and_changes_no_row() {
 }
 
 #[test]
+fn replaced_files_are_kept_for_as_long_as_was_asked() {
+    let case = Case::new();
+    for (name, from) in [("a.log", 0), ("b.log", 100)] {
+        let log = case.write(name, flow_log(from, 10));
+        run(&case, &["ingest", log.to_str().unwrap()]).expect(0);
+    }
+    run(&case, &["optimize"]).expect(0);
+    let optimize = |minutes: &str| run(&case, &["optimize", "--retain", minutes]).expect(0).err;
+    // Minutes that are more seconds than can be told.
+    assert!(optimize("18446744073709551615").contains("deleted 0 replaced files"));
+    assert!(!optimize("0").contains("deleted 0 replaced files"));
+}
+
+#[test]
 fn optimize_killed_at_any_instant_changes_no_row() {
     let case = Case::new();
     for at in 0..6 {

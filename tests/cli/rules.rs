@@ -319,6 +319,19 @@ fn a_gate_stays_shut_though_nobody_reads_what_it_says() {
 }
 
 #[test]
+fn records_without_a_time_are_counted_and_for_no_rule() {
+    let case = world();
+    let log = case.write(
+        "timeless.log",
+        "interface-id srcaddr dstaddr srcport dstport protocol action log-status\n\
+         eni-0a 198.51.100.7 10.0.1.10 51000 443 6 ACCEPT OK\n",
+    );
+    let said = run(&case, &["rules", "hits", "--raw", log.to_str().unwrap()]).expect(0).err;
+    assert!(said.contains("1 record without start and end: for no rule"), "{said}");
+    assert!(!said.contains("hold no record"), "{said}");
+}
+
+#[test]
 fn a_terraform_plan_is_applied() {
     let case = world();
     let rule = |id: &str, port: u16, cidr: &str| {

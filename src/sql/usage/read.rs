@@ -117,7 +117,7 @@ pub(super) async fn traffic(
                 for row in 0..columns.rows() {
                     let mut record = columns.record(row, |_| None);
                     if !record.has_time {
-                        // It belongs to no version of the configuration.
+                        gatherer.leave_undated();
                         continue;
                     }
                     if record.interface_id.is_none() || record.unshown.protocol {
