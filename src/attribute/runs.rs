@@ -79,6 +79,16 @@ impl<T> List<T> {
         self.rest.len() + usize::from(self.first.is_some())
     }
 
+    /// Whether one more takes more memory.
+    fn is_full(&self) -> bool {
+        self.rest.len() == self.rest.capacity()
+    }
+
+    /// Room for as many as there are, and for [`MANY_RUNS`] at least: what is settled whenever it is full is so seldom.
+    fn make_room(&mut self) {
+        self.rest.reserve(self.rest.len().max(MANY_RUNS));
+    }
+
     /// The last few that were added, the last first.
     fn newest(&mut self) -> impl Iterator<Item = &mut T> {
         self.rest.iter_mut().rev().chain(&mut self.first).take(8)
@@ -168,18 +178,13 @@ pub(super) fn touching(
 /// Adds a run, joining it with one of the same kind that it touches.
 pub(super) fn keep(runs: &mut List<Run>, run: Run) {
     // Roles that open a connection, and closing records, keep their own times: their order decides.
-    if !run.closes() && matches!(run.role, Role::Midstream | Role::Unknown) {
-        let joined = runs.newest().find(|known| {
-            !known.closes()
-                && known.role == run.role
-                && known.start <= run.end.saturating_add(1)
-                && run.start <= known.end.saturating_add(1)
-        });
-        if let Some(known) = joined {
-            known.start = known.start.min(run.start);
-            known.end = known.end.max(run.end);
-            return;
-        }
+    if !run.closes()
+        && matches!(run.role, Role::Midstream | Role::Unknown)
+        && let Some(known) = runs.newest().find(|known| joins(known, &run))
+    {
+        known.start = known.start.min(run.start);
+        known.end = known.end.max(run.end);
+        return;
     }
     runs.push(run);
 }
@@ -226,16 +231,11 @@ fn settle_all_of(runs: &mut Vec<(Of, Run)>) {
 
 /// Adds a run that closes nothing, joining it with one of the same place and role that it touches.
 pub(super) fn keep_of(runs: &mut List<(Of, Run)>, of: Of, run: Run) {
-    let count = runs.len();
-    if count >= MANY_RUNS && count.is_power_of_two() {
+    if runs.len() >= MANY_RUNS && runs.is_full() {
         settle_of(runs);
+        runs.make_room();
     }
-    let joined = runs.newest().find(|(other, known)| {
-        *other == of
-            && known.role == run.role
-            && known.start <= run.end.saturating_add(1)
-            && run.start <= known.end.saturating_add(1)
-    });
+    let joined = runs.newest().find(|(other, known)| *other == of && joins(known, &run));
     match joined {
         Some((_, known)) => {
             known.start = known.start.min(run.start);

@@ -78,6 +78,9 @@ pub struct ObjectKey {
 }
 
 impl ObjectKey {
+    /// How far from the time in a flow log object's name its records may begin or end, seconds: see [`ObjectKey::may_hold`].
+    pub const MARGIN: i64 = 15 * 60;
+
     /// Reads a key or path, with or without anything in front of it.
     pub fn parse(path: &str) -> ObjectKey {
         let mut key = ObjectKey::default();
@@ -96,10 +99,10 @@ impl ObjectKey {
     /// True wherever the key does not tell. The name's time has meant both the five minutes before and those after it,
     /// and a record may begin ten minutes before its end, hence a margin of fifteen minutes on both sides.
     pub fn may_hold(&self, from: i64, to: i64) -> bool {
-        const MARGIN: i64 = 15 * 60;
         match (self.kind, self.stamp) {
             (Some(KeyKind::FlowLog), Some(stamp)) => {
-                from <= stamp.saturating_add(MARGIN) && to >= stamp.saturating_sub(MARGIN)
+                from <= stamp.saturating_add(ObjectKey::MARGIN)
+                    && to >= stamp.saturating_sub(ObjectKey::MARGIN)
             }
             _ => true,
         }

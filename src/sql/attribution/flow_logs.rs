@@ -10,6 +10,12 @@ use crate::sql::records::Values;
 /// The number of records whose object names no flow log.
 pub(super) const UNNAMED: u32 = 0;
 
+/// The number of the flow log of a record, by the key of its object, out of those of all keys.
+#[inline]
+pub(super) fn log_of(by_key: &[u32], object: u32) -> u32 {
+    by_key.get(object as usize).copied().unwrap_or(UNNAMED)
+}
+
 /// The flow logs that one reader has met.
 #[derive(Default)]
 pub(super) struct FlowLogs {
@@ -54,7 +60,7 @@ impl FlowLogs {
     /// The number of the flow log of a record, by the key of its object.
     #[inline]
     pub(super) fn of(&self, object: u32) -> u32 {
-        self.by_key.get(object as usize).copied().unwrap_or(UNNAMED)
+        log_of(&self.by_key, object)
     }
 
     /// The numbers of the flow logs, by the keys of their objects.

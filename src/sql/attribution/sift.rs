@@ -12,7 +12,7 @@ use datafusion::common::Result;
 
 use super::ask::probe;
 use super::evidence::Reader;
-use super::flow_logs::UNNAMED;
+use super::flow_logs::log_of;
 use super::lanes::{Check, NO_LANE};
 use super::observe::{Accept, Found, Observer};
 use super::sifter::{Buffers, Kind, Sifter, Status, of};
@@ -162,21 +162,17 @@ impl Sifter {
         Ok(())
     }
 
-    /// The number of a row's flow log.
+    /// The number of the flow log of a row with this key of its object; of one without, where all are of one.
     #[inline]
-    fn log(&self, buffers: &Buffers, row: usize) -> u32 {
-        if buffers.sources.is_empty() {
-            return self.log;
-        }
-        let key = buffers.sources.get(row).copied().unwrap_or(NONE);
-        self.logs.get(key as usize).copied().unwrap_or(UNNAMED)
+    fn log(&self, source: Option<&u32>) -> u32 {
+        source.map_or(self.log, |key| log_of(&self.logs, *key))
     }
 
     /// Finds the places of interfaces that the row group has not had before.
     fn meet(&mut self, observer: &mut Observer<'_>, buffers: &Buffers) {
         let mut last = (NONE, self.log);
         for (row, key) in buffers.interfaces.iter().enumerate() {
-            let log = self.log(buffers, row);
+            let log = self.log(buffers.sources.get(row));
             if (*key, log) == last || self.lanes.of_log(*key, log) != NO_LANE {
                 last = (*key, log);
                 continue;
@@ -228,7 +224,7 @@ impl Sifter {
         for (row, ((((interface, src_key), dst_key), start), kind)) in rows {
             let number = match buffers.sources.get(row) {
                 None => lanes.of(*interface),
-                Some(key) => lanes.of_log(*interface, logs.get(*key as usize).copied().unwrap_or(UNNAMED)),
+                Some(key) => lanes.of_log(*interface, log_of(logs, *key)),
             };
             let (lane, lists) = lanes.with_lists(number);
             let lane = lane.filter(|_| *kind != Kind::Special);

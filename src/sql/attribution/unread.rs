@@ -5,9 +5,7 @@ use crate::source::ObjectKey;
 use crate::source::keys::flow_log_of;
 use crate::sql::unread::Unread;
 
-/// A record may begin so long before its end, and its object be named for the minutes before or behind it
-/// (log-formats 2.2; as [`ObjectKey::may_hold`]).
-const MARGIN: i64 = 15 * 60;
+const MARGIN: i64 = ObjectKey::MARGIN;
 
 /// From when to when, seconds.
 type Times = (i64, i64);
